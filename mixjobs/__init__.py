@@ -1,0 +1,50 @@
+"""Flux-ratio tables and two-component mixtures from raw stellar spectral libraries."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mixjobs.errors import MixjobsError
+    from mixjobs.grid import Grid
+    from mixjobs.library import open_library
+    from mixjobs.loading import load_flux_ratio
+    from mixjobs.model.mixture import mix
+    from mixjobs.observed import open_spectrum
+    from mixjobs.orders import Orders
+    from mixjobs.tables.build import build
+    from mixjobs.tables.store import open_store
+
+# Imported when first used, so that what a sampler calls needs neither Dask nor Zarr.
+_HOME = {
+    "Grid": "grid",
+    "MixjobsError": "errors",
+    "Orders": "orders",
+    "build": "tables.build",
+    "load_flux_ratio": "loading",
+    "mix": "model.mixture",
+    "open_library": "library",
+    "open_spectrum": "observed",
+    "open_store": "tables.store",
+}
+
+__all__ = [
+    "Grid",
+    "MixjobsError",
+    "Orders",
+    "build",
+    "load_flux_ratio",
+    "mix",
+    "open_library",
+    "open_spectrum",
+    "open_store",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'mixjobs' has no attribute {name!r}")
+    return getattr(import_module(f"mixjobs.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,52 @@
+"""The errors of mixjobs: each is a MixjobsError and the built-in that fits."""
+
+
+class MixjobsError(Exception):
+    """Base of every error that mixjobs raises for a user's input or surroundings.
+
+    The message is one line: what was given, what was expected, what to do.
+    """
+
+
+class InvalidInput(MixjobsError, ValueError):
+    """An argument, an option or a job file has a value that cannot be used."""
+
+
+class MissingFile(MixjobsError, FileNotFoundError):
+    """A file or store that was named is not there."""
+
+
+class UnreadableFile(MixjobsError, OSError):
+    """A file is there but cannot be read: truncated, empty, or not of the format."""
+
+
+class LibraryError(MixjobsError, ValueError):
+    """A spectral library's content cannot be used: a lost spectrum, NaN, a repeated point."""
+
+
+class NotRaw(LibraryError):
+    """A library's spectra are normalised, or cannot be shown to be raw."""
+
+
+class OrderError(MixjobsError, ValueError):
+    """A spectral order cannot be used: empty, reversed, or not covered by the library."""
+
+
+class OutsideGrid(MixjobsError, ValueError):
+    """A theta lies outside the grid or needs a grid point that the library has not."""
+
+
+class StoreError(MixjobsError, ValueError):
+    """A store cannot be used: another schema, half-written, or of another library."""
+
+
+class OutputExists(MixjobsError, FileExistsError):
+    """The output is already there, and overwriting was not asked for."""
+
+
+class StoreLocked(MixjobsError, RuntimeError):
+    """Another live job is building the same store."""
+
+
+class JobFailed(MixjobsError, RuntimeError):
+    """A job could not be finished: a worker kept dying, or the disk is full."""

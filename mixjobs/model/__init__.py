@@ -1,0 +1,1 @@
+"""What a sampler calls: arrays in, arrays out."""

@@ -1,0 +1,250 @@
+"""Flux ratio: q(theta1, theta2) in every order, by any of the methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import LinearNDInterpolator
+
+from mixjobs.errors import InvalidInput, OutsideGrid
+from mixjobs.grid import Grid, Theta, describe
+from mixjobs.model.blackbody import planck_mean
+from mixjobs.model.interpolation import Cells, Cubic, Interpolation, Linear, why_unanswered
+from mixjobs.model.simplex import CellSimplex, DelaunaySimplex
+from mixjobs.orders import Orders
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+Method = Literal["cubic", "linear", "simplex", "pairwise", "blackbody"]
+METHODS: tuple[Method, ...] = get_args(Method)
+Outside = Literal["raise", "nan"]
+
+MAX_PAIRWISE_POINTS = 48
+BLOCK = 500  # pairs evaluated together: their weights fit in the cache
+
+
+class RatioMethod(Protocol):
+    """What a method answers for flat lists of theta."""
+
+    def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
+        """Return q (n, M) for theta (n, D), and whether each pair is answered (n,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class FluxRatio:
+    """The flux ratio ``q_m(theta1, theta2) = f2bar / f1bar`` in M orders.
+
+    Made by `flux_ratio` from arrays, or by `mixjobs.load_flux_ratio` from a store.
+    """
+
+    grid: Grid
+    orders: Orders
+    method: Method
+    outside: Outside
+    answer: RatioMethod
+
+    def __call__(self, theta1: Theta, theta2: Theta) -> Floats:
+        """Evaluate q.
+
+        Parameters
+        ----------
+        theta1, theta2 : (..., D) arrays, or mappings from parameter names to (...) arrays
+            Parameters of components 1 and 2; leading shapes broadcast.
+
+        Returns
+        -------
+        (..., M) array
+            NaN where a theta is not answered, if `outside` is "nan".
+
+        Raises
+        ------
+        OutsideGrid
+            A theta outside the grid or beside a hole, if `outside` is "raise".
+        InvalidInput
+            A theta of the wrong length, with unknown names, or NaN.
+        """
+        first, second = self.grid.theta(theta1), self.grid.theta(theta2)
+        if first.shape != second.shape:
+            try:
+                first, second = np.broadcast_arrays(first, second)
+            except ValueError:
+                raise InvalidInput(
+                    f"theta1 {first.shape} and theta2 {second.shape} do not broadcast"
+                ) from None
+        leading, d = first.shape[:-1], first.shape[-1]
+        q, answered = self.answer.ratio(first.reshape(-1, d), second.reshape(-1, d))
+        if not answered.all():
+            if self.outside == "raise":
+                self._refuse(
+                    first.reshape(-1, d)[~answered][0], second.reshape(-1, d)[~answered][0]
+                )
+            q[~answered] = np.nan
+        return q.reshape(*leading, q.shape[-1])
+
+    def _refuse(self, theta1: Floats, theta2: Floats) -> None:
+        _, answered = self.answer.ratio(theta1[None], theta1[None])
+        which, theta = (2, theta2) if answered[0] else (1, theta1)
+        if self.method == "blackbody":
+            why = f"{describe(theta, self.grid.names)} has no positive, finite temperature"
+        else:
+            why = why_unanswered(self.grid, theta)
+        raise OutsideGrid(f"theta{which}: {why}")
+
+
+@dataclass(frozen=True, eq=False)
+class LogMean:
+    """q from interpolated logarithms of mean flux: ``exp(L(theta2) - L(theta1))``.
+
+    Positive, and exactly reciprocal and transitive off the grid, because the table of all
+    ratios has rank one.
+    """
+
+    interpolation: Interpolation
+    table: Floats
+
+    def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
+        """Return q (n, M) for theta (n, D), and whether each pair is answered (n,)."""
+        blocks = [
+            self._block(theta1[i : i + BLOCK], theta2[i : i + BLOCK])
+            for i in range(0, max(len(theta1), 1), BLOCK)
+        ]
+        if len(blocks) == 1:
+            return blocks[0]
+        return np.concatenate([q for q, _ in blocks]), np.concatenate([a for _, a in blocks])
+
+    def _block(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
+        n = len(theta1)
+        weights, answered = self.interpolation.weights(np.concatenate([theta1, theta2]))
+        log_mean = weights @ self.table
+        return np.exp(log_mean[n:] - log_mean[:n]), answered[:n] & answered[n:]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairwise:
+    """q interpolated linearly over simplices in the 2D-dimensional space of pairs.
+
+    The historical reference, as Starfish's notebook had it. Off the grid it keeps neither
+    ``q(theta, theta) = 1`` nor ``q12 q21 = 1``.
+    """
+
+    grid: Grid
+    domain: Interpolation
+    interpolator: LinearNDInterpolator
+
+    @classmethod
+    def build(cls, grid: Grid, mean_flux: Floats) -> Pairwise:
+        """Triangulate the N² pairs; `mean_flux` is (M, N)."""
+        if len(grid) > MAX_PAIRWISE_POINTS:
+            seconds = 9.0 * (len(grid) / 36) ** 3.6  # measured: 9 s at 36 points, growth N^3.6
+            raise InvalidInput(
+                f"pairwise would triangulate {len(grid) ** 2} pairs in "
+                f"{2 * len(grid.free)} dimensions, about {seconds / 3600:.1g} hours; "
+                f"it is kept for at most {MAX_PAIRWISE_POINTS} points; use cubic"
+            )
+        points = grid.points[:, list(grid.free)]
+        first, second = np.divmod(np.arange(len(grid) ** 2), len(grid))
+        pairs = np.concatenate([points[first], points[second]], axis=1)
+        ratios = (mean_flux[:, second] / mean_flux[:, first]).T
+        domain = interpolation(grid, "simplex")  # it decides where the grid answers
+        return cls(grid, domain, LinearNDInterpolator(pairs, ratios, rescale=True))
+
+    def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
+        """Return q (n, M) for theta (n, D), and whether each pair is answered (n,)."""
+        free = list(self.grid.free)
+        q: Floats = self.interpolator(np.concatenate([theta1[:, free], theta2[:, free]], axis=1))
+        _, answered = self.domain.weights(np.concatenate([theta1, theta2]))
+        n = len(theta1)
+        return q, answered[:n] & answered[n:] & ~np.isnan(q).any(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Blackbody:
+    """q as the ratio of Planck means over each order; needs nothing but the two Teff."""
+
+    orders: Orders
+    teff: int
+
+    def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
+        """Return q (n, M) for theta (n, D); every pair with positive Teff is answered."""
+        teff = np.stack([theta1[:, self.teff], theta2[:, self.teff]])
+        answered = (teff > 0) & (teff < np.inf)
+        means = planck_mean(
+            self.orders.wave_min, self.orders.wave_max, np.where(answered, teff, 1.0)
+        )
+        return means[1] / means[0], answered[0] & answered[1]
+
+
+def interpolation(grid: Grid, method: Method) -> Interpolation:
+    """Return the interpolation on a grid for "cubic", "linear" or "simplex".
+
+    Raises
+    ------
+    InvalidInput
+        Another method, or one that an irregular grid cannot have.
+    """
+    if method == "simplex":
+        return CellSimplex(Cells(grid)) if grid.is_product else DelaunaySimplex(grid)
+    if method not in ("cubic", "linear"):
+        raise InvalidInput(f"method {method!r} is unknown; choose from {', '.join(METHODS)}")
+    if not grid.is_product:
+        raise InvalidInput(
+            f"{method} needs a grid that is a product of its axes (holes allowed); "
+            "this one is irregular; use simplex"
+        )
+    return Cubic(Cells(grid)) if method == "cubic" else Linear(Cells(grid))
+
+
+def flux_ratio(
+    grid: Grid,
+    orders: Orders,
+    mean_flux: Floats,
+    method: Method = "cubic",
+    outside: Outside = "raise",
+) -> FluxRatio:
+    """Return q(theta1, theta2) from the mean flux of every order at every grid point.
+
+    Parameters
+    ----------
+    grid : Grid
+        N points.
+    orders : Orders
+        M orders.
+    mean_flux : (M, N) array
+        Raw mean flux; positive.
+    method : {"cubic", "linear", "simplex", "pairwise", "blackbody"}
+        How to go between the grid points.
+    outside : {"raise", "nan"}
+        What a theta that is not answered gives.
+
+    Raises
+    ------
+    InvalidInput
+        An unknown or unsuitable method, an unknown `outside`, or a `mean_flux` of another shape
+        or not positive.
+    """
+    if outside not in get_args(Outside):
+        raise InvalidInput(f"outside {outside!r} is unknown; choose 'raise' or 'nan'")
+    if mean_flux.shape != (len(orders), len(grid)):
+        raise InvalidInput(
+            f"mean_flux has shape {mean_flux.shape}; expected {len(orders)} orders x "
+            f"{len(grid)} grid points"
+        )
+    if not ((mean_flux > 0) & (mean_flux < np.inf)).all():
+        raise InvalidInput("mean_flux has values that are not positive and finite; rebuild it")
+    answer: RatioMethod
+    if method == "pairwise":
+        answer = Pairwise.build(grid, mean_flux)
+    elif method == "blackbody":
+        if "teff" not in grid.names:
+            raise InvalidInput(
+                f"blackbody needs a parameter teff; the library has {', '.join(grid.names)}"
+            )
+        answer = Blackbody(orders, grid.names.index("teff"))
+    else:
+        between = interpolation(grid, method)
+        answer = LogMean(between, between.prepare(np.log(mean_flux).T))
+    return FluxRatio(grid, orders, method, outside, answer)

@@ -1,0 +1,110 @@
+"""Held-out errors: one axis value is dropped and predicted along that axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from mixjobs.errors import InvalidInput
+from mixjobs.grid import Grid
+from mixjobs.model.flux_ratio import Method, flux_ratio
+from mixjobs.orders import Orders
+
+Floats = NDArray[np.float64]
+
+# On an irregular grid, where every point has its own value, so many values of an axis are dropped.
+_MOST_VALUES = 30
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Errors of a method along one axis.
+
+    Attributes
+    ----------
+    axis : str
+    method : str
+    error : (M, n) float array
+        ``|q_predicted / q_true - 1|`` of each dropped point, from the nearest point that was
+        kept; NaN where the remaining grid gives no answer.
+    """
+
+    axis: str
+    method: Method
+    error: Floats
+
+    @property
+    def median(self) -> Floats:
+        """Median over the points, per order: (M,)."""
+        return np.nanmedian(self.error, axis=1)
+
+    @property
+    def percentile95(self) -> Floats:
+        """95th percentile over the points, per order: (M,)."""
+        return np.nanpercentile(self.error, 95, axis=1)
+
+
+def held_out(
+    grid: Grid, orders: Orders, mean_flux: Floats, methods: Sequence[Method]
+) -> list[HeldOut]:
+    """Drop each inner value of each axis in turn, and predict its points along that axis.
+
+    The step across a dropped value is twice the grid's own, so these errors are larger than
+    those between the nodes of the whole grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        N points.
+    orders : Orders
+        M orders.
+    mean_flux : (M, N) array
+    methods : sequence of str
+        Those that the grid cannot have are left out.
+
+    Returns
+    -------
+    list of HeldOut
+        One an axis and method, for axes of at least three values.
+    """
+    results = []
+    for d in grid.free:
+        for method in methods:
+            errors = [
+                error
+                for dropped in _inner_values(grid, d)
+                if (error := _errors(grid, orders, mean_flux, dropped, method)) is not None
+            ]
+            if errors and np.isfinite(np.concatenate(errors, axis=1)).any():
+                results.append(HeldOut(grid.names[d], method, np.concatenate(errors, axis=1)))
+    return results
+
+
+def _inner_values(grid: Grid, d: int) -> Iterator[NDArray[np.bool_]]:
+    """Which points to drop, for each inner value of an axis."""
+    inner = grid.axes[d][1:-1]
+    if len(inner) > _MOST_VALUES:
+        inner = inner[np.linspace(0, len(inner) - 1, _MOST_VALUES).astype(int)]
+    for value in inner:
+        yield grid.points[:, d] == value
+
+
+def _errors(
+    grid: Grid, orders: Orders, mean_flux: Floats, dropped: NDArray[np.bool_], method: Method
+) -> Floats | None:
+    """Errors (M, n) at the dropped points, None where the method cannot have the kept ones."""
+    try:
+        kept = grid.take(np.flatnonzero(~dropped))
+        ratio = flux_ratio(kept, orders, mean_flux[:, ~dropped], method, outside="nan")
+    except InvalidInput:
+        return None
+    spacing = np.array([np.median(np.diff(axis)) if len(axis) > 1 else 1.0 for axis in grid.axes])
+    _, near = cKDTree(kept.points / spacing).query(grid.points[dropped] / spacing)
+    predicted = ratio(kept.points[near], grid.points[dropped]).T
+    true = mean_flux[:, dropped] / mean_flux[:, ~dropped][:, near]
+    error: Floats = np.abs(predicted / true - 1)
+    return error
