@@ -1,0 +1,215 @@
+"""The physics of the demo library: raw flux at any theta, a smooth function of every parameter.
+
+A Milne-Eddington photosphere: the continuum is pi B(Teff), saturated line cores reach
+pi B(0.7 Teff), and the ratio eta of line to continuous opacity leads from one to the other as
+1 / (1 + eta). This keeps saturated lines smoother than exp(-eta) would, so that pixels sample them.
+Line strengths follow Boltzmann and Saha, over the opacity of H minus, with an electron pressure
+that is a power of gravity, abundance and temperature. No step, branch or table depends on theta,
+so no derivative jumps. Pure functions on arrays.
+
+Gray (2005) is "The Observation and Analysis of Stellar Photospheres", third edition.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixjobs.library.demo_lines import Atoms, Bands, FloatArray, draw_features
+
+SPEED_OF_LIGHT = 299792.458  # km/s
+FIRST_RADIATION = 3.741771852e27  # 2 pi h c^2 in erg/s/cm^2 Å^4, for a flux per Å
+SECOND_RADIATION = 1.438776877e8  # h c / k in Å K
+BOLTZMANN_OVER_MASS = 8.314462618e-3  # k over the atomic mass unit, km^2/s^2/K
+TEFF_SUN, LOGG_SUN = 5777.0, 4.5
+SECOND_IONISATION = 16.0  # eV, about that of iron
+TURBULENCE = 2.5  # km/s, micro and macro: the narrowest line has R = 68,000
+CORE_TEMPERATURE = 0.7  # of Teff: where the cores of saturated lines form
+HALF_DISSOCIATED = 3600.0  # K, for log g 4.5
+BAND_MASS = 64.0  # TiO
+
+WEAK_REACH, STRONG_REACH = 20.0, 1000.0  # km/s either side of a line
+STRONG_LOG_STRENGTH = 1.5  # lines stronger than this in the Sun have the long reach
+BAND_BELOW, BAND_ABOVE = 300.0, 6000.0  # km/s either side of a band head
+BAND_EDGE, BAND_SCALE = 20.0, 2000.0  # km/s: rise at the head, decay to the red
+BATCH = 1 << 15  # profile values at a time: they stay in cache
+
+Profile = Callable[[NDArray[np.int64], FloatArray], FloatArray]
+
+
+class LogGrid(NamedTuple):
+    """Pixels uniform in ln(wavelength / Å): the first, the step, how many."""
+
+    start: float
+    step: float
+    n_pixels: int
+
+
+class Star(NamedTuple):
+    """One theta, named: Teff in K, log10 of gravity in cm/s^2, [Fe/H] and [alpha/Fe] in dex."""
+
+    teff: float
+    logg: float = LOGG_SUN
+    feh: float = 0.0
+    alpha: float = 0.0
+
+
+def raw_flux(wavelength: FloatArray, grid: LogGrid, star: Star, seed: int) -> FloatArray:
+    """Flux at the surface, erg/s/cm^2/Å, (n_pixels,), of `star` at `wavelength` (Å, vacuum)."""
+    core = blackbody_flux(wavelength, CORE_TEMPERATURE * star.teff)
+    continuum = blackbody_flux(wavelength, star.teff)
+    return core + (continuum - core) / (1.0 + line_opacity(grid, star, seed))
+
+
+def blackbody_flux(wavelength: FloatArray, teff: float) -> FloatArray:
+    """pi B_lambda(teff), erg/s/cm^2/Å, at wavelengths in Å (Planck's law)."""
+    return FIRST_RADIATION / (wavelength**5 * np.expm1(SECOND_RADIATION / (wavelength * teff)))
+
+
+def line_opacity(grid: LogGrid, star: Star, seed: int) -> FloatArray:
+    """Opacity of all features over the continuum's, (n_pixels,)."""
+    ln_max = grid.start + grid.step * (grid.n_pixels - 1)
+    atoms, bands = draw_features(seed, grid.start, ln_max)
+    return _atom_opacity(grid, star, atoms) + _band_opacity(grid, star, bands)
+
+
+def _atom_opacity(grid: LogGrid, star: Star, atoms: Atoms) -> FloatArray:
+    width = doppler_width(star.teff, atoms.mass)
+    narrowing = doppler_width(TEFF_SUN, atoms.mass) / width
+    strength = narrowing * 10.0 ** atom_log_strength(star, atoms)
+    # Van der Waals broadening: gas pressure as g^(2/3), T^-0.7 (Gray 2005, chapters 9 and 11).
+    pressure = 10.0 ** (2 / 3 * (star.logg - LOGG_SUN)) * (TEFF_SUN / star.teff) ** 0.7
+    damping = atoms.damping * narrowing * pressure
+    is_strong = atoms.log_strength > STRONG_LOG_STRENGTH
+    total = np.zeros(grid.n_pixels)
+    for chosen, reach in ((~is_strong, WEAK_REACH), (is_strong, STRONG_REACH)):
+        profile = _line_profile(strength[chosen], width[chosen], damping[chosen], reach)
+        total += accumulate(grid, atoms.centre[chosen], reach, reach, profile)
+    return total
+
+
+def _band_opacity(grid: LogGrid, star: Star, bands: Bands) -> FloatArray:
+    log_strength = band_log_strength(star, bands)
+    total = accumulate(grid, bands.head, BAND_BELOW, BAND_ABOVE, _band_profile(10.0**log_strength))
+    line_strength = 10.0 ** (log_strength[:, None] + bands.line_log_strength).ravel()
+    width = np.broadcast_to(doppler_width(star.teff, np.array(BAND_MASS)), line_strength.shape)
+    profile = _line_profile(line_strength, width, np.zeros_like(line_strength), WEAK_REACH)
+    return total + accumulate(grid, bands.line_centre.ravel(), WEAK_REACH, WEAK_REACH, profile)
+
+
+def doppler_width(teff: float, mass: FloatArray) -> FloatArray:
+    """Doppler parameter b in km/s, the profile's exp(-(v/b)^2): thermal and turbulent motion."""
+    return np.sqrt(TURBULENCE**2 + 2.0 * BOLTZMANN_OVER_MASS * teff / mass)
+
+
+def atom_log_strength(star: Star, atoms: Atoms) -> FloatArray:
+    """log10 of the central strength of each line, (n_lines,), at the Sun's Doppler width."""
+    metals = star.feh + np.where(atoms.alpha, star.alpha, 0.0)
+    population = _log_population(star, atoms) - _log_population(Star(TEFF_SUN), atoms)
+    return atoms.log_strength + metals + population - _log_continuum(star)
+
+
+def band_log_strength(star: Star, bands: Bands) -> FloatArray:
+    """log10 of the strength at each band head, (n_bands,): formed below about 3600 K."""
+    theta = 5040.0 / star.teff
+    split = bands.dissociation * (5040.0 / HALF_DISSOCIATED - theta)
+    split -= 2 / 3 * (star.logg - LOGG_SUN)
+    formed = -_log10_sum(np.zeros_like(split), split)
+    return bands.log_strength + star.feh + star.alpha + formed - _log_continuum(star)
+
+
+def _log_population(star: Star, atoms: Atoms) -> FloatArray:
+    """log10 of the share of an element in a line's lower level: Boltzmann and Saha, three stages.
+
+    Gray (2005), chapter 1, with partition functions set to one.
+    """
+    theta = 5040.0 / star.teff
+    common = 2.5 * np.log10(star.teff) - 0.1762 - _log_electron_pressure(star)
+    first = common - atoms.ionisation * theta
+    second = first + common - SECOND_IONISATION * theta
+    stages = _log10_sum(np.zeros_like(first), first, second)
+    return np.where(atoms.ionised, first, 0.0) - stages - atoms.excitation * theta
+
+
+def _log_electron_pressure(star: Star) -> float:
+    """log10 of the electron pressure in dyn/cm^2: as (g [Fe/H])^(1/3) in cool stars, and as T^5."""
+    logg = star.logg - LOGG_SUN
+    return float(1.0 + 5.0 * np.log10(star.teff / TEFF_SUN) + (logg + star.feh) / 3.0)
+
+
+def _log_continuum(star: Star) -> float:
+    """log10 of the H minus opacity over the Sun's (Gray 2005, chapter 8, bound-free)."""
+    theta, sun = 5040.0 / star.teff, 5040.0 / TEFF_SUN
+    pressure = _log_electron_pressure(star) - _log_electron_pressure(Star(TEFF_SUN))
+    return float(pressure + 2.5 * np.log10(theta / sun) + 0.754 * (theta - sun))
+
+
+def _log10_sum(*terms: FloatArray) -> FloatArray:
+    """log10 of the sum of 10**term."""
+    total = np.logaddexp.reduce(np.stack(terms) * np.log(10.0), axis=0)
+    return np.asarray(total / np.log(10.0), dtype=np.float64)
+
+
+def _line_profile(
+    strength: FloatArray, width: FloatArray, damping: FloatArray, reach: float
+) -> Profile:
+    """A Doppler core with Lorentz wings, a / (sqrt(pi) u^2) far out, as in Voigt's function.
+
+    The wings are tapered to nothing at `reach` km/s, the same for every theta.
+    """
+
+    def profile(rows: NDArray[np.int64], velocity: FloatArray) -> FloatArray:
+        u2 = np.square(velocity / width[rows, None])
+        taper = _taper(velocity / reach)
+        wing = damping[rows, None] / math.sqrt(math.pi) * taper / (u2 + 1.5)
+        return strength[rows, None] * (np.exp(-u2) + wing)
+
+    return profile
+
+
+def _band_profile(strength: FloatArray) -> Profile:
+    """The unresolved part of a band: steep at the head, exponential to the red, tapered."""
+    middle, half = (BAND_ABOVE - BAND_BELOW) / 2.0, (BAND_ABOVE + BAND_BELOW) / 2.0
+
+    def profile(rows: NDArray[np.int64], velocity: FloatArray) -> FloatArray:
+        taper = _taper((velocity - middle) / half)
+        rise = 1.0 / (1.0 + np.exp(-velocity / BAND_EDGE))
+        return strength[rows, None] * rise * np.exp(-velocity / BAND_SCALE) * taper
+
+    return profile
+
+
+def _taper(x: FloatArray) -> FloatArray:
+    """(1 - x^2)^3 within |x| < 1, zero outside."""
+    inside = np.maximum(0.0, 1.0 - x * x)
+    cubed: FloatArray = inside * inside * inside
+    return cubed
+
+
+def accumulate(
+    grid: LogGrid, centre: FloatArray, below: float, above: float, profile: Profile
+) -> FloatArray:
+    """Sum, (n_pixels,), of profiles, each over its window from -below to above km/s of its centre.
+
+    `profile(rows, velocity)` gives the values, (n_rows, n_window), of the features `rows`. The
+    windows do not depend on theta: cutting them costs no smoothness.
+    """
+    pixel_width = SPEED_OF_LIGHT * grid.step
+    window = np.arange(int((below + above) / pixel_width) + 2)
+    position = (centre - grid.start) / grid.step
+    first = np.floor(position - below / pixel_width).astype(np.int64)
+    start_velocity = (first - position) * pixel_width  # velocity of the window's first pixel
+    seen = np.flatnonzero((first < grid.n_pixels) & (first + window.size > 0))
+    padded = np.zeros(grid.n_pixels + 2 * window.size)
+    batch = max(1, BATCH // window.size)
+    for rows in (seen[k : k + batch] for k in range(0, seen.size, batch)):
+        lowest = int(first[rows].min())
+        pixel = (first[rows] - lowest)[:, None] + window
+        velocity = start_velocity[rows, None] + pixel_width * window
+        sums = np.bincount(pixel.ravel(), profile(rows, velocity).ravel())
+        padded[lowest + window.size :][: sums.size] += sums
+    return padded[window.size : -window.size]
