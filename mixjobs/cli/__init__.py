@@ -1,0 +1,37 @@
+"""The `mixjobs` command: thin, it reads the words and calls the package."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from mixjobs.errors import MixjobsError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns
+    -------
+    int
+        0; 2 for input that cannot be used, told in one line; 130 when stopped by Ctrl-C.
+    """
+    from mixjobs.cli.parser import parser
+
+    try:
+        args = parser().parse_args(argv)
+        facts = args.run(args)
+        if getattr(args, "json", False):
+            print(json.dumps(facts))
+        sys.stdout.flush()
+    except MixjobsError as error:
+        print(f"mixjobs: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mixjobs: stopped; start the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,230 @@
+"""``mixjobs build``: from options or a job file to a store."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from distributed import Client
+
+from mixjobs.cluster import connect
+from mixjobs.config import BuildJob, OrdersTable, make_build_job, read_build_job
+from mixjobs.errors import InvalidInput
+from mixjobs.library import Library, open_library
+from mixjobs.observed import open_spectrum
+from mixjobs.orders import Orders
+from mixjobs.report.progress_bar import reporter
+from mixjobs.report.tables import print_facts
+from mixjobs.tables.build import run as run_job
+from mixjobs.tables.job import Job, prepare
+from mixjobs.tables.partial import check_output
+from mixjobs.tables.store import Store
+
+# Options that are keys of a job file too.
+_SAME = (
+    "output", "format", "block", "dtype", "table", "assume_raw", "overwrite", "workers", "serial",
+    "scheduler",
+)  # fmt: skip
+
+
+def build(args: Namespace) -> None:
+    """Build a store, or print what would be done."""
+    job = job_from(args)
+    planned, source = plan(job)
+    if args.dry_run:
+        print_facts(dry_run_facts(planned, workers(job)))
+        return
+    store = run(job, planned, source)
+    say(f"{store.path}: {len(store.orders)} orders, {len(store.grid)} points; done")
+
+
+def job_from(args: Namespace) -> BuildJob:
+    """Read the job from its file, or from the options."""
+    given = {name: getattr(args, name) for name in _SAME if getattr(args, name) is not None}
+    orders = _orders_from(args)
+    if args.source.endswith(".toml"):
+        extra = sorted({*given, *orders} - {"overwrite"})
+        if extra or args.select:
+            raise InvalidInput(
+                f"{args.source}: with a job file, only --overwrite and --dry-run may be given "
+                f"beside it, not {', '.join(extra) or 'select'}; put it into the file"
+            )
+        return read_build_job(args.source).model_copy(update=given)
+    if args.output is None:
+        raise InvalidInput("no store is named; give -o STORE")
+    select = dict(parse_select(text) for text in args.select or ())
+    data = {"library": args.source, "orders": orders, "select": select, **given}
+    return make_build_job(data, "mixjobs build")
+
+
+def _orders_from(args: Namespace) -> dict[str, Any]:
+    orders = {
+        "from": args.orders_from,
+        "numbers": args.numbers,
+        "n": args.n_orders,
+        "range": args.range and parse_range(args.range),
+        "edges": args.edges and parse_floats(args.edges),
+        "table": args.order_table,
+        "skip_uncovered": args.skip_uncovered,
+    }
+    return {name: value for name, value in orders.items() if value is not None}
+
+
+def choose_orders(table: OrdersTable, library: Library) -> tuple[Orders, str]:
+    """Return the orders of a job, and a sentence on where they come from."""
+    orders, source = _named_orders(table, library)
+    if table.skip_uncovered:
+        dropped = orders.uncovered(library.wavelength)
+        if len(dropped) == len(orders):
+            raise InvalidInput("the library covers none of the orders; choose others")
+        if dropped:
+            numbers = ", ".join(str(n) for n in orders.number[dropped])
+            say(f"left out {len(dropped)} orders that the library does not cover: {numbers}")
+            orders = orders.take(np.delete(np.arange(len(orders)), dropped))
+    return orders, source
+
+
+def _named_orders(table: OrdersTable, library: Library) -> tuple[Orders, str]:
+    if table.from_file is not None:
+        return _observed_orders(table.from_file, table.numbers, library)
+    if table.n is not None:
+        whole = library.wavelength[0], float(np.nextafter(library.wavelength[-1], np.inf))
+        low, high = table.range or whole
+        text = f"{table.n} equal in log wavelength, {low:.6g} to {high:.6g} Å"
+        return Orders.log_spaced(table.n, low, high), text
+    if table.edges is not None:
+        return Orders.from_edges(table.edges), "edges"
+    assert table.table is not None  # the job was validated
+    return Orders.from_table(table.table), table.table
+
+
+def _observed_orders(path: str, numbers: list[int] | None, library: Library) -> tuple[Orders, str]:
+    spectrum = open_spectrum(path)
+    if spectrum.medium is None:
+        medium = f"{library.medium} taken as the library's, the file does not say"
+    elif spectrum.medium == library.medium or library.medium == "unknown":
+        medium = spectrum.medium
+    else:
+        raise InvalidInput(
+            f"{path}: its wavelengths are in {spectrum.medium}, the library's in "
+            f"{library.medium}; give the orders' edges in the library's medium"
+        )
+    say(f"{path}: {len(spectrum.orders)} orders, wavelengths in {medium}")
+    for note in spectrum.notes:
+        say(f"{path}: {note}")
+    orders = spectrum.orders.select(numbers) if numbers else spectrum.orders
+    return orders, f"{path} ({medium})"
+
+
+def plan(job: BuildJob) -> tuple[Job, str]:
+    """Check everything that can be checked before a cluster is started.
+
+    Returns the planned job, and where its orders come from.
+    """
+    check_output(Path(job.output), job.overwrite)
+    library = open_library(job.library, job.format)
+    _say_what(library)
+    orders, source = choose_orders(job.orders, library)
+    dtype = job.dtype if job.table else None
+    planned = prepare(library, orders, workers(job), job.select, job.block, dtype, job.assume_raw)
+    return planned, source
+
+
+def workers(job: BuildJob) -> int:
+    """How many workers a job will have, as far as that is known before it starts."""
+    return 1 if job.serial else job.workers or len(os.sched_getaffinity(0))
+
+
+def run(job: BuildJob, planned: Job, source: str) -> Store:
+    """Run a planned job to its end, saying on standard error how it goes."""
+    notes = {"orders_from": source}
+    with _client(job) as client, reporter() as report:
+        store = run_job(
+            planned, job.output, client, overwrite=job.overwrite, notes=notes, report=report
+        )
+    say(f"raw by the numbers: {store.attributes['raw_numbers']}")
+    return store
+
+
+def _say_what(library: Library) -> None:
+    grid = library.grid
+    holes = "" if grid.is_product else ", irregular"
+    if len(grid.holes):
+        named = "; ".join(", ".join(f"{v:g}" for v in hole) for hole in grid.holes[:3])
+        more = ", ..." if len(grid.holes) > 3 else ""
+        holes = f", {len(grid.holes)} hole(s): ({named}){more}"
+    say(f"{library.path}: {len(grid)} points in {', '.join(grid.names)}{holes}; {library.medium}")
+    say(f"raw or not: {library.raw.how}")
+
+
+@contextmanager
+def _client(job: BuildJob) -> Iterator[Client | None]:
+    if job.serial:
+        yield None
+        return
+    with connect(job.workers, job.scheduler) as client:
+        say(f"dashboard: {client.dashboard_link}")
+        yield client
+
+
+def dry_run_facts(planned: Job, n_workers: int) -> dict[str, Any]:
+    """What a job would do and need."""
+    plan, orders = planned.plan, planned.orders
+    n_bytes = plan.table_bytes + 8 * plan.n_points * len(orders)
+    seconds = planned.seconds * plan.n_points / n_workers
+    return {
+        "orders": f"{len(orders)}, {orders.wave_min.min():.6g} to {orders.wave_max.max():.6g} Å",
+        "points": f"{plan.n_points} ({len(planned.library.grid.holes)} holes)",
+        "raw": f"{planned.library.raw.how}; {planned.looks.how}",
+        "tasks of the means": f"{plan.n_tasks}, of {plan.block[0]} orders x {plan.block[1]} points",
+        "tasks of the table": str(len(orders) * len(plan.table_rows)),
+        "memory of a task": f"about {_size(plan.worker_bytes)}, beyond the program itself",
+        "disk": f"{_size(n_bytes)} in about {plan.n_files} files",
+        "time to read": f"about {seconds:.2g} s with {n_workers} worker(s), at "
+        f"{1000 * planned.seconds:.3g} ms a spectrum",
+    }
+
+
+def _size(n_bytes: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.3g} {unit}"
+    return f"{n_bytes / 1e3:.3g} kB"
+
+
+def say(text: str) -> None:
+    """Print a line for a person, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """Read LOW:HIGH."""
+    low, colon, high = text.partition(":")
+    try:
+        return float(low), float(high if colon else "x")
+    except ValueError:
+        raise InvalidInput(
+            f"{text!r} is not a range; expected LOW:HIGH, such as 3000:4500"
+        ) from None
+
+
+def parse_select(text: str) -> tuple[str, tuple[float, float]]:
+    """Read NAME=LOW:HIGH."""
+    name, equals, limits = text.partition("=")
+    if not equals:
+        raise InvalidInput(f"--select {text!r}; expected NAME=LOW:HIGH, such as teff=3000:4500")
+    return name, parse_range(limits)
+
+
+def parse_floats(text: str) -> list[float]:
+    """Read numbers separated by commas."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidInput(f"{text!r} is not a list of numbers such as 5000,5500,6000") from None

@@ -1,0 +1,175 @@
+"""The words of the `mixjobs` command."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from mixjobs.cli import look
+from mixjobs.cli.build import build
+from mixjobs.cli.demo import demo
+from mixjobs.errors import InvalidInput
+from mixjobs.model.flux_ratio import METHODS
+
+_EPILOG = """\
+examples:
+  mixjobs demo                                        a whole job on a made-up library
+  mixjobs build grid.hdf5 -o ratios.zarr --n-orders 20
+  mixjobs ratio ratios.zarr --theta1 6000,4.0,0 --theta2 teff=5000,logg=4.0,feh=0
+  mixjobs check ratios.zarr                           how good each way of interpolating is
+
+theta is given in the library's parameter order (6000,4.0,0) or by name (teff=6000,logg=4.0);
+`mixjobs info PATH` shows the parameters. q is always component 2 over component 1.
+`mixjobs COMMAND --help` explains each command."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every error of mixjobs."""
+
+    def error(self, message: str) -> Any:
+        raise InvalidInput(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command."""
+    top = _Parser(
+        prog="mixjobs",
+        description="Flux-ratio tables and two-component mixtures from raw stellar libraries.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subcommands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_add_demo, _add_build, _add_info, _add_ratio, _add_check, _add_plot):
+        add(subcommands)
+    return top
+
+
+def _command(subcommands: Any, name: str, run: Any, help: str, example: str) -> Any:
+    sub = subcommands.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sub.set_defaults(run=run)
+    return sub
+
+
+def _add_demo(subcommands: Any) -> None:
+    sub = _command(
+        subcommands, "demo", demo,
+        "make a demo library, run the whole job on it, check it and draw a figure",
+        "mixjobs demo my-demo --workers 2",
+    )  # fmt: skip
+    sub.add_argument("folder", metavar="DIR", nargs="?", default="mixjobs-demo")
+    sub.add_argument(
+        "--workers", type=_positive, metavar="N", help="processes (default: all cores)"
+    )
+    sub.add_argument("--overwrite", action="store_true", help="replace an earlier demo in DIR")
+
+
+def _add_build(subcommands: Any) -> None:
+    sub = _command(
+        subcommands, "build", build,
+        "build a store of mean fluxes and flux ratios from a library",
+        "mixjobs build grid.hdf5 -o ratios.zarr --orders-from star.hdf5 --numbers 21,22,23\n"
+        "  mixjobs build grid.hdf5 -o ratios.zarr --n-orders 20 --range 7000:50000 --workers 4\n"
+        "  mixjobs build job.toml\n\n"
+        "An interrupted build goes on when the same command is given again.",
+    )  # fmt: skip
+    sub.add_argument("source", metavar="LIBRARY|JOB.toml", help="the raw library, or a job file")
+    sub.add_argument("-o", "--output", metavar="STORE", help="the store to make, such as q.zarr")
+    sub.add_argument("--format", help="the library's format (default: found by looking)")
+    _add_orders(sub.add_argument_group("orders (one of them)"))
+    what = sub.add_argument_group("what is computed")
+    what.add_argument("--select", nargs="+", metavar="NAME=LOW:HIGH", help="use only these points")
+    what.add_argument("--dtype", choices=("float64", "float32"), help="of the ratio table")
+    what.add_argument("--no-table", dest="table", action="store_const", const=False,
+                      help="leave out the N x N table; a model needs the means alone")  # fmt: skip
+    what.add_argument("--assume-raw", action="store_const", const=True,
+                      help="take the spectra as raw, just as they are in the file")  # fmt: skip
+    how = sub.add_argument_group("how it is run")
+    how.add_argument(
+        "--workers", type=_positive, metavar="N", help="processes (default: all cores)"
+    )
+    how.add_argument("--serial", action="store_const", const=True, help="in this process alone")
+    how.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler that runs already")
+    how.add_argument("--block", type=_numbers, metavar="ORDERS,POINTS", help="of one task")
+    how.add_argument("--overwrite", action="store_const", const=True, help="replace STORE")
+    how.add_argument("--dry-run", action="store_true", help="print what would be done, and stop")
+
+
+def _add_orders(group: Any) -> None:
+    group.add_argument("--orders-from", metavar="FILE", help="an observed spectrum's orders")
+    group.add_argument("--numbers", type=_numbers, metavar="21,22", help="only these of its orders")
+    group.add_argument("--n-orders", type=_positive, metavar="N", help="equal in log wavelength")
+    group.add_argument("--range", metavar="LOW:HIGH", help="of --n-orders, Å (default: all)")
+    group.add_argument("--edges", metavar="E0,E1,...", help="edges of adjacent orders, Å")
+    group.add_argument("--order-table", metavar="FILE", help="text: number wave_min wave_max")
+    group.add_argument("--skip-uncovered", action="store_const", const=True,
+                       help="leave out orders that the library does not cover")  # fmt: skip
+
+
+def _add_info(subcommands: Any) -> None:
+    sub = _command(
+        subcommands, "info", look.info,
+        "say what a library or a store holds: grid, axes, holes, orders, raw or not",
+        "mixjobs info grid.hdf5",
+    )  # fmt: skip
+    sub.add_argument("path", metavar="PATH")
+    _add_json(sub)
+
+
+def _add_ratio(subcommands: Any) -> None:
+    sub = _command(
+        subcommands, "ratio", look.ratio,
+        "print the flux ratio of component 2 to component 1 in every order",
+        "mixjobs ratio ratios.zarr --theta1 6000,4.0,0 --theta2 teff=6200,logg=5.0,feh=-1",
+    )  # fmt: skip
+    sub.add_argument("store", metavar="STORE")
+    sub.add_argument("--theta1", required=True, help="component 1: 6000,4.0,0 or teff=6000,...")
+    sub.add_argument("--theta2", required=True, help="component 2")
+    sub.add_argument("--method", choices=METHODS, default="cubic")
+    _add_json(sub)
+
+
+def _add_check(subcommands: Any) -> None:
+    sub = _command(
+        subcommands, "check", look.check,
+        "check a store's laws, and how well each method predicts held-out grid points",
+        "mixjobs check ratios.zarr",
+    )  # fmt: skip
+    sub.add_argument("store", metavar="STORE")
+    _add_json(sub)
+
+
+def _add_plot(subcommands: Any) -> None:
+    sub = _command(
+        subcommands, "plot", look.plot,
+        "draw flux ratios against Teff of component 2, and a ratio table",
+        "mixjobs plot ratios.zarr -o figures --theta1 6000,4.0,0",
+    )  # fmt: skip
+    sub.add_argument("store", metavar="STORE")
+    sub.add_argument("-o", "--output", metavar="DIR", required=True)
+    sub.add_argument("--theta1", help="component 1 (default: the grid point in the middle)")
+    sub.add_argument("--method", choices=METHODS, default="cubic")
+
+
+def _add_json(sub: Any) -> None:
+    sub.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of whole numbers such as 21,22"
+        ) from None

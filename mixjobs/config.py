@@ -1,0 +1,133 @@
+"""The job file: TOML, validated. The command line makes the same object from its options."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+
+from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
+
+Pair = Annotated[tuple[float, float], Strict(False)]
+PositiveInt = Annotated[int, Field(gt=0)]
+IntPair = Annotated[tuple[PositiveInt, PositiveInt], Strict(False)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+class OrdersTable(_Table):
+    """Where the orders come from: exactly one of `from`, `n`, `edges`, `table`."""
+
+    from_file: str | None = Field(None, alias="from")
+    numbers: list[int] | None = None
+    n: PositiveInt | None = None
+    range: Pair | None = None
+    edges: list[float] | list[list[float]] | None = None
+    table: str | None = None
+    skip_uncovered: bool = False
+
+
+class BuildJob(_Table):
+    """What ``mixjobs build`` is asked to do."""
+
+    library: str
+    output: str
+    format: str | None = None
+    orders: OrdersTable
+    select: dict[str, Pair] = Field(default_factory=dict)
+    block: IntPair | None = None
+    dtype: Literal["float64", "float32"] = "float64"
+    table: bool = True
+    assume_raw: bool = False
+    overwrite: bool = False
+    workers: PositiveInt | None = None
+    serial: bool = False
+    scheduler: str | None = None
+
+
+def read_build_job(path: str | Path) -> BuildJob:
+    """Read and check a job file; paths in it are relative to the file.
+
+    Raises
+    ------
+    MissingFile, UnreadableFile
+        It is not there, or is not TOML.
+    InvalidInput
+        A key is unknown or missing, or has a wrong type.
+    """
+    try:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingFile(f"{path}: no such job file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UnreadableFile(f"{path}: not a TOML job file: {error}") from None
+    job = make_build_job(data, str(path))
+    folder = Path(path).parent
+    orders = job.orders.model_copy(
+        update={
+            "from_file": _beside(folder, job.orders.from_file),
+            "table": _beside(folder, job.orders.table),
+        }
+    )
+    places = {"library": _beside(folder, job.library), "output": _beside(folder, job.output)}
+    return job.model_copy(update={"orders": orders, **places})
+
+
+def make_build_job(data: Mapping[str, Any], source: str) -> BuildJob:
+    """Check the data of a job; `source` names them in an error."""
+    try:
+        job = BuildJob.model_validate(data)
+    except ValidationError as error:
+        raise InvalidInput(f"{source}: {_first_fault(error)}") from None
+    given = [k for k in ("from_file", "n", "edges", "table") if getattr(job.orders, k) is not None]
+    if len(given) != 1:
+        raise InvalidInput(
+            f"{source}: orders come from exactly one of a spectrum, a number, edges or a table; "
+            f"{len(given)} were given"
+        )
+    for key, needs in (("numbers", "from_file"), ("range", "n")):
+        if getattr(job.orders, key) is not None and getattr(job.orders, needs) is None:
+            raise InvalidInput(
+                f"{source}: orders.{key} goes with orders.{needs.removesuffix('_file')}"
+            )
+    return job
+
+
+def _beside(folder: Path, path: str | None) -> str | None:
+    return None if path is None else str(folder / path)
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        *tables, key = [str(part) for part in fault["loc"]]
+        known = OrdersTable if tables == ["orders"] else BuildJob
+        return f"unknown key {place!r}{nearest(key, _keys(known))}"
+    if fault["type"] == "missing":
+        return f"{place!r} is missing"
+    message = fault["msg"].removeprefix("Input should be ")
+    return f"{place} = {fault['input']!r}; expected {message}"
+
+
+def _keys(table: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in table.model_fields.items()]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Suggest the nearest of the known words, for an error message.
+
+    Examples
+    --------
+    >>> nearest("overwite", ["output", "overwrite"])
+    '; did you mean overwrite?'
+    """
+    names = list(known)
+    close = get_close_matches(word, names, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(names)}"

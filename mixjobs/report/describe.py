@@ -1,0 +1,105 @@
+"""What `mixjobs info` says of a library or a store, as plain values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mixjobs.errors import MixjobsError
+from mixjobs.grid import Grid
+from mixjobs.library import Library
+from mixjobs.orders import Orders
+from mixjobs.tables import progress
+from mixjobs.tables.partial import GROUP
+from mixjobs.tables.plan import probe
+from mixjobs.tables.plausibility import check_raw
+from mixjobs.tables.store import Store, open_store, partial_path, read_group
+
+_PROBE_WINDOWS = 8
+
+
+def describe_grid(grid: Grid) -> dict[str, Any]:
+    """Points, parameters, axes and holes."""
+    return {
+        "n_points": len(grid),
+        "n_parameters": len(grid.names),
+        "axes": {name: axis.tolist() for name, axis in zip(grid.names, grid.axes, strict=True)},
+        "is_product": grid.is_product,
+        "n_holes": len(grid.holes),
+        "holes": grid.holes.tolist(),
+    }
+
+
+def describe_library(library: Library) -> dict[str, Any]:
+    """Everything about a library that a few spectra tell."""
+    return {
+        "kind": "library",
+        "path": library.path,
+        "format": library.format,
+        **describe_grid(library.grid),
+        "original_names": list(library.original_names),
+        "n_pixels": len(library.wavelength),
+        "wavelength": [float(library.wavelength[0]), float(library.wavelength[-1])],
+        "medium": library.medium,
+        "flux_unit": library.flux_unit,
+        "raw": library.raw.status in ("raw", "rescaled", "assumed"),
+        "raw_how": library.raw.how,
+        "raw_numbers": _numbers(library),
+    }
+
+
+def _numbers(library: Library) -> str:
+    """What a few spectra say of being raw."""
+    edges = library.wavelength[0], float(np.nextafter(library.wavelength[-1], np.inf))
+    try:
+        orders = Orders.log_spaced(min(_PROBE_WINDOWS, len(library.wavelength) // 2), *edges)
+        probed = probe(library, orders)
+        grid = library.grid.take(probed.rows)
+        return check_raw(grid, orders, probed.mean_flux, library.flux_unit).how
+    except MixjobsError as error:
+        return str(error)
+
+
+def describe_store(path: str | Path) -> dict[str, Any]:
+    """Everything about a store, complete or partial."""
+    partial = partial_path(path)
+    complete = Path(path).is_dir() or not partial.is_dir()
+    store = open_store(path) if complete else read_group(partial / GROUP)
+    has_table = store.flux_ratio is not None
+    done = progress.read(partial) if not complete else []
+    means_there = int(np.isfinite(store.mean_flux).all(axis=0).sum())
+    return {
+        "kind": "store",
+        "path": str(path),
+        "complete": complete,
+        **describe_grid(store.grid),
+        "n_orders": len(store.orders),
+        "orders": store.orders.number.tolist(),
+        "wavelength": [float(store.orders.wave_min.min()), float(store.orders.wave_max.max())],
+        "flux_ratio": str(store.flux_ratio.dtype) if has_table else None,
+        "bytes": sum(f.stat().st_size for f in store.path.rglob("*") if f.is_file()),
+        "missing": _missing(store, means_there, len([d for d in done if d.stage == "flux_ratio"]))
+        if not complete
+        else [],
+        "raw": True,
+        **{
+            name: store.attributes.get(name)
+            for name in (
+                "raw_how", "raw_numbers", "flux_unit", "medium", "orders_from", "library",
+                "library_format", "mixjobs_version", "created",
+            )
+        },
+    }  # fmt: skip
+
+
+def _missing(store: Store, means_there: int, tables_there: int) -> list[str]:
+    missing = []
+    if means_there < len(store.grid):
+        missing.append(f"means of {len(store.grid) - means_there} of {len(store.grid)} points")
+    if store.flux_ratio is not None:
+        n_blocks = int(np.prod(store.flux_ratio.cdata_shape))
+        if tables_there < n_blocks:
+            missing.append(f"{n_blocks - tables_there} of {n_blocks} blocks of the ratio table")
+    return missing

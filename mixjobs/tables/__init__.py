@@ -1,0 +1,1 @@
+"""The batch job: means, ratios, the store."""

@@ -1,0 +1,281 @@
+"""The build job: means, their check, the ratio table and the interpolators, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from distributed import Client
+from numpy.typing import NDArray
+
+from mixjobs.errors import JobFailed, LibraryError
+from mixjobs.library import Library, SpectrumReader
+from mixjobs.model.flux_ratio import Method, flux_ratio
+from mixjobs.orders import Orders
+from mixjobs.tables.execute import execute
+from mixjobs.tables.job import Job, prepare
+from mixjobs.tables.means import mean_flux
+from mixjobs.tables.partial import Partial, partial_store
+from mixjobs.tables.plan import Block, Plan
+from mixjobs.tables.ratios import flux_ratio_rows
+from mixjobs.tables.store import (
+    Store,
+    create_group,
+    open_array,
+    open_store,
+    read_group,
+    write_attributes,
+    write_whole,
+)
+
+Floats = NDArray[np.float64]
+Report = Callable[[str, int, int], None]  # stage, blocks done, blocks in all
+
+
+@dataclass(frozen=True, eq=False)
+class MeanBlock:
+    """Some orders x some points: what one task of the means computes."""
+
+    library: str
+    reader: SpectrumReader
+    number: NDArray[np.int64]
+    lo: NDArray[np.int64]
+    hi: NDArray[np.int64]
+    orders: slice
+    points: slice
+
+    def __str__(self) -> str:
+        first, last = self.points.start, self.points.stop - 1
+        return (
+            f"mean flux of points {first} to {last}, orders {self.number[0]} to {self.number[-1]}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TableBlock:
+    """Some rows of one order's ratio table."""
+
+    group: Path
+    order: int
+    start: int
+    stop: int
+    mean_flux: Floats
+
+    def __str__(self) -> str:
+        return f"ratio table of order row {self.order}, rows {self.start} to {self.stop - 1}"
+
+
+def compute_means(block: MeanBlock) -> Floats:
+    """Means of a block, (orders, points); each of its spectra is opened and read once."""
+    columns = []
+    for spectrum in block.reader:
+        try:
+            columns.append(mean_flux(spectrum, block.number, block.lo, block.hi))
+        except LibraryError as error:
+            raise LibraryError(f"{block.library}: spectrum {spectrum.name}: {error}") from None
+    return np.stack(columns, axis=1)
+
+
+def write_table(block: TableBlock) -> None:
+    """Compute rows of the table and write them, straight from the worker, as whole Zarr chunks."""
+    table = open_array(block.group, "flux_ratio")
+    rows = flux_ratio_rows(block.mean_flux, block.start, block.stop).astype(table.dtype, copy=False)
+    write_whole(table, (block.order, block.start, 0), rows[None])
+
+
+@dataclass(frozen=True, eq=False)
+class InterpolatorBlock:
+    """Some orders whose interpolators one worker builds from the store."""
+
+    group: Path
+    orders: NDArray[np.int64]
+
+    def __str__(self) -> str:
+        return f"interpolators of order rows {self.orders[0]} to {self.orders[-1]}"
+
+
+def check_interpolators(block: InterpolatorBlock) -> float:
+    """Build the interpolators of some orders from the store by path, and compare with the table.
+
+    Returns the largest relative difference between the interpolated flux ratios from one grid
+    point to all and those of the table.
+    """
+    store = read_group(block.group)
+    means = store.mean_flux[block.orders]
+    method: Method = "cubic" if store.grid.is_product else "simplex"
+    ratio = flux_ratio(store.grid, store.orders.take(block.orders), means, method)
+    start = len(store.grid) // 2
+    interpolated = ratio(store.grid.points[start], store.grid.points).T
+    if store.flux_ratio is None:
+        direct = flux_ratio_rows(means, start, start + 1)[:, 0]
+    else:
+        direct = np.stack([store.flux_ratio[m, start] for m in block.orders])
+    return float(np.max(np.abs(interpolated / direct - 1)))
+
+
+def build(
+    library: Library | str | Path,
+    orders: Orders,
+    path: str | Path,
+    client: Client | None = None,
+    *,
+    select: Mapping[str, tuple[float, float]] | None = None,
+    block: Block | None = None,
+    dtype: str = "float64",
+    table: bool = True,
+    assume_raw: bool = False,
+    overwrite: bool = False,
+    report: Report | None = None,
+) -> Store:
+    """Build a store of mean fluxes and flux ratios from a library.
+
+    An interrupted build is resumed when it is asked for again in the same words. Any block,
+    number of workers or kind of client gives the same values, to the last bit.
+
+    Parameters
+    ----------
+    library : Library, str or Path
+        The raw spectra.
+    orders : Orders
+        The spectral orders, in the library's medium.
+    path : str or Path
+        The store to make; it is built beside it, as ``path.partial``, and renamed when complete.
+    client : distributed.Client, optional
+        Where to compute; None computes in this process.
+    select : mapping from parameter name to (low, high), optional
+        Use only the points inside these closed ranges.
+    block : (int, int), optional
+        Orders x points that one task computes.
+    dtype : {"float64", "float32"}
+        Of the ratio table.
+    table : bool
+        Whether to write the ratio table; everything that a model needs is in the means.
+    assume_raw : bool
+        Take the spectra as raw, just as they are in the file, whatever it says.
+    overwrite : bool
+        Replace a store, or another job's partial store, of this name.
+    report : callable, optional
+        Called with (stage, blocks done, blocks in all).
+
+    Returns
+    -------
+    Store
+
+    Raises
+    ------
+    NotRaw
+        The spectra are normalised, or look so.
+    LibraryError, OrderError, InvalidInput, OutputExists, StoreError, StoreLocked, JobFailed
+        Each says what was given, what was expected and what to do.
+    """
+    n_workers = sum(client.ncores().values()) if client else 1
+    job = prepare(library, orders, n_workers, select, block, dtype if table else None, assume_raw)
+    return run(job, path, client, overwrite=overwrite, report=report)
+
+
+def run(
+    job: Job,
+    path: str | Path,
+    client: Client | None = None,
+    *,
+    overwrite: bool = False,
+    notes: Mapping[str, str] | None = None,
+    report: Report | None = None,
+) -> Store:
+    """Run a job that was prepared.
+
+    Parameters
+    ----------
+    job : Job
+    notes : mapping, optional
+        Further attributes of the store, such as ``orders_from``.
+
+    The other parameters, the result and the errors are those of `build`.
+    """
+    tell = report or _silent
+    plan, grid = job.plan, job.library.grid
+    attributes = {**job.attributes, **(notes or {})}
+
+    def create(group: Path) -> None:
+        n_pixels = plan.hi - plan.lo
+        create_group(
+            group, grid, job.orders, n_pixels, attributes, plan.block_points, plan.table_dtype
+        )
+
+    with partial_store(Path(path), job.attributes["identity"], create, overwrite) as partial:
+        means = _compute_all_means(client, job, partial, tell)
+        looks = job.check(means, np.arange(len(grid)))
+        write_attributes(partial.group, {"flux_unit": looks.flux_unit, "raw_numbers": looks.how})
+        _write_all_tables(client, plan, means, partial, tell)
+        _check_all_interpolators(client, plan, partial, tell)
+    return open_store(path)
+
+
+def _compute_all_means(client: Client | None, job: Job, partial: Partial, report: Report) -> Floats:
+    """Compute the means that are not there yet, gather them into whole Zarr chunks and write."""
+    array = open_array(partial.group, "mean_flux")
+    plan = job.plan.resumed(array.chunks[1])
+    done = partial.finished("mean_flux")
+    means: Floats = read_group(partial.group).mean_flux
+    missing = [column for column in plan.columns if str(column[0]) not in done]
+    n_done = len(plan.columns) - len(missing)
+    report("mean_flux", n_done, len(plan.columns))
+    left = {start: len(list(plan.units(start, stop))) for start, stop in missing}
+    stops = dict(plan.columns)
+    tasks = (
+        MeanBlock(
+            job.library.path,
+            job.library.reader(range(points.start, points.stop)),
+            plan.orders.number[rows], plan.lo[rows], plan.hi[rows], rows, points,
+        )
+        for column in missing
+        for rows, points in plan.units(*column)
+    )  # fmt: skip
+    for task, values in execute(client, compute_means, tasks, "mean_flux"):
+        means[task.orders, task.points] = values
+        start = task.points.start // plan.block_points * plan.block_points
+        left[start] -= 1
+        if not left[start]:
+            write_whole(array, (0, start), means[:, start : stops[start]])
+            partial.record("mean_flux", str(start))
+            n_done += 1
+            report("mean_flux", n_done, len(plan.columns))
+    return means
+
+
+def _write_all_tables(
+    client: Client | None, plan: Plan, means: Floats, partial: Partial, report: Report
+) -> None:
+    done = partial.finished("flux_ratio")
+    blocks = [(m, rows) for m in range(len(means)) for rows in plan.table_rows]
+    missing = [(m, rows) for m, rows in blocks if f"{m},{rows[0]}" not in done]
+    n_done = len(blocks) - len(missing)
+    tasks = (TableBlock(partial.group, m, *rows, means[m]) for m, rows in missing)
+    for task, _ in execute(client, write_table, tasks, "flux_ratio"):
+        partial.record("flux_ratio", f"{task.order},{task.start}")
+        n_done += 1
+        report("flux_ratio", n_done, len(blocks))
+
+
+def _check_all_interpolators(
+    client: Client | None, plan: Plan, partial: Partial, report: Report
+) -> None:
+    n_slots = sum(client.ncores().values()) if client else 1
+    groups = np.array_split(np.arange(len(plan.orders)), min(n_slots, len(plan.orders)))
+    allowed = 1e-5 if plan.table_dtype == "float32" else 1e-9
+    tasks = (InterpolatorBlock(partial.group, rows) for rows in groups)
+    for n_done, (task, difference) in enumerate(
+        execute(client, check_interpolators, tasks, "interpolators"), start=1
+    ):
+        if not difference < allowed:
+            raise JobFailed(
+                f"{task}: they differ from the stored table by {difference:.1g} at grid points; "
+                "the store was damaged while it was written: remove it and build again"
+            )
+        report("interpolators", n_done, len(groups))
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Report nothing."""

@@ -1,0 +1,174 @@
+"""A store in the making: built aside, locked, resumed, and renamed into place when complete.
+
+The folder ``NAME.partial`` holds the lock, the progress, and the Zarr group ``store``, which is
+what gets the name in the end.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mixjobs.errors import (
+    InvalidInput,
+    JobFailed,
+    LibraryError,
+    OutputExists,
+    StoreError,
+    StoreLocked,
+)
+from mixjobs.tables import progress
+from mixjobs.tables.lock import JobLock
+from mixjobs.tables.store import consolidate, partial_path, read_group
+
+GROUP = "store"
+
+
+@dataclass(frozen=True, eq=False)
+class Partial:
+    """A partial store that this process has locked."""
+
+    folder: Path
+    lock: JobLock
+
+    @property
+    def group(self) -> Path:
+        """The Zarr group that is being filled."""
+        return self.folder / GROUP
+
+    def finished(self, stage: str) -> set[str]:
+        """Return the names of a stage's finished blocks."""
+        return {done.block for done in progress.read(self.folder) if done.stage == stage}
+
+    def record(self, stage: str, block: str) -> None:
+        """Note that a block is finished, unless another job has taken this one over."""
+        self.lock.check()
+        progress.record(self.folder, stage, block)
+
+
+@contextmanager
+def partial_store(
+    path: Path,
+    identity: Mapping[str, str],
+    create: Callable[[Path], None],
+    overwrite: bool = False,
+) -> Iterator[Partial]:
+    """Build a store: on leaving, it has its name; after a fault, it can be resumed.
+
+    Parameters
+    ----------
+    path : Path
+        The store's name when it is complete.
+    identity : mapping
+        What makes this job this job; a partial store with the same is resumed.
+    create : callable
+        Creates the group in an empty folder.
+    overwrite : bool
+        Replace a complete store, or another job's partial one.
+
+    Yields
+    ------
+    Partial
+        Where to build, locked.
+
+    Raises
+    ------
+    OutputExists, StoreLocked, StoreError
+        The store is complete already, is being built, or a partial one is of another job.
+    JobFailed
+        The disk is full.
+    """
+    check_output(path, overwrite)
+    folder = partial_path(path)
+    with _faults_named(path):
+        folder.mkdir(exist_ok=True)
+        lock = JobLock(folder)
+        lock.acquire()
+        try:
+            _begin(folder, identity, create, overwrite)
+            yield Partial(folder, lock)
+            lock.check()
+            _finish(folder, path)
+        except BaseException as fault:
+            _clear_if_useless(folder, fault)
+            raise
+        finally:
+            lock.release()
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Refuse a store that exists already, or whose folder does not.
+
+    Raises
+    ------
+    OutputExists, InvalidInput
+    """
+    if path.exists() and not overwrite:
+        raise OutputExists(f"{path}: exists already; give another name, or --overwrite")
+    if not path.parent.is_dir():
+        raise InvalidInput(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def _begin(
+    folder: Path, identity: Mapping[str, str], create: Callable[[Path], None], overwrite: bool
+) -> None:
+    if (folder / GROUP).exists() and progress.read(folder):
+        differs = _differences(folder, identity)
+        if not differs:
+            return
+        if not overwrite:
+            raise StoreError(
+                f"{folder}: a half-written store of another job ({'; '.join(differs)}); "
+                "start that job again, or give --overwrite to begin anew"
+            )
+    shutil.rmtree(folder / GROUP, ignore_errors=True)
+    (folder / progress.NAME).unlink(missing_ok=True)
+    create(folder / GROUP)
+
+
+def _differences(folder: Path, identity: Mapping[str, str]) -> list[str]:
+    """Say in what a partial store is of another job: "orders: 20 were there, 10 are asked for"."""
+    there = read_group(folder / GROUP).attributes.get("identity", {})
+    return [
+        f"{name}: {there.get(name)} there, {value} now"
+        for name, value in identity.items()
+        if there.get(name) != value
+    ]
+
+
+def _finish(folder: Path, path: Path) -> None:
+    consolidate(folder / GROUP)
+    old = path.with_name(f"{path.name}.old")
+    if path.exists():
+        path.rename(old)
+    (folder / GROUP).rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(folder)
+
+
+def _clear_if_useless(folder: Path, fault: BaseException) -> None:
+    """Leave nothing half-written unless there is something to resume."""
+    if isinstance(fault, StoreLocked | StoreError):
+        return
+    if isinstance(fault, LibraryError) or not progress.read(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _faults_named(path: Path) -> Iterator[None]:
+    """Turn what the disk says into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise JobFailed(
+                f"{path}: no space left on the disk; make room and start again, "
+                "what is finished is kept"
+            ) from None
+        if error.errno in (errno.EACCES, errno.EROFS):
+            raise JobFailed(f"{path}: cannot be written ({error.strerror})") from None
+        raise

@@ -1,0 +1,172 @@
+"""The plan of a job: what is computed in which blocks, and what it will need."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixjobs.errors import InvalidInput
+from mixjobs.library import Library
+from mixjobs.orders import Orders
+from mixjobs.tables.means import mean_flux, spans
+from mixjobs.tables.store import rows_per_zarr_chunk
+
+Floats = NDArray[np.float64]
+Block = tuple[int, int]  # orders, points
+
+LITERAL_UNITS = 2000  # up to so many units the job runs one task a unit
+_TASK_SECONDS = 0.2
+_N_PROBES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A few spectra, read before anything else is done.
+
+    Attributes
+    ----------
+    rows : (n,) int array
+        Which: spread over the grid, the extremes of its first parameter among them.
+    mean_flux : (M, n) array
+    seconds : float
+        Time a spectrum, the quickest of them.
+    """
+
+    rows: NDArray[np.int64]
+    mean_flux: Floats
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a job does. `lo` and `hi` are the orders' pixel windows, (M,) each."""
+
+    n_points: int
+    orders: Orders
+    lo: NDArray[np.int64]
+    hi: NDArray[np.int64]
+    block: Block
+    block_points: int
+    table_dtype: str | None
+
+    def resumed(self, block_points: int) -> Plan:
+        """Return the plan for a store that has fixed the points in a Zarr chunk of `mean_flux`."""
+        block = (self.block[0], min(self.block[1], block_points))
+        return replace(self, block=block, block_points=block_points)
+
+    @property
+    def n_tasks(self) -> int:
+        """Tasks of the means."""
+        per_column = ceil(len(self.orders) / self.block[0])
+        return per_column * sum(
+            ceil((stop - start) / self.block[1]) for start, stop in self.columns
+        )
+
+    @property
+    def columns(self) -> list[tuple[int, int]]:
+        """Points (start, stop) of each Zarr chunk of `mean_flux`."""
+        starts = range(0, self.n_points, self.block_points)
+        return [(s, min(s + self.block_points, self.n_points)) for s in starts]
+
+    def units(self, start: int, stop: int) -> Iterator[tuple[slice, slice]]:
+        """Blocks (orders, points) of the Zarr chunk of points start:stop."""
+        n_orders, n_points = self.block
+        for m in range(0, len(self.orders), n_orders):
+            for i in range(start, stop, n_points):
+                yield (
+                    slice(m, min(m + n_orders, len(self.orders))),
+                    slice(i, min(i + n_points, stop)),
+                )
+
+    @property
+    def table_rows(self) -> list[tuple[int, int]]:
+        """Rows (start, stop) of one order's table in each Zarr chunk."""
+        if self.table_dtype is None:
+            return []
+        step = rows_per_zarr_chunk(self.n_points, self.table_dtype)
+        return [(s, min(s + step, self.n_points)) for s in range(0, self.n_points, step)]
+
+    @property
+    def table_bytes(self) -> int:
+        """Size of the ratio table."""
+        if self.table_dtype is None:
+            return 0
+        return len(self.orders) * self.n_points**2 * int(np.dtype(self.table_dtype).itemsize)
+
+    @property
+    def n_files(self) -> int:
+        """Files of the finished store, about."""
+        return 16 + len(self.columns) + len(self.orders) * len(self.table_rows)
+
+    @property
+    def worker_bytes(self) -> int:
+        """Memory that a task needs beyond the program itself, about."""
+        widest = max(stop - start for start, stop, _ in spans(self.lo, self.hi))
+        rows = max((stop - start for start, stop in self.table_rows), default=0)
+        return max(3 * 8 * widest, 3 * 8 * rows * self.n_points)
+
+
+def probe_rows(points: Floats) -> NDArray[np.int64]:
+    """Rows of a few points spread over the grid in order of its first parameter."""
+    by_first = np.lexsort(points.T[::-1])
+    places = np.linspace(0, len(points) - 1, min(_N_PROBES, len(points))).round().astype(int)
+    rows: NDArray[np.int64] = by_first[places]
+    return rows
+
+
+def probe(library: Library, orders: Orders) -> Probe:
+    """Read a few spectra: what they cost, and whether they look raw."""
+    lo, hi = orders.windows(library.wavelength)
+    rows = probe_rows(library.grid.points)
+    seconds, means = [], []
+    for spectrum in library.reader([int(i) for i in rows]):
+        begun = time.perf_counter()
+        means.append(mean_flux(spectrum, orders.number, lo, hi))
+        seconds.append(time.perf_counter() - begun)
+    return Probe(rows, np.stack(means, axis=1), min(seconds))
+
+
+def points_per_block(n_points: int, seconds: float, n_workers: int) -> int:
+    """Points whose spectra make a good task: 0.2 s of work, 20 tasks a worker, 5000 in all.
+
+    Tasks of 100 to 200 ms cost 2 to 4 % in scheduling.
+    """
+    wanted = ceil(_TASK_SECONDS / max(seconds, 1e-6))
+    at_most = max(1, n_points // (20 * n_workers))
+    at_least = ceil(n_points / 5000)
+    return max(at_least, min(wanted, at_most))
+
+
+def make_plan(
+    library: Library,
+    orders: Orders,
+    seconds: float,
+    n_workers: int,
+    block: Block | None,
+    table_dtype: str | None,
+) -> Plan:
+    """Decide the blocks.
+
+    Parameters
+    ----------
+    seconds : float
+        What reading a spectrum costs.
+    block : (orders, points), optional
+        Units that one task computes; one where the job is small, else all orders of some points.
+    """
+    lo, hi = orders.windows(library.wavelength)
+    n_points, n_orders = len(library.grid), len(orders)
+    automatic = points_per_block(n_points, seconds, n_workers)
+    if block is None:
+        small = n_orders * n_points <= LITERAL_UNITS
+        block = (1, 1) if small else (n_orders, automatic)
+    if min(block) < 1:
+        raise InvalidInput(f"block {block[0]},{block[1]} is empty; give ORDERS,POINTS from 1,1 up")
+    block = (min(block[0], n_orders), min(block[1], n_points))
+    block_points = min(n_points, block[1] * ceil(automatic / block[1]))  # small ones are gathered
+    return Plan(n_points, orders, lo, hi, block, block_points, table_dtype)
