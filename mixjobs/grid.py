@@ -17,7 +17,9 @@ Theta = ArrayLike | Mapping[str, ArrayLike]
 
 # A grid is a product with holes when at least this share of its points are corners of a
 # complete cell, whatever share of the product they fill (PHOENIX with alpha fills under half).
-LATTICE_SHARE = 0.9
+# A tenth of all points missing at random leaves 0.94 in two dimensions, 0.6 in four (a cell has
+# 16 corners); scattered points reach 0.
+LATTICE_SHARE = 0.5
 _MAX_PRODUCT = 2**62
 
 

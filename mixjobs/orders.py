@@ -74,7 +74,7 @@ class Orders:
         """Return `n` adjacent orders, equal in log wavelength, between two wavelengths in Å."""
         if n < 1:
             raise OrderError(f"{n} orders were asked for; at least one is needed")
-        if not 0 < wave_min < wave_max:
+        if not 0 < wave_min < wave_max < np.inf:
             raise OrderError(
                 f"orders from {wave_min:g} to {wave_max:g} Å: "
                 "expected two positive wavelengths, the smaller first"

@@ -39,7 +39,7 @@ def planck(wavelength: ArrayLike, teff: ArrayLike) -> Floats:
     Examples
     --------
     >>> f"{planck(5000, 5772):.3e}"
-    '8.214e+06'
+    '8.243e+06'
     """
     wave = np.asarray(wavelength, dtype=np.float64) * _CM
     t = np.asarray(teff, dtype=np.float64)
@@ -53,8 +53,8 @@ def planck(wavelength: ArrayLike, teff: ArrayLike) -> Floats:
 def planck_mean(wave_min: ArrayLike, wave_max: ArrayLike, teff: ArrayLike) -> Floats:
     """Mean of `planck` over windows of wavelength, by 16-point Gauss-Legendre quadrature.
 
-    The nodes are in log wavelength, where a black body is smooth: good to 1e-10 from 3000 to
-    60000 Å in one window, and to 1e-3 for any window.
+    The nodes are in log wavelength, where a black body is smooth: good to 1e-8 from 3000 to
+    60000 Å in one window, and to 1e-3 from 1000 Å to 100 µm.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 Outside = Literal["raise", "nan"]
 
 MAX_PAIRWISE_POINTS = 48
-BLOCK = 500  # pairs evaluated together: their weights fit in the cache
+BLOCK = 300  # pairs evaluated together: their weights fit in the cache
 
 
 class RatioMethod(Protocol):

@@ -69,19 +69,34 @@ def held_out(
     Returns
     -------
     list of HeldOut
-        One an axis and method, for axes of at least three values.
+        One an axis and method that has an answer there, for axes of at least three values.
     """
     results = []
     for d in grid.free:
-        for method in methods:
-            errors = [
-                error
-                for dropped in _inner_values(grid, d)
-                if (error := _errors(grid, orders, mean_flux, dropped, method)) is not None
-            ]
-            if errors and np.isfinite(np.concatenate(errors, axis=1)).any():
-                results.append(HeldOut(grid.names[d], method, np.concatenate(errors, axis=1)))
+        drops = list(_inner_values(grid, d))
+        for method in methods if drops else ():
+            errors = [_errors(grid, orders, mean_flux, dropped, method) for dropped in drops]
+            result = HeldOut(grid.names[d], method, np.concatenate(errors, axis=1))
+            if np.isfinite(result.error).any():
+                results.append(result)
     return results
+
+
+def best_method(results: Sequence[HeldOut]) -> Method | None:
+    """Return the method with the smallest median error, as a geometric mean over the axes.
+
+    On each axis, of the points that all methods answer there; a method that has no answer along
+    an axis is not the best. Of equals the first is taken.
+    """
+    score = dict.fromkeys((r.method for r in results), 0.0)
+    for axis in dict.fromkeys(r.axis for r in results):
+        errors = {r.method: r.error for r in results if r.axis == axis}
+        common = np.logical_and.reduce([np.isfinite(error) for error in errors.values()])
+        for method in score:
+            usable = method in errors and common.any()
+            score[method] += np.log(np.median(errors[method][common])) if usable else np.inf
+    ranked: list[Method] = sorted(score, key=lambda method: float(np.round(score[method], 6)))
+    return ranked[0] if ranked else None
 
 
 def _inner_values(grid: Grid, d: int) -> Iterator[NDArray[np.bool_]]:
@@ -95,13 +110,13 @@ def _inner_values(grid: Grid, d: int) -> Iterator[NDArray[np.bool_]]:
 
 def _errors(
     grid: Grid, orders: Orders, mean_flux: Floats, dropped: NDArray[np.bool_], method: Method
-) -> Floats | None:
-    """Errors (M, n) at the dropped points, None where the method cannot have the kept ones."""
+) -> Floats:
+    """Errors (M, n) at the dropped points, NaN where the method cannot have the kept ones."""
+    kept = grid.take(np.flatnonzero(~dropped))
     try:
-        kept = grid.take(np.flatnonzero(~dropped))
         ratio = flux_ratio(kept, orders, mean_flux[:, ~dropped], method, outside="nan")
     except InvalidInput:
-        return None
+        return np.full((len(orders), dropped.sum()), np.nan)
     spacing = np.array([np.median(np.diff(axis)) if len(axis) > 1 else 1.0 for axis in grid.axes])
     _, near = cKDTree(kept.points / spacing).query(grid.points[dropped] / spacing)
     predicted = ratio(kept.points[near], grid.points[dropped]).T

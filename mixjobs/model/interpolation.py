@@ -230,11 +230,12 @@ def slope_matrix(grid: Grid, d: int, known: Bools) -> tuple[csr_array, Bools]:
     has_slope : (N,) bool array
         Where the slope is known.
     """
-    lattice = np.where(np.append(known, False)[grid.lattice], grid.lattice, -1)
+    known_or_hole = np.append(known, False)  # a hole is -1 and so takes the last
+    lattice = np.where(known_or_hole[grid.lattice], grid.lattice, -1)
     sides = [(1, 1) if axis == d else (0, 0) for axis in range(lattice.ndim)]
-    padded = np.pad(lattice, sides, constant_values=-1)
-    after_next = np.eye(lattice.ndim, dtype=np.int64)[d] * 2
-    left, right = padded[tuple(grid.index.T)], padded[tuple((grid.index + after_next).T)]
+    padded = np.pad(lattice, sides, constant_values=-1)  # one place further right along d
+    two_right = 2 * np.eye(lattice.ndim, dtype=np.int64)[d]
+    left, right = padded[tuple(grid.index.T)], padded[tuple((grid.index + two_right).T)]
     has_left, has_right = known & (left >= 0), known & (right >= 0)
     x = grid.points[:, d]
     to_left = np.where(has_left, x - x[left], 1.0)

@@ -71,7 +71,8 @@ class DelaunaySimplex:
     grid: Grid
 
     def __post_init__(self) -> None:
-        rank, n_free = np.linalg.matrix_rank(self._scaled(self.grid.points)), len(self.grid.free)
+        rank = np.linalg.matrix_rank(self._scaled(self.grid.points), rtol=1e-9)
+        n_free = len(self.grid.free)
         if rank < n_free:
             names = ", ".join(self.grid.names[d] for d in self.grid.free)
             raise InvalidInput(
@@ -113,8 +114,8 @@ class DelaunaySimplex:
         x = self._scaled(boxed)
         simplex = self.triangulation.find_simplex(x)
         weights = barycentric(self.triangulation.transform[simplex], x)
-        # not found, in a simplex without a volume (NaN), or only nearly inside: look again
-        for i in np.flatnonzero((simplex < 0) | ~(weights >= -_TOLERANCE).all(axis=1)):
+        # not found (-1, the last one), in one without a volume (NaN), only nearly in: look again
+        for i in np.flatnonzero(~(weights >= -_TOLERANCE).all(axis=1)):
             simplex[i], weights[i], found = self._search_all(x[i])
             answered[i] &= found
         return sparse_rows(weights, self.triangulation.simplices[simplex], len(self.grid)), answered

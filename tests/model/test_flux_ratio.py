@@ -1,0 +1,379 @@
+"""The flux ratio: its laws by every method, what it refuses and how it says so."""
+
+import pickle
+from itertools import product
+
+import h5py
+import numpy as np
+import pytest
+import reference
+from drawn import anywhere, grids, lattice, make_q, nodes_of, quick, seeds
+from hypothesis import given
+
+from mixjobs.errors import InvalidInput, OutsideGrid
+from mixjobs.grid import Grid, describe
+from mixjobs.model import flux_ratio as module
+from mixjobs.model.flux_ratio import BLOCK, METHODS, flux_ratio
+from mixjobs.model.interpolation import Cells, Linear
+from mixjobs.orders import Orders
+
+EXACT = ("cubic", "linear", "simplex")
+SMALL = lattice([5000.0, 5200, 5300], [4.0, 4.5, 5.0], [-0.5, 0.0])
+CUBE = lattice([5000.0, 5300], [4.0, 5.0], [-0.5, 0.0])  # small enough for pairwise, often
+SCATTERED = Grid(
+    np.random.default_rng(8).random((25, 3)) * [1000, 2, 1] + [5000, 3, -1],
+    ("teff", "logg", "feh"),
+)
+
+
+def drawn_q(grid, seed, method):
+    """q with NaN where it does not answer, its (M, N) means, and places anywhere in the box."""
+    rng = np.random.default_rng(seed)
+    q, mean_flux = make_q(grid, rng, method, outside="nan")
+    return q, mean_flux, anywhere(grid, rng, 30)
+
+
+# --- the laws -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", EXACT)
+@given(grid=grids(), seed=seeds)
+@quick
+def test_exact_at_grid_points(method, grid, seed):
+    q, mean_flux, _ = drawn_q(grid, seed, method)
+    got = q(grid.points[:, None], grid.points[None, :])  # (N, N, M)
+    table = mean_flux[:, None, :] / mean_flux[:, :, None]  # (M, N, N), [m, i, j] = j over i
+    np.testing.assert_allclose(got, np.moveaxis(table, 0, -1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", EXACT)
+@given(grid=grids(), seed=seeds)
+@quick
+def test_one_reciprocal_and_transitive_off_the_grid(method, grid, seed):
+    q, _, theta = drawn_q(grid, seed, method)
+    a, b, c = theta.reshape(3, 10, -1)
+    np.testing.assert_array_equal(q(a, a)[np.isfinite(q(a, a))], 1.0)
+    ab, ba, bc, ac = q(a, b), q(b, a), q(b, c), q(a, c)
+    known = np.isfinite(ab) & np.isfinite(bc)
+    assert (ab[known] > 0).all()
+    np.testing.assert_allclose((ab * ba)[known], 1.0, rtol=1e-12)
+    np.testing.assert_allclose((ab * bc)[known], ac[known], rtol=1e-12)
+
+
+@pytest.mark.parametrize("points", [SCATTERED, SMALL])
+def test_simplex_keeps_the_laws_between_scattered_points(points):
+    rng = np.random.default_rng(4)
+    q, mean_flux = make_q(points, rng, "simplex", outside="nan")
+    exact = np.moveaxis(mean_flux[:, None, :] / mean_flux[:, :, None], 0, -1)
+    np.testing.assert_allclose(q(points.points[:, None], points.points), exact, rtol=1e-12)
+    a, b, c = rng.dirichlet(np.ones(len(points)), (3, 50)) @ points.points
+    np.testing.assert_array_equal(q(a, a), 1.0)
+    np.testing.assert_allclose(q(a, b) * q(b, c), q(a, c), rtol=1e-12)
+
+
+def test_pairwise_is_exact_at_grid_points_and_keeps_no_law_between():
+    rng = np.random.default_rng(0)
+    mean_flux = SMALL.points[:, 0] ** 4 * np.exp(0.1 * rng.normal(size=(2, len(SMALL))))
+    q = flux_ratio(SMALL, Orders.log_spaced(2, 7000, 9000), mean_flux, "pairwise", "nan")
+    exact = np.moveaxis(mean_flux[:, None, :] / mean_flux[:, :, None], 0, -1)
+    np.testing.assert_allclose(q(SMALL.points[:, None], SMALL.points), exact, rtol=1e-12)
+    low, high = SMALL.points.min(axis=0), SMALL.points.max(axis=0)
+    a, b = low + (high - low) * rng.random((2, 200, 3))
+    assert 0.005 < np.abs(q(a, a) - 1).max() < 0.3
+    assert 0.005 < np.abs(q(a, b) * q(b, a) - 1).max() < 0.5
+
+
+def test_the_table_of_pairs_has_rank_one():
+    """Multilinear in the 2D dimensions of pairs = interp(mean)(theta2) interp(1/mean)(theta1)."""
+    grid, rng = lattice([0.0, 1, 3], [0.0, 0.5]), np.random.default_rng(1)
+    mean = np.exp(rng.normal(size=len(grid)))
+    pairs = {
+        (*p1, *p2): m2 / m1
+        for (p1, m1), (p2, m2) in product(nodes_of(grid, mean).items(), repeat=2)
+    }
+    theta1, theta2 = anywhere(grid, rng, 20), anywhere(grid, rng, 20)
+    six_d = [reference.multilinear(pairs, (*a, *b)) for a, b in zip(theta1, theta2, strict=True)]
+    linear = Linear(Cells(grid))
+    product_of_two = (linear.weights(theta2)[0] @ mean) * (linear.weights(theta1)[0] @ (1 / mean))
+    np.testing.assert_allclose(product_of_two, six_d, rtol=1e-13)
+
+
+def test_q_is_component_2_over_component_1():
+    grid = lattice([4000.0, 5000.0], [4.0, 5.0])
+    orders = Orders.log_spaced(1, 5000, 6000)
+    q = flux_ratio(grid, orders, np.array([[1.0, 1.0, 3.0, 3.0]]))
+    assert q([4000, 4], [5000, 4]).tolist() == pytest.approx([3.0])
+    assert q([5000, 4], [4000, 5]).tolist() == pytest.approx([1 / 3])
+
+
+# --- shapes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_batch_is_the_loop_and_leading_shapes_broadcast(method):
+    grid = CUBE if method == "pairwise" else SMALL
+    rng = np.random.default_rng(2)
+    q, _ = make_q(grid, rng, method, n_orders=2)
+    low, high = grid.points.min(axis=0), grid.points.max(axis=0)
+    first, second = (low + (high - low) * rng.random((*n, 3)) for n in ((4, 1), (5,)))
+    got = q(first, second)
+    assert got.shape == (4, 5, 2)
+    for i, j in product(range(4), range(5)):
+        alone = q(first[i, 0], second[j])
+        assert alone.shape == (2,)
+        np.testing.assert_allclose(got[i, j], alone, rtol=1e-13)
+    np.testing.assert_allclose(q(first[0, 0], second), got[0], rtol=1e-13)
+    np.testing.assert_allclose(q(first, second[2])[:, 0], got[:, 2], rtol=1e-13)
+    assert q(np.empty((0, 3)), first[0, 0]).shape == (0, 2)
+    assert q(np.empty((3, 0, 3)), np.empty((3, 1, 3))).shape == (3, 0, 2)
+
+
+@pytest.mark.parametrize("method", EXACT)
+@pytest.mark.parametrize("n", [BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7])
+def test_more_pairs_than_a_block_are_the_smaller_pieces(method, n):
+    rng = np.random.default_rng(n)
+    q, _ = make_q(SMALL, rng, method, outside="nan")
+    theta1, theta2 = anywhere(SMALL, rng, n), anywhere(SMALL, rng, n)
+    theta1[n // 2, 0] = 9999.0
+    pieces = [q(theta1[i : i + 100], theta2[i : i + 100]) for i in range(0, n, 100)]
+    together = q(theta1, theta2)
+    np.testing.assert_allclose(together, np.concatenate(pieces), rtol=1e-13)
+    assert np.flatnonzero(np.isnan(together).any(axis=1)).tolist() == [n // 2]
+
+
+def test_the_block_is_used(monkeypatch):
+    rng = np.random.default_rng(6)
+    q, _ = make_q(SMALL, rng, "cubic")
+    theta1, theta2 = anywhere(SMALL, rng, 20), anywhere(SMALL, rng, 20)
+    whole = q(theta1, theta2)
+    monkeypatch.setattr(module, "BLOCK", 3)
+    np.testing.assert_allclose(q(theta1, theta2), whole, rtol=1e-13)
+
+
+def test_shapes_that_do_not_broadcast_are_refused():
+    q, _ = make_q(SMALL, np.random.default_rng(0), "linear")
+    with pytest.raises(InvalidInput, match=r"theta1 \(2, 3\) and theta2 \(4, 3\) do not broadcast"):
+        q(SMALL.points[:2], SMALL.points[:4])
+
+
+def test_theta_by_name():
+    grid = lattice([5000.0, 5200], [4.5], [-0.5, 0.0])
+    q, _ = make_q(grid, np.random.default_rng(0), "cubic")
+    by_place = q([5100, 4.5, -0.2], [[5050, 4.5, 0.0], [5150, 4.5, 0.0]])
+    by_name = q({"feh": -0.2, "teff": 5100}, {"teff": [5050, 5150], "feh": 0, "logg": 4.5})
+    np.testing.assert_array_equal(by_name, by_place)
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", EXACT)
+@given(grid=grids(), seed=seeds)
+@quick
+def test_nan_is_there_and_only_there_where_a_point_is_missing(method, grid, seed):
+    q, mean_flux, theta = drawn_q(grid, seed, method)
+    nodes = nodes_of(grid, mean_flux[0])
+    answered = [reference.is_answered(nodes, tuple(x)) for x in theta]
+    for got in (q(theta, grid.points[0]), q(grid.points[0], theta)):
+        np.testing.assert_array_equal(np.isfinite(got), np.transpose([answered] * 3))
+
+
+@pytest.mark.parametrize("method", EXACT)
+@given(grid=grids(holes=("random", "ragged")), seed=seeds)
+@quick
+def test_the_missing_point_is_named(method, grid, seed):
+    rng = np.random.default_rng(seed)
+    q, mean_flux = make_q(grid, rng, method)
+    nodes = nodes_of(grid, mean_flux[0])
+    for x in anywhere(grid, rng, 20):
+        missing = [p for p in reference.needed(nodes, tuple(x)) if p not in nodes]
+        if not missing:
+            q(x, grid.points[0])
+            continue
+        with pytest.raises(OutsideGrid, match="which the library has not") as error:
+            q(grid.points[0], x)
+        assert str(error.value).startswith("theta2: ")
+        assert any(describe(p, grid.names) in str(error.value) for p in missing)
+
+
+@pytest.mark.parametrize("method", ["cubic", "linear", "simplex", "pairwise"])
+@pytest.mark.parametrize(
+    ("theta", "message"),
+    [
+        ([5301, 4, 0], "theta1: teff = 5301 is outside the grid, 5000 to 5300"),
+        ([5100, 3.9, 0], "theta1: logg = 3.9 is outside the grid, 4 to 5"),
+        ([5100, 4.2, np.inf], "theta1: feh = inf is outside the grid, -0.5 to 0"),
+        ([5100, 4.2, -np.inf], "theta1: feh = -inf is outside the grid, -0.5 to 0"),
+    ],
+)
+def test_outside_is_refused_by_name_or_nan(method, theta, message):
+    rng = np.random.default_rng(0)
+    q, mean_flux = make_q(CUBE, rng, method)
+    with pytest.raises(OutsideGrid) as error:
+        q(theta, [5100, 4.2, -0.1])
+    assert str(error.value) == message
+    with pytest.raises(OutsideGrid, match=message.replace("theta1", "theta2")):
+        q([5100, 4.2, -0.1], [[5100, 4.2, 0], theta])
+    quiet = flux_ratio(CUBE, q.orders, mean_flux, method, outside="nan")
+    got = quiet([[5100, 4.2, 0], theta], [5100, 4.2, -0.1])
+    assert np.isnan(got).all(axis=1).tolist() == [False, True]
+
+
+def test_another_value_of_a_fixed_parameter_is_refused_by_name():
+    grid = lattice([5000.0, 5200], [4.5], [-0.5, 0.0])
+    q, _ = make_q(grid, np.random.default_rng(0), "cubic")
+    with pytest.raises(OutsideGrid, match=r"logg = 4, and the library has only logg = 4.5"):
+        q([5100, 4.0, 0], [5100, 4.5, 0])
+
+
+def test_outside_the_hull_of_scattered_points_is_refused():
+    rng = np.random.default_rng(0)
+    q, _ = make_q(SCATTERED, rng, "simplex")
+    corner = SCATTERED.points.min(axis=0)
+    with pytest.raises(
+        OutsideGrid, match=r"theta1: .* is outside the hull of the library's points"
+    ):
+        q(corner, SCATTERED.points[0])
+
+
+@pytest.mark.parametrize("method", ["cubic", "linear", "pairwise", "simplex"])
+def test_degenerate_points_are_refused_in_one_line(method):
+    grid = Grid(np.array([[t, 0.4 * t] for t in range(5)]), ("teff", "logg"))
+    with pytest.raises(InvalidInput) as error:
+        make_q(grid, np.random.default_rng(0), method)
+    assert "\n" not in str(error.value)
+
+
+def test_pairwise_is_refused_above_48_points_with_its_cost():
+    rng = np.random.default_rng(0)
+    with pytest.raises(InvalidInput, match=r"triangulate 2401 pairs in 4 dim.* hours; .*use cubic"):
+        make_q(lattice(range(7), range(7)), rng, "pairwise")
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
+def test_means_must_be_positive_and_finite(bad):
+    mean_flux = np.ones((2, len(SMALL)))
+    mean_flux[1, 3] = bad
+    with pytest.raises(InvalidInput, match="not positive and finite"):
+        flux_ratio(SMALL, Orders.log_spaced(2, 5000, 6000), mean_flux)
+
+
+@pytest.mark.parametrize("shape", [(len(SMALL), 2), (2, 3), (1, len(SMALL)), (2,)])
+def test_means_must_fit_orders_and_points(shape):
+    with pytest.raises(InvalidInput, match="expected 2 orders x 18 grid points"):
+        flux_ratio(SMALL, Orders.log_spaced(2, 5000, 6000), np.ones(shape))
+
+
+def test_unknown_choices_are_refused():
+    rng = np.random.default_rng(0)
+    with pytest.raises(InvalidInput, match="'nearest' is unknown; choose from cubic"):
+        make_q(SMALL, rng, "nearest")
+    with pytest.raises(InvalidInput, match="'extrapolate' is unknown; choose 'raise' or 'nan'"):
+        make_q(SMALL, rng, "cubic", outside="extrapolate")
+
+
+# --- black bodies ---------------------------------------------------------------------------------
+
+
+def test_blackbody_is_the_ratio_of_planck_integrals():
+    q, _ = make_q(SMALL, np.random.default_rng(0), "blackbody", n_orders=2)
+    got = q([[3000, 4, 0], [6000, 1, 1]], [5000, 9, 9])  # no limits but Teff > 0
+    for m in range(2):
+        window = q.orders.wave_min[m], q.orders.wave_max[m]
+        means = [reference.planck_integral_mean(*window, t) for t in (3000, 6000, 5000)]
+        expected = [means[2] / means[0], means[2] / means[1]]
+        np.testing.assert_allclose(got[:, m], expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("bad", [0.0, -5.0, np.inf])
+def test_blackbody_without_a_temperature_is_refused_or_nan(bad):
+    rng = np.random.default_rng(0)
+    q, mean_flux = make_q(SMALL, rng, "blackbody")
+    with pytest.raises(OutsideGrid, match=r"theta2: \(teff=.* no positive, finite temperature"):
+        q([5000, 4, 0], [bad, 4, 0])
+    quiet = flux_ratio(SMALL, q.orders, mean_flux, "blackbody", outside="nan")
+    assert np.isnan(quiet([5000, 4, 0], [[bad, 4, 0], [5000, 4, 0]])).all(axis=1).tolist() == [
+        True,
+        False,
+    ]
+
+
+def test_blackbody_needs_teff():
+    grid = Grid(np.array([[0.0], [1.0]]), ("feh",))
+    with pytest.raises(InvalidInput, match="blackbody needs a parameter teff; the library has feh"):
+        make_q(grid, np.random.default_rng(0), "blackbody")
+
+
+# --- travel to a worker ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("used", [False, True])
+@pytest.mark.parametrize(("method", "grid"), [*product(METHODS, [CUBE]), ("simplex", SCATTERED)])
+def test_pickling_keeps_every_bit(method, grid, used):
+    q, _ = make_q(grid, np.random.default_rng(0), method)
+    theta = grid.points[:4].mean(axis=0), grid.points[4:].mean(axis=0)
+    if used:
+        q(*theta)  # fill what is computed on first use
+    again = pickle.loads(pickle.dumps(q))
+    np.testing.assert_array_equal(again(*theta), q(*theta))
+    assert (again.method, again.outside, again.grid.names) == (method, "raise", grid.names)
+
+
+# --- a real library -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bt_settl(data):
+    """Grid, orders and mean fluxes (M, N) of the real library, by plain h5py."""
+    with h5py.File(data / "btsettl_prism.hdf5") as file:
+        points = file["grid_points"][:]
+        key = file["flux"].attrs["key_name"]
+        fluxes = np.array([file["flux"][key.format(*point)][:] for point in points])
+        wavelength = file["wl"][:]
+    orders = Orders.log_spaced(20, 7000, 50000)
+    means = [
+        fluxes[:, (lo <= wavelength) & (wavelength < hi)].mean(axis=1, dtype=np.float64)
+        for lo, hi in zip(orders.wave_min, orders.wave_max, strict=True)
+    ]
+    return Grid(points, ("teff", "logg", "feh")), orders, np.array(means)
+
+
+def test_the_real_grid_is_a_product_with_one_hole(bt_settl):
+    grid, _, _ = bt_settl
+    assert (len(grid), grid.is_product) == (1319, True)
+    assert [len(axis) for axis in grid.axes] == [20, 6, 11]
+    assert grid.holes.tolist() == [[4400.0, 3.0, -3.0]]
+
+
+@pytest.mark.parametrize("method", EXACT)
+def test_the_real_library_is_exact_at_its_points(bt_settl, method):
+    grid, orders, mean_flux = bt_settl
+    q = flux_ratio(grid, orders, mean_flux, method)
+    np.testing.assert_allclose(
+        q(grid.points[7], grid.points), (mean_flux / mean_flux[:, [7]]).T, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("method", EXACT)
+def test_beside_the_hole_of_the_real_library(bt_settl, method):
+    q = flux_ratio(*bt_settl, method)
+    sun_like = [4000, 4.5, 0.0]
+    hole = r"needs \(teff=4400, logg=3, feh=-3\), which the library has not"
+    for theta in ([4400, 3.0, -3.0], [4350, 3.2, -2.8], [4400, 3.1, -3.0]):
+        with pytest.raises(OutsideGrid, match=hole):
+            q(sun_like, theta)
+    for theta in ([4400, 3.5, -3.0], [4350, 3.5, -2.8], [4300, 3.2, -3.2], [4400, 3.0, -2.5]):
+        assert (q(sun_like, theta) > 0).all()
+
+
+def test_the_slope_of_the_real_q_jumps_with_linear_and_not_with_cubic(bt_settl):
+    grid, _, _ = bt_settl
+    at, h = np.array([3500.0, 4.2, -0.3]), np.array([1e-3, 0, 0])
+    jumps = {}
+    for method in ("linear", "cubic"):
+        q = flux_ratio(*bt_settl, method)
+        left, here, right = (q(at, at + step) for step in (-h, 0 * h, h))
+        jumps[method] = np.abs((right - here) / (here - left) - 1)
+    assert np.median(jumps["linear"]) > 0.01
+    assert jumps["cubic"].max() < 1e-4
+    assert grid.row(at) is None

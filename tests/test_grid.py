@@ -1,0 +1,272 @@
+"""Grid: points, axes, holes, and theta by name or by place."""
+
+import pickle
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixjobs.errors import InvalidInput, LibraryError
+from mixjobs.grid import Grid, describe
+
+NAMES = ("teff", "logg", "feh", "alpha")
+quick = settings(max_examples=40, deadline=None)
+
+
+def grid_of(*axes, keep=lambda *point: True):
+    points = np.array([point for point in product(*axes) if keep(*point)], dtype=float)
+    return Grid(points, NAMES[: points.shape[1]])
+
+
+def phoenix(hottest_alpha):
+    """The pattern of PHOENIX-ACES: alpha in a part of the grid, no giants among the hot."""
+
+    def has(teff, logg, feh, alpha):
+        enhanced = 3500 <= teff <= hottest_alpha and -3 <= feh <= 0
+        return (alpha == 0 or enhanced) and (teff <= 7000 or logg >= (teff - 6000) / 2000)
+
+    return grid_of(*PHOENIX_AXES, keep=has)
+
+
+PHOENIX_AXES = (
+    [*range(2300, 7001, 100), *range(7200, 12001, 200)],
+    np.arange(0, 6.1, 0.5),
+    [-4, -3, -2, -1.5, -1, -0.5, 0, 0.5, 1],
+    np.round(np.arange(-0.2, 1.21, 0.2), 1),
+)
+
+axis = st.lists(st.integers(-40, 40).map(lambda n: n / 8), min_size=1, max_size=5, unique=True)
+
+
+@st.composite
+def holed(draw):
+    """Axes (lists), and the points of their product that are kept, in any order."""
+    axes = draw(st.lists(axis, min_size=1, max_size=3))
+    points = list(product(*axes))
+    missing = draw(st.sets(st.sampled_from(points), max_size=len(points) // 12))
+    kept = draw(st.permutations([p for p in points if p not in missing]))
+    return axes, missing, kept
+
+
+# --- axes and holes -------------------------------------------------------------------------------
+
+
+@given(drawn=holed())
+@quick
+def test_axes_index_and_lattice_describe_the_points(drawn):
+    _, _, kept = drawn
+    if len(kept) < 2:
+        return
+    grid = Grid(np.array(kept), NAMES[: len(kept[0])])
+    assert [a.tolist() for a in grid.axes] == [
+        sorted({*column}) for column in zip(*kept, strict=True)
+    ]
+    assert grid.free == tuple(d for d, a in enumerate(grid.axes) if len(a) > 1)
+    for row, (point, place) in enumerate(zip(kept, grid.index, strict=True)):
+        assert tuple(a[i] for a, i in zip(grid.axes, place, strict=True)) == point
+        assert grid.lattice[tuple(place)] == row == grid.row(point)
+    assert (grid.lattice >= 0).sum() == len(grid) == len(kept)
+
+
+@given(drawn=holed())
+@quick
+def test_holes_are_the_missing_points_of_the_product(drawn):
+    _, _, kept = drawn
+    if len(kept) < 2:
+        return
+    grid = Grid(np.array(kept), NAMES[: len(kept[0])])
+    expected = set(product(*(a.tolist() for a in grid.axes))) - set(kept)
+    found = [tuple(hole) for hole in grid.holes]
+    assert len(set(found)) == len(found)
+    assert set(found) == (expected if grid.is_product else set())
+    assert all(grid.row(hole) is None for hole in found)
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        ([1, 2],),
+        ([1, 2, 5], [0.5]),
+        ([1, 2, 5], [0.1, 0.2], [3], [4, 5, 7]),
+    ],
+)
+def test_a_whole_lattice_is_a_product_without_holes(axes):
+    grid = grid_of(*axes)
+    assert grid.is_product
+    assert grid.holes.shape == (0, len(axes))
+
+
+@pytest.mark.parametrize("hottest_alpha", [8000, 4000])  # the whole library, a part of it
+def test_phoenix_with_alpha_is_a_lattice_that_fills_less_than_half_of_its_product(hottest_alpha):
+    grid = phoenix(hottest_alpha)
+    assert len(grid) < 0.5 * np.prod([len(a) for a in grid.axes])
+    assert grid.is_product
+    assert len(grid) + len(grid.holes) == np.prod([len(a) for a in grid.axes])
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1])
+def test_a_lattice_with_scattered_holes_is_a_product(share):
+    rng = np.random.default_rng(0)
+    for axes in (
+        [range(20), range(9)],
+        [range(12), range(6), range(5)],
+        [*map(range, (8, 6, 5, 4))],
+    ):
+        grid = grid_of(*axes, keep=lambda *point: rng.random() > share)
+        assert grid.is_product
+        assert len(grid.holes) == np.prod([len(axis) for axis in axes]) - len(grid) > 0
+
+
+@pytest.mark.parametrize("hole", [(0, 0), (0, 1), (1, 1), (2, 3), (3, 3)])
+def test_a_small_lattice_with_one_hole_is_a_product(hole):
+    grid = grid_of(range(4), range(4), keep=lambda *point: point != hole)
+    assert grid.is_product
+    assert [tuple(h) for h in grid.holes] == [hole]
+
+
+@pytest.mark.parametrize("n_axes", [2, 3, 4])
+def test_scattered_points_are_irregular(n_axes):
+    rng = np.random.default_rng(n_axes)
+    for points in (rng.random((300, n_axes)), rng.integers(0, 30, (400, n_axes)).astype(float)):
+        grid = Grid(np.unique(points, axis=0), NAMES[:n_axes])
+        assert not grid.is_product
+        assert grid.holes.shape == (0, n_axes)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        # finer in teff for dwarfs only: cells in the union of the values are mostly incomplete
+        [p for p in product(range(0, 21), range(11), range(3)) if p[1] > 8 or p[0] % 2 == 0],
+        # a log g of its own for every teff, at three metallicities
+        [(t, t + 0.1 * g, z) for t in range(9) for g in range(2) for z in range(3)],
+        [(t, 0.4 * t, z, a) for t in range(9) for z in range(3) for a in range(3)],
+        [(t, 0.4 * t) for t in range(9)],
+        [(0, 0), (1, 1)],
+    ],
+)
+def test_points_that_only_look_like_a_lattice_are_irregular(points):
+    assert not Grid(np.array(points, dtype=float), NAMES[: len(points[0])]).is_product
+
+
+# --- what a grid may not be -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("points", "names", "message"),
+    [
+        ([[1, 2], [3, 4]], ("teff",), "2 columns and 1 parameter names"),
+        ([[1, 2]], ("teff", "logg"), "has 1 point"),
+        ([[1, 2], [np.nan, 4]], ("teff", "logg"), "not finite"),
+        ([[1, 2], [np.inf, 4]], ("teff", "logg"), "not finite"),
+        (
+            [[3, 4], [3, 4], [1, 2], [1, 2], [1, 2]],
+            ("teff", "logg"),
+            r"point \(teff=1, logg=2\) is there 3 times",
+        ),
+        ([[0.0, 1], [-0.0, 1], [1, 1]], ("feh", "logg"), r"point \(feh=-?0, logg=1\) is there 2"),
+    ],
+)
+def test_points_that_cannot_be_used_are_refused(points, names, message):
+    with pytest.raises(LibraryError, match=message):
+        Grid(np.array(points, dtype=float), names)
+
+
+def test_points_are_copied_and_cannot_be_written():
+    points = np.array([[1.0, 2.0], [3.0, 4.0]])
+    grid = Grid(points, ("teff", "logg"))
+    points[0, 0] = 9.0
+    assert grid.points[0, 0] == 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        grid.points[0, 0] = 5.0
+
+
+# --- theta ----------------------------------------------------------------------------------------
+
+GRID = grid_of([5000, 5200], [4.0, 4.5], [0.1])
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+def test_theta_by_name_is_theta_by_place(shape):
+    teff = np.random.default_rng(0).random(shape)
+    by_name = GRID.theta({"logg": 4.2, "teff": teff})  # feh is fixed, and left out
+    assert by_name.shape == (*shape, 3)
+    np.testing.assert_array_equal(by_name[..., 0], teff)
+    assert (by_name[..., 1:] == [4.2, 0.1]).all()
+    np.testing.assert_array_equal(GRID.theta(by_name), by_name)
+    assert (GRID.theta({"teff": teff, "logg": 4.2, "feh": 0.3})[..., 2] == 0.3).all()
+
+
+@pytest.mark.parametrize(
+    ("theta", "message"),
+    [
+        (5000, r"shape \(\); expected \(..., 3\): teff, logg, feh"),
+        ([5000, 4], r"shape \(2,\); expected \(..., 3\)"),
+        (np.zeros((3, 4)), r"shape \(3, 4\); expected"),
+        ([5000, np.nan, 0], r"theta \(teff=5000, logg=nan, feh=0\) has NaN"),
+        (np.full((5000, 3), np.nan), "has NaN"),
+        ([5000, "cool", 0], "not made of numbers"),
+        ([[5000, 4, 0], [5000, 4]], "not made of numbers"),
+        ({"teff": 5000, "logg": 4, "Z": 0}, "unknown parameter 'Z'; the library has teff, logg"),
+        ({"logg": 4}, "theta lacks teff; the library has teff, logg, feh"),
+        ({"teff": 5000, "logg": np.nan}, "has NaN"),
+        (
+            {"teff": [5000, 5100], "logg": [4, 4.1, 4.2]},
+            r"do not broadcast: teff \(2,\), logg \(3,",
+        ),
+    ],
+)
+def test_a_theta_that_cannot_be_one_is_refused_in_one_line(theta, message):
+    with pytest.raises(InvalidInput, match=message) as error:
+        GRID.theta(theta)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 200
+
+
+def test_row_finds_a_point_by_place_or_name():
+    assert GRID.row([5200, 4.5, 0.1]) == 3
+    assert GRID.row({"teff": 5000, "logg": 4.5}) == 1
+    assert GRID.row([5100, 4.5, 0.1]) is None
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def test_select_keeps_the_closed_range():
+    grid = grid_of([1, 2, 3, 4], [0.0, 0.5])
+    rows = grid.select({"teff": (2, 3), "logg": (0.5, 9)})
+    assert grid.points[rows].tolist() == [[2, 0.5], [3, 0.5]]
+    assert grid.take(rows).points.tolist() == [[2, 0.5], [3, 0.5]]
+    assert grid.take([5, 0]).points.tolist() == [[3, 0.5], [1, 0.0]]
+    assert grid.select({}).tolist() == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("ranges", "message"),
+    [
+        ({"Z": (0, 1)}, "cannot select on 'Z'; the library has teff, logg"),
+        ({"teff": (3, 2)}, "teff=3:2 is reversed"),
+        ({"teff": (2, 2), "logg": (0, 0)}, "leaves 1 of 8 points"),
+        ({"teff": (2.1, 2.9)}, "leaves 0 of 8 points"),
+    ],
+)
+def test_a_selection_that_cannot_be_made_is_refused(ranges, message):
+    with pytest.raises(InvalidInput, match=message):
+        grid_of([1, 2, 3, 4], [0.0, 0.5]).select(ranges)
+
+
+def test_describe():
+    assert describe([6000.0, 4.5], ("teff", "logg")) == "(teff=6000, logg=4.5)"
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_pickling_keeps_the_grid(used):
+    grid = grid_of([1, 2, 3], [0.0, 0.5], [4])
+    if used:
+        assert grid.is_product
+        assert grid.lattice.size == 6
+    again = pickle.loads(pickle.dumps(grid))
+    np.testing.assert_array_equal(again.points, grid.points)
+    assert (again.names, again.is_product, len(again)) == (grid.names, True, 6)

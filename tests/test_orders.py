@@ -1,0 +1,243 @@
+"""Orders: half-open windows, where they come from, and which pixels they hold."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
+from mixjobs.orders import Orders
+
+quick = settings(max_examples=50, deadline=None)
+WAVE = np.array([5000.0, 5001, 5002, 5004, 5008])
+
+
+def same(a, b):
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for name in ("number", "wave_min", "wave_max")
+    )
+
+
+# --- windows --------------------------------------------------------------------------------------
+
+
+@given(
+    wave=st.lists(st.integers(1, 400), min_size=2, max_size=40, unique=True).map(sorted),
+    data=st.data(),
+)
+@quick
+def test_a_window_holds_its_lower_end_and_not_its_upper(wave, data):
+    wave = np.array(wave) / 4.0
+    halves = st.integers(int(8 * wave[0]), int(8 * wave[-1])).map(lambda n: n / 8)
+    pairs = (
+        st.tuples(halves, halves)
+        .map(sorted)
+        .filter(lambda p: ((p[0] <= wave) & (wave < p[1])).any())
+    )
+    edges = np.array(data.draw(st.lists(pairs, min_size=1, max_size=4)))  # they may overlap
+    lo, hi = Orders.from_edges(edges).windows(wave)
+    for (low, high), first, after in zip(edges, lo, hi, strict=True):
+        inside = np.flatnonzero((low <= wave) & (wave < high))
+        assert inside.tolist() == list(range(first, after))
+
+
+def test_adjacent_orders_share_no_pixel_and_leave_none_out():
+    lo, hi = Orders.from_edges([5000, 5002, 5004, np.nextafter(5008, np.inf)]).windows(WAVE)
+    assert (lo.tolist(), hi.tolist()) == ([0, 2, 3], [2, 3, 5])
+
+
+@pytest.mark.parametrize(
+    ("window", "covered"),
+    [
+        ((5000, 5008), True),
+        ((5000, np.nextafter(5008, np.inf)), True),  # so that the last pixel can be had
+        ((5000.5, 5007), True),
+        ((np.nextafter(5000, 0), 5008), False),
+        ((5000, 5008.1), False),
+        ((4990, 5001), False),
+        ((4000, 4500), False),
+        ((6000, 6500), False),
+    ],
+)
+def test_an_order_is_covered_wholly_or_not_at_all(window, covered):
+    orders = Orders(np.array([7, 9]), np.array([5001.0, window[0]]), np.array([5002.0, window[1]]))
+    assert orders.uncovered(WAVE) == ([] if covered else [1])
+    if covered:
+        orders.windows(WAVE)
+        return
+    with pytest.raises(OrderError, match=r"order 9 .* is not covered .* 5000 to 5008 Å") as error:
+        orders.windows(WAVE)
+    assert "\n" not in str(error.value)
+
+
+def test_several_uncovered_orders_are_counted():
+    with pytest.raises(OrderError, match=r"order 0 \(4000 to 4500 Å\) \(and 1 more\) is not"):
+        Orders.from_edges([[4000, 4500], [5000, 5002], [6000, 7000]]).windows(WAVE)
+
+
+def test_an_order_between_two_pixels_is_refused():
+    with pytest.raises(OrderError, match=r"order 1 \(5005 to 5007 Å\) has no pixel"):
+        Orders.from_edges([[5000, 5002], [5005, 5007]]).windows(WAVE)
+
+
+# --- made -----------------------------------------------------------------------------------------
+
+
+def test_log_spaced_orders_are_adjacent_and_equal_in_log():
+    orders = Orders.log_spaced(20, 7000, 50000)
+    assert (len(orders), orders.number.tolist()) == (20, list(range(20)))
+    assert (orders.wave_min[0], orders.wave_max[-1]) == (7000, 50000)
+    np.testing.assert_array_equal(orders.wave_max[:-1], orders.wave_min[1:])
+    np.testing.assert_allclose(orders.wave_max / orders.wave_min, (50 / 7) ** (1 / 20))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 5000, 6000), "0 orders were asked for"),
+        ((2, 6000, 5000), "from 6000 to 5000 Å: expected"),
+        ((2, 5000, 5000), "from 5000 to 5000 Å"),
+        ((2, 0, 5000), "from 0 to 5000 Å"),
+        ((2, np.nan, 5000), "from nan to 5000 Å"),
+        ((2, 5000, np.inf), "from 5000 to inf Å"),
+    ],
+)
+def test_log_spaced_refuses(arguments, message):
+    with pytest.raises(OrderError, match=message):
+        Orders.log_spaced(*arguments)
+
+
+def test_edges_of_adjacent_orders_or_a_pair_each():
+    adjacent = Orders.from_edges([5000, 5500, 6000])
+    assert same(adjacent, Orders.from_edges([[5000, 5500], [5500, 6000]]))
+    overlapping = Orders.from_edges(np.array([[5000, 5600], [5500, 6000]]))
+    assert overlapping.wave_max.tolist() == [5600, 6000]
+    assert len(Orders.from_edges([5000, 6000])) == 1
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [
+        ([5000], r"shape \(1,\)"),
+        ([], r"shape \(0,\)"),
+        (5000, r"shape \(\)"),
+        ([[5000, 5500, 6000]], r"shape \(1, 3\); expected \(M \+ 1,\) with M >= 1, or \(M, 2\)"),
+        (np.zeros((0, 2)), "no orders were given"),
+        ([5000, "x"], "not numbers"),
+        ([[1, 2], [3]], "not numbers"),
+        ([6000, 5000], "order 0 goes from 6000 to 5000 Å"),
+        ([5000, 5500, 5500], "order 1 goes from 5500 to 5500 Å"),
+        ([5000, np.nan, 6000], "order 0 goes from 5000 to nan Å"),
+        ([5000, np.inf], "order 0 goes from 5000 to inf Å"),
+        ([-1, 5000], "order 0 goes from -1 to 5000 Å"),
+        ([0, 5000], "order 0 goes from 0 to 5000 Å"),
+    ],
+)
+def test_edges_that_make_no_orders_are_refused(edges, message):
+    with pytest.raises(OrderError, match=message):
+        Orders.from_edges(edges)
+
+
+@pytest.mark.parametrize(
+    ("number", "low", "high", "message"),
+    [
+        ([3, 3], [1, 2], [2, 3], "order 3 is there twice"),
+        ([1, 2], [1], [2], "as many numbers as"),
+        ([[1]], [[1]], [[2]], "as many numbers as"),
+    ],
+)
+def test_arrays_that_make_no_orders_are_refused(number, low, high, message):
+    with pytest.raises(OrderError, match=message):
+        Orders(np.array(number), np.array(low), np.array(high))
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("5000 5100\n5050 5200\n", [0, 1]),
+        ("5000,5100\n5050 , 5200", [0, 1]),
+        ("# Å\n\n5000\t5100  # first\n  5050 5200\n\n", [0, 1]),
+        ("71 5000 5100\n70 5050 5200\n", [71, 70]),
+        ("71, 5000., 5.1e3\r\n70, 5050, 5200\r\n", [71, 70]),
+    ],
+)
+def test_tables_with_and_without_numbers(tmp_path, text, numbers):
+    path = tmp_path / "orders.txt"
+    path.write_text(text, encoding="utf-8", newline="")
+    orders = Orders.from_table(path)
+    assert orders.number.tolist() == numbers
+    assert (orders.wave_min.tolist(), orders.wave_max.tolist()) == ([5000, 5050], [5100, 5200])
+    assert same(orders, Orders.from_table(str(path)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "# nothing\n", "5000\n", "1 2 3 4\n", "5000 5100\n1 5000 5100\n", "lo hi\n5000 5100\n",
+     "1.5 5000 5100\n", "nan 5000 5100\n"],
+)  # fmt: skip
+def test_what_is_not_a_table_is_refused_with_its_path(tmp_path, text):
+    path = tmp_path / "orders.txt"
+    path.write_text(text)
+    with pytest.raises(UnreadableFile, match=r"orders\.txt") as error:
+        Orders.from_table(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_binary_file_is_not_a_table(tmp_path):
+    (tmp_path / "orders.bin").write_bytes(b"\x89HDF\xff\xfe")
+    with pytest.raises(UnreadableFile, match=r"orders\.bin: not an order table"):
+        Orders.from_table(tmp_path / "orders.bin")
+
+
+@pytest.mark.parametrize("name", ["absent.txt", "."])
+def test_a_table_that_is_not_there(tmp_path, name):
+    with pytest.raises(MissingFile, match="no such order table"):
+        Orders.from_table(tmp_path / name)
+
+
+def test_a_reversed_order_in_a_table_is_named_by_its_number(tmp_path):
+    path = tmp_path / "orders.txt"
+    path.write_text("71 5000 5100\n70 5200 5150\n")
+    with pytest.raises(OrderError, match="order 70 goes from 5200 to 5150"):
+        Orders.from_table(path)
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+ECHELLE = Orders(np.array([71, 70, 69]), np.array([1.0, 2, 3]), np.array([2.0, 3, 4]))
+
+
+def test_select_is_by_number_in_the_order_given():
+    chosen = ECHELLE.select([69, 71])
+    assert chosen.number.tolist() == [69, 71]
+    assert chosen.wave_min.tolist() == [3, 1]
+    assert same(ECHELLE.take([2, 0]), chosen)
+    assert same(ECHELLE.select(ECHELLE.number), ECHELLE)
+
+
+def test_select_refuses_what_is_not_there():
+    with pytest.raises(InvalidInput, match="there is no order 0, 3; there are 71, 70, 69"):
+        ECHELLE.select([0, 71, 3])
+    with pytest.raises(OrderError, match="no orders were given"):
+        ECHELLE.select([])
+    with pytest.raises(OrderError, match="order 70 is there twice"):
+        ECHELLE.select([70, 70])
+
+
+def test_arrays_are_copied_and_cannot_be_written():
+    low = np.array([1.0, 2.0])
+    orders = Orders(np.array([0, 1]), low, low + 1)
+    low[0] = 0.5
+    assert orders.wave_min[0] == 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        orders.wave_min[0] = 0.5
+
+
+def test_pickling_keeps_the_orders():
+    assert same(pickle.loads(pickle.dumps(ECHELLE)), ECHELLE)
