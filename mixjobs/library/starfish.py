@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -12,13 +13,17 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.errors import LibraryError, UnreadableFile
+from mixjobs.errors import LibraryError, MissingFile, MixjobsError, UnreadableFile
 from mixjobs.grid import Grid
 from mixjobs.library.protocol import Medium, Rawness
-from mixjobs.library.starfish_keys import field_name, find_spectra
-from mixjobs.library.starfish_scale import find_scale
+from mixjobs.library.starfish_keys import Found, field_name, find_spectra, text
+from mixjobs.library.starfish_scale import SCALE_ATTRIBUTES, find_scale, flag
 
 Floats = NDArray[np.float64]
+
+_ANGSTROM = ("aa", "a", "angstrom", "angstroms", "å")
+# A chunk of the file that does not fit is decoded again for every order that it holds.
+_CACHE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -33,13 +38,15 @@ class OpenSpectrum:
     def __call__(self, lo: int, hi: int) -> Floats:
         """Return the raw flux of pixels lo:hi, float64."""
         try:
-            flux: Floats = self.dataset[lo:hi].astype(np.float64)
+            flux: Floats = self.dataset[lo:hi].astype(np.float64, copy=False)
         except OSError as error:
             raise UnreadableFile(
                 f"{self.path}: spectrum {self.name} cannot be read ({_one_line(error)}); "
-                "the file is damaged or was cut short"
+                "the file is damaged or was cut short: copy it again"
             ) from None
-        return flux * self.scale if self.scale != 1 else flux
+        if self.scale != 1:
+            flux *= self.scale
+        return flux
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,9 @@ class StarfishReader:
     def __iter__(self) -> Iterator[OpenSpectrum]:
         """Open the file and give its spectra one after the other."""
         with open_hdf5(self.path) as file:
+            spectra = file["flux"]
             for key, scale in zip(self.keys, self.scales, strict=True):
-                yield OpenSpectrum(key, self.path, file["flux"][key], scale)
+                yield OpenSpectrum(key, self.path, spectra[key], scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,24 +85,19 @@ class StarfishLibrary:
     def open(cls, path: str | Path) -> StarfishLibrary:
         """Open a library, checking its layout, its keys and the length of its spectra."""
         with open_hdf5(path) as file:
-            for member in ("wl", "flux"):
-                if member not in file:
-                    raise LibraryError(
-                        f"{path}: not a Starfish library: it has no '{member}' "
-                        f"(it has {', '.join(file) or 'nothing'})"
-                    )
-            wavelength = _wavelength(file, str(path))
+            _check_members(file, str(path))
+            wavelength = _wavelength(file["wl"], str(path))
             found = find_spectra(file, str(path))
-            attributes = _inspect(file, found.keys, len(wavelength), str(path))
+            attributes = _inspect(file["flux"], found.keys, len(wavelength), str(path))
             raw, scales = find_scale(file.attrs, attributes)
             group = file["flux"].attrs
             return cls(
                 path=str(Path(path).resolve()),
-                grid=Grid(found.points, tuple(field_name(n) for n in found.names)),
+                grid=_grid(found, str(path)),
                 original_names=found.names,
                 wavelength=wavelength,
-                medium=_medium([file["wl"].attrs, attributes[0]]),
-                flux_unit=str(group.get("units", group.get("unit", "not given"))),
+                medium=_medium([file["wl"].attrs, file["flux"][found.keys[0]].attrs]),
+                flux_unit=text(group.get("units", group.get("unit", "not given"))),
                 raw=raw,
                 keys=found.keys,
                 scales=scales,
@@ -123,11 +126,23 @@ class StarfishLibrary:
         return replace(self, raw=raw, scales=(1.0,) * len(self.keys))
 
 
-def open_hdf5(path: str | Path) -> Any:
-    """Open an HDF5 file for reading, without a lock (parallel file systems refuse them)."""
+@contextmanager
+def open_hdf5(path: str | Path) -> Iterator[Any]:
+    """Open an HDF5 file for reading, without a lock (parallel file systems refuse them).
+
+    Raises
+    ------
+    MissingFile, UnreadableFile
+        Whatever h5py says of a file that is not there, not whole or not HDF5.
+    """
     try:
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
+        with h5py.File(path, "r", locking=False, rdcc_nbytes=_CACHE_BYTES) as file:
+            yield file
+    except MixjobsError:
+        raise
+    except FileNotFoundError:
+        raise MissingFile(f"{path}: no such library") from None
+    except (OSError, KeyError, RuntimeError) as error:
         raise UnreadableFile(
             f"{path}: not a whole HDF5 file ({_one_line(error)}); copy it again"
         ) from None
@@ -137,13 +152,26 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _wavelength(file: Any, path: str) -> Floats:
-    wavelength: Floats = file["wl"][()].astype(np.float64)
-    unit = str(file["wl"].attrs.get("units", "AA"))
-    if unit not in ("AA", "A", "Angstrom", "angstrom"):
+def _check_members(file: Any, path: str) -> None:
+    for name, kind in (("wl", h5py.Dataset), ("flux", h5py.Group)):
+        if file.get(name, getclass=True) is not kind:
+            there = list(file)
+            more = ", ..." if len(there) > 5 else ""
+            raise LibraryError(
+                f"{path}: not a Starfish library: it has no {kind.__name__.lower()} {name!r} "
+                f"(it has {', '.join(there[:5]) or 'nothing'}{more})"
+            )
+
+
+def _wavelength(dataset: Any, path: str) -> Floats:
+    unit = text(dataset.attrs.get("units", "AA"))
+    if unit.lower() not in _ANGSTROM:
         raise LibraryError(f"{path}: wavelengths are in {unit!r}; expected Å ('AA')")
-    if wavelength.ndim != 1 or len(wavelength) < 2 or not np.isfinite(wavelength).all():
-        raise LibraryError(f"{path}: 'wl' must be one row of at least 2 finite wavelengths")
+    if dataset.ndim != 1 or len(dataset) < 2 or dataset.dtype.kind not in "fiu":
+        raise LibraryError(f"{path}: 'wl' must be one row of at least 2 wavelengths")
+    wavelength: Floats = dataset[()].astype(np.float64)
+    if not (np.isfinite(wavelength) & (wavelength > 0)).all():
+        raise LibraryError(f"{path}: wavelengths must be finite and positive; mend 'wl'")
     wrong = np.flatnonzero(np.diff(wavelength) <= 0)
     if len(wrong):
         raise LibraryError(
@@ -153,23 +181,42 @@ def _wavelength(file: Any, path: str) -> Floats:
     return wavelength
 
 
-def _inspect(file: Any, keys: Sequence[str], n_pixels: int, path: str) -> list[dict[str, Any]]:
-    """Attributes of every spectrum, whose length is checked on the way."""
+def _grid(found: Found, path: str) -> Grid:
+    names = tuple(field_name(n) for n in found.names)
+    if len(set(names)) < len(names):
+        raise LibraryError(
+            f"{path}: two of the parameters {', '.join(found.names)} mean the same; rename one"
+        )
+    try:
+        return Grid(found.points, names)
+    except LibraryError as error:
+        raise LibraryError(f"{path}: {error}") from None
+
+
+def _inspect(spectra: Any, keys: Sequence[str], n_pixels: int, path: str) -> list[dict[str, Any]]:
+    """What the attributes of every spectrum say of its scale; its length is checked on the way.
+
+    Of the dozens of attributes that PHOENIX has, no others are read: that would take
+    milliseconds a spectrum.
+    """
     attributes = []
     for key in keys:
-        dataset = file["flux"][key]
-        if dataset.shape != (n_pixels,):
+        dataset = spectra[key]
+        shape = getattr(dataset, "shape", "no shape")
+        if shape != (n_pixels,) or dataset.dtype.kind not in "fiu":
             raise LibraryError(
-                f"{path}: spectrum {key} has shape {dataset.shape}; expected ({n_pixels},) as 'wl'"
+                f"{path}: spectrum {key} has {shape}; expected ({n_pixels},) numbers, as 'wl' has"
             )
-        attributes.append(dict(dataset.attrs))
+        there = dataset.attrs
+        attributes.append({name: there[name] for name in SCALE_ATTRIBUTES if name in there})
     return attributes
 
 
 def _medium(places: Sequence[Mapping[str, Any]]) -> Medium:
     for attributes in places:
-        if "air" in attributes:
-            return "air" if str(attributes["air"]).lower() in ("true", "1") else "vacuum"
+        air = flag(attributes["air"]) if "air" in attributes else None
+        if air is not None:
+            return "air" if air else "vacuum"
     return "unknown"
 
 

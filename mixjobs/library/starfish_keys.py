@@ -15,11 +15,13 @@ Floats = NDArray[np.float64]
 
 # The field's name for each of the names that Starfish files use.
 _FIELD = {"t": "teff", "temp": "teff", "teff": "teff", "logg": "logg", "g": "logg"} | {
-    "z": "feh", "feh": "feh", "[fe/h]": "feh", "m/h": "feh", "alpha": "alpha", "a": "alpha"
+    "z": "feh", "feh": "feh", "[fe/h]": "feh", "m/h": "feh", "[m/h]": "feh",
+    "alpha": "alpha", "a": "alpha",
 }  # fmt: skip
 _LETTERS = {"t": "T", "g": "logg", "z": "Z", "a": "alpha"}  # in keys such as t5000g4.5z-0.5a0.2
 _ATTRIBUTES = ("temp", "logg", "Z", "alpha")  # of each spectrum, in the oldest layout
 _KEY_PART = re.compile(r"([a-zA-Z]+)(-?\d+(?:\.\d+)?)")
+_SIGNED_ZERO = re.compile(r"[-+](0(?:\.0*)?)(?![\d.])")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,11 @@ def field_name(original: str) -> str:
     return _FIELD.get(original.lower(), original)
 
 
+def text(value: Any) -> str:
+    """Return an attribute as text; h5py gives strings of fixed length as bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
 def find_spectra(file: Any, path: str) -> Found:
     """Find the grid points and their spectra, in whichever layout the file has.
 
@@ -60,8 +67,8 @@ def find_spectra(file: Any, path: str) -> Found:
 
 
 def _current_layout(file: Any, path: str) -> Found:
-    points = _points(file["grid_points"])
-    names = tuple(str(n) for n in file["grid_points"].attrs.get("names", ()))
+    points = _points(file, "grid_points", path)
+    names = tuple(text(n) for n in np.atleast_1d(file["grid_points"].attrs.get("names", ())))
     pattern = file["flux"].attrs.get("key_name")
     if len(names) != points.shape[1] or pattern is None:
         raise LibraryError(
@@ -69,17 +76,17 @@ def _current_layout(file: Any, path: str) -> Found:
             "and 'flux' an attribute 'key_name'"
         )
     try:
-        keys = [str(pattern).format(*point) for point in points]
-    except (IndexError, KeyError, ValueError):
+        keys = [text(pattern).format(*point) for point in points]
+    except (AttributeError, IndexError, KeyError, ValueError):
         raise LibraryError(
-            f"{path}: key_name {pattern!r} does not fit {points.shape[1]} parameters"
+            f"{path}: key_name {text(pattern)!r} does not fit {points.shape[1]} parameters"
         ) from None
     return Found(points, names, _existing(keys, points, file, path))
 
 
 def _layout_of_02(file: Any, path: str) -> Found:
     """No names and no key pattern: both are read off the keys themselves."""
-    points = _points(file["pars"])
+    points = _points(file, "pars", path)
     parts = _KEY_PART.findall(next(iter(file["flux"])))
     if len(parts) != points.shape[1]:
         raise LibraryError(
@@ -100,33 +107,49 @@ def _layout_of_02(file: Any, path: str) -> Found:
 
 def _oldest_layout(file: Any, path: str) -> Found:
     """No table of points: parameters are attributes of each spectrum, or only in its key."""
-    keys = tuple(file["flux"])
-    first = file["flux"][keys[0]].attrs
-    names = tuple(n for n in _ATTRIBUTES if n in first)
+    spectra, keys = file["flux"], tuple(file["flux"])
+    names = tuple(n for n in _ATTRIBUTES if n in spectra[keys[0]].attrs)
     if names:
-        points = np.array([[float(file["flux"][k].attrs[n]) for n in names] for k in keys])
-        return Found(points, names, keys)
-    parsed = [_KEY_PART.findall(key) for key in keys]
-    names = tuple(_LETTERS.get(letter, letter) for letter, _ in parsed[0])
-    if not names or any(len(parts) != len(names) for parts in parsed):
+        points = [_values(spectra[key].attrs, names, key, path) for key in keys]
+        return Found(np.array(points) + 0.0, names, keys)
+    parts = [_KEY_PART.findall(key) for key in keys]
+    letters = {tuple(letter for letter, _ in found) for found in parts}
+    if len(letters) > 1 or letters == {()}:
         raise LibraryError(
             f"{path}: no 'grid_points', no 'pars', and neither attributes nor keys such as "
             f"{keys[0]!r} tell the parameters"
         )
-    return Found(np.array([[float(v) for _, v in parts] for parts in parsed]), names, keys)
+    names = tuple(_LETTERS.get(letter, letter) for letter in letters.pop())
+    return Found(np.array([[float(v) for _, v in found] for found in parts]) + 0.0, names, keys)
 
 
-def _points(dataset: Any) -> Floats:
-    """Grid points as float64; a float32 0.3 is meant as 0.3."""
-    values = np.atleast_2d(dataset[()])
-    if values.dtype == np.float32:
-        values = values.astype(str)
-    return np.asarray(values, dtype=np.float64) + 0.0  # no negative zero
+def _values(attributes: Any, names: tuple[str, ...], key: str, path: str) -> list[float]:
+    try:
+        return [float(attributes[name]) for name in names]
+    except (KeyError, TypeError, ValueError):
+        raise LibraryError(
+            f"{path}: spectrum {key!r} has no attributes {', '.join(names)} as others have"
+        ) from None
+
+
+def _points(file: Any, name: str, path: str) -> Floats:
+    """Grid points (N, D) as float64; a float32 0.3 is meant as 0.3."""
+    try:
+        values = file[name][()]
+        if values.dtype == np.float32:
+            values = values.astype(str)
+        points = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
+    except (AttributeError, TypeError, ValueError):
+        raise LibraryError(
+            f"{path}: {name!r} must be numbers, a row a point and a column a parameter"
+        ) from None
+    return points + 0.0  # no negative zero
 
 
 def _existing(keys: list[str], points: Floats, file: Any, path: str) -> tuple[str, ...]:
-    """Check that each point has a spectrum of its own; a key may have -0.0 where a point has 0."""
-    there = {re.sub(r"-(0(?:\.0*)?)(?![\d.])", r"\1", key): key for key in file["flux"]}
+    """Return the key in the file of each point; it may have -0.0 where the point has 0."""
+    there = {_SIGNED_ZERO.sub(r"\1", key): key for key in file["flux"]}
+    keys = [_SIGNED_ZERO.sub(r"\1", key) for key in keys]
     lost = [k for k in keys if k not in there]
     if lost:
         raise LibraryError(

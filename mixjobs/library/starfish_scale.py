@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import pi
+from math import inf, nan, pi
 from typing import Any
 
+import numpy as np
+
 from mixjobs.library.protocol import Rawness
+from mixjobs.library.starfish_keys import text
 
 # Starfish's flux of one solar luminosity at one solar radius, erg/s/cm² (its constants).
 F_SUN = 6.3156e10
+
+SCALE_ATTRIBUTES = ("norm", "PHXLUM", "PHXREFF")  # of each spectrum
+_FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 _UNDONE = (
     "scaled to one solar luminosity in the file; undone with its PHX headers, "
@@ -34,13 +40,36 @@ def find_scale(
         Attributes of each spectrum.
     """
     unity = (1.0,) * len(attributes)
-    flags = {str(a["norm"]).lower() in ("true", "1") for a in (root, *attributes) if "norm" in a}
-    if not flags:
-        return Rawness("unknown", "the file does not say whether its spectra are raw"), unity
+    flags = {flag(a["norm"]) for a in (root, *attributes) if "norm" in a}
     if flags == {False}:
         return Rawness("raw", "the file says so (norm = False)"), unity
-    if not all("PHXLUM" in a and "PHXREFF" in a for a in attributes):
+    if flags == {True, False}:
+        how = "the file says of some spectra that they are normalised and of some that they are not"
+        return Rawness("normalised", how), unity
+    if flags != {True}:
+        return Rawness("unknown", "the file does not say whether its spectra are raw"), unity
+    scales = tuple(_f_bol(a) / F_SUN for a in attributes)
+    if not all(0 < scale < inf for scale in scales):
         how = "the file says that its spectra are normalised (norm = True), without PHX headers"
         return Rawness("normalised", how), unity
-    f_bol = [float(a["PHXLUM"]) / (4 * pi * float(a["PHXREFF"]) ** 2) for a in attributes]
-    return Rawness("rescaled", _UNDONE), tuple(f / F_SUN for f in f_bol)
+    return Rawness("rescaled", _UNDONE), scales
+
+
+def flag(value: Any) -> bool | None:
+    """Return what a flag says, written as a bool, a number or a string; None for another word.
+
+    Examples
+    --------
+    >>> flag(np.True_), flag("False"), flag(b"true"), flag([0]), flag("perhaps")
+    (True, False, True, False, None)
+    """
+    values = np.atleast_1d(value)
+    return _FLAGS.get(text(values[0]).lower()) if values.size == 1 else None
+
+
+def _f_bol(attributes: Mapping[str, Any]) -> float:
+    """Bolometric flux by the PHX headers; NaN where there are none."""
+    try:
+        return float(attributes["PHXLUM"]) / (4 * pi * float(attributes["PHXREFF"]) ** 2)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return nan

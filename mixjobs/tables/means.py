@@ -47,25 +47,28 @@ def mean_flux(
     [1.5, 3.6666666666666665]
     """
     means = np.empty(len(lo))
-    for start, stop, members in spans(lo, hi):
-        pixels = spectrum(start, stop)
-        for m in members:
-            window = pixels[lo[m] - start : hi[m] - start]
-            fault = unusable(window)
-            if fault:
-                raise LibraryError(f"order {number[m]} has {fault}")
-            means[m] = window.mean()
+    with np.errstate(invalid="ignore", over="ignore"):  # inf in a flux shows in the mean
+        for start, stop, members in spans(lo, hi):
+            pixels = spectrum(start, stop)
+            sound = pixels.min() >= 0  # False with NaN; then each window has to be looked at
+            for m in members:
+                window = pixels[lo[m] - start : hi[m] - start]
+                mean = window.sum() / len(window)
+                if not (sound and 0 < mean < np.inf):
+                    fault = unusable(window.min(), mean)
+                    if fault:
+                        raise LibraryError(f"order {number[m]} has {fault}")
+                means[m] = mean
     return means
 
 
-def unusable(flux: Floats) -> str:
-    """Say what makes a window of flux unusable, or nothing."""
-    low, high = flux.min(), flux.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
+def unusable(low: float, mean: float) -> str:
+    """Say what makes a window with this lowest and mean flux unusable, or nothing."""
+    if not np.isfinite(mean):
         return "a flux that is not finite"
     if low < 0:
         return f"negative flux ({low:g})"
-    return "no flux at all (all zero)" if high == 0 else ""
+    return "no flux at all (all zero)" if mean == 0 else ""
 
 
 def spans(lo: Ints, hi: Ints) -> list[tuple[int, int, list[int]]]:
@@ -77,10 +80,11 @@ def spans(lo: Ints, hi: Ints) -> list[tuple[int, int, list[int]]]:
     [(0, 200, [0, 1]), (50000, 50010, [2])]
     """
     pieces: list[tuple[int, int, list[int]]] = []
-    for m in sorted(range(len(lo)), key=lambda m: lo[m]):
-        if pieces and lo[m] < pieces[-1][1] + _GAP:
+    for first, last, m in sorted(zip(map(int, lo), map(int, hi), range(len(lo)), strict=True)):
+        if pieces and first < pieces[-1][1] + _GAP:
             start, stop, members = pieces[-1]
-            pieces[-1] = (start, max(stop, int(hi[m])), [*members, m])
+            members.append(m)
+            pieces[-1] = (start, max(stop, last), members)
         else:
-            pieces.append((int(lo[m]), int(hi[m]), [m]))
+            pieces.append((first, last, [m]))
     return pieces

@@ -10,10 +10,12 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.errors import InvalidInput
+from mixjobs.errors import InvalidInput, LibraryError
+from mixjobs.grid import Grid
 from mixjobs.library import Library
 from mixjobs.orders import Orders
 from mixjobs.tables.means import mean_flux, spans
+from mixjobs.tables.plausibility import lines_along
 from mixjobs.tables.store import rows_per_zarr_chunk
 
 Floats = NDArray[np.float64]
@@ -31,7 +33,8 @@ class Probe:
     Attributes
     ----------
     rows : (n,) int array
-        Which: spread over the grid, the extremes of its first parameter among them.
+        Which: spread over Teff, or over the first parameter, with the others alike where the
+        grid allows it.
     mean_flux : (M, n) array
     seconds : float
         Time a spectrum, the quickest of them.
@@ -111,22 +114,35 @@ class Plan:
         return max(3 * 8 * widest, 3 * 8 * rows * self.n_points)
 
 
-def probe_rows(points: Floats) -> NDArray[np.int64]:
-    """Rows of a few points spread over the grid in order of its first parameter."""
-    by_first = np.lexsort(points.T[::-1])
-    places = np.linspace(0, len(points) - 1, min(_N_PROBES, len(points))).round().astype(int)
-    rows: NDArray[np.int64] = by_first[places]
-    return rows
+def probe_rows(grid: Grid) -> NDArray[np.int64]:
+    """Rows of a few points that differ in Teff alone, or else in the first parameter.
+
+    Only between such points does the trend with Teff tell whether spectra are raw. Where no two
+    points are such, the rows are spread over the whole grid.
+    """
+    along = grid.names.index("teff") if "teff" in grid.names else 0
+    line = lines_along(grid, along)
+    n_on = np.bincount(line)
+    longest = np.flatnonzero(n_on == n_on.max())
+    alike = line == longest[len(longest) // 2]
+    rows = np.flatnonzero(alike | (n_on.max() == 1))
+    rows = rows[np.argsort(grid.points[rows, along], kind="stable")]
+    places = np.linspace(0, len(rows) - 1, min(_N_PROBES, len(rows))).round().astype(int)
+    chosen: NDArray[np.int64] = rows[places]
+    return chosen
 
 
 def probe(library: Library, orders: Orders) -> Probe:
     """Read a few spectra: what they cost, and whether they look raw."""
     lo, hi = orders.windows(library.wavelength)
-    rows = probe_rows(library.grid.points)
+    rows = probe_rows(library.grid)
     seconds, means = [], []
     for spectrum in library.reader([int(i) for i in rows]):
         begun = time.perf_counter()
-        means.append(mean_flux(spectrum, orders.number, lo, hi))
+        try:
+            means.append(mean_flux(spectrum, orders.number, lo, hi))
+        except LibraryError as error:
+            raise LibraryError(f"{library.path}: spectrum {spectrum.name}: {error}") from None
         seconds.append(time.perf_counter() - begun)
     return Probe(rows, np.stack(means, axis=1), min(seconds))
 
@@ -137,7 +153,7 @@ def points_per_block(n_points: int, seconds: float, n_workers: int) -> int:
     Tasks of 100 to 200 ms cost 2 to 4 % in scheduling.
     """
     wanted = ceil(_TASK_SECONDS / max(seconds, 1e-6))
-    at_most = max(1, n_points // (20 * n_workers))
+    at_most = max(1, n_points // (20 * max(1, n_workers)))
     at_least = ceil(n_points / 5000)
     return max(at_least, min(wanted, at_most))
 

@@ -76,8 +76,18 @@ def open_store(path: str | Path) -> Store:
                 f"{path}: half-written ({partial_path(path).name} is there); "
                 "start the same mixjobs build again to finish it"
             )
+        if Path(path).exists():
+            raise StoreError(f"{path}: a file; a store is a folder that mixjobs build has made")
         raise MissingFile(f"{path}: no such store")
-    return read_group(Path(path))
+    store = read_group(Path(path))
+    if not np.isfinite(store.mean_flux).all():
+        raise StoreError(f"{path}: not a whole store (it has lost mean fluxes); build it again")
+    return store
+
+
+def is_group(path: Path) -> bool:
+    """Whether a folder is a Zarr group, whole or not."""
+    return (path / "zarr.json").is_file()
 
 
 def read_group(path: Path) -> Store:
@@ -85,31 +95,36 @@ def read_group(path: Path) -> Store:
     try:
         group = zarr.open_group(path, mode="r")
         attributes: dict[str, Any] = dict(group.attrs)
-        schema = attributes.get("schema_version")
-        if schema != SCHEMA:
-            raise StoreError(
-                f"{path}: "
-                + (f"a store of schema {schema}" if schema else "not a store of mixjobs")
-                + f"; this mixjobs reads schema {SCHEMA}; build it again"
-            )
+        _check_schema(path, attributes.get("schema_version"))
         arrays: dict[str, Any] = {
             name: group[name][...]  # type: ignore[index]
-            for name in ("grid_points", "parameter", "order", "wave_min", "wave_max")
-        }
+            for name in (
+                "grid_points", "parameter", "order", "wave_min", "wave_max", "n_pixels", "mean_flux"
+            )
+        }  # fmt: skip
+        names = tuple(str(n) for n in arrays["parameter"])
+        if "" in names:
+            raise ValueError("parameter names are lost")
         return Store(
             path=path,
-            grid=Grid(arrays["grid_points"], tuple(str(n) for n in arrays["parameter"])),
+            grid=Grid(arrays["grid_points"], names),
             orders=Orders(arrays["order"], arrays["wave_min"], arrays["wave_max"]),
-            n_pixels=np.asarray(group["n_pixels"][...]),  # type: ignore[index]
-            mean_flux=np.asarray(group["mean_flux"][...]),  # type: ignore[index]
+            n_pixels=arrays["n_pixels"],
+            mean_flux=arrays["mean_flux"],
             flux_ratio=group.get("flux_ratio"),
             attributes=attributes,
         )
-    except (FileNotFoundError, KeyError, ValueError, OSError) as error:
-        if isinstance(error, StoreError):
-            raise
+    except StoreError:
+        raise
+    except (KeyError, OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise StoreError(f"{path}: not a whole store ({reason}); build it again") from None
+
+
+def _check_schema(path: Path, schema: Any) -> None:
+    if schema != SCHEMA:
+        found = "not a store of mixjobs" if schema is None else f"a store of schema {schema}"
+        raise StoreError(f"{path}: {found}; this mixjobs reads schema {SCHEMA}; build it again")
 
 
 def partial_path(path: str | Path) -> Path:
@@ -188,7 +203,7 @@ def write_whole(array: Any, start: tuple[int, ...], values: NDArray[Any]) -> Non
         start, values.shape, array.shape, array.chunks, strict=True
     ):
         stop = first + size
-        if first % step or not (stop % step == 0 or stop == length) or stop > length:
+        if first < 0 or first % step or not (stop % step == 0 or stop == length) or stop > length:
             raise StoreError(
                 f"{array.store_path}: the region from {start} of shape {values.shape} does not "
                 f"cover whole Zarr chunks of shape {array.chunks}; a fault of the program"

@@ -1,0 +1,218 @@
+"""The plan: blocks that cover every unit once, and the rules that choose them."""
+
+import itertools
+from math import ceil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixjobs.errors import InvalidInput, LibraryError
+from mixjobs.grid import Grid
+from mixjobs.library import Rawness, open_library
+from mixjobs.library.starfish import StarfishLibrary
+from mixjobs.orders import Orders
+from mixjobs.tables.plan import LITERAL_UNITS, make_plan, points_per_block, probe, probe_rows
+from mixjobs.tables.store import create_group, open_array, write_whole
+
+WAVE = np.linspace(5000, 6000, 5001)
+
+
+def library(n_points):
+    """A library of which only the grid and the wavelengths are looked at."""
+    points = np.arange(3000.0, 3000.0 + n_points)[:, None]
+    raw, keys = Rawness("raw", ""), ("",) * n_points
+    return StarfishLibrary(
+        "", Grid(points, ("teff",)), ("T",), WAVE, "vacuum", "", raw, keys, (1.0,) * n_points, {}
+    )
+
+
+def plan(n_points, n_orders, *, seconds=0.01, n_workers=2, block=None, dtype="float64"):
+    orders = Orders.log_spaced(n_orders, 5000, 6000)
+    return make_plan(library(n_points), orders, seconds, n_workers, block, dtype)
+
+
+def units(made):
+    """Each (order, point) that the tasks compute, and each column's own blocks."""
+    for column in made.columns:
+        for orders, points in made.units(*column):
+            assert column[0] <= points.start < points.stop <= column[1]
+            yield orders, points
+
+
+BLOCKS = st.none() | st.tuples(st.integers(1, 9), st.integers(1, 70))
+
+
+class TestCover:
+    @given(st.integers(2, 60), st.integers(1, 7), BLOCKS, st.floats(1e-4, 1), st.integers(1, 4))
+    @settings(max_examples=80, deadline=None)
+    def test_every_unit_once(self, n_points, n_orders, block, seconds, n_workers):
+        made = plan(n_points, n_orders, block=block, seconds=seconds, n_workers=n_workers)
+        count = np.zeros((n_orders, n_points), dtype=int)
+        tasks = list(units(made))
+        for orders, points in tasks:
+            count[orders, points] += 1
+        assert (count == 1).all()
+        assert made.n_tasks == len(tasks)
+        shape = (tasks[0][0].stop - tasks[0][0].start, tasks[0][1].stop - tasks[0][1].start)
+        assert shape == made.block
+        if block:
+            assert made.block == (min(block[0], n_orders), min(block[1], n_points))
+
+    @given(st.integers(2, 60), st.integers(1, 7), BLOCKS, st.integers(1, 60))
+    @settings(max_examples=80, deadline=None)
+    def test_every_unit_once_in_a_store_with_other_zarr_chunks(
+        self, n_points, n_orders, block, block_points
+    ):
+        made = plan(n_points, n_orders, block=block).resumed(min(block_points, n_points))
+        count = np.zeros((n_orders, n_points), dtype=int)
+        for orders, points in units(made):
+            count[orders, points] += 1
+        assert (count == 1).all()
+        assert made.n_tasks == len(list(units(made)))
+
+    @given(st.integers(2, 5000), st.sampled_from(["float64", "float32"]))
+    @settings(max_examples=40, deadline=None)
+    def test_columns_and_table_rows_follow_each_other(self, n_points, dtype):
+        made = plan(n_points, 2, dtype=dtype)
+        for pieces in (made.columns, made.table_rows):
+            assert pieces[0][0] == 0
+            assert pieces[-1][1] == n_points
+            assert all(a[1] == b[0] for a, b in itertools.pairwise(pieces))
+            sizes = {stop - start for start, stop in pieces[:-1]}
+            assert len(sizes) <= 1
+
+    @given(st.integers(2, 200), st.integers(1, 7), BLOCKS)
+    @settings(max_examples=40, deadline=None)
+    def test_blocks_of_a_column_are_whole_zarr_chunks(self, n_points, n_orders, block):
+        """A column is as wide as a whole number of blocks, or as the grid."""
+        made = plan(n_points, n_orders, block=block)
+        assert made.block_points % made.block[1] == 0 or made.block_points == n_points
+
+
+class TestRules:
+    @pytest.mark.parametrize(
+        ("n_points", "n_orders", "block"),
+        [
+            (36, 1, (1, 1)),
+            (1000, 2, (1, 1)),
+            (LITERAL_UNITS, 1, (1, 1)),
+            (LITERAL_UNITS + 1, 1, (1, 20)),
+            (1001, 2, (2, 20)),
+            (1319, 20, (20, 20)),
+        ],
+    )
+    def test_a_small_job_is_literal(self, n_points, n_orders, block):
+        assert plan(n_points, n_orders).block == block
+
+    def test_literal_units_are_gathered_into_columns(self):
+        made = plan(1000, 2, seconds=0.02)
+        assert (made.block, made.block_points) == ((1, 1), 10)
+        assert made.n_tasks == 2000
+
+    @pytest.mark.parametrize(
+        ("n_points", "seconds", "n_workers", "expected"),
+        [
+            (7500, 0.010, 2, 20),  # 0.2 s of work
+            (7500, 0.0141, 2, 15),
+            (7500, 0.3, 2, 2),  # at least N / 5000
+            (7500, 0.001, 2, 187),  # at most N / (20 workers)
+            (7500, 0.001, 16, 23),
+            (7500, 0.0, 2, 187),
+            (100_000, 0.3, 2, 20),
+            (36, 0.01, 2, 1),
+            (36, 0.01, 0, 1),  # workers that have not come yet
+            (2, 10.0, 100, 1),
+        ],
+    )
+    def test_points_per_block(self, n_points, seconds, n_workers, expected):
+        assert points_per_block(n_points, seconds, n_workers) == expected
+
+    @given(st.integers(2, 10**6), st.floats(0, 10), st.integers(1, 1000))
+    @settings(max_examples=80, deadline=None)
+    def test_never_more_than_5000_blocks_of_points(self, n_points, seconds, n_workers):
+        b = points_per_block(n_points, seconds, n_workers)
+        assert 1 <= b <= n_points
+        assert ceil(n_points / b) <= 5000
+
+    @pytest.mark.parametrize("block", [(0, 1), (1, 0), (-1, 5)])
+    def test_an_empty_block(self, block):
+        with pytest.raises(InvalidInput, match=f"block {block[0]},{block[1]} is empty; give ORDER"):
+            plan(36, 2, block=block)
+
+
+class TestSizes:
+    def test_table(self):
+        assert plan(1000, 20).table_bytes == 20 * 1000 * 1000 * 8
+        assert plan(1000, 20, dtype="float32").table_bytes == 20 * 1000 * 1000 * 4
+        assert plan(1000, 20, dtype=None).table_bytes == 0
+        assert plan(1000, 20, dtype=None).table_rows == []
+
+    def test_memory_is_bounded_by_the_block(self):
+        for n_points in (2000, 20_000):
+            assert plan(n_points, 5).worker_bytes < 3 * 9e6
+        assert plan(2000, 5, dtype=None).worker_bytes == 3 * 8 * 5000
+
+    @pytest.mark.parametrize(("n_points", "dtype"), [(36, "float64"), (40, None)])
+    def test_files(self, tmp_path, n_points, dtype):
+        made = plan(n_points, 3, dtype=dtype)
+        path = tmp_path / "store"
+        n_pixels = made.hi - made.lo
+        create_group(
+            path, library(n_points).grid, made.orders, n_pixels, {}, made.block_points, dtype
+        )
+        for start, stop in made.columns:
+            write_whole(open_array(path, "mean_flux"), (0, start), np.ones((3, stop - start)))
+        for m, (start, stop) in itertools.product(range(3), made.table_rows):
+            rows = np.ones((1, stop - start, n_points))
+            write_whole(open_array(path, "flux_ratio"), (m, start, 0), rows)
+        files = sum(1 for f in Path(path).rglob("*") if f.is_file())
+        assert abs(made.n_files - files) <= 2
+
+
+class TestProbe:
+    def test_points_differ_in_teff_alone(self, data):
+        grid = open_library(data / "btsettl_prism.hdf5").grid
+        rows = probe_rows(grid)
+        assert grid.points[rows, 0].tolist() == [2600, 3100, 3600, 4000, 4500]
+        assert len(np.unique(grid.points[rows, 1:], axis=0)) == 1
+
+    def test_teff_need_not_come_first(self):
+        grid = Grid([[g, t] for t in (5000.0, 5200, 5100) for g in (4.0, 4.5)], ("logg", "teff"))
+        assert grid.points[probe_rows(grid)].tolist() == [[4.5, 5000], [4.5, 5100], [4.5, 5200]]
+
+    def test_scattered_points(self):
+        points = np.random.default_rng(2).uniform(size=(40, 3))
+        rows = probe_rows(Grid(points, ("teff", "logg", "feh")))
+        assert len(rows) == 5
+        assert points[rows[0], 0] == points[:, 0].min()
+        assert points[rows[-1], 0] == points[:, 0].max()
+
+    def test_one_parameter(self):
+        assert probe_rows(Grid([[3.0], [1.0], [2.0]], ("mass",))).tolist() == [1, 2, 0]
+
+    def test_means_and_cost(self, data):
+        lib = open_library(data / "PHOENIX_50k.hdf5")
+        orders = Orders.log_spaced(3, lib.wavelength[0], lib.wavelength[-1])
+        probed = probe(lib, orders)
+        lo, hi = orders.windows(lib.wavelength)
+        expected = [
+            [lib.flux(i)[a:b].mean() for i in probed.rows] for a, b in zip(lo, hi, strict=True)
+        ]
+        np.testing.assert_array_equal(probed.mean_flux, expected)
+        assert 0 < probed.seconds < 10
+
+    def test_an_unusable_spectrum_is_named(self, tmp_path):
+        with h5py.File(tmp_path / "a.hdf5", "w") as file:
+            file["wl"] = WAVE
+            file["grid_points"] = [[3000.0], [3100.0]]
+            file["grid_points"].attrs["names"] = ["T"]
+            file.create_group("flux").attrs["key_name"] = "t{0:.0f}"
+            file["flux/t3000"] = np.ones(len(WAVE))
+            file["flux/t3100"] = np.zeros(len(WAVE))
+        message = r"a\.hdf5: spectrum t3100: order 0 has no flux at all"
+        with pytest.raises(LibraryError, match=message):
+            probe(open_library(tmp_path / "a.hdf5"), Orders.from_edges([5100, 5200]))

@@ -1,0 +1,186 @@
+"""Whether mean fluxes look raw: real libraries, and what normalising does to them."""
+
+import numpy as np
+import pytest
+
+from mixjobs.errors import LibraryError, NotRaw
+from mixjobs.grid import Grid
+from mixjobs.library import open_library
+from mixjobs.library.demo import DemoLibrary
+from mixjobs.orders import Orders
+from mixjobs.tables.plausibility import check_raw
+
+SIGMA = 5.670374e-5  # erg/s/cm²/K⁴
+L_SUN_FLUX = 6.3156e10
+
+
+class Spectra:
+    """All spectra of a library, raw or as its file has them, to be normalised in tests."""
+
+    def __init__(self, library):
+        self.grid, self.wavelength, self.unit = library.grid, library.wavelength, library.flux_unit
+        self.flux = np.stack([library.flux(i) for i in range(len(library.grid))])
+
+    @property
+    def teff(self):
+        return self.grid.points[:, self.grid.names.index("teff")]
+
+    def check(self, orders=None, flux=None, unit=None, rows=slice(None)):
+        flux = self.flux if flux is None else flux
+        orders = orders or Orders.log_spaced(5, self.wavelength[0], self.wavelength[-1])
+        lo, hi = orders.windows(self.wavelength)
+        means = np.stack([flux[rows, a:b].mean(axis=1) for a, b in zip(lo, hi, strict=True)])
+        grid = Grid(self.grid.points[rows], self.grid.names)
+        return check_raw(grid, orders, means, unit or self.unit)
+
+
+@pytest.fixture(scope="module")
+def btsettl(data):
+    return Spectra(open_library(data / "btsettl_prism.hdf5"))
+
+
+@pytest.fixture(scope="module")
+def phoenix(data):
+    return Spectra(open_library(data / "PHOENIX_ACES_test.hdf5"))
+
+
+@pytest.fixture(scope="module")
+def demo():
+    library = DemoLibrary(n_pixels=1024)
+    spectra = object.__new__(Spectra)
+    spectra.grid, spectra.wavelength = Grid(library.points, library.names), library.wavelength
+    spectra.unit, spectra.flux = library.flux_unit, library.spectrum(library.points)
+    return spectra
+
+
+class TestRaw:
+    @pytest.mark.parametrize("name", ["btsettl", "phoenix", "demo"])
+    def test_passes_in_its_declared_unit(self, request, name):
+        looks = request.getfixturevalue(name).check()
+        assert looks.flux_unit == "erg/s/cm2/AA"
+        assert "though" not in looks.how
+        level = float(looks.how.split(" is ")[1].split()[0])
+        assert 0.5 < level < 2
+
+    @pytest.mark.parametrize(
+        ("low", "high"),
+        [(5000, 60000), (5000, 7000), (7000, 10000), (10000, 18000), (18000, 60000), (8000, 9000)],
+    )
+    @pytest.mark.parametrize(
+        "select",
+        [
+            {"teff": (2600, 3000)},
+            {"teff": (4300, 4500)},
+            {"feh": (-4, -2), "teff": (2600, 3000)},
+            {"logg": (3, 3)},
+            {"teff": (3000, 3000)},
+            {"teff": (2600, 4500), "logg": (5, 5), "feh": (0, 0)},
+        ],
+        ids=str,
+    )
+    def test_parts_of_btsettl_pass(self, btsettl, low, high, select):
+        rows = btsettl.grid.select(select)
+        assert btsettl.check(Orders.log_spaced(3, low, high), rows=rows).flux_unit.endswith("/AA")
+
+    def test_narrow_orders_of_metal_poor_dwarfs_pass(self, btsettl):
+        """Without bands their flux falls off faster than a black body's, as if it were scaled."""
+        rows = btsettl.grid.select({"teff": (2600, 2800), "logg": (4.5, 4.5), "feh": (-4, -3)})
+        assert btsettl.check(Orders.log_spaced(1, 6000, 6700), rows=rows)
+
+    def test_per_cm_is_noticed(self, data):
+        spectra = Spectra(open_library(data / "PHOENIX_50k.hdf5"))
+        looks = spectra.check()
+        assert looks.flux_unit == "erg/s/cm2/cm"
+        assert "though the library declares 'erg/cm^2/s/A'" in looks.how
+        assert "though" not in spectra.check(unit="erg/s/cm^2/cm").how
+
+    @pytest.mark.parametrize(
+        "unit",
+        [
+            "erg/s/cm2/AA", "erg/cm^2/s/A", "erg/s/cm^2/Angstrom", "erg s-1 cm-2 A-1", "not given",
+            "erg / (Angstrom cm2 s)", "ERG/CM2/S/A", "erg/s/cm²/Å",
+        ],
+    )  # fmt: skip
+    def test_ways_to_declare_per_angstrom(self, phoenix, unit):
+        assert "though" not in phoenix.check(unit=unit).how
+
+    @pytest.mark.parametrize(
+        "unit", ["erg/s/cm^2/cm", "erg s-1 cm-2 cm-1", "erg/s/cm^3", "erg s-1 cm-3", "ERG/S/CM2/CM"]
+    )
+    def test_ways_to_declare_per_cm(self, phoenix, unit):
+        assert "though the library declares" in phoenix.check(unit=unit).how
+        per_cm = phoenix.check(flux=phoenix.flux * 1e8, unit=unit)
+        assert (per_cm.flux_unit, "though" in per_cm.how) == ("erg/s/cm2/cm", False)
+
+    def test_no_teff(self):
+        grid = Grid([[1.0], [2.0]], ("mass",))
+        looks = check_raw(grid, Orders.from_edges([5000, 6000]), np.array([[1e-3, 2e-3]]), "x")
+        assert looks.flux_unit == "x"
+        assert "no Teff" in looks.how
+
+    def test_where_no_two_points_differ_in_teff_alone_no_trend_is_taken(self, data):
+        """It could be gravity's; so these scaled spectra pass where all twelve do not."""
+        spectra = Spectra(open_library(data / "PHOENIX_ACES_test.hdf5").assumed_raw())
+        grid = spectra.grid
+        assert spectra.check(rows=[grid.row([5000 + 100 * k, 3.5 + k / 2, 0, 0]) for k in range(3)])
+        assert spectra.check(rows=grid.select({"teff": (5100, 5100)}))
+        with pytest.raises(NotRaw):
+            spectra.check()
+
+
+class TestNormalised:
+    @pytest.mark.parametrize("name", ["PHOENIX_norm", "PHOENIX_norm_air", "PHOENIX_ACES_test"])
+    def test_scaled_to_one_luminosity_without_its_flag(self, data, name):
+        spectra = Spectra(open_library(data / f"{name}.hdf5").assumed_raw())
+        with pytest.raises(NotRaw, match="scaled to one luminosity; give the raw library, or --as"):
+            spectra.check()
+
+    @pytest.mark.parametrize(
+        ("low", "high"), [(5000, 60000), (7000, 10000), (10000, 18000), (18000, 60000)]
+    )
+    @pytest.mark.parametrize(
+        "select", [{}, {"teff": (2600, 3000)}, {"teff": (4300, 4500)}], ids=str
+    )
+    def test_btsettl_scaled(self, btsettl, low, high, select):
+        scaled = btsettl.flux * (L_SUN_FLUX / (SIGMA * btsettl.teff**4))[:, None]
+        rows = btsettl.grid.select(select)
+        with pytest.raises(NotRaw, match="scaled to one luminosity"):
+            btsettl.check(Orders.log_spaced(3, low, high), scaled, rows=rows)
+
+    @pytest.mark.parametrize("name", ["btsettl", "phoenix", "demo"])
+    @pytest.mark.parametrize("how", ["mean", "continuum", "largest", "scaled"])
+    def test_every_way_to_normalise(self, request, name, how):
+        spectra = request.getfixturevalue(name)
+        flux = spectra.flux
+        if how == "mean":
+            flux = flux / flux.mean(axis=1, keepdims=True)
+        elif how == "largest":
+            flux = flux / flux.max(axis=1, keepdims=True)
+        elif how == "scaled":
+            flux = flux * (L_SUN_FLUX / (SIGMA * spectra.teff**4))[:, None]
+        else:
+            pieces = np.array_split(flux, 16, axis=1)
+            flux = np.concatenate([p / p.max(axis=1, keepdims=True) for p in pieces], axis=1)
+        with pytest.raises(NotRaw, match="--assume-raw if you know"):
+            spectra.check(flux=flux)
+
+    def test_all_alike(self, phoenix):
+        """Each order to a mean of its own, even at the level of raw flux."""
+        orders = Orders.log_spaced(2, 5000, 5990)
+        means = np.array([[8e6], [7e6]]) * (1 + 1e-5 * np.arange(len(phoenix.grid)))
+        with pytest.raises(NotRaw, match=r"all 12 points agree to .*the spectra are normalised"):
+            check_raw(phoenix.grid, orders, means, phoenix.unit)
+
+    @pytest.mark.parametrize("factor", [1e-4, 1e3, 1e4, 1e12, 1e-40])
+    def test_another_unit(self, btsettl, factor):
+        with pytest.raises(NotRaw, match="or in another unit"):
+            btsettl.check(flux=btsettl.flux * factor)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, -1.0])
+def test_a_mean_that_is_not_positive_is_named(phoenix, value):
+    means = np.full((2, 12), 1e6)
+    means[1, 4] = value
+    orders = Orders.from_edges([5000, 5500, 5990]).select([1, 0])
+    with pytest.raises(LibraryError, match=r"order 0 at \(teff=5100, logg=4, .*\) is .*expected a"):
+        check_raw(phoenix.grid, orders, means, phoenix.unit)
