@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dask
-from distributed import Client, LocalCluster
+from dask.system import CPU_COUNT
+from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
 from mixjobs.errors import InvalidInput
 
@@ -17,7 +18,13 @@ _SETTINGS = {
     "distributed.scheduler.worker-saturation": "inf",
     "distributed.scheduler.allowed-failures": 3,
 }
+_LOGGERS = ("distributed", "distributed.client", "tornado.application")
 _CONNECT_SECONDS = 20
+
+
+def workers_here(workers: int | None = None) -> int:
+    """Return how many workers this machine gets: as asked for, else all cores we may use."""
+    return workers or int(CPU_COUNT)
 
 
 @contextmanager
@@ -36,27 +43,56 @@ def connect(workers: int | None = None, scheduler: str | None = None) -> Iterato
     InvalidInput
         No scheduler answers at the address.
     """
-    if scheduler:
-        try:
-            client = Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:
-            reason = " ".join(str(error).split())
-            raise InvalidInput(
-                f"no scheduler answers at {scheduler!r} ({reason}); "
-                "expected an address such as tcp://HOST:8786"
-            ) from None
-        with client:
-            yield client
-        return
-    with (
-        dask.config.set(_SETTINGS),
-        LocalCluster(
-            n_workers=workers or len(os.sched_getaffinity(0)),
+    with _quiet(), _client_of(scheduler) if scheduler else _client_here(workers) as client:
+        yield client
+
+
+def _client_of(scheduler: str) -> Client:
+    try:
+        return Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInput(
+            f"no scheduler answers at {scheduler!r} ({reason}); "
+            "expected an address such as tcp://HOST:8786"
+        ) from None
+
+
+@contextmanager
+def _client_here(workers: int | None) -> Iterator[Client]:
+    with dask.config.set(_SETTINGS):
+        cluster = LocalCluster(
+            n_workers=workers_here(workers),
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,  # a task's error is told once, by whoever asked for it
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+        )
+    with cluster, Client(cluster, set_as_default=False) as client:
+        client.register_plugin(_Steady())
         yield client
+
+
+class _Steady(WorkerPlugin):
+    """Makes workers ignore Ctrl-C, which a terminal sends to them too.
+
+    Each would print a traceback; stopping them is the business of the process that started them.
+    """
+
+    def setup(self, worker: Worker) -> None:  # noqa: ARG002
+        """Run in each worker process when it starts, or starts again."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Dask logs about a lost worker or scheduler off the screen: the job tells it."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

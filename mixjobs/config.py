@@ -17,8 +17,23 @@ PositiveInt = Annotated[int, Field(gt=0)]
 IntPair = Annotated[tuple[PositiveInt, PositiveInt], Strict(False)]
 
 
+# What a value of several parts should be; pydantic's own words for these do not help.
+_EXPECTED: dict[tuple[str, ...], str] = {
+    ("block",): "[ORDERS, POINTS], two whole numbers from 1 up",
+    ("select",): "a range for each parameter, such as { teff = [3000, 4500] }",
+    ("orders", "edges"): "edges [5000, 5500, 6000], or pairs [[5000, 5400], [5300, 5800]]",
+    ("orders", "range"): "[LOW, HIGH] in Å",
+}
+_ORDER_SOURCES = {
+    "from_file": "from (--orders-from)",
+    "n": "n (--n-orders)",
+    "edges": "edges (--edges)",
+    "table": "table (--order-table)",
+}
+
+
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class OrdersTable(_Table):
@@ -28,7 +43,7 @@ class OrdersTable(_Table):
     numbers: list[int] | None = None
     n: PositiveInt | None = None
     range: Pair | None = None
-    edges: list[float] | list[list[float]] | None = None
+    edges: list[float] | list[Pair] | None = None
     table: str | None = None
     skip_uncovered: bool = False
 
@@ -85,17 +100,17 @@ def make_build_job(data: Mapping[str, Any], source: str) -> BuildJob:
         job = BuildJob.model_validate(data)
     except ValidationError as error:
         raise InvalidInput(f"{source}: {_first_fault(error)}") from None
-    given = [k for k in ("from_file", "n", "edges", "table") if getattr(job.orders, k) is not None]
+    given = [name for name in _ORDER_SOURCES if getattr(job.orders, name) is not None]
     if len(given) != 1:
         raise InvalidInput(
-            f"{source}: orders come from exactly one of a spectrum, a number, edges or a table; "
-            f"{len(given)} were given"
+            f"{source}: {len(given)} sources of orders were given; give exactly one of "
+            f"{', '.join(_ORDER_SOURCES.values())}"
         )
     for key, needs in (("numbers", "from_file"), ("range", "n")):
         if getattr(job.orders, key) is not None and getattr(job.orders, needs) is None:
-            raise InvalidInput(
-                f"{source}: orders.{key} goes with orders.{needs.removesuffix('_file')}"
-            )
+            raise InvalidInput(f"{source}: orders {key} goes with {_ORDER_SOURCES[needs]}")
+    if job.serial + (job.workers is not None) + (job.scheduler is not None) > 1:
+        raise InvalidInput(f"{source}: give only one of serial, workers, scheduler")
     return job
 
 
@@ -105,15 +120,17 @@ def _beside(folder: Path, path: str | None) -> str | None:
 
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors()[0]
-    place = ".".join(str(part) for part in fault["loc"])
+    location = tuple(str(part) for part in fault["loc"] if "[" not in str(part))
+    place = ".".join(location)
     if fault["type"] == "extra_forbidden":
-        *tables, key = [str(part) for part in fault["loc"]]
-        known = OrdersTable if tables == ["orders"] else BuildJob
-        return f"unknown key {place!r}{nearest(key, _keys(known))}"
-    if fault["type"] == "missing":
+        known = OrdersTable if location[:-1] == ("orders",) else BuildJob
+        return f"unknown key {place!r}{nearest(location[-1], _keys(known))}"
+    expected = _EXPECTED.get(location[:1]) or _EXPECTED.get(location[:2])
+    if fault["type"] == "missing" and not expected:
         return f"{place!r} is missing"
-    message = fault["msg"].removeprefix("Input should be ")
-    return f"{place} = {fault['input']!r}; expected {message}"
+    if not expected:
+        expected = fault["msg"].removeprefix("Input should be ").partition(" or instance of")[0]
+    return f"{place} = {fault['input']!r}; expected {expected}"
 
 
 def _keys(table: type[BaseModel]) -> list[str]:

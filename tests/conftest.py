@@ -1,10 +1,15 @@
 """Fixtures that every test may use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from distributed import Client
+
+from mixjobs.cluster import connect
+from mixjobs.library.demo import DemoLibrary
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,3 +28,18 @@ def data() -> Path:
     if not folder.is_dir():
         unavailable(f"no real data: {folder} is absent (set MIXJOBS_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Client]:
+    """Two worker processes, as `mixjobs build` starts them."""
+    with connect(workers=2) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small demo library: 12 points (3 Teff x 2 log g x 2 [Fe/H]) of 1024 pixels."""
+    axes = {"teff": (5600, 5800, 6000), "logg": (4.0, 4.5), "feh": (-0.5, 0.0)}
+    path = tmp_path_factory.mktemp("demo") / "library.hdf5"
+    return DemoLibrary(axes, wave_max=5030.0, n_pixels=1024).write(path)

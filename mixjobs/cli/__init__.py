@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from mixjobs.errors import MixjobsError
 
@@ -18,14 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0; 2 for input that cannot be used, told in one line; 130 when stopped by Ctrl-C.
     """
-    from mixjobs.cli.parser import parser
-
     try:
-        args = parser().parse_args(argv)
-        facts = args.run(args)
-        if getattr(args, "json", False):
-            print(json.dumps(facts))
-        sys.stdout.flush()
+        return _run(argv)
     except MixjobsError as error:
         print(f"mixjobs: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -34,4 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    from mixjobs.cli.parser import parser
+
+    args = parser().parse_args(argv)
+    # Imported when it is asked for: Dask and matplotlib take a second each.
+    command = getattr(import_module(f"mixjobs.cli.{args.command}"), args.command)
+    facts = command(args) or {}
+    if getattr(args, "json", False):
+        print(json.dumps(facts))
+    sys.stdout.flush()
+    return 0 if facts.get("ok", True) else 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +11,8 @@ from typing import Any
 import numpy as np
 from distributed import Client
 
-from mixjobs.cluster import connect
+from mixjobs.cli.words import parse_floats, parse_range, parse_select, say
+from mixjobs.cluster import connect, workers_here
 from mixjobs.config import BuildJob, OrdersTable, make_build_job, read_build_job
 from mixjobs.errors import InvalidInput
 from mixjobs.library import Library, open_library
@@ -49,17 +48,17 @@ def job_from(args: Namespace) -> BuildJob:
     given = {name: getattr(args, name) for name in _SAME if getattr(args, name) is not None}
     orders = _orders_from(args)
     if args.source.endswith(".toml"):
-        extra = sorted({*given, *orders} - {"overwrite"})
-        if extra or args.select:
+        extra = sorted({*given, *orders, *(["select"] if args.select else [])} - {"overwrite"})
+        if extra:
             raise InvalidInput(
                 f"{args.source}: with a job file, only --overwrite and --dry-run may be given "
-                f"beside it, not {', '.join(extra) or 'select'}; put it into the file"
+                f"beside it, not {', '.join(extra)}; put it into the file"
             )
         return read_build_job(args.source).model_copy(update=given)
     if args.output is None:
         raise InvalidInput("no store is named; give -o STORE")
-    select = dict(parse_select(text) for text in args.select or ())
-    data = {"library": args.source, "orders": orders, "select": select, **given}
+    given["select"] = parse_select(args.select or ())
+    data = {"library": args.source, "orders": orders, **given}
     return make_build_job(data, "mixjobs build")
 
 
@@ -138,7 +137,7 @@ def plan(job: BuildJob) -> tuple[Job, str]:
 
 def workers(job: BuildJob) -> int:
     """How many workers a job will have, as far as that is known before it starts."""
-    return 1 if job.serial else job.workers or len(os.sched_getaffinity(0))
+    return 1 if job.serial else workers_here(job.workers)
 
 
 def run(job: BuildJob, planned: Job, source: str) -> Store:
@@ -196,35 +195,3 @@ def _size(n_bytes: int) -> str:
         if n_bytes >= size:
             return f"{n_bytes / size:.3g} {unit}"
     return f"{n_bytes / 1e3:.3g} kB"
-
-
-def say(text: str) -> None:
-    """Print a line for a person, on standard error."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def parse_range(text: str) -> tuple[float, float]:
-    """Read LOW:HIGH."""
-    low, colon, high = text.partition(":")
-    try:
-        return float(low), float(high if colon else "x")
-    except ValueError:
-        raise InvalidInput(
-            f"{text!r} is not a range; expected LOW:HIGH, such as 3000:4500"
-        ) from None
-
-
-def parse_select(text: str) -> tuple[str, tuple[float, float]]:
-    """Read NAME=LOW:HIGH."""
-    name, equals, limits = text.partition("=")
-    if not equals:
-        raise InvalidInput(f"--select {text!r}; expected NAME=LOW:HIGH, such as teff=3000:4500")
-    return name, parse_range(limits)
-
-
-def parse_floats(text: str) -> list[float]:
-    """Read numbers separated by commas."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InvalidInput(f"{text!r} is not a list of numbers such as 5000,5500,6000") from None

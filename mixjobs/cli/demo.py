@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from mixjobs.cli.build import plan, run, say
+from mixjobs.cli.build import plan, run
+from mixjobs.cli.plot import save
+from mixjobs.cli.ratio import direct_ratio
+from mixjobs.cli.words import make_folder, say
 from mixjobs.config import BuildJob, make_build_job
 from mixjobs.errors import OutputExists
 from mixjobs.grid import describe
 from mixjobs.library.demo import DemoLibrary
 from mixjobs.loading import load_flux_ratio
-from mixjobs.report import figures, tables
+from mixjobs.report.figures import draw_all
+from mixjobs.report.tables import laws_table, ratio_table
 from mixjobs.tables.laws import check_laws
 from mixjobs.tables.store import Store
 
-_N_ORDERS = 20
+_N_ORDERS = 8
 _THETA1, _THETA2 = (6000.0, 4.0, 0.0), (6200.0, 5.0, -1.0)
 _BETWEEN1, _BETWEEN2 = (6087.0, 4.3, -0.2), (5730.0, 4.3, -0.2)
 
@@ -29,28 +33,31 @@ def demo(args: Namespace) -> None:
     library, store_path = folder / "library.hdf5", folder / "ratios.zarr"
     if (library.exists() or store_path.exists()) and not args.overwrite:
         raise OutputExists(f"{folder}: holds a demo already; name another DIR, or --overwrite")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     truth = DemoLibrary()
     say(f"writing {library}: {len(truth.points)} spectra of {len(truth.wavelength)} pixels")
     truth.write(library)
     job = _job(library, store_path, args.workers)
     store = run(job, *plan(job))
+    _compare(store, truth)
+    for path in save(draw_all(store, np.array(_THETA1), "cubic"), folder / "figures"):
+        print(f"drew {path}")
+    say(f"next: mixjobs check {store_path}; mixjobs ratio --help")
+
+
+def _compare(store: Store, truth: DemoLibrary) -> None:
+    """Print the laws, q between two grid points, and how far it is from the truth elsewhere."""
     console = Console()
-    console.print(tables.laws_table(check_laws(store)))
+    console.print(laws_table(check_laws(store)))
     theta1, theta2 = np.array(_THETA1), np.array(_THETA2)
     names = store.grid.names
-    q = load_flux_ratio(store_path)
-    rows = store.grid.row(theta1), store.grid.row(theta2)
-    direct = store.mean_flux[:, rows[1]] / store.mean_flux[:, rows[0]]
+    q = load_flux_ratio(store.path)(theta1, theta2)
     console.print(f"q of {describe(theta2, names)} over {describe(theta1, names)}")
-    console.print(tables.ratio_table(store.orders, q(theta1, theta2), direct))
+    console.print(ratio_table(store.orders, q, direct_ratio(store, theta1, theta2)))
     console.print(
         f"between the grid points, {describe(_BETWEEN2, names)} over {describe(_BETWEEN1, names)}: "
         f"the worst order is off by {_worst_error(truth, store):.2%} of the true q"
     )
-    for path in figures.draw_all(store, theta1, "cubic", folder / "figures"):
-        console.print(f"drew {path}", soft_wrap=True)
-    say(f"next: mixjobs check {store_path}; mixjobs ratio {store_path} --help")
 
 
 def _job(library: Path, store: Path, workers: int | None) -> BuildJob:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from mixjobs.cli import look
-from mixjobs.cli.build import build
-from mixjobs.cli.demo import demo
 from mixjobs.errors import InvalidInput
 from mixjobs.model.flux_ratio import METHODS
 
@@ -38,27 +35,27 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    subcommands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subcommands = top.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", required=True
+    )
     for add in (_add_demo, _add_build, _add_info, _add_ratio, _add_check, _add_plot):
         add(subcommands)
     return top
 
 
-def _command(subcommands: Any, name: str, run: Any, help: str, example: str) -> Any:
-    sub = subcommands.add_parser(
+def _command(subcommands: Any, name: str, help: str, example: str) -> Any:
+    return subcommands.add_parser(
         name,
         help=help,
         description=help[0].upper() + help[1:] + ".",
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    sub.set_defaults(run=run)
-    return sub
 
 
 def _add_demo(subcommands: Any) -> None:
     sub = _command(
-        subcommands, "demo", demo,
+        subcommands, "demo",
         "make a demo library, run the whole job on it, check it and draw a figure",
         "mixjobs demo my-demo --workers 2",
     )  # fmt: skip
@@ -71,7 +68,7 @@ def _add_demo(subcommands: Any) -> None:
 
 def _add_build(subcommands: Any) -> None:
     sub = _command(
-        subcommands, "build", build,
+        subcommands, "build",
         "build a store of mean fluxes and flux ratios from a library",
         "mixjobs build grid.hdf5 -o ratios.zarr --orders-from star.hdf5 --numbers 21,22,23\n"
         "  mixjobs build grid.hdf5 -o ratios.zarr --n-orders 20 --range 7000:50000 --workers 4\n"
@@ -83,7 +80,8 @@ def _add_build(subcommands: Any) -> None:
     sub.add_argument("--format", help="the library's format (default: found by looking)")
     _add_orders(sub.add_argument_group("orders (one of them)"))
     what = sub.add_argument_group("what is computed")
-    what.add_argument("--select", nargs="+", metavar="NAME=LOW:HIGH", help="use only these points")
+    what.add_argument("--select", nargs="+", action="extend", metavar="NAME=LOW:HIGH",
+                      help="use only these points")  # fmt: skip
     what.add_argument("--dtype", choices=("float64", "float32"), help="of the ratio table")
     what.add_argument("--no-table", dest="table", action="store_const", const=False,
                       help="leave out the N x N table; a model needs the means alone")  # fmt: skip
@@ -113,7 +111,7 @@ def _add_orders(group: Any) -> None:
 
 def _add_info(subcommands: Any) -> None:
     sub = _command(
-        subcommands, "info", look.info,
+        subcommands, "info",
         "say what a library or a store holds: grid, axes, holes, orders, raw or not",
         "mixjobs info grid.hdf5",
     )  # fmt: skip
@@ -123,7 +121,7 @@ def _add_info(subcommands: Any) -> None:
 
 def _add_ratio(subcommands: Any) -> None:
     sub = _command(
-        subcommands, "ratio", look.ratio,
+        subcommands, "ratio",
         "print the flux ratio of component 2 to component 1 in every order",
         "mixjobs ratio ratios.zarr --theta1 6000,4.0,0 --theta2 teff=6200,logg=5.0,feh=-1",
     )  # fmt: skip
@@ -136,7 +134,7 @@ def _add_ratio(subcommands: Any) -> None:
 
 def _add_check(subcommands: Any) -> None:
     sub = _command(
-        subcommands, "check", look.check,
+        subcommands, "check",
         "check a store's laws, and how well each method predicts held-out grid points",
         "mixjobs check ratios.zarr",
     )  # fmt: skip
@@ -146,7 +144,7 @@ def _add_check(subcommands: Any) -> None:
 
 def _add_plot(subcommands: Any) -> None:
     sub = _command(
-        subcommands, "plot", look.plot,
+        subcommands, "plot",
         "draw flux ratios against Teff of component 2, and a ratio table",
         "mixjobs plot ratios.zarr -o figures --theta1 6000,4.0,0",
     )  # fmt: skip

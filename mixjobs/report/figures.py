@@ -1,11 +1,11 @@
-"""Figures of a store, written as PNG."""
+"""Figures of a store."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -16,78 +16,114 @@ from mixjobs.tables.store import Store
 Floats = NDArray[np.float64]
 
 _PANELS = 12  # orders in one figure at most
+_MOST_SHOWN = 1000  # rows and columns of a table that are drawn
 
 
-def draw_all(store: Store, theta1: Floats, method: Method, folder: Path) -> list[Path]:
-    """Draw every figure of a store into a folder, and return the files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for first in range(0, len(store.orders), _PANELS):
-        rows = np.arange(first, min(first + _PANELS, len(store.orders)))
-        numbers = store.orders.number[rows]
-        path = folder / f"flux_ratio_orders_{numbers[0]}_to_{numbers[-1]}.png"
-        draw_flux_ratio(store, theta1, method, rows).savefig(path, dpi=120)
-        paths.append(path)
-    middle = len(store.orders) // 2
-    path = folder / f"ratio_table_order_{store.orders.number[middle]}.png"
-    draw_table(store, middle).savefig(path, dpi=120)
-    return [*paths, path]
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """q of every order against one parameter of component 2, the others those of theta_1.
 
-
-def draw_flux_ratio(
-    store: Store, theta1: Floats, method: Method, rows: NDArray[np.int64]
-) -> Figure:
-    """q_m against the first parameter of component 2, the other parameters those of theta_1.
-
-    A panel an order; the interpolated q, the grid points where all other parameters agree with
-    theta_1, and the black-body stand-in.
+    Attributes
+    ----------
+    parameter : str
+        Teff, or the first that is not fixed.
+    theta1 : str
+        Component 1, written for a reader.
+    x, q : (n,) and (n, M) arrays
+        The interpolated curve; NaN where it has no answer.
+    nodes, q_nodes : (k,) and (k, M) arrays
+        The grid points on it.
+    black : (n, M) array or None
+        The black-body stand-in, where the parameter is Teff.
     """
-    grid, orders = store.grid, store.orders.take(rows)
-    means = store.mean_flux[rows]
+
+    method: Method
+    parameter: str
+    theta1: str
+    x: Floats
+    q: Floats
+    nodes: Floats
+    q_nodes: Floats
+    black: Floats | None
+
+
+def draw_all(store: Store, theta1: Floats, method: Method) -> dict[str, Figure]:
+    """Return every figure of a store, by name.
+
+    Raises
+    ------
+    OutsideGrid
+        theta1 (D,) is not answered by the method.
+    """
+    curves = compute_curves(store, theta1, method)
+    figures = {}
+    for first in range(0, len(store.orders), _PANELS):
+        rows = range(first, min(first + _PANELS, len(store.orders)))
+        numbers = store.orders.number[[rows[0], rows[-1]]]
+        figures["flux_ratio_orders_{}_to_{}".format(*numbers)] = draw_curves(store, curves, rows)
+    middle = len(store.orders) // 2
+    figures[f"ratio_table_order_{store.orders.number[middle]}"] = draw_table(store, middle)
+    return figures
+
+
+def compute_curves(store: Store, theta1: Floats, method: Method) -> Curves:
+    """Evaluate q along one parameter of component 2."""
+    grid, arrays = store.grid, (store.grid, store.orders, store.mean_flux)
+    flux_ratio(*arrays, method)(theta1, theta1)  # refused by name where it has no answer
+    ratio = flux_ratio(*arrays, method, outside="nan")
     d = grid.names.index("teff") if "teff" in grid.names else grid.free[0]
     theta2 = np.repeat(theta1[None], 200, axis=0)
     theta2[:, d] = np.linspace(grid.axes[d][0], grid.axes[d][-1], 200)
-    curve = flux_ratio(grid, orders, means, method, outside="nan")(theta1, theta2)
     same = (np.delete(grid.points, d, 1) == np.delete(theta1, d)).all(axis=1)
     nodes = grid.points[same]
-    at_nodes = flux_ratio(grid, orders, means, method, outside="nan")(theta1, nodes)
+    black = None
+    if grid.names[d] == "teff":
+        black = flux_ratio(*arrays, "blackbody")(theta1, theta2)
+    return Curves(
+        method, grid.names[d], describe(theta1, grid.names),
+        theta2[:, d], ratio(theta1, theta2), nodes[:, d], ratio(theta1, nodes), black,
+    )  # fmt: skip
+
+
+def draw_curves(store: Store, curves: Curves, rows: range) -> Figure:
+    """Draw q against a parameter of component 2, a panel an order (a row of the store)."""
     n_columns = min(4, len(rows))
     n_rows = -(-len(rows) // n_columns)
     figure = Figure(figsize=(3.2 * n_columns, 2.6 * n_rows + 0.8), layout="constrained")
     panels = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True).ravel()
-    for k, panel in enumerate(panels[: len(rows)]):
-        panel.plot(theta2[:, d], curve[:, k], label=method)
-        panel.plot(nodes[:, d], at_nodes[:, k], "o", ms=4, label="grid points")
-        if grid.names[d] == "teff":
-            black = flux_ratio(grid, orders, means, "blackbody")(theta1, theta2)
-            panel.plot(theta2[:, d], black[:, k], "--", lw=1, label="black body")
-        low, high = orders.wave_min[k], orders.wave_max[k]
-        panel.set_title(f"order {orders.number[k]}: {low:.0f} to {high:.0f} Å", fontsize=9)
-    _finish_panels(figure, panels, len(rows), grid.names[d], describe(theta1, grid.names))
+    for m, panel in zip(rows, panels, strict=False):
+        _draw_panel(panel, curves, m)
+        low, high = store.orders.wave_min[m], store.orders.wave_max[m]
+        panel.set_title(f"order {store.orders.number[m]}: {low:.0f} to {high:.0f} Å", fontsize=9)
+    for panel in panels[len(rows) :]:
+        panel.remove()
+    panels[0].legend(fontsize=8)
+    unit = " (K)" if curves.parameter == "teff" else ""
+    figure.supxlabel(f"{curves.parameter} of component 2{unit}")
+    figure.supylabel("flux ratio q")
+    figure.suptitle(f"component 1: {curves.theta1}", fontsize=10)
     return figure
 
 
-def _finish_panels(figure: Figure, panels: Any, n_used: int, parameter: str, theta1: str) -> None:
-    for panel in panels[n_used:]:
-        panel.remove()
-    panels[0].legend(fontsize=8)
-    unit = " (K)" if parameter == "teff" else ""
-    figure.supxlabel(f"{parameter} of component 2{unit}")
-    figure.supylabel("flux ratio q")
-    figure.suptitle(f"component 1: {theta1}", fontsize=10)
+def _draw_panel(panel: Axes, curves: Curves, m: int) -> None:
+    panel.plot(curves.x, curves.q[:, m], label=curves.method)
+    panel.plot(curves.nodes, curves.q_nodes[:, m], "o", ms=4, label="grid points")
+    if curves.black is not None:
+        panel.plot(curves.x, curves.black[:, m], "--", lw=1, label="black body")
 
 
 def draw_table(store: Store, row: int) -> Figure:
-    """One order's ratio table as an image: log10 q(theta_i, theta_j), in grid order."""
-    log_mean = np.log10(store.mean_flux[row])
-    shown = np.unique(np.linspace(0, len(log_mean) - 1, 1000).astype(int))
-    image = log_mean[None, shown] - log_mean[shown, None]
+    """Draw one order's ratio table as an image: log10 q(theta_i, theta_j), in grid order."""
+    n = len(store.grid)
+    shown = np.unique(np.linspace(0, n - 1, _MOST_SHOWN).astype(int))
+    log_mean = np.log10(store.mean_flux[row, shown])
+    image = log_mean[None, :] - log_mean[:, None]
     if store.flux_ratio is not None:
         image = np.log10(store.flux_ratio.oindex[row, shown, shown])
     largest = np.abs(image).max()
     figure = Figure(figsize=(6, 5), layout="constrained")
     panel = figure.subplots()
-    extent = (-0.5, len(log_mean) - 0.5, len(log_mean) - 0.5, -0.5)
+    extent = (-0.5, n - 0.5, n - 0.5, -0.5)
     drawn = panel.imshow(image, cmap="RdBu_r", vmin=-largest, vmax=largest, extent=extent)
     figure.colorbar(drawn, label="log10 q")
     panel.set_xlabel("grid point of component 2")

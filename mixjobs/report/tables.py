@@ -88,14 +88,3 @@ def held_out_by_order(results: Sequence[HeldOut], orders: Orders) -> list[Table]
             table.add_row(str(number), *cells)
         tables.append(table)
     return tables
-
-
-def best_method(results: Sequence[HeldOut]) -> str | None:
-    """Return the method with the smallest median error, as a geometric mean over the axes."""
-    scores = {
-        method: float(
-            np.mean([np.log(np.nanmedian(r.error) + 1e-300) for r in results if r.method == method])
-        )
-        for method in {r.method for r in results}
-    }
-    return min(scores, key=lambda method: scores[method]) if scores else None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from distributed import Client
@@ -55,13 +57,16 @@ class MeanBlock:
 
 @dataclass(frozen=True, eq=False)
 class TableBlock:
-    """Some rows of one order's ratio table."""
+    """Some rows of one order's ratio table.
+
+    The means, which all rows need, are read from the store, by each worker once a job.
+    """
 
     group: Path
+    job: str
     order: int
     start: int
     stop: int
-    mean_flux: Floats
 
     def __str__(self) -> str:
         return f"ratio table of order row {self.order}, rows {self.start} to {self.stop - 1}"
@@ -81,8 +86,15 @@ def compute_means(block: MeanBlock) -> Floats:
 def write_table(block: TableBlock) -> None:
     """Compute rows of the table and write them, straight from the worker, as whole Zarr chunks."""
     table = open_array(block.group, "flux_ratio")
-    rows = flux_ratio_rows(block.mean_flux, block.start, block.stop).astype(table.dtype, copy=False)
+    means = _stored_means(block.group, block.job)[block.order]
+    rows = flux_ratio_rows(means, block.start, block.stop).astype(table.dtype, copy=False)
     write_whole(table, (block.order, block.start, 0), rows[None])
+
+
+@lru_cache(maxsize=1)
+def _stored_means(group: Path, job: str) -> Floats:  # noqa: ARG001
+    """Read the means of the store that a job fills; another job may fill another of this path."""
+    return read_group(group).mean_flux
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +220,7 @@ def run(
         means = _compute_all_means(client, job, partial, tell)
         looks = job.check(means, np.arange(len(grid)))
         write_attributes(partial.group, {"flux_unit": looks.flux_unit, "raw_numbers": looks.how})
-        _write_all_tables(client, plan, means, partial, tell)
+        _write_all_tables(client, plan, partial, tell)
         _check_all_interpolators(client, plan, partial, tell)
     return open_store(path)
 
@@ -245,14 +257,13 @@ def _compute_all_means(client: Client | None, job: Job, partial: Partial, report
     return means
 
 
-def _write_all_tables(
-    client: Client | None, plan: Plan, means: Floats, partial: Partial, report: Report
-) -> None:
+def _write_all_tables(client: Client | None, plan: Plan, partial: Partial, report: Report) -> None:
     done = partial.finished("flux_ratio")
-    blocks = [(m, rows) for m in range(len(means)) for rows in plan.table_rows]
+    blocks = [(m, rows) for m in range(len(plan.orders)) for rows in plan.table_rows]
     missing = [(m, rows) for m, rows in blocks if f"{m},{rows[0]}" not in done]
     n_done = len(blocks) - len(missing)
-    tasks = (TableBlock(partial.group, m, *rows, means[m]) for m, rows in missing)
+    job = uuid4().hex
+    tasks = (TableBlock(partial.group, job, m, *rows) for m, rows in missing)
     for task, _ in execute(client, write_table, tasks, "flux_ratio"):
         partial.record("flux_ratio", f"{task.order},{task.start}")
         n_done += 1

@@ -5,13 +5,14 @@ Both run the same functions; the serial run is the reference that the other is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
-from distributed import Client, as_completed
+from distributed import Client, Future, as_completed
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from mixjobs.errors import JobFailed
@@ -47,34 +48,46 @@ def execute(
         for task in tasks:
             yield task, function(task)
         return
-    token, numbered, waiting = uuid4().hex, enumerate(tasks), dict[Any, Task]()
+    waiting: dict[Future[Result], Task] = {}
+    token, numbered = uuid4().hex, enumerate(tasks)
 
-    def submit(count: int) -> list[Any]:
+    def submit(count: int) -> list[Future[Result]]:
         batch = list(islice(numbered, count))
+        if not batch:
+            return []
         keys = [(f"{stage}-{token}", k) for k, _ in batch]
-        waiting.update(zip(keys, (task for _, task in batch), strict=True))
         # pure=False: a task that writes must run again when it is asked for again
-        return client.map(function, [task for _, task in batch], key=keys, pure=False)
+        futures = client.map(function, [task for _, task in batch], key=keys, pure=False)
+        waiting.update(zip(futures, (task for _, task in batch), strict=True))
+        return futures
 
-    done = as_completed(submit(_AHEAD), loop=client.loop, with_results=True, raise_errors=False)
-    for future, result in done:
-        task = waiting.pop(future.key)
-        if future.status != "finished":
-            _explain(result, task)
-        yield task, result
-        if len(waiting) < _AHEAD // 2:
-            done.update(submit(_AHEAD // 2))
+    done = as_completed(submit(_AHEAD), loop=client.loop)
+    try:
+        for futures in done.batches():
+            results = _gather(client, futures, waiting, stage)
+            yield from ((waiting.pop(f), r) for f, r in zip(futures, results, strict=True))
+            if len(waiting) < _AHEAD // 2:
+                done.update(submit(_AHEAD // 2))
+    finally:
+        if waiting and client.status == "running":
+            client.cancel(list(waiting))  # a job that has failed computes and writes no more
 
 
-def _explain(result: Any, task: object) -> None:
-    """Raise what a task has failed with; its traceback is the worker's."""
-    error = result[1] if isinstance(result, tuple) else result
-    if isinstance(error, KilledWorker):
+def _gather(
+    client: Client, futures: list[Future[Any]], tasks: Mapping[Future[Any], object], stage: str
+) -> list[Any]:
+    """Fetch results, or raise what a task has failed with; its traceback is the worker's."""
+    try:
+        return cast("list[Any]", client.gather(futures))
+    except KilledWorker as error:
+        # Dask blames every task that the worker held; it runs them in the order of submission
+        task = next(task for future, task in tasks.items() if future.status == "error")
         raise JobFailed(
             f"{task}: its worker died {error.allowed_failures + 1} times "
             "(out of memory?); give workers more memory or a smaller --block, then start again: "
             "what is finished is kept"
         ) from None
-    if isinstance(error, CancelledError) or not isinstance(error, BaseException):
-        raise JobFailed(f"{task}: the scheduler was lost; start again, what is finished is kept")
-    raise error
+    except (CancelledError, CommClosedError):
+        raise JobFailed(
+            f"{stage}: the scheduler was lost; start again, what is finished is kept"
+        ) from None

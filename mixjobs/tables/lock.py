@@ -6,10 +6,11 @@ import json
 import os
 import socket
 import threading
-import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from uuid import uuid4
 
 from mixjobs.errors import StoreLocked
 
@@ -34,7 +35,7 @@ class Holder:
             host=socket.gethostname(),
             process=os.getpid(),
             slurm_job=os.environ.get("SLURM_JOB_ID", ""),
-            slurm_restart=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+            slurm_restart=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
         )
 
     def __str__(self) -> str:
@@ -55,7 +56,6 @@ class JobLock:
         self.folder = folder
         self.me = Holder.this_process()
         self._stop = threading.Event()
-        self._lost = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def acquire(self) -> None:
@@ -66,63 +66,84 @@ class JobLock:
         StoreLocked
             Its holder is alive.
         """
-        mine = self._write_aside()
         try:
-            os.link(mine, self.folder / _NAME)  # fails if there is one: atomic on NFS too
-        except FileExistsError:
-            self._take_over(mine)
-        finally:
-            mine.unlink(missing_ok=True)
+            mine = self._write_aside()
+            try:
+                os.link(mine, self.folder / _NAME)  # fails if there is one: atomic on NFS too
+            except FileExistsError:
+                self._take_over(mine)
+            finally:
+                mine.unlink(missing_ok=True)
+        except FileNotFoundError:
+            raise StoreLocked(
+                f"{self.folder}: another job has finished or given up just now; start again"
+            ) from None
         self._thread.start()
 
     def release(self) -> None:
         """Stop the heartbeat and give the lock back."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        if read_holder(self.folder) == self.me:
+        self._thread.join()
+        if self.is_held():
             (self.folder / _NAME).unlink(missing_ok=True)
+
+    def is_held(self) -> bool:
+        """Whether it is still this job that holds the lock."""
+        return read_holder(self.folder) == self.me
 
     def check(self) -> None:
         """Raise StoreLocked if another job has taken the lock over in the meantime."""
-        if self._lost.is_set():
+        if not self.is_held():
             raise StoreLocked(
-                f"{self.folder}: {read_holder(self.folder)} has taken this job over "
+                f"{self.folder}: {read_holder(self.folder) or 'someone'} has taken this job over "
                 f"(no heartbeat from {self.me} for {STALE:g} s); this one stops"
             )
 
     def _write_aside(self) -> Path:
-        with NamedTemporaryFile(
-            "w", dir=self.folder, prefix=".lock-", delete=False, encoding="utf-8"
-        ) as file:
-            json.dump(asdict(self.me), file)
-        return Path(file.name)
+        path = self.folder / f".lock-{uuid4().hex}"
+        try:
+            path.write_text(json.dumps(asdict(self.me)), encoding="utf-8")
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        return path
 
     def _take_over(self, mine: Path) -> None:
+        lock = self.folder / _NAME
+        dead = lock.stat()
         holder = read_holder(self.folder)
         if holder is not None and is_alive(holder, self.me, self.folder):
             raise StoreLocked(
                 f"{self.folder}: {holder} is building this store; "
                 "wait for it, or stop it and start again"
             )
-        mine.replace(self.folder / _NAME)
-        time.sleep(0.2)  # two may have found the lock stale: the one who wrote last has it
-        if read_holder(self.folder) != self.me:
-            raise StoreLocked(f"{self.folder}: another job has just taken this store over")
+        try:  # of several that have found this very lock dead, one gets this name
+            os.link(mine, self.folder / f".after-{dead.st_ino}-{dead.st_mtime_ns}")
+        except FileExistsError:
+            raise StoreLocked(
+                f"{self.folder}: another job is taking this store over just now; "
+                f"wait for it, or remove {lock} if there is none"
+            ) from None
+        mine.replace(lock)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT):
-            if read_holder(self.folder) != self.me:
-                self._lost.set()
-                return
-            os.utime(self.folder / _NAME)
+            with suppress(OSError):  # gone, or out of reach for now; `check` will say
+                if self.is_held():
+                    os.utime(self.folder / _NAME)
 
 
 def read_holder(folder: Path) -> Holder | None:
-    """Return who holds a store's lock, or None."""
+    """Return who holds a store's lock; None where there is none, or it is not legible."""
     try:
-        return Holder(**json.loads((folder / _NAME).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        there = json.loads((folder / _NAME).read_text(encoding="utf-8"))
+        return Holder(
+            str(there["host"]),
+            int(there["process"]),
+            str(there["slurm_job"]),
+            int(there["slurm_restart"]),
+        )
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -145,7 +166,7 @@ def heartbeat_age(folder: Path) -> float:
 def _process_exists(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass

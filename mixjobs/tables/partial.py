@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,11 @@ from mixjobs.errors import (
 )
 from mixjobs.tables import progress
 from mixjobs.tables.lock import JobLock
-from mixjobs.tables.store import consolidate, partial_path, read_group
+from mixjobs.tables.store import consolidate, is_group, partial_path, read_group
 
 GROUP = "store"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EROFS, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,19 +87,31 @@ def partial_store(
     check_output(path, overwrite)
     folder = partial_path(path)
     with _faults_named(path):
-        folder.mkdir(exist_ok=True)
-        lock = JobLock(folder)
-        lock.acquire()
+        lock = _locked(folder)
         try:
+            check_output(path, overwrite)  # another job may have finished it meanwhile
             _begin(folder, identity, create, overwrite)
             yield Partial(folder, lock)
             lock.check()
             _finish(folder, path)
         except BaseException as fault:
-            _clear_if_useless(folder, fault)
+            if lock.is_held():
+                _clear_if_useless(folder, fault)
             raise
         finally:
             lock.release()
+
+
+def _locked(folder: Path) -> JobLock:
+    folder.mkdir(exist_ok=True)
+    lock = JobLock(folder)
+    try:
+        lock.acquire()
+    except OSError:
+        with suppress(OSError):
+            folder.rmdir()  # if it is empty
+        raise
+    return lock
 
 
 def check_output(path: Path, overwrite: bool) -> None:
@@ -109,6 +123,8 @@ def check_output(path: Path, overwrite: bool) -> None:
     """
     if path.exists() and not overwrite:
         raise OutputExists(f"{path}: exists already; give another name, or --overwrite")
+    if path.exists() and not is_group(path):
+        raise OutputExists(f"{path}: is not a store, and is not overwritten; give another name")
     if not path.parent.is_dir():
         raise InvalidInput(f"{path}: there is no folder {path.parent}; make it first")
 
@@ -132,7 +148,10 @@ def _begin(
 
 def _differences(folder: Path, identity: Mapping[str, str]) -> list[str]:
     """Say in what a partial store is of another job: "orders: 20 were there, 10 are asked for"."""
-    there = read_group(folder / GROUP).attributes.get("identity", {})
+    try:
+        there = read_group(folder / GROUP).attributes.get("identity", {})
+    except StoreError as error:
+        return [str(error)]
     return [
         f"{name}: {there.get(name)} there, {value} now"
         for name, value in identity.items()
@@ -143,11 +162,12 @@ def _differences(folder: Path, identity: Mapping[str, str]) -> list[str]:
 def _finish(folder: Path, path: Path) -> None:
     consolidate(folder / GROUP)
     old = path.with_name(f"{path.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
     if path.exists():
         path.rename(old)
     (folder / GROUP).rename(path)
     shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # another job may be looking into it just now
 
 
 def _clear_if_useless(folder: Path, fault: BaseException) -> None:
@@ -164,11 +184,11 @@ def _faults_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise JobFailed(
                 f"{path}: no space left on the disk; make room and start again, "
                 "what is finished is kept"
             ) from None
-        if error.errno in (errno.EACCES, errno.EROFS):
+        if error.errno in _REFUSED:
             raise JobFailed(f"{path}: cannot be written ({error.strerror})") from None
         raise

@@ -59,8 +59,7 @@ class Plan:
 
     def resumed(self, block_points: int) -> Plan:
         """Return the plan for a store that has fixed the points in a Zarr chunk of `mean_flux`."""
-        block = (self.block[0], min(self.block[1], block_points))
-        return replace(self, block=block, block_points=block_points)
+        return replace(self, block_points=block_points)
 
     @property
     def n_tasks(self) -> int:

@@ -27,7 +27,7 @@ def record(folder: Path, stage: str, block: str) -> None:
     """Append one finished block."""
     line = json.dumps({"stage": stage, "block": block, "time": round(time.time(), 3)})
     with (folder / NAME).open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+        file.write("\n" + line)  # the line before may have been cut short, without an end
 
 
 def read(folder: Path) -> list[Done]:

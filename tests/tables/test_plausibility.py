@@ -7,6 +7,7 @@ from mixjobs.errors import LibraryError, NotRaw
 from mixjobs.grid import Grid
 from mixjobs.library import open_library
 from mixjobs.library.demo import DemoLibrary
+from mixjobs.model.blackbody import planck_mean
 from mixjobs.orders import Orders
 from mixjobs.tables.plausibility import check_raw
 
@@ -117,6 +118,18 @@ class TestRaw:
         looks = check_raw(grid, Orders.from_edges([5000, 6000]), np.array([[1e-3, 2e-3]]), "x")
         assert looks.flux_unit == "x"
         assert "no Teff" in looks.how
+
+    @pytest.mark.parametrize("fainter", [1.0, 0.67])
+    def test_what_chemistry_does_is_not_taken_for_a_trend(self, fainter):
+        """The hotter points are metal-poor: across all four, Teff to the power -10."""
+        points = [[5000.0, 0.0], [5100.0, 0.0], [5200.0, -1.0], [5300.0, -1.0]]
+        grid, orders = Grid(points, ("teff", "feh")), Orders.from_edges([5000, 5500, 6000])
+        means = planck_mean(orders.wave_min, orders.wave_max, grid.points[:, 0]).T
+        scale = np.where(grid.points[:, 1] < 0, fainter, 1.0)
+        assert check_raw(grid, orders, means * scale, "erg/s/cm2/AA")
+        scaled = means * scale * (L_SUN_FLUX / (SIGMA * grid.points[:, 0] ** 4))
+        with pytest.raises(NotRaw, match="scaled to one luminosity"):
+            check_raw(grid, orders, scaled, "erg/s/cm2/AA")
 
     def test_where_no_two_points_differ_in_teff_alone_no_trend_is_taken(self, data):
         """It could be gravity's; so these scaled spectra pass where all twelve do not."""

@@ -1,0 +1,77 @@
+"""``mixjobs check``: the laws of a store, and how good each way of interpolating is."""
+
+from __future__ import annotations
+
+import math
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from mixjobs.cli.words import say
+from mixjobs.model.flux_ratio import MAX_PAIRWISE_POINTS, METHODS
+from mixjobs.model.held_out import HeldOut, best_method, held_out
+from mixjobs.orders import Orders
+from mixjobs.report import tables
+from mixjobs.tables.laws import Law, check_laws
+from mixjobs.tables.store import open_store
+
+Floats = NDArray[np.float64]
+
+
+def check(args: Namespace) -> dict[str, Any]:
+    """Check the laws, and the held-out error of every method."""
+    store = open_store(args.store)
+    laws = check_laws(store)
+    small = len(store.grid) <= MAX_PAIRWISE_POINTS
+    methods = [m for m in METHODS if small or m != "pairwise"]
+    results = held_out(store.grid, store.orders, store.mean_flux, methods)
+    if not args.json:
+        _print(laws, results, store.orders)
+        if not small:
+            print(f"pairwise left out: more than {MAX_PAIRWISE_POINTS} points")
+    broken = [law.name for law in laws if not law.kept]
+    if broken:
+        say(f"mixjobs: {args.store}: broken: {'; '.join(broken)}; build it again")
+    return {
+        "laws": [{"name": w.name, "deviation": w.deviation, "kept": w.kept} for w in laws],
+        "held_out": [_facts(result) for result in results],
+        "orders": store.orders.number.tolist(),
+        "best_method": best_method(results),
+        "ok": not broken,
+    }
+
+
+def _print(laws: Sequence[Law], results: Sequence[HeldOut], orders: Orders) -> None:
+    console = Console()
+    console.print(tables.laws_table(laws))
+    if not results:
+        console.print("no axis has three values, so none can be dropped and predicted")
+        return
+    console.print("held-out errors of q, |predicted/true - 1|: one axis value dropped and")
+    console.print("predicted along that axis, over a step twice the grid's own")
+    console.print(tables.held_out_table(results))
+    console.print("per order, median / 95 % in per cent")
+    for table in tables.held_out_by_order(results, orders):
+        console.print(table)
+    console.print(f"best method: {best_method(results)}")
+
+
+def _facts(result: HeldOut) -> dict[str, Any]:
+    return {
+        "axis": result.axis,
+        "method": result.method,
+        "median": float(np.nanmedian(result.error)),
+        "percentile95": float(np.nanpercentile(result.error, 95)),
+        "median_by_order": _finite(result.median),
+        "percentile95_by_order": _finite(result.percentile95),
+        "n_points": result.error.shape[1],
+    }
+
+
+def _finite(values: Floats) -> list[float | None]:
+    """JSON has no NaN."""
+    return [v if math.isfinite(v) else None for v in values.tolist()]

@@ -1,0 +1,43 @@
+"""Run the `mixjobs` command, in this process or in one of its own."""
+
+import re
+import subprocess
+import sys
+import time
+
+# What a build says while all is well.
+PROGRESS = re.compile(
+    r"(mean_flux|flux_ratio|interpolators): \d+ of \d+ blocks, |dashboard: http|raw or not: "
+    r"|raw by the numbers: |left out \d+ orders|.*: \d+ (points in|orders, )|writing .* spectra"
+)
+
+
+def start(*words, **options):
+    """Start ``python -m mixjobs`` as a process that leads its own group, as a shell's jobs do."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "mixjobs", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def finish(process):
+    """Wait for a process that `start` has made: its exit status, output and errors."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def complaints(err):
+    """Lines of standard error that are not progress."""
+    return [line for line in err.splitlines() if not PROGRESS.match(line)]
+
+
+def wait_for(condition, seconds=60):
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)

@@ -1,0 +1,37 @@
+"""Small stores, filled through the package's own writers."""
+
+import numpy as np
+
+from mixjobs.grid import Grid
+from mixjobs.orders import Orders
+from mixjobs.tables.ratios import flux_ratio_rows
+from mixjobs.tables.store import (
+    consolidate,
+    create_group,
+    open_array,
+    write_attributes,
+    write_whole,
+)
+
+GRID = Grid([[t, g] for t in (5000.0, 5100.0, 5300.0) for g in (4.0, 4.5)], ("teff", "[é/H]"))
+ORDERS = Orders([21, 20], [5000.0, 5400.25], [5500.0, 6000.0])
+N_PIXELS = np.array([500, 600])
+MEANS = np.random.default_rng(4).lognormal(size=(2, 6)) * 1e6
+
+
+def create(path, dtype="float64", attributes=None, block_points=4):
+    create_group(path, GRID, ORDERS, N_PIXELS, attributes or {}, block_points, dtype)
+
+
+def fill(path, dtype="float64"):
+    create(path, dtype)
+    for start, stop in ((0, 4), (4, 6)):
+        write_whole(open_array(path, "mean_flux"), (0, start), MEANS[:, start:stop])
+    if dtype:
+        table = open_array(path, "flux_ratio")
+        for m in range(2):
+            rows = flux_ratio_rows(MEANS[m], 0, 6).astype(dtype)
+            write_whole(table, (m, 0, 0), rows[None])
+    write_attributes(path, {"flux_unit": "erg/s/cm2/AA"})
+    consolidate(path)
+    return path

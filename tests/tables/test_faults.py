@@ -1,0 +1,272 @@
+"""What goes wrong while a job runs: workers, drivers and schedulers that die, second starts."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, fields
+
+import psutil
+import pytest
+import zarr
+from command import complaints, finish, start, wait_for
+from dask.utils import key_split
+from distributed import get_task_stream
+
+import mixjobs
+from mixjobs import Orders
+from mixjobs.cli import main
+from mixjobs.errors import JobFailed
+from mixjobs.library.demo import DemoLibrary
+from mixjobs.library.starfish import StarfishLibrary, StarfishReader
+from mixjobs.tables import progress
+from mixjobs.tables.store import partial_path
+
+N_ORDERS, N_POINTS = 8, 36
+ORDERS = Orders.log_spaced(N_ORDERS, 5000, 5250)
+WORDS = ["--n-orders", str(N_ORDERS), "--range", "5000:5250", "--block", "1,1"]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """36 points of 16384 pixels: reading them unit by unit takes a second or more."""
+    return DemoLibrary().write(tmp_path_factory.mktemp("library") / "library.hdf5")
+
+
+@pytest.fixture(scope="module")
+def reference(library, tmp_path_factory):
+    """What an uninterrupted job in this process makes."""
+    return mixjobs.build(library, ORDERS, tmp_path_factory.mktemp("reference") / "q.zarr")
+
+
+def assert_same(path, reference):
+    store = mixjobs.open_store(path)
+    assert store.mean_flux.tobytes() == reference.mean_flux.tobytes()
+    assert store.flux_ratio[...].tobytes() == reference.flux_ratio[...].tobytes()
+    assert not partial_path(path).exists()
+
+
+def points_done(path):
+    """How many points have their means on record in a partial store."""
+    folder = partial_path(path)
+    starts = [int(done.block) for done in progress.read(folder) if done.stage == "mean_flux"]
+    if not starts:
+        return 0
+    step = zarr.open_array(folder / "store" / "mean_flux", mode="r").chunks[1]
+    return sum(min(step, N_POINTS - start) for start in starts)
+
+
+def stop(stage, done, total):
+    """A report that interrupts a job when its first block is done."""
+    if done:
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def interrupted(library, tmp_path):
+    """The name of a store that was interrupted after its first block."""
+    path = tmp_path / "q.zarr"
+    with pytest.raises(KeyboardInterrupt):
+        mixjobs.build(library, ORDERS, path, block=(1, 1), report=stop)
+    assert points_done(path)
+    return path
+
+
+@pytest.mark.parametrize("stage", ["mean_flux", "flux_ratio"])
+def test_a_killed_worker_changes_nothing(stage, library, reference, client, tmp_path):
+    client.wait_for_workers(2)
+    victim = next(iter(client.run(os.getpid).values()))
+    work_left = []
+
+    def report(now, done, total):
+        if now == stage and done and not work_left:
+            os.kill(victim, signal.SIGKILL)
+            work_left.append(total - done)
+
+    store = mixjobs.build(library, ORDERS, tmp_path / "q.zarr", client, block=(1, 1), report=report)
+    assert work_left[0] > 0
+    assert victim not in client.run(os.getpid).values()
+    assert_same(store.path, reference)
+
+
+def test_a_killed_driver_loses_nothing_that_was_done(library, reference, client, tmp_path, capsys):
+    path = tmp_path / "q.zarr"
+    words = ["build", str(library), "-o", str(path), *WORDS]
+    driver = start(*words, "--workers", "1")
+    wait_for(lambda: points_done(path) >= 2)
+
+    assert main([*words, "--serial"]) == 2  # a second start, while the first lives
+    (complaint,) = complaints(capsys.readouterr().err)
+    assert f"process {driver.pid} on " in complaint
+    assert complaint.endswith("is building this store; wait for it, or stop it and start again")
+
+    workers = psutil.Process(driver.pid).children(recursive=True)
+    driver.kill()
+    finish(driver)
+    assert psutil.wait_procs(workers, timeout=10)[1] == []  # they end when their driver does
+    there = points_done(path)
+    assert 2 <= there < N_POINTS
+
+    with get_task_stream(client) as stream:
+        assert main([*words, "--scheduler", client.scheduler.address]) == 0
+    computed = [task for task in stream.data if key_split(task["key"]) == "mean_flux"]
+    assert len(computed) == (N_POINTS - there) * N_ORDERS
+    assert_same(path, reference)
+
+
+def test_ctrl_c_at_a_terminal(library, reference, tmp_path):
+    """A terminal sends it to the whole group of processes, workers included."""
+    path = tmp_path / "q.zarr"
+    driver = start("build", library, "-o", path, *WORDS, "--workers", "1")
+    wait_for(lambda: points_done(path))
+    os.killpg(driver.pid, signal.SIGINT)
+    status, out, err = finish(driver)
+    assert (status, out) == (130, "")
+    assert complaints(err) == ["mixjobs: stopped; start the same command again to go on"]
+    assert not path.exists()
+    assert points_done(path)
+
+    told = []
+    mixjobs.build(library, ORDERS, path, block=(1, 1), report=lambda *said: told.append(said))
+    assert told[0][1] > 0  # blocks done before the first
+    assert_same(path, reference)
+
+
+SCHEDULER = """
+from distributed import LocalCluster
+options = dict(protocol="tcp://", host="127.0.0.1", dashboard_address="127.0.0.1:0")
+with LocalCluster(n_workers=1, processes=False, **options) as cluster:
+    print(cluster.scheduler_address, flush=True)
+    input()
+"""
+
+
+def test_a_lost_scheduler(library, reference, tmp_path):
+    path = tmp_path / "q.zarr"
+    scheduler = subprocess.Popen(
+        [sys.executable, "-c", SCHEDULER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    address = scheduler.stdout.readline().strip()
+    driver = start("build", library, "-o", path, *WORDS, "--scheduler", address)
+    wait_for(lambda: points_done(path))
+    scheduler.kill()
+    scheduler.communicate()
+    status, out, err = finish(driver)
+    assert (status, out) == (2, "")
+    assert complaints(err) == [
+        "mixjobs: mean_flux: the scheduler was lost; start again, what is finished is kept"
+    ]
+    assert points_done(path)
+    mixjobs.build(library, ORDERS, path, block=(1, 1))
+    assert_same(path, reference)
+
+
+@dataclass(frozen=True)
+class DeadlyReader(StarfishReader):
+    """Reading some spectra ends the process, as a broken HDF5 filter or a full memory would."""
+
+    driver: int
+
+    def __iter__(self):
+        if os.getpid() != self.driver:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__iter__()
+
+
+class DeadlyLibrary(StarfishLibrary):
+    """A library of which no worker survives reading the spectrum of point 7."""
+
+    def reader(self, rows):
+        reader = super().reader(rows)
+        if 7 not in rows:
+            return reader
+        return DeadlyReader(reader.path, reader.keys, reader.scales, os.getpid())
+
+
+def test_a_task_that_kills_every_worker(library, reference, client, tmp_path):
+    whole = mixjobs.open_library(library)
+    deadly = DeadlyLibrary(**{f.name: getattr(whole, f.name) for f in fields(whole)})
+    allowed = client.run_on_scheduler(_allow_failures, n=1)  # the job's own 3 take longer
+    try:
+        with pytest.raises(JobFailed) as failed:
+            mixjobs.build(deadly, ORDERS.take([2]), tmp_path / "q.zarr", client, block=(1, 1))
+    finally:
+        client.run_on_scheduler(_allow_failures, n=allowed)
+    message = str(failed.value)
+    assert message.startswith("mean flux of points 7 to 7, orders 2 to 2: its worker died 2 times")
+    assert "smaller --block" in message
+    assert "\n" not in message
+    wait_for(lambda: client.run_on_scheduler(_left_to_do) == 0, seconds=10)
+    client.wait_for_workers(2)
+    assert not (tmp_path / "q.zarr").exists()
+
+
+def _allow_failures(dask_scheduler, n):
+    before, dask_scheduler.allowed_failures = dask_scheduler.allowed_failures, n
+    return before
+
+
+def _left_to_do(dask_scheduler):
+    return len(dask_scheduler.tasks)
+
+
+def test_a_failed_job_leaves_the_workers_nothing_to_do(library, client, tmp_path):
+    """Its tasks would write into a store that another job may have taken over."""
+    with pytest.raises(KeyboardInterrupt):
+        mixjobs.build(library, ORDERS, tmp_path / "q.zarr", client, block=(1, 1), report=stop)
+    wait_for(lambda: client.run_on_scheduler(_left_to_do) == 0, seconds=5)
+    assert points_done(tmp_path / "q.zarr") < N_POINTS
+
+
+def test_an_interrupted_job_is_resumed(interrupted, library, reference):
+    told = []
+    mixjobs.build(library, ORDERS, interrupted, report=lambda *said: told.append(said))
+    assert told[0][0] == "mean_flux"
+    assert told[0][1] > 0
+    assert_same(interrupted, reference)
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        ({"orders": ORDERS.take([0, 1])}, "orders: 8 ("),
+        ({"dtype": "float32"}, "ratio table: float64 there, float32 now"),
+        ({"table": False}, "ratio table: float64 there, none now"),
+        ({"select": {"teff": (5700, 6300)}}, "grid points: 36 ("),
+        ({"assume_raw": True}, "spectra: raw there, assumed now"),
+    ],
+)
+def test_another_job_does_not_go_on_with_it(change, differs, interrupted, library, reference):
+    there = points_done(interrupted)
+    job = {"library": library, "orders": ORDERS, "path": interrupted}
+    with pytest.raises(mixjobs.MixjobsError) as refused:
+        mixjobs.build(**{**job, **change})
+    assert differs in str(refused.value)
+    assert "start that job again, or give --overwrite to begin anew" in str(refused.value)
+    assert points_done(interrupted) == there
+    mixjobs.build(**job)  # the one that was refused has spoilt nothing
+    assert_same(interrupted, reference)
+
+
+def test_another_library_is_noticed(interrupted, tmp_path, capsys):
+    other = DemoLibrary(seed=1).write(tmp_path / "other.hdf5")
+    words = ["build", str(other), "-o", str(interrupted), *WORDS, "--serial"]
+    assert main(words) == 2
+    (complaint,) = complaints(capsys.readouterr().err)
+    assert "a half-written store of another job (library " in complaint
+    assert main([*words, "--overwrite"]) == 0
+    store = mixjobs.open_store(interrupted)
+    assert store.attributes["library"] == str(other)
+
+
+def test_overwriting_keeps_the_old_store_until_the_new_one_is_whole(library, reference, tmp_path):
+    path = tmp_path / "q.zarr"
+    mixjobs.build(library, ORDERS.take([0]), path)
+    with pytest.raises(mixjobs.MixjobsError, match="exists already; give another name"):
+        mixjobs.build(library, ORDERS, path)
+    with pytest.raises(KeyboardInterrupt):
+        mixjobs.build(library, ORDERS, path, overwrite=True, block=(1, 1), report=stop)
+    assert len(mixjobs.open_store(path).orders) == 1
+    mixjobs.build(library, ORDERS, path, overwrite=True)
+    assert_same(path, reference)
+    assert [p.name for p in tmp_path.iterdir()] == ["q.zarr"]

@@ -1,0 +1,325 @@
+"""The lock of a store in the making, held by real other processes."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+
+import pytest
+
+from mixjobs.errors import StoreLocked
+from mixjobs.tables import lock as lock_module
+from mixjobs.tables.lock import STALE, Holder, JobLock, heartbeat_age, read_holder
+
+NAME = "job.lock"
+CHILD = """
+import sys, time
+from pathlib import Path
+from mixjobs.errors import StoreLocked
+from mixjobs.tables import lock
+lock.HEARTBEAT = 0.05
+held = lock.JobLock(Path(sys.argv[1]))
+held.acquire()
+print("held", flush=True)
+for line in sys.stdin:
+    try:
+        held.check() if line == "check\\n" else held.release()
+        print("yes", flush=True)
+    except StoreLocked as error:
+        print(error, flush=True)
+"""
+RACE = """
+import sys, time
+from pathlib import Path
+from mixjobs.errors import StoreLocked
+from mixjobs.tables.lock import JobLock
+print("ready", flush=True)
+start = float(sys.stdin.readline())
+for k, folder in enumerate(sys.argv[1:]):
+    while time.time() < start + 0.02 * k:
+        pass
+    try:
+        JobLock(Path(folder)).acquire()
+        print("won", flush=True)
+    except StoreLocked:
+        print("lost", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Child:
+    """A process that runs a script and answers line by line."""
+
+    def __init__(self, script, *arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", script, *map(str, arguments)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def hear(self):
+        return self.process.stdout.readline().strip()
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.hear()
+
+    def end(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            stream.close()
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process that holds the lock."""
+    child = Child(CHILD, tmp_path)
+    assert child.hear() == "held"
+    yield child
+    child.end()
+
+
+@pytest.fixture
+def job(tmp_path):
+    lock = JobLock(tmp_path)
+    yield lock
+    if lock._thread.ident is not None:
+        lock.release()
+
+
+NOBODY = 2**31 - 1  # no process has this number
+ELSEWHERE = Holder("elsewhere", NOBODY, "", 0)
+
+
+def leave(folder, holder=ELSEWHERE, age=0.0):
+    """Leave a lock behind, with a heartbeat of some age."""
+    (folder / NAME).write_text(json.dumps(asdict(holder)))
+    os.utime(folder / NAME, (time.time() - age,) * 2)
+
+
+def test_it_says_who_holds_it(tmp_path, job, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "4242")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    job = JobLock(tmp_path)
+    job.acquire()
+    mine = Holder(socket.gethostname(), os.getpid(), "4242", 2)
+    assert read_holder(tmp_path) == mine
+    assert str(mine) == f"process {os.getpid()} on {socket.gethostname()}, Slurm job 4242"
+    job.release()
+
+
+def test_it_is_given_back_and_leaves_nothing(tmp_path, job):
+    job.acquire()
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+    job.check()
+    job.release()
+    assert list(tmp_path.iterdir()) == []
+    again = JobLock(tmp_path)
+    again.acquire()
+    again.release()
+
+
+class TestSecondJob:
+    def test_is_refused_while_the_first_lives(self, tmp_path, other, job):
+        who = f"process {other.process.pid} on {socket.gethostname()} is building this store"
+        with pytest.raises(StoreLocked, match=who):
+            job.acquire()
+        assert [p.name for p in tmp_path.iterdir()] == [NAME]
+        assert other.ask("check") == "yes"
+        assert other.ask("release") == "yes"
+        job.acquire()
+
+    def test_in_the_same_process_is_refused_too(self, tmp_path, job):
+        job.acquire()
+        with pytest.raises(StoreLocked, match="is building this store"):
+            JobLock(tmp_path).acquire()
+
+    def test_takes_over_at_once_from_a_process_that_died(self, tmp_path, other, job):
+        other.end()
+        assert heartbeat_age(tmp_path) < STALE
+        job.acquire()
+        assert read_holder(tmp_path) == job.me
+
+    def test_takes_over_from_one_that_hangs_and_that_one_notices(
+        self, tmp_path, other, job, monkeypatch
+    ):
+        monkeypatch.setattr(lock_module, "STALE", 0.5)
+        other.process.send_signal(signal.SIGSTOP)
+        with pytest.raises(StoreLocked):
+            job.acquire()
+        time.sleep(0.6)
+        job.acquire()
+        other.process.send_signal(signal.SIGCONT)
+        assert f"process {os.getpid()} on" in other.ask("check")
+        assert other.ask("release") == "yes"
+        job.check()  # the other's release has not taken it away
+
+    def test_elsewhere_is_judged_by_its_heartbeat(self, tmp_path, job):
+        leave(tmp_path, age=STALE - 5)
+        with pytest.raises(StoreLocked, match=f"process {NOBODY} on elsewhere is building this"):
+            job.acquire()
+        leave(tmp_path, age=STALE + 1)
+        job.acquire()
+        assert heartbeat_age(tmp_path) < 5
+
+    @pytest.mark.parametrize("process", [NOBODY, 10**15])
+    def test_a_process_number_that_no_process_has(self, tmp_path, job, process):
+        leave(tmp_path, replace(ELSEWHERE, host=socket.gethostname(), process=process))
+        job.acquire()
+
+    def test_process_number_that_another_process_has_now(self, tmp_path, job):
+        """Alive, but not the one that held the lock: its heartbeat has stopped."""
+        leave(tmp_path, replace(ELSEWHERE, host=socket.gethostname(), process=1), age=STALE + 1)
+        job.acquire()
+
+
+class TestSlurm:
+    @pytest.fixture(autouse=True)
+    def restarted(self, monkeypatch):
+        monkeypatch.setenv("SLURM_JOB_ID", "4242")
+        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+
+    def test_a_requeued_job_takes_over_from_itself_at_once(self, tmp_path):
+        leave(tmp_path, Holder("elsewhere", NOBODY, "4242", 0))
+        job = JobLock(tmp_path)
+        job.acquire()
+        job.release()
+
+    @pytest.mark.parametrize(
+        ("number", "restart"), [("4242", 1), ("4242", 2), ("4243", 0), ("", 0)]
+    )
+    def test_others_are_judged_by_their_heartbeat(self, tmp_path, number, restart):
+        leave(tmp_path, Holder("elsewhere", NOBODY, number, restart))
+        with pytest.raises(StoreLocked):
+            JobLock(tmp_path).acquire()
+
+    def test_empty_variables(self, monkeypatch):
+        monkeypatch.setenv("SLURM_RESTART_COUNT", "")
+        assert Holder.this_process().slurm_restart == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"17", b"\xff\xfe", bytes(40), b'{"host": "a"}',
+     b'{"host": "a", "process": "x", "slurm_job": "", "slurm_restart": 0}'],
+    ids=repr,
+)  # fmt: skip
+def test_an_illegible_lock_is_taken_over(tmp_path, job, content):
+    (tmp_path / NAME).write_bytes(content)
+    job.acquire()
+    assert read_holder(tmp_path) == job.me
+
+
+class TestHeartbeat:
+    def test_goes_on(self, tmp_path, job, monkeypatch):
+        monkeypatch.setattr(lock_module, "HEARTBEAT", 0.02)
+        job.acquire()
+        for _ in range(2):
+            os.utime(tmp_path / NAME, (0, 0))
+            until = time.monotonic() + 5
+            while (tmp_path / NAME).stat().st_mtime == 0 and time.monotonic() < until:
+                time.sleep(0.01)
+            assert heartbeat_age(tmp_path) < 5
+
+    def test_stops_with_release(self, tmp_path, job):
+        job.acquire()
+        job.release()
+        assert not job._thread.is_alive()
+
+    def test_another_jobs_lock_is_not_kept_alive(self, tmp_path, job, monkeypatch):
+        monkeypatch.setattr(lock_module, "HEARTBEAT", 0.02)
+        job.acquire()
+        leave(tmp_path, age=1000)
+        time.sleep(0.2)
+        assert heartbeat_age(tmp_path) > 900
+
+    @pytest.mark.parametrize("instead", ["nothing", "no folder either", "a folder"])
+    def test_survives_that_the_lock_goes_away(self, tmp_path, monkeypatch, instead):
+        """A thread that dies warns, and warnings are errors in the suite."""
+        monkeypatch.setattr(lock_module, "HEARTBEAT", 0.02)
+        folder = tmp_path / "a"
+        folder.mkdir()
+        job = JobLock(folder)
+        job.acquire()
+        (folder / NAME).unlink()
+        if instead == "no folder either":
+            folder.rmdir()
+        elif instead == "a folder":
+            (folder / NAME).mkdir()
+        time.sleep(0.1)
+        assert job._thread.is_alive()
+        shutil.rmtree(folder, ignore_errors=True)
+        job.release()
+
+
+class TestLost:
+    def test_to_another(self, tmp_path, job):
+        job.acquire()
+        leave(tmp_path)
+        with pytest.raises(StoreLocked, match=f"process {NOBODY} on elsewhere has taken this job"):
+            job.check()
+        job.release()
+        assert read_holder(tmp_path) == ELSEWHERE
+
+    def test_to_nobody_known(self, tmp_path, job):
+        job.acquire()
+        (tmp_path / NAME).unlink()
+        with pytest.raises(StoreLocked, match="someone has taken this job over"):
+            job.check()
+
+    def test_folder_that_another_job_has_just_removed(self, tmp_path):
+        with pytest.raises(StoreLocked, match="finished or given up just now; start again"):
+            JobLock(tmp_path / "gone").acquire()
+
+
+class TestRace:
+    def test_of_two_processes_exactly_one_wins(self, tmp_path):
+        folders = [tmp_path / f"{k:02}" for k in range(25)]
+        for k, folder in enumerate(folders):
+            folder.mkdir()
+            if k:  # the first has no lock yet, the others a dead one
+                leave(folder, age=1000)
+        children = [Child(RACE, *folders) for _ in range(2)]
+        assert [c.hear() for c in children] == ["ready"] * 2
+        start = str(time.time() + 0.1)
+        answers = [[c.ask(start)] for c in children]
+        for child, heard in zip(children, answers, strict=True):
+            heard += [child.hear() for _ in folders[1:]]
+            child.end(signal.SIGTERM)
+        assert [set(pair) for pair in zip(*answers, strict=True)] == [{"won", "lost"}] * 25
+
+    def test_of_many_that_have_all_found_the_lock_dead(self, tmp_path, monkeypatch):
+        leave(tmp_path, age=1000)
+        barrier, won, lost = threading.Barrier(8), [], []
+        judge = lock_module.is_alive
+
+        def judge_together(*arguments):
+            alive = judge(*arguments)
+            barrier.wait(10)
+            return alive
+
+        monkeypatch.setattr(lock_module, "is_alive", judge_together)
+
+        def run():
+            job = JobLock(tmp_path)
+            try:
+                job.acquire()
+                won.append(job)
+            except StoreLocked as error:
+                lost.append(str(error))
+
+        threads = [threading.Thread(target=run) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (len(won), len(lost)) == (1, 7)
+        assert all("taking this store over just now" in message for message in lost)
+        won[0].release()

@@ -1,0 +1,102 @@
+"""The public names, what they import, and that others can read a store."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import mixjobs
+from mixjobs import Orders
+
+NAMES = {
+    "Grid", "MixjobsError", "Orders", "build", "load_flux_ratio", "mix", "open_library",
+    "open_spectrum", "open_store",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def store(demo, tmp_path_factory):
+    orders = Orders.from_edges([5001, 5009, 5024])
+    return mixjobs.build(str(demo), orders, str(tmp_path_factory.mktemp("store") / "q.zarr"))
+
+
+def test_public_names():
+    assert set(mixjobs.__all__) == set(dir(mixjobs)) == NAMES
+    for name in NAMES:
+        assert getattr(mixjobs, name).__doc__
+    with pytest.raises(AttributeError, match="module 'mixjobs' has no attribute 'make'"):
+        mixjobs.make  # noqa: B018
+
+
+def test_everything_can_be_imported_by_star():
+    names: dict[str, object] = {}
+    exec("from mixjobs import *", names)
+    assert set(names) >= NAMES
+
+
+def test_what_a_store_offers(store, demo):
+    library = mixjobs.open_library(demo)
+    assert store.grid.points.tolist() == library.grid.points.tolist()
+    assert store.grid.names == ("teff", "logg", "feh")
+    assert store.orders.wave_max.tolist() == [5009, 5024]
+    lo, hi = store.orders.windows(library.wavelength)
+    assert store.n_pixels.tolist() == (hi - lo).tolist()
+    assert store.mean_flux.shape == (2, 12)
+    assert store.flux_ratio.shape == (2, 12, 12)
+    assert mixjobs.open_store(str(store.path)).path == store.path
+    first = library.flux(5, lo[1], hi[1])
+    assert first.dtype == np.float64
+    assert store.mean_flux[1, 5] == pytest.approx(first.mean(), rel=1e-14)
+
+
+def test_the_page_s_ten_lines(store, demo):
+    """README, "In Python"."""
+    q = mixjobs.load_flux_ratio(store.path)
+    ratio = q(
+        {"teff": 5900, "logg": 4.5, "feh": 0}, {"teff": 5700, "logg": 4.5, "feh": np.zeros(4)}
+    )
+    assert ratio.shape == (4, 2)
+    assert (ratio < 1).all()
+
+
+SAMPLER = """
+import sys
+import mixjobs
+import mixjobs.model.flux_ratio, mixjobs.model.mixture, mixjobs.model.held_out
+import mixjobs.grid, mixjobs.orders, mixjobs.tables.means, mixjobs.tables.ratios
+mixjobs.mix, mixjobs.Grid, mixjobs.Orders
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_what_a_sampler_calls_needs_neither_dask_nor_zarr():
+    done = subprocess.run([sys.executable, "-c", SAMPLER], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert {"mixjobs", "numpy", "scipy"} <= loaded
+    assert not loaded & {"dask", "distributed", "zarr", "h5py", "xarray", "matplotlib", "rich"}
+
+
+def test_plain_xarray_opens_a_store(store):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dataset = xr.open_zarr(store.path)
+        again = store.to_xarray()
+    assert dict(dataset.sizes) == {
+        "order": 2, "point": 12, "parameter": 3, "point_1": 12, "point_2": 12,
+    }  # fmt: skip
+    assert dataset["mean_flux"].dims == ("order", "point")
+    assert dataset["flux_ratio"].dims == ("order", "point_1", "point_2")
+    assert dataset["grid_points"].dims == ("point", "parameter")
+    for name in ("wave_min", "wave_max", "n_pixels"):
+        assert dataset[name].dims == ("order",)
+    assert [str(name) for name in dataset["parameter"].values] == ["teff", "logg", "feh"]
+    assert (dataset["mean_flux"].values == store.mean_flux).all()
+    q = dataset["flux_ratio"].sel(order=1).isel(point_1=3, point_2=8)
+    assert float(q) == store.mean_flux[1, 8] / store.mean_flux[1, 3]
+    assert dataset.attrs["schema_version"] == 1
+    assert dataset.attrs["library"] == store.attributes["library"]
+    assert again.identical(dataset)
