@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import LinearNDInterpolator
 
 from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.grid import Grid, Theta, describe
@@ -133,7 +133,7 @@ class Pairwise:
 
     grid: Grid
     domain: Interpolation
-    interpolator: LinearNDInterpolator
+    interpolator: Callable[[Floats], Floats]
 
     @classmethod
     def build(cls, grid: Grid, mean_flux: Floats) -> Pairwise:
@@ -150,6 +150,8 @@ class Pairwise:
         pairs = np.concatenate([points[first], points[second]], axis=1)
         ratios = (mean_flux[:, second] / mean_flux[:, first]).T
         domain = interpolation(grid, "simplex")  # it decides where the grid answers
+        from scipy.interpolate import LinearNDInterpolator  # half a second that others spare
+
         return cls(grid, domain, LinearNDInterpolator(pairs, ratios, rescale=True))
 
     def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:

@@ -24,7 +24,8 @@ FACTOR = 30.0
 # How raw means stray from the Planck function, as one standard deviation: in the power of Teff
 # with which they go over it, and in ln of their level. Spectra scaled to one luminosity are off by
 # -4 in the power and by ln(F_sun / (sigma Teff^4)) in the level. In 3,600 draws of orders and
-# sub-grids of BT-Settl the two together took no raw one for scaled and 1 scaled in 100 for raw.
+# sub-grids of BT-Settl the two together took no raw one for scaled and 1 scaled in 100 for raw
+# (on the five probe spectra alone, 2 raw ones in all and 2 scaled in 100).
 _STRAY = (2.0, 0.6)
 _F_SUN = 6.3156e10  # erg/s/cm², of the Sun's surface
 _STEFAN_BOLTZMANN = 5.670374e-5  # erg/s/cm²/K⁴

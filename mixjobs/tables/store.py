@@ -5,17 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
 from mixjobs.errors import MissingFile, StoreError
 from mixjobs.grid import Grid
 from mixjobs.orders import Orders
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +59,9 @@ class Store:
 
     def to_xarray(self) -> xr.Dataset:
         """Return the store as an xarray Dataset, its arrays read when they are used."""
-        dataset: xr.Dataset = xr.open_zarr(self.path)
+        import xarray  # half a second that no worker needs
+
+        dataset: xr.Dataset = xarray.open_zarr(self.path)
         return dataset
 
 
@@ -179,9 +184,12 @@ def create_group(
 
 
 def rows_per_zarr_chunk(n_points: int, dtype: str) -> int:
-    """Rows of the ratio table in one Zarr chunk, of about `ROWS_BYTES`."""
-    row = n_points * np.dtype(dtype).itemsize
-    return int(min(n_points, max(1, ROWS_BYTES // row)))
+    """Rows of the ratio table in one Zarr chunk, of at most `ROWS_BYTES`.
+
+    All Zarr chunks of an order hold about as many rows: Zarr fills the last one up on disk.
+    """
+    most = max(1, ROWS_BYTES // (n_points * np.dtype(dtype).itemsize))
+    return ceil(n_points / ceil(n_points / most))
 
 
 def open_array(path: Path, name: str) -> Any:
