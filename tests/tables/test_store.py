@@ -103,7 +103,10 @@ class TestSchema:
             rows = rows_per_zarr_chunk(n, dtype)
             assert 1 <= rows <= n
             assert rows == 1 or rows * n * size <= ROWS_BYTES
-            assert rows == n or (rows + 1) * n * size > ROWS_BYTES
+            n_pieces = -(-n // rows)
+            most = max(1, ROWS_BYTES // (n * size))
+            assert n_pieces == -(-n // most)  # no more pieces than there must be
+            assert rows * n_pieces - n < n_pieces  # and hardly a row filled up on disk
 
 
 @pytest.fixture(scope="module")
