@@ -136,7 +136,7 @@ class Grid:
         if theta.ndim == 0 or theta.shape[-1] != len(self.names):
             raise InvalidInput(
                 f"theta has shape {theta.shape}; expected (..., {len(self.names)}): "
-                f"{', '.join(self.names)}"
+                f"{', '.join(self.names)}, or the same by name"
             )
         if np.isnan(theta).any():
             first = theta[np.isnan(theta).any(axis=-1)][0]

@@ -16,6 +16,7 @@ import mixjobs
 from mixjobs.cli import main
 from mixjobs.errors import InvalidInput, MixjobsError
 from mixjobs.library.demo import DemoLibrary
+from mixjobs.tables.plan import probe_rows
 
 TWO_ORDERS = ["--edges", "5002,5008,5020"]
 
@@ -197,6 +198,19 @@ def test_libraries(fault, library, tmp_path, capsys):
     assert re.search(message, line), line
     assert contents(tmp_path) == before
     assert main(["info", str(library)]) in (0, 2)  # some faults lie deeper than it looks
+
+
+def test_a_library_that_is_normalised_where_nobody_looks_first(library, tmp_path, capsys):
+    """The few spectra that are read before the work are raw; the others are not."""
+    looked_at = probe_rows(mixjobs.open_library(library).grid)
+    with h5py.File(library, "r+") as file:
+        for i, theta in enumerate(file["grid_points"][:]):
+            spectrum = file["flux"][file["flux"].attrs["key_name"].format(*theta)]
+            if i not in looked_at:
+                spectrum[...] = spectrum[:] / spectrum[:].mean()
+    words = ["build", library, "-o", tmp_path / "q.zarr", "--serial", *TWO_ORDERS]
+    assert "normalised or in another unit" in refused(words, capsys)
+    assert contents(tmp_path) == [library.relative_to(tmp_path)]
 
 
 @pytest.mark.parametrize("fault", ["NaN flux", "all-zero flux", "damaged pixels"])

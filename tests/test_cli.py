@@ -139,7 +139,7 @@ def test_theta_by_name_is_theta_by_position(store, facts):
     assert by_both["direct"] is None
 
 
-@pytest.mark.parametrize("method", ["linear", "simplex", "blackbody", "pairwise"])
+@pytest.mark.parametrize("method", ["linear", "simplex", "blackbody"])
 def test_every_method(method, store, facts):
     theta = ["--theta1", "5700,4.2,-0.1", "--theta2", "5900,4.2,-0.1"]
     says = facts("ratio", store.path, *theta, "--method", method)

@@ -16,7 +16,7 @@ def test_the_least_that_is_needed():
     assert (job.library, job.output, job.orders.n) == ("a.hdf5", "q.zarr", 3)
     assert (job.dtype, job.table, job.select) == ("float64", True, {})
     assert (job.serial, job.workers, job.scheduler, job.block) == (False, None, None, None)
-    assert not (job.assume_raw or job.overwrite or job.orders.skip_uncovered)
+    assert [job.assume_raw, job.overwrite, job.orders.skip_uncovered] == [False] * 3
 
 
 def test_a_file_with_everything(tmp_path):
@@ -91,7 +91,7 @@ FAULTS = [
     ({"orders": {"n": 1, "range": [1]}}, r"orders\.range.* expected \[LOW, HIGH\] in Å"),
     ({"orders": {"edges": [1, "x"]}}, r"orders\.edges\.1 = 'x'; expected edges \[5000, 5500"),
     ({"orders": {"edges": [[1, 2, 3]]}}, r"orders\.edges.*; expected edges \[5000, 5500"),
-    ({"orders": {"from": "a", "numbers": [1.5]}}, r"orders\.numbers\.0 = 1.5; expected a valid int"),
+    ({"orders": {"from": "a", "numbers": [1.5]}}, r"orders\.numbers\.0 = 1.5; expected a valid"),
     ({"orders": {"from_file": "a"}}, r"unknown key 'orders\.from_file'; did you mean from\?"),
     ({"orders": {"n": 1, "xyz": 1}}, r"unknown key 'orders\.xyz'; known are from, numbers, n, ran"),
     ({"librari": "a"}, r"unknown key 'librari'; did you mean library\?"),
@@ -114,13 +114,13 @@ def test_what_is_missing(key):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(MissingFile, match="job.toml: no such job file"):
+    with pytest.raises(MissingFile, match=r"job\.toml: no such job file"):
         read_build_job(tmp_path / "job.toml")
     (tmp_path / "job.toml").write_text("library = ")
-    with pytest.raises(UnreadableFile, match="job.toml: not a TOML job file: Invalid value"):
+    with pytest.raises(UnreadableFile, match=r"job\.toml: not a TOML job file: Invalid value"):
         read_build_job(tmp_path / "job.toml")
     (tmp_path / "folder.toml").mkdir()
-    with pytest.raises(UnreadableFile, match="folder.toml: not a TOML job file"):
+    with pytest.raises(UnreadableFile, match=r"folder\.toml: not a TOML job file"):
         read_build_job(tmp_path / "folder.toml")
 
 

@@ -35,6 +35,8 @@ _SAME = (
 def build(args: Namespace) -> None:
     """Build a store, or print what would be done."""
     job = job_from(args)
+    if not args.dry_run:
+        check_output(Path(job.output), job.overwrite)
     planned, source = plan(job)
     if args.dry_run:
         print_facts(dry_run_facts(planned, workers(job)))
@@ -126,7 +128,6 @@ def plan(job: BuildJob) -> tuple[Job, str]:
 
     Returns the planned job, and where its orders come from.
     """
-    check_output(Path(job.output), job.overwrite)
     library = open_library(job.library, job.format)
     _say_what(library)
     orders, source = choose_orders(job.orders, library)

@@ -13,13 +13,15 @@ from rich.console import Console
 
 from mixjobs.cli.words import say
 from mixjobs.model.flux_ratio import MAX_PAIRWISE_POINTS, METHODS
-from mixjobs.model.held_out import HeldOut, best_method, held_out
+from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
 from mixjobs.orders import Orders
 from mixjobs.report import tables
 from mixjobs.tables.laws import Law, check_laws
 from mixjobs.tables.store import open_store
 
 Floats = NDArray[np.float64]
+
+_FEW = 10  # held-out points below which a ranking says little
 
 
 def check(args: Namespace) -> dict[str, Any]:
@@ -57,7 +59,12 @@ def _print(laws: Sequence[Law], results: Sequence[HeldOut], orders: Orders) -> N
     console.print("per order, median / 95 % in per cent")
     for table in tables.held_out_by_order(results, orders):
         console.print(table)
-    console.print(f"best method: {best_method(results)}")
+    best, points = best_method(results), min(r.error.shape[1] for r in results)
+    few = f"; with {points} point(s) on an axis that says little" if points < _FEW else ""
+    console.print(
+        f"best method: {best} (smallest median error, geometric mean over the axes, "
+        f"of {', '.join(RANKED)}){few}"
+    )
 
 
 def _facts(result: HeldOut) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def demo(args: Namespace) -> None:
     job = _job(library, store_path, args.workers)
     store = run(job, *plan(job))
     _compare(store, truth)
-    for path in save(draw_all(store, np.array(_THETA1), "cubic"), folder / "figures"):
+    name, figure = next(iter(draw_all(store, np.array(_THETA1), "cubic").items()))
+    for path in save({name: figure}, folder):
         print(f"drew {path}")
     say(f"next: mixjobs check {store_path}; mixjobs ratio --help")
 

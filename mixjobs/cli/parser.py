@@ -15,7 +15,8 @@ examples:
   mixjobs ratio ratios.zarr --theta1 6000,4.0,0 --theta2 teff=5000,logg=4.0,feh=0
   mixjobs check ratios.zarr                           how good each way of interpolating is
 
-theta is given in the library's parameter order (6000,4.0,0) or by name (teff=6000,logg=4.0);
+theta is given in the library's parameter order (6000,4.0,0) or by name (teff=6000,logg=4.0),
+with = before a minus sign (--theta1=-1.5,4.0);
 `mixjobs info PATH` shows the parameters. q is always component 2 over component 1.
 `mixjobs COMMAND --help` explains each command."""
 

@@ -6,20 +6,31 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mixjobs.cli.words import make_folder, parse_theta
+from mixjobs.grid import Grid
 from mixjobs.report.figures import draw_all
 from mixjobs.tables.store import open_store
+
+Floats = NDArray[np.float64]
 
 
 def plot(args: Namespace) -> None:
     """Draw the figures of a store, and print their names."""
     store = open_store(args.store)
-    middle = store.grid.points[len(store.grid) // 2]
-    theta1 = parse_theta(args.theta1, store.grid) if args.theta1 else middle
+    theta1 = parse_theta(args.theta1, store.grid) if args.theta1 else middle_point(store.grid)
     for path in save(draw_all(store, theta1, args.method), args.output):
         print(path)
+
+
+def middle_point(grid: Grid) -> Floats:
+    """Return the grid point nearest to the middle of the axes, counted in their steps."""
+    middle = [(len(axis) - 1) / 2 for axis in grid.axes]
+    point: Floats = grid.points[np.argmin(((grid.index - middle) ** 2).sum(axis=1))]
+    return point
 
 
 def save(figures: Mapping[str, Figure], folder: str | Path) -> Iterator[Path]:

@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 _MOST_VALUES = 30
 
 
+RANKED: tuple[Method, ...] = ("cubic", "linear", "simplex")
+
+
 @dataclass(frozen=True, eq=False)
 class HeldOut:
     """Errors of a method along one axis.
@@ -86,9 +89,10 @@ def best_method(results: Sequence[HeldOut]) -> Method | None:
     """Return the method with the smallest median error, as a geometric mean over the axes.
 
     On each axis, of the points that all methods answer there; a method that has no answer along
-    an axis is not the best. Of equals the first is taken.
+    an axis is not the best. Of equals the first is taken. Only methods that interpolate the
+    library and keep q(theta, theta) = 1 are ranked: not `pairwise`, and not `blackbody`.
     """
-    score = dict.fromkeys((r.method for r in results), 0.0)
+    score = dict.fromkeys((r.method for r in results if r.method in RANKED), 0.0)
     for axis in dict.fromkeys(r.axis for r in results):
         errors = {r.method: r.error for r in results if r.axis == axis}
         common = np.logical_and.reduce([np.isfinite(error) for error in errors.values()])

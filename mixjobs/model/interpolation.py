@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 
+_ALIKE = 4.0  # steps that differ by more give no slope over several of them
+
 
 class Interpolation(Protocol):
     """What every method of interpolation offers."""
@@ -154,10 +156,9 @@ class Linear:
 class Cubic:
     """Tensor cubic Hermite interpolation: continuous with its first derivative, beside holes too.
 
-    Values, slopes and mixed slopes belong to the nodes: along each axis in turn, three-point
-    where both neighbours exist, two-point at edges and beside holes. Two cells that share a face
-    share its nodes, so value and slope agree across it. The basis is that of Fritsch & Carlson
-    (1980, SIAM J. Numer. Anal. 17, 238), equation 2.1.
+    Values, slopes and mixed slopes belong to the nodes (see `slope_matrix`). Two cells that
+    share a face share its nodes, so value and slope agree across it. The basis is that of
+    Fritsch & Carlson (1980, SIAM J. Numer. Anal. 17, 238), equation 2.1.
     """
 
     cells: Cells
@@ -214,8 +215,11 @@ def hermite(t: Floats, width: Floats) -> Floats:
 def slope_matrix(grid: Grid, d: int, known: Bools) -> tuple[csr_array, Bools]:
     """Matrix (N, N) that turns values at the nodes into slopes along parameter `d`.
 
-    Three-point where both neighbours on the axis have a value (the slope of the parabola
-    through the three, exact on uneven steps), two-point where one has, zero where none has.
+    The slope at the node of the polynomial through it and its neighbours on the axis that have
+    a value, exact on uneven steps: five-point where there are two on both sides, three-point
+    where there is one on both sides; at an edge or beside a hole three-point to the one side,
+    or two-point where no more are there; zero where there is no neighbour. The second
+    neighbours are left out where the steps differ by more than a factor of 4.
 
     Parameters
     ----------
@@ -230,23 +234,41 @@ def slope_matrix(grid: Grid, d: int, known: Bools) -> tuple[csr_array, Bools]:
     has_slope : (N,) bool array
         Where the slope is known.
     """
-    known_or_hole = np.append(known, False)  # a hole is -1 and so takes the last
-    lattice = np.where(known_or_hole[grid.lattice], grid.lattice, -1)
-    sides = [(1, 1) if axis == d else (0, 0) for axis in range(lattice.ndim)]
-    padded = np.pad(lattice, sides, constant_values=-1)  # one place further right along d
-    two_right = 2 * np.eye(lattice.ndim, dtype=np.int64)[d]
-    left, right = padded[tuple(grid.index.T)], padded[tuple((grid.index + two_right).T)]
-    has_left, has_right = known & (left >= 0), known & (right >= 0)
+    rows = neighbours(grid, d, known)
+    left2, left, right, right2 = rows >= 0
+    all_four = (rows >= 0).all(axis=0)
+    used = np.stack([left2 & (~right | all_four), left, right, right2 & (~left | all_four)])
     x = grid.points[:, d]
-    to_left = np.where(has_left, x - x[left], 1.0)
-    to_right = np.where(has_right, x[right] - x, 1.0)
-    both = has_left & has_right
-    share_left = np.where(both, to_right / (to_left + to_right), has_left)  # of its difference
-    share_right = np.where(both, to_left / (to_left + to_right), has_right)
-    w_left, w_right = share_left / to_left, share_right / to_right
-    data = np.stack([-w_left, w_left - w_right, w_right], axis=1)
-    columns = np.stack([np.maximum(left, 0), np.arange(len(grid)), np.maximum(right, 0)], axis=1)
-    return sparse_rows(data, columns.astype(np.int32), len(grid)), has_left | has_right
+    step = np.where(used, x[rows] - x, np.inf)  # from the node; infinitely far has no weight
+    with np.errstate(invalid="ignore"):
+        away = 1 - step[:, None] / step  # inf/inf of what is not used
+    others = ~np.eye(4, dtype=bool)[:, :, None]
+    weights = np.where(used, 1 / (step * np.prod(away, axis=1, where=others)), 0.0)
+    data = np.concatenate([weights, -weights.sum(axis=0, keepdims=True)]).T
+    columns = np.concatenate([np.where(used, rows, 0), np.arange(len(grid))[None]]).T
+    has_slope = (left | right) & known
+    data *= has_slope[:, None]
+    return sparse_rows(data, columns.astype(np.int32), len(grid)), has_slope
+
+
+def neighbours(grid: Grid, d: int, known: Bools) -> Ints:
+    """Rows of the two nodes before and the two after each node along parameter `d`: (4, N).
+
+    -1 where there is none that is known, and beyond such a one or a much longer or shorter step.
+    """
+    lattice = np.where(np.append(known, False)[grid.lattice], grid.lattice, -1)
+    sides = [(2, 2) if axis == d else (0, 0) for axis in range(lattice.ndim)]
+    padded = np.pad(lattice, sides, constant_values=-1)
+    unit = np.eye(lattice.ndim, dtype=np.int64)[d]
+    rows = np.stack([padded[tuple((grid.index + k * unit).T)] for k in (0, 1, 3, 4)])
+    x = np.where(rows >= 0, grid.points[rows, d], np.nan)
+    steps = np.diff(np.insert(x, 2, grid.points[:, d], axis=0), axis=0)  # NaN where one is missing
+    ratio = steps[[0, 3]] / steps[[1, 2]]  # of the far step to the near one on its side
+    alike = (ratio <= _ALIKE) & (ratio >= 1 / _ALIKE)
+    across = steps[1] / steps[2]
+    alike &= np.isnan(across) | ((across <= _ALIKE) & (across >= 1 / _ALIKE))
+    rows[[0, 3]] = np.where(alike, rows[[0, 3]], -1)
+    return rows
 
 
 def outer(factors: NDArray[Any]) -> NDArray[Any]:

@@ -63,7 +63,10 @@ def _numbers(library: Library) -> str:
 
 
 def describe_store(path: str | Path) -> dict[str, Any]:
-    """Everything about a store, complete or partial."""
+    """Everything about a store, complete or partial; the partial one's own name serves too."""
+    path = Path(path)
+    if path.suffix == ".partial":
+        path = path.with_suffix("")
     partial = partial_path(path)
     complete = Path(path).is_dir() or not partial.is_dir()
     store = open_store(path) if complete else read_group(partial / GROUP)

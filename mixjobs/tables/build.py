@@ -94,7 +94,8 @@ def write_table(block: TableBlock) -> None:
 @lru_cache(maxsize=1)
 def _stored_means(group: Path, job: str) -> Floats:  # noqa: ARG001
     """Read the means of the store that a job fills; another job may fill another of this path."""
-    return read_group(group).mean_flux
+    means: Floats = open_array(group, "mean_flux")[...]
+    return means
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,11 +231,11 @@ def _compute_all_means(client: Client | None, job: Job, partial: Partial, report
     array = open_array(partial.group, "mean_flux")
     plan = job.plan.resumed(array.chunks[1])
     done = partial.finished("mean_flux")
-    means: Floats = read_group(partial.group).mean_flux
+    means: Floats = array[...]
     missing = [column for column in plan.columns if str(column[0]) not in done]
-    n_done = len(plan.columns) - len(missing)
-    report("mean_flux", n_done, len(plan.columns))
     left = {start: len(list(plan.units(start, stop))) for start, stop in missing}
+    n_done = plan.n_tasks - sum(left.values())
+    report("mean_flux", n_done, plan.n_tasks)
     stops = dict(plan.columns)
     tasks = (
         MeanBlock(
@@ -252,8 +253,8 @@ def _compute_all_means(client: Client | None, job: Job, partial: Partial, report
         if not left[start]:
             write_whole(array, (0, start), means[:, start : stops[start]])
             partial.record("mean_flux", str(start))
-            n_done += 1
-            report("mean_flux", n_done, len(plan.columns))
+        n_done += 1
+        report("mean_flux", n_done, plan.n_tasks)
     return means
 
 

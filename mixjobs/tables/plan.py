@@ -23,6 +23,10 @@ Block = tuple[int, int]  # orders, points
 
 LITERAL_UNITS = 2000  # up to so many units the job runs one task a unit
 _TASK_SECONDS = 0.2
+# Small blocks are gathered into one Zarr chunk of the means before they are written: so many
+# Zarr chunks are enough, unless that would put more than so many seconds of reading at stake.
+_ZARR_CHUNKS = 16
+_ZARR_CHUNK_SECONDS = 1.0
 _N_PROBES = 5
 
 
@@ -183,5 +187,6 @@ def make_plan(
     if min(block) < 1:
         raise InvalidInput(f"block {block[0]},{block[1]} is empty; give ORDERS,POINTS from 1,1 up")
     block = (min(block[0], n_orders), min(block[1], n_points))
-    block_points = min(n_points, block[1] * ceil(automatic / block[1]))  # small ones are gathered
+    gathered = min(ceil(n_points / _ZARR_CHUNKS), ceil(_ZARR_CHUNK_SECONDS / max(seconds, 1e-6)))
+    block_points = min(n_points, block[1] * ceil(gathered / block[1]))
     return Plan(n_points, orders, lo, hi, block, block_points, table_dtype)

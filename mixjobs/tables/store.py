@@ -169,7 +169,9 @@ def create_group(
     }
     for name, (values, dims) in small.items():
         dtype = str if name == "parameter" else values.dtype
-        array = group.create_array(name, shape=values.shape, dtype=dtype, dimension_names=dims)
+        array = group.create_array(
+            name, shape=values.shape, dtype=dtype, dimension_names=dims, compressors=None
+        )
         array[...] = values
     group.create_array(
         "mean_flux", shape=(m, n), chunks=(m, block_points), dtype="float64", fill_value=np.nan,
@@ -194,7 +196,8 @@ def rows_per_zarr_chunk(n_points: int, dtype: str) -> int:
 
 def open_array(path: Path, name: str) -> Any:
     """Open one array of a store for writing."""
-    return zarr.open_array(path / name, mode="r+")
+    # looking for Zarr chunks that hold nothing but the fill value would take longer than writing
+    return zarr.open_array(path / name, mode="r+").with_config({"write_empty_chunks": True})
 
 
 def write_whole(array: Any, start: tuple[int, ...], values: NDArray[Any]) -> None:

@@ -53,20 +53,48 @@ def multilinear(nodes, theta):
 
 
 def slopes_along(nodes, axis, d):
-    """The slope along parameter d at every node that has a neighbour with a value."""
+    """The slope along parameter d at every node that has a neighbour with a value.
+
+    It is that of the polynomial through the node and the neighbours that `stencil` names.
+    """
     result = {}
     for point, value in nodes.items():
         place = axis.index(point[d])
+
+        def value_at(step, point=point, place=place):
+            i = place + step
+            if not 0 <= i < len(axis):
+                return None
+            return nodes.get((*point[:d], axis[i], *point[d + 1 :]))
+
         near = [(0.0, value)]
-        for i in (place - 1, place + 1):
-            if 0 <= i < len(axis):
-                neighbour = (*point[:d], axis[i], *point[d + 1 :])
-                if neighbour in nodes:
-                    near.append((axis[i] - point[d], nodes[neighbour]))
+        steps = stencil(value_at, lambda k, place=place: abs(axis[place + k] - axis[place]))
+        near += [(axis[place + k] - point[d], value_at(k)) for k in steps]
         if len(near) > 1:
             x, y = np.array(near).T
-            result[point] = np.linalg.solve(np.vander(x, increasing=True), y)[1]
+            unit = np.abs(x).max()
+            result[point] = np.linalg.solve(np.vander(x / unit, increasing=True), y)[1] / unit
     return result
+
+
+def stencil(value_at, away):
+    """Steps to the neighbours that give a node its slope; far ones only where steps are alike."""
+
+    def alike(*lengths):
+        return max(lengths) <= 4 * min(lengths)
+
+    left = value_at(-1) is not None
+    right = value_at(1) is not None
+    far_left = left and value_at(-2) is not None and alike(away(-1), away(-2) - away(-1))
+    far_right = right and value_at(2) is not None and alike(away(1), away(2) - away(1))
+    if left and right:
+        wide = far_left and far_right and alike(away(-1), away(1))
+        return [-2, -1, 1, 2] if wide else [-1, 1]
+    if left:
+        return [-2, -1] if far_left else [-1]
+    if right:
+        return [1, 2] if far_right else [1]
+    return []
 
 
 def hermite(nodes, theta):

@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 import reference
-from drawn import lattice, quick, seeds
-from hypothesis import given
+from drawn import lattice, seeds
+from hypothesis import given, settings
 
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import METHODS, flux_ratio
@@ -47,7 +47,7 @@ def slow_errors(grid, means, d, method):
 
 
 @pytest.mark.parametrize("method", SLOW)
-@quick
+@settings(max_examples=4, deadline=None)
 @given(seed=seeds)
 def test_a_plain_reference(method, seed):
     means = means_on(GRID, seed)
@@ -57,7 +57,7 @@ def test_a_plain_reference(method, seed):
         np.testing.assert_allclose(result.error, slow_errors(GRID, means, d, method), rtol=1e-9)
 
 
-@quick
+@settings(max_examples=15, deadline=None)
 @given(seed=seeds)
 def test_holes_leave_their_neighbours_unanswered(seed):
     hole = np.random.default_rng(seed).integers(len(GRID))
@@ -78,7 +78,7 @@ def test_black_bodies_are_compared_with_the_nearest_point_that_was_kept():
     (result,) = held_out(grid, ORDERS, means, ["blackbody"])
     for m in range(2):
         low, high = ORDERS.wave_min[m], ORDERS.wave_max[m]
-        planck = [reference.planck_mean(low, high, teff) for teff in (5000, 5100)]
+        planck = [reference.planck_integral_mean(low, high, teff) for teff in (5000, 5100)]
         true = means[m, 1] / means[m, 0]
         assert result.error[m, 0] == pytest.approx(abs(planck[1] / planck[0] / true - 1), rel=1e-8)
 
@@ -98,21 +98,21 @@ def test_short_and_fixed_axes_are_left_out():
 
 def test_an_irregular_grid_has_the_methods_that_it_can_have():
     rng = np.random.default_rng(5)
-    grid = Grid(rng.uniform([5000, 3], [6000, 5], (40, 2)), ("teff", "logg"))
+    grid = Grid(rng.uniform([5000, 3], [6000, 5], (14, 2)), ("teff", "logg"))
     means = means_on(grid, 6)
     results = held_out(grid, ORDERS, means, ["cubic", "linear", "simplex", "blackbody"])
     assert [(r.axis, r.method) for r in results] == list(
         product(("teff", "logg"), ("simplex", "blackbody"))
     )
-    assert np.isfinite(results[0].error).all(axis=0).sum() > 10
+    assert np.isfinite(results[0].error).all(axis=0).sum() > 3
 
 
-def test_a_method_that_only_some_of_the_rest_can_have_is_told_from_the_others():
-    """Dropping one value leaves a lattice, dropping another does not."""
-    points = [*product([1, 2, 3, 5, 6], [1, 2]), (4, 1)]
-    grid = Grid(np.array(points, dtype=float), ("x", "y"))
-    results = held_out(grid, ORDERS, means_on(grid, 7), ["linear", "simplex"])
-    assert {r.error.shape for r in results} == {(2, 7)}
+def test_a_method_that_needs_a_lattice_has_no_answer_where_none_is_left():
+    """Without x = 2 no cell is complete; a simplex still reaches one of its two points."""
+    grid = Grid(np.array([*product([1, 2], [1, 2]), (3, 1), (4, 1)], dtype=float), ("x", "y"))
+    linear, simplex = held_out(grid, ORDERS, means_on(grid, 7), ["linear", "simplex"])
+    assert np.isfinite(linear.error).tolist() == [[False, False, True]] * 2
+    assert np.isfinite(simplex.error).tolist() == [[True, False, True]] * 2
 
 
 def test_median_and_percentile_are_by_order():
@@ -136,7 +136,7 @@ def test_best_method():
 
 def test_best_method_takes_the_first_of_equals():
     for methods in (METHODS, METHODS[::-1]):
-        results = [errors("teff", m, [0.1 * (1 + k * 1e-14)]) for k, m in enumerate(methods)]
+        results = [errors("teff", m, [0.1 * (1 - k * 1e-12)]) for k, m in enumerate(methods)]
         assert best_method(results) == methods[0]
 
 
@@ -148,12 +148,8 @@ def test_best_method_has_an_answer_along_every_axis():
 
 
 def test_best_method_compares_the_same_points():
-    nan = np.nan
-    results = [
-        errors("teff", "cubic", [3, 3, 90, 90, 90]),
-        errors("teff", "simplex", [4, 4, *[nan] * 3]),
-    ]
-    assert best_method(results) == "cubic"
+    simplex = errors("teff", "simplex", [4, 4, np.nan, np.nan, np.nan])
+    assert best_method([simplex, errors("teff", "cubic", [3, 3, 90, 90, 90])]) == "cubic"
 
 
 def test_the_default_is_at_least_as_good_as_linear_on_a_smooth_grid():

@@ -18,8 +18,8 @@ import mixjobs
 from mixjobs import Orders
 from mixjobs.errors import InvalidInput
 
-EDGES = [5000, 5004, 5008.5, 5011, 5016, 5021, 5025, 5030]  # 7 orders
-M, N = 7, 12
+EDGES = [5000, 5004, 5011, 5016, 5025, 5030]
+M, N = 5, 12
 BLOCKS = [(1, 1), (3, 5), (M, N), (2, 100), None]
 
 
@@ -49,9 +49,9 @@ def threads():
 @pytest.fixture(scope="session")
 def cases(demo, data):
     aces = data / "PHOENIX_ACES_test.hdf5"
-    star = mixjobs.open_spectrum(data / "LkCa15-2013-10-12.hdf5").orders.select(range(21, 31))
+    star = mixjobs.open_spectrum(data / "LkCa15-2013-10-12.hdf5").orders.select([21, 24, 27, 30])
     around_hole = {"teff": (4200, 4500), "logg": (3, 4), "feh": (-3.5, -2)}  # of 47 points
-    prism = Case(data / "btsettl_prism.hdf5", Orders.log_spaced(5, 7000, 50000), around_hole)
+    prism = Case(data / "btsettl_prism.hdf5", Orders.log_spaced(3, 7000, 50000), around_hole)
     three = Orders.log_spaced(3, 42350, 42550)
     return {
         "demo": Case(demo, Orders.from_edges(EDGES)),

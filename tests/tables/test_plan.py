@@ -110,8 +110,9 @@ class TestRules:
 
     def test_literal_units_are_gathered_into_columns(self):
         made = plan(1000, 2, seconds=0.02)
-        assert (made.block, made.block_points) == ((1, 1), 10)
+        assert (made.block, made.block_points) == ((1, 1), 50)  # 1 s of reading
         assert made.n_tasks == 2000
+        assert plan(36, 1, seconds=0.02).block_points == 3  # a sixteenth of the points
 
     @pytest.mark.parametrize(
         ("n_points", "seconds", "n_workers", "expected"),

@@ -1,0 +1,96 @@
+"""The figures of a store: what is drawn, and that it is drawn."""
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+import mixjobs
+from mixjobs import Orders
+from mixjobs.errors import InvalidInput, OutsideGrid
+from mixjobs.report.figures import compute_curves, draw_all, draw_table
+
+THETA1 = np.array([5800, 4.25, -0.1])
+N_ORDERS = 14  # two figures of panels
+
+
+@pytest.fixture(scope="module")
+def store(demo, tmp_path_factory):
+    orders = Orders(np.arange(40, 40 + N_ORDERS), 5001 + np.arange(N_ORDERS), 5010 + np.arange(14))
+    return mixjobs.build(demo, orders, tmp_path_factory.mktemp("store") / "q.zarr")
+
+
+@pytest.fixture(scope="module")
+def figures(store):
+    return draw_all(store, THETA1, "linear")
+
+
+def test_every_order_has_a_panel(figures):
+    assert list(figures) == [
+        "flux_ratio_orders_40_to_51", "flux_ratio_orders_52_to_53", "ratio_table_order_47",
+    ]  # fmt: skip
+    first, second, _ = figures.values()
+    titles = [panel.get_title() for figure in (first, second) for panel in figure.axes]
+    assert [title.split(":")[0] for title in titles] == [f"order {m}" for m in range(40, 54)]
+    assert titles[0] == "order 40: 5001 to 5010 Å"
+    assert first.get_suptitle() == "component 1: (teff=5800, logg=4.25, feh=-0.1)"
+    assert first.get_supxlabel() == "teff of component 2 (K)"
+
+
+def test_the_curves_are_q(store, figures):
+    panel = figures["flux_ratio_orders_52_to_53"].axes[1]
+    lines = {line.get_label(): line.get_xydata().T for line in panel.get_lines()}
+    assert set(lines) == {"linear", "grid points", "black body"}
+    for label, method in (("linear", "linear"), ("black body", "blackbody")):
+        teff, q = lines[label]
+        assert (teff[0], teff[-1]) == (5600, 6000)
+        theta2 = {"teff": teff, "logg": 4.25, "feh": -0.1}
+        expected = mixjobs.load_flux_ratio(store.path, method, orders=[53])(THETA1, theta2)[:, 0]
+        np.testing.assert_allclose(q, expected, rtol=1e-12)
+    assert lines["grid points"].size == 0  # no grid point has theta_1's other parameters
+
+
+def test_grid_points_lie_on_the_curve(store):
+    curves = compute_curves(store, store.grid.points[5], "cubic")
+    assert curves.nodes.tolist() == [5600, 5800, 6000]
+    for k in range(N_ORDERS):
+        np.testing.assert_allclose(
+            np.interp(curves.nodes, curves.x, curves.q[:, k]), curves.q_nodes[:, k], rtol=1e-4
+        )
+
+
+def test_files_are_not_blank(figures, tmp_path):
+    for name, figure in list(figures.items())[1:]:
+        figure.savefig(tmp_path / name, format="png")
+        image = imread(tmp_path / name)
+        assert image.shape[2] == 4
+        assert len(np.unique(np.round(image[..., :3].sum(axis=2), 3))) > 50  # many colours
+
+
+def test_the_table_is_drawn_from_what_is_stored(store, demo, tmp_path):
+    without = mixjobs.build(demo, store.orders, tmp_path / "q.zarr", table=False)
+    images = [draw_table(s, 3).axes[0].get_images()[0].get_array() for s in (store, without)]
+    np.testing.assert_allclose(images[0], np.log10(store.flux_ratio[3]), atol=1e-15)
+    np.testing.assert_allclose(images[0], images[1], atol=1e-14)
+
+
+def test_a_theta_that_has_no_answer(store):
+    with pytest.raises(OutsideGrid, match="teff = 7000 is outside the grid, 5600 to 6000"):
+        draw_all(store, np.array([7000, 4.25, 0]), "cubic")
+    with pytest.raises(InvalidInput, match="'spline' is unknown"):
+        draw_all(store, THETA1, "spline")
+
+
+def test_a_grid_without_teff(store):
+    """The first parameter that is not fixed, and no black body."""
+    from dataclasses import replace
+
+    from mixjobs.grid import Grid
+
+    keep = store.grid.points[:, 0] == 5800
+    grid = Grid(store.grid.points[keep], ("mass", "logg", "feh"))
+    other = replace(store, grid=grid, mean_flux=store.mean_flux[:, keep], flux_ratio=None)
+    curves = compute_curves(other, grid.points[0], "cubic")
+    assert (curves.parameter, curves.black) == ("logg", None)
+    assert curves.nodes.tolist() == [4, 4.5]
+    figure = next(iter(draw_all(other, grid.points[0], "cubic").values()))
+    assert figure.get_supxlabel() == "logg of component 2"

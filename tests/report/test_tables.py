@@ -1,0 +1,94 @@
+"""The tables of text."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from mixjobs.model.held_out import HeldOut
+from mixjobs.orders import Orders
+from mixjobs.report import tables
+from mixjobs.tables.laws import Law
+
+ORDERS = Orders([21, 23], [5000, 5500], [5600, 6100.126])
+
+
+def text_of(*printed):
+    console = Console(file=io.StringIO(), width=120)
+    for thing in printed:
+        console.print(thing)
+    return console.file.getvalue()
+
+
+def cells(*printed):
+    """The cells of each row, blanks taken off."""
+    rows = [line.strip("│┃ ").replace("┃", "│") for line in text_of(*printed).splitlines()]
+    return [[cell.strip() for cell in row.split("│")] for row in rows if "│" in row]
+
+
+def test_ratio_table():
+    q, direct = np.array([1.25, 0.123456789]), np.array([1.25, 0.1234562])
+    assert cells(tables.ratio_table(ORDERS, q, direct)) == [
+        ["order", "wave_min (Å)", "wave_max (Å)", "q", "direct"],
+        ["21", "5000.00", "5600.00", "1.250000", "1.250000"],
+        ["23", "5500.00", "6100.13", "0.123457", "0.123456"],
+    ]
+    assert cells(tables.ratio_table(ORDERS, q, None))[1] == ["21", "5000.00", "5600.00", "1.250000"]
+
+
+def test_laws_table():
+    rows = cells(tables.laws_table([Law("one", 2e-16, 1e-14), Law("two", 0.5, 1e-14)]))
+    assert rows[1:] == [["one", "2.0e-16", "1e-14", "yes"], ["two", "5.0e-01", "1e-14", "NO"]]
+
+
+def test_a_deviation_that_is_no_number_is_no_law_kept():
+    assert cells(tables.laws_table([Law("one", np.nan, 1e-14)]))[1][-1] == "NO"
+
+
+@pytest.fixture
+def results():
+    error = np.array([[0.01, 0.02, 0.03, np.nan], [0.1, 0.1, 0.1, np.nan]])
+    return [
+        HeldOut("teff", "cubic", error),
+        HeldOut("teff", "linear", 2 * error),
+        HeldOut("logg", "cubic", error[:, :3]),
+    ]
+
+
+def test_held_out_table(results):
+    rows = cells(tables.held_out_table(results))
+    assert rows[0] == ["axis dropped", "method", "median", "95 %", "points", "not answered"]
+    assert rows[1] == ["teff", "cubic", "6.50e-02", "1.00e-01", "4", "1"]
+    assert rows[3] == ["logg", "cubic", "6.50e-02", "1.00e-01", "3", "0"]
+
+
+def test_held_out_by_order(results):
+    of_teff, of_logg = tables.held_out_by_order(results, ORDERS)
+    assert "teff dropped" in text_of(of_teff)
+    assert cells(of_teff) == [
+        ["order", "cubic", "linear"], ["21", "2/2.9", "4/5.8"], ["23", "10/10", "20/20"],
+    ]  # fmt: skip
+    assert cells(of_logg)[0] == ["order", "cubic"]
+
+
+def test_facts(capsys):
+    tables.print_facts(
+        {
+            "kind": "library",
+            "axes": {"teff": [5000.0, 5100.0], "feh": [0.1 * k for k in range(12)]},
+            "holes": [],
+            "raw": True,
+            "medium": None,
+            "orders": list(range(30)),
+        }
+    )
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "kind library",
+        "axis teff 2: 5000, 5100",
+        "axis feh 12: 0, 0.1, 0.2, 0.3, 0.4, 0.5, ..., 1.1",
+        "holes none",
+        "raw True",
+        "orders 0, 1, 2, 3, 4, 5, ..., 29",
+    ]

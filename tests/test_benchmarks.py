@@ -1,0 +1,57 @@
+"""The benchmarks still run, at small size, with the command that the README names.
+
+Each checks by itself that its two sides compute the same thing. No time is asserted.
+"""
+
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROWS = {"reading": 4, "notebook": 1, "table": 5, "interpolator": 3, "walkers": 4, "accuracy": 11}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, list[list[str]]]:
+    """Cells of the rows of each benchmark."""
+    done = run("--small")
+    assert done.returncode == 0, done.stderr[-1500:]
+    rows = defaultdict(list)
+    for line in done.stdout.splitlines():
+        name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if name in ROWS:
+            rows[name].append(cells)
+    return rows
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "accuracy"])
+def test_benchmark_runs(table: dict[str, list[list[str]]], name: str) -> None:
+    assert len(table[name]) == ROWS[name]
+    assert all(any(map(str.isdigit, measured)) for _, measured, *_ in table[name])
+
+
+@pytest.mark.usefixtures("data")
+def test_accuracy_runs_on_real_data(table: dict[str, list[list[str]]]) -> None:
+    test_benchmark_runs(table, "accuracy")
+
+
+def test_accuracy_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "MIXJOBS_DATA", "/nowhere")
+    done = run("accuracy", "--small")
+    assert done.returncode == 0, done.stderr
+    assert "skipped: no real data" in done.stdout
+
+
+def test_unknown_benchmark_is_refused() -> None:
+    done = run("speed")
+    assert done.returncode == 2
+    assert "unknown benchmark 'speed'" in done.stderr
