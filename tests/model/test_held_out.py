@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import METHODS, flux_ratio
-from mixjobs.model.held_out import HeldOut, best_method, held_out
+from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
 from mixjobs.orders import Orders
 
 ORDERS = Orders.from_edges([5000, 5500, 6100])
@@ -134,8 +134,15 @@ def test_best_method():
     assert best_method([]) is None
 
 
+def test_a_method_that_breaks_the_laws_or_is_a_stand_in_is_never_the_best():
+    results = [errors("teff", m, [0.1 * (k + 1)]) for k, m in enumerate(METHODS[::-1])]
+    assert [r.method for r in results[:2]] == ["blackbody", "pairwise"]
+    assert best_method(results) == "simplex"
+    assert best_method(results[:2]) is None
+
+
 def test_best_method_takes_the_first_of_equals():
-    for methods in (METHODS, METHODS[::-1]):
+    for methods in (RANKED, RANKED[::-1]):
         results = [errors("teff", m, [0.1 * (1 - k * 1e-12)]) for k, m in enumerate(methods)]
         assert best_method(results) == methods[0]
 
