@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import dask
 from dask.system import CPU_COUNT
@@ -68,9 +68,14 @@ def _client_here(workers: int | None) -> Iterator[Client]:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,  # a task's error is told once, by whoever asked for it
         )
-    with cluster, Client(cluster, set_as_default=False) as client:
+    client = Client(cluster, set_as_default=False)
+    try:
         client.register_plugin(_Steady())
         yield client
+    finally:
+        for part in (client, cluster):
+            with suppress(TimeoutError):  # on a machine too busy to tell; they end with us
+                part.close()
 
 
 class _Steady(WorkerPlugin):

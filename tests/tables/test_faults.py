@@ -63,10 +63,14 @@ def points_done(path):
     return sum(min(means.chunks[1], means.shape[1] - start) for start in starts)
 
 
-def stop(stage, done, total):
-    """A report that interrupts a job when its first block is done."""
-    if done:
-        raise KeyboardInterrupt
+def stop_at(path):
+    """A report that interrupts a job when it has something on record."""
+
+    def report(stage, done, total):
+        if points_done(path):
+            raise KeyboardInterrupt
+
+    return report
 
 
 @pytest.fixture
@@ -74,7 +78,7 @@ def interrupted(demo, tmp_path):
     """The name of a store that was interrupted after its first block."""
     path = tmp_path / "q.zarr"
     with pytest.raises(KeyboardInterrupt):
-        mixjobs.build(demo, ORDERS, path, block=(1, 1), report=stop)
+        mixjobs.build(demo, ORDERS, path, block=(1, 1), report=stop_at(path))
     assert points_done(path)
     return path
 
@@ -222,10 +226,11 @@ def _left_to_do(dask_scheduler):
 
 def test_a_failed_job_leaves_the_workers_nothing_to_do(demo, client, tmp_path):
     """Its tasks would write into a store that another job may have taken over."""
+    path = tmp_path / "q.zarr"
     with pytest.raises(KeyboardInterrupt):
-        mixjobs.build(demo, ORDERS, tmp_path / "q.zarr", client, block=(1, 1), report=stop)
+        mixjobs.build(demo, ORDERS, path, client, block=(1, 1), report=stop_at(path))
     wait_for(lambda: client.run_on_scheduler(_left_to_do) == 0, seconds=10)
-    assert points_done(tmp_path / "q.zarr") < 12
+    assert points_done(path) < 12
 
 
 def test_an_interrupted_job_is_resumed(interrupted, demo, reference):
@@ -275,7 +280,7 @@ def test_overwriting_keeps_the_old_store_until_the_new_one_is_whole(demo, refere
     with pytest.raises(mixjobs.MixjobsError, match="exists already; give another name"):
         mixjobs.build(demo, ORDERS, path)
     with pytest.raises(KeyboardInterrupt):
-        mixjobs.build(demo, ORDERS, path, overwrite=True, block=(1, 1), report=stop)
+        mixjobs.build(demo, ORDERS, path, overwrite=True, block=(1, 1), report=stop_at(path))
     assert len(mixjobs.open_store(path).orders) == 1
     mixjobs.build(demo, ORDERS, path, overwrite=True)
     assert_same(path, reference)
