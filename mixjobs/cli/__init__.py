@@ -17,7 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 for input that cannot be used, told in one line; 130 when stopped by Ctrl-C.
+        0; 2 for input that cannot be used, told in one line; 130 when stopped by Ctrl-C, and 141
+        by the reader of a pipe who has gone.
     """
     try:
         return _run(argv)
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141  # what a shell sees of a program that SIGPIPE has ended
 
 
 def _run(argv: Sequence[str] | None) -> int:

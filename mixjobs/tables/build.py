@@ -180,7 +180,9 @@ def build(
     ------
     NotRaw
         The spectra are normalised, or look so.
-    LibraryError, OrderError, InvalidInput, OutputExists, StoreError, StoreLocked, JobFailed
+    MissingFile, UnreadableFile, LibraryError, OrderError, InvalidInput
+        The library, the orders or an option cannot be used.
+    OutputExists, StoreError, StoreLocked, JobFailed
         Each says what was given, what was expected and what to do.
     """
     n_workers = sum(client.ncores().values()) if client else 1
