@@ -7,11 +7,18 @@ from typing import NoReturn
 
 import pytest
 from distributed import Client
+from hypothesis import HealthCheck, settings
 
 from mixjobs.cluster import connect
 from mixjobs.library.demo import DemoLibrary
 
 ROOT = Path(__file__).parent.parent
+
+# No deadline: other programs may have the cores. Few draws of each law: they are many.
+settings.register_profile(
+    "mixjobs", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("mixjobs")
 
 
 def unavailable(reason: str) -> NoReturn:

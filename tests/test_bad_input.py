@@ -430,14 +430,17 @@ def holed(tmp_path_factory):
     return mixjobs.build(path, mixjobs.Orders.log_spaced(2, 5000, 5010), folder / "q.zarr").path
 
 
-HOLE = r"\(teff=5600, logg=4, feh=-1\), which the library has not"
+HOLE = r"\(teff=5600, logg=4, feh=-1\)"
 THETAS = {
     "too short": ("6000,4.0", r"theta has shape \(2,\); expected \(\.\.\., 3\): teff, logg, feh"),
     "too long": ("6000,4.0,0,0", r"theta has shape \(4,\); expected"),
     "outside": ("6300,4.0,0", r"theta1: teff = 6300 is outside the grid, 5600 to 6200"),
     "infinite": ("6000,inf,0", r"theta1: logg = inf is outside the grid, 4 to 5"),
-    "in a hole": ("5600,4.0,-1", rf"theta1: .*needs {HOLE}"),
-    "beside a hole": ("teff=5650,logg=4.2,feh=-0.8", rf"theta1: .*needs {HOLE}"),
+    "in a hole": ("5600,4.0,-1", rf"theta1: {HOLE} is a hole: the library has no spectrum there"),
+    "beside a hole": (
+        "teff=5650,logg=4.2,feh=-0.8",
+        rf"theta1: .*needs {HOLE}, which the library has not",
+    ),
     "NaN": ("6000,nan,0", r"theta \(teff=6000, logg=nan, feh=0\) has NaN; expected numbers"),
     "an unknown name": ("teff=6000,logg=4,mh=0", r"unknown parameter 'mh'; the library has teff,"),
     "a name missing": ("teff=6000,logg=4", r"theta lacks feh; the library has teff, logg, feh"),

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -287,6 +288,8 @@ def test_the_demo(tmp_path, run, capsys):
         "flux_ratio_orders_0_to_7.png",
     }
     assert mixjobs.open_store(folder / "ratios.zarr").flux_ratio.shape == (8, 36, 36)
+    (folder / "ratios.zarr").rename(folder / "ratios.zarr.partial")  # as after an interruption
+    run("demo", folder, "--workers", "1")
     assert main(["demo", str(folder)]) == 2
     assert "holds a demo already; name another DIR, or --overwrite" in capsys.readouterr().err
 
@@ -317,6 +320,13 @@ def test_examples_of_the_help_are_commands(words, capsys):
         assert not words or command == words[0]
 
 
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"mixjobs {version('mixjobs')}\n"
+
+
 def test_help_names_every_command(capsys):
     text = text_of_help([], capsys)
     for name in COMMANDS:
@@ -328,7 +338,7 @@ def test_the_installed_command():
     command = Path(sys.executable).parent / "mixjobs"
     done = subprocess.run([command, "nonsense"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("mixjobs: mixjobs: argument COMMAND: invalid choice")
+    assert done.stderr.startswith("mixjobs: argument COMMAND: invalid choice")
     assert done.stderr.count("\n") == 1
 
 

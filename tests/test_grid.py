@@ -5,14 +5,13 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput, LibraryError
 from mixjobs.grid import Grid, describe
 
 NAMES = ("teff", "logg", "feh", "alpha")
-quick = settings(max_examples=40, deadline=None)
 
 
 def grid_of(*axes, keep=lambda *point: True):
@@ -54,7 +53,6 @@ def holed(draw):
 
 
 @given(drawn=holed())
-@quick
 def test_axes_index_and_lattice_describe_the_points(drawn):
     _, _, kept = drawn
     if len(kept) < 2:
@@ -71,7 +69,6 @@ def test_axes_index_and_lattice_describe_the_points(drawn):
 
 
 @given(drawn=holed())
-@quick
 def test_holes_are_the_missing_points_of_the_product(drawn):
     _, _, kept = drawn
     if len(kept) < 2:

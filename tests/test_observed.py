@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.errors import MissingFile, MixjobsError, OrderError, UnreadableFile
@@ -112,7 +112,6 @@ def contents(draw):
 
 
 class TestLaws:
-    @settings(max_examples=40, deadline=None)
     @given(contents(), st.sampled_from([CURRENT, OLDER]))
     def test_mask_and_windows(self, content, names):
         wave, flux, sigma, masks = content

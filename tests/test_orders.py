@@ -4,13 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
 from mixjobs.orders import Orders
 
-quick = settings(max_examples=50, deadline=None)
 WAVE = np.array([5000.0, 5001, 5002, 5004, 5008])
 
 
@@ -28,7 +27,6 @@ def same(a, b):
     wave=st.lists(st.integers(1, 400), min_size=2, max_size=40, unique=True).map(sorted),
     data=st.data(),
 )
-@quick
 def test_a_window_holds_its_lower_end_and_not_its_upper(wave, data):
     wave = np.array(wave) / 4.0
     halves = st.integers(int(8 * wave[0]), int(8 * wave[-1])).map(lambda n: n / 8)

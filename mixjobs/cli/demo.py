@@ -20,7 +20,7 @@ from mixjobs.loading import load_flux_ratio
 from mixjobs.report.figures import draw_all
 from mixjobs.report.tables import laws_table, ratio_table
 from mixjobs.tables.laws import check_laws
-from mixjobs.tables.store import Store
+from mixjobs.tables.store import Store, partial_path
 
 _N_ORDERS = 8
 _THETA1, _THETA2 = (6000.0, 4.0, 0.0), (6200.0, 5.0, -1.0)
@@ -31,12 +31,14 @@ def demo(args: Namespace) -> None:
     """Make a library, build its store, compare with the truth, and draw."""
     folder = Path(args.folder)
     library, store_path = folder / "library.hdf5", folder / "ratios.zarr"
-    if (library.exists() or store_path.exists()) and not args.overwrite:
+    interrupted = library.exists() and partial_path(store_path).exists()
+    if (library.exists() or store_path.exists()) and not (args.overwrite or interrupted):
         raise OutputExists(f"{folder}: holds a demo already; name another DIR, or --overwrite")
     make_folder(folder)
     truth = DemoLibrary()
-    say(f"writing {library}: {len(truth.points)} spectra of {len(truth.wavelength)} pixels")
-    truth.write(library)
+    if not interrupted:
+        say(f"writing {library}: {len(truth.points)} spectra of {len(truth.wavelength)} pixels")
+        truth.write(library)
     job = _job(library, store_path, args.workers)
     store = run(job, *plan(job))
     _compare(store, truth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.metadata import version
 from typing import Any
 
 from mixjobs.errors import InvalidInput
@@ -25,7 +26,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as every error of mixjobs."""
 
     def error(self, message: str) -> Any:
-        raise InvalidInput(f"{self.prog}: {message}; see {self.prog} --help")
+        raise InvalidInput(f"{message}; see {self.prog} --help")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action="version", version=f"mixjobs {version('mixjobs')}")
     subcommands = top.add_subparsers(
         title="commands", metavar="COMMAND", dest="command", required=True
     )

@@ -301,6 +301,8 @@ def why_unanswered(grid: Grid, theta: Floats) -> str:
     for corner in product(*sides):
         if grid.row(np.array(corner)) is None:
             missing = describe(corner, grid.names)
+            if (theta == corner).all():
+                return f"{missing} is a hole: the library has no spectrum there"
             return f"{describe(theta, grid.names)} needs {missing}, which the library has not"
     return f"{describe(theta, grid.names)} is not answered by this method"
 

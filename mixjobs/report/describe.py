@@ -71,8 +71,6 @@ def describe_store(path: str | Path) -> dict[str, Any]:
     complete = Path(path).is_dir() or not partial.is_dir()
     store = open_store(path) if complete else read_group(partial / GROUP)
     has_table = store.flux_ratio is not None
-    done = progress.read(partial) if not complete else []
-    means_there = int(np.isfinite(store.mean_flux).all(axis=0).sum())
     return {
         "kind": "store",
         "path": str(path),
@@ -83,9 +81,7 @@ def describe_store(path: str | Path) -> dict[str, Any]:
         "wavelength": [float(store.orders.wave_min.min()), float(store.orders.wave_max.max())],
         "flux_ratio": str(store.flux_ratio.dtype) if has_table else None,
         "bytes": sum(f.stat().st_size for f in store.path.rglob("*") if f.is_file()),
-        "missing": _missing(store, means_there, len([d for d in done if d.stage == "flux_ratio"]))
-        if not complete
-        else [],
+        "missing": [] if complete else _missing(store, progress.read(partial)),
         "raw": True,
         **{
             name: store.attributes.get(name)
@@ -97,7 +93,10 @@ def describe_store(path: str | Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _missing(store: Store, means_there: int, tables_there: int) -> list[str]:
+def _missing(store: Store, done: list[progress.Done]) -> list[str]:
+    means = progress.recorded_means(done, store.mean_flux.shape)
+    means_there = int(np.isfinite(means).all(axis=0).sum())
+    tables_there = sum(block.stage == "flux_ratio" for block in done)
     missing = []
     if means_there < len(store.grid):
         missing.append(f"means of {len(store.grid) - means_there} of {len(store.grid)} points")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -21,6 +22,7 @@ from mixjobs.tables.job import Job, prepare
 from mixjobs.tables.means import mean_flux
 from mixjobs.tables.partial import Partial, partial_store
 from mixjobs.tables.plan import Block, Plan
+from mixjobs.tables.progress import recorded_means
 from mixjobs.tables.ratios import flux_ratio_rows
 from mixjobs.tables.store import (
     Store,
@@ -85,17 +87,16 @@ def compute_means(block: MeanBlock) -> Floats:
 
 def write_table(block: TableBlock) -> None:
     """Compute rows of the table and write them, straight from the worker, as whole Zarr chunks."""
-    table = open_array(block.group, "flux_ratio")
-    means = _stored_means(block.group, block.job)[block.order]
-    rows = flux_ratio_rows(means, block.start, block.stop).astype(table.dtype, copy=False)
+    means, table = _opened(block.group, block.job)
+    rows = flux_ratio_rows(means[block.order], block.start, block.stop)
+    rows = rows.astype(table.dtype, copy=False)
     write_whole(table, (block.order, block.start, 0), rows[None])
 
 
 @lru_cache(maxsize=1)
-def _stored_means(group: Path, job: str) -> Floats:  # noqa: ARG001
-    """Read the means of the store that a job fills; another job may fill another of this path."""
-    means: Floats = open_array(group, "mean_flux")[...]
-    return means
+def _opened(group: Path, job: str) -> tuple[Floats, Any]:  # noqa: ARG001
+    """Means and table of the store that a job fills; another job may fill another of this path."""
+    return open_array(group, "mean_flux")[...], open_array(group, "flux_ratio")
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,10 +215,7 @@ def run(
     attributes = {**job.attributes, **(notes or {})}
 
     def create(group: Path) -> None:
-        n_pixels = plan.hi - plan.lo
-        create_group(
-            group, grid, job.orders, n_pixels, attributes, plan.block_points, plan.table_dtype
-        )
+        create_group(group, grid, job.orders, plan.hi - plan.lo, attributes, plan.table_dtype)
 
     with partial_store(Path(path), job.attributes["identity"], create, overwrite) as partial:
         means = _compute_all_means(client, job, partial, tell)
@@ -229,46 +227,38 @@ def run(
 
 
 def _compute_all_means(client: Client | None, job: Job, partial: Partial, report: Report) -> Floats:
-    """Compute the means that are not there yet, gather them into whole Zarr chunks and write."""
-    array = open_array(partial.group, "mean_flux")
-    plan = job.plan.resumed(array.chunks[1])
-    done = partial.finished("mean_flux")
-    means: Floats = array[...]
-    missing = [column for column in plan.columns if str(column[0]) not in done]
-    left = {start: len(list(plan.units(start, stop))) for start, stop in missing}
-    n_done = plan.n_tasks - sum(left.values())
+    """Compute the means that are not on record yet, and write them all."""
+    plan = job.plan
+    means = recorded_means(partial.finished(), (len(plan.orders), plan.n_points))
+    missing = [block for block in plan.blocks if np.isnan(means[block]).any()]
+    n_done = plan.n_tasks - len(missing)
     report("mean_flux", n_done, plan.n_tasks)
-    stops = dict(plan.columns)
     tasks = (
         MeanBlock(
             job.library.path,
             job.library.reader(range(points.start, points.stop)),
             plan.orders.number[rows], plan.lo[rows], plan.hi[rows], rows, points,
         )
-        for column in missing
-        for rows, points in plan.units(*column)
+        for rows, points in missing
     )  # fmt: skip
     for task, values in execute(client, compute_means, tasks, "mean_flux"):
         means[task.orders, task.points] = values
-        start = task.points.start // plan.block_points * plan.block_points
-        left[start] -= 1
-        if not left[start]:
-            write_whole(array, (0, start), means[:, start : stops[start]])
-            partial.record("mean_flux", str(start))
+        partial.record("mean_flux", [task.orders.start, task.points.start], values)
         n_done += 1
         report("mean_flux", n_done, plan.n_tasks)
+    write_whole(open_array(partial.group, "mean_flux"), (0, 0), means)
     return means
 
 
 def _write_all_tables(client: Client | None, plan: Plan, partial: Partial, report: Report) -> None:
-    done = partial.finished("flux_ratio")
+    done = [block.block for block in partial.finished() if block.stage == "flux_ratio"]
     blocks = [(m, rows) for m in range(len(plan.orders)) for rows in plan.table_rows]
-    missing = [(m, rows) for m, rows in blocks if f"{m},{rows[0]}" not in done]
+    missing = [(m, rows) for m, rows in blocks if [m, rows[0]] not in done]
     n_done = len(blocks) - len(missing)
     job = uuid4().hex
     tasks = (TableBlock(partial.group, job, m, *rows) for m, rows in missing)
     for task, _ in execute(client, write_table, tasks, "flux_ratio"):
-        partial.record("flux_ratio", f"{task.order},{task.start}")
+        partial.record("flux_ratio", [task.order, task.start])
         n_done += 1
         report("flux_ratio", n_done, len(blocks))
 
@@ -276,7 +266,7 @@ def _write_all_tables(client: Client | None, plan: Plan, partial: Partial, repor
 def _check_all_interpolators(
     client: Client | None, plan: Plan, partial: Partial, report: Report
 ) -> None:
-    n_slots = sum(client.ncores().values()) if client else 1
+    n_slots = max(1, sum(client.ncores().values())) if client else 1
     groups = np.array_split(np.arange(len(plan.orders)), min(n_slots, len(plan.orders)))
     allowed = 1e-5 if plan.table_dtype == "float32" else 1e-9
     tasks = (InterpolatorBlock(partial.group, rows) for rows in groups)

@@ -5,6 +5,7 @@ Both run the same functions; the serial run is the reference that the other is t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from itertools import islice
@@ -22,6 +23,9 @@ Result = TypeVar("Result")
 
 # Tasks that the scheduler holds at a time: it slows down, and fails, with very many.
 _AHEAD = 4000
+# Fetching results costs two round trips however many they are: those of up to so many seconds
+# are fetched together, but never of more than this part of the time that has passed.
+_TOGETHER, _TOGETHER_PART = 0.1, 0.05
 
 
 def execute(
@@ -61,9 +65,12 @@ def execute(
         waiting.update(zip(futures, (task for _, task in batch), strict=True))
         return futures
 
+    begun = time.monotonic()
     done = as_completed(submit(_AHEAD), loop=client.loop)
     try:
         for futures in done.batches():
+            time.sleep(min(_TOGETHER, _TOGETHER_PART * (time.monotonic() - begun)))
+            futures += done.next_batch(block=False)
             results = _gather(client, futures, waiting, stage)
             yield from ((waiting.pop(f), r) for f, r in zip(futures, results, strict=True))
             if len(waiting) < _AHEAD // 2:

@@ -76,7 +76,10 @@ def _looks_raw(
 ) -> Plausibility:
     if library.raw.status == "assumed":
         return Plausibility(library.flux_unit, "not checked, taken as raw on request")
-    looks = check_raw(library.grid.take(rows), orders, means, library.flux_unit)
+    try:
+        looks = check_raw(library.grid.take(rows), orders, means, library.flux_unit)
+    except NotRaw as error:
+        raise NotRaw(f"{library.path}: {error}") from None
     if library.raw.status == "unknown" and "teff" not in library.grid.names:
         raise NotRaw(
             f"{library.path}: {library.raw.how}, and without a Teff the numbers cannot tell; "

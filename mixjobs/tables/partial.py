@@ -23,6 +23,7 @@ from mixjobs.errors import (
 )
 from mixjobs.tables import progress
 from mixjobs.tables.lock import JobLock
+from mixjobs.tables.progress import Done, Floats
 from mixjobs.tables.store import consolidate, is_group, partial_path, read_group
 
 GROUP = "store"
@@ -42,14 +43,14 @@ class Partial:
         """The Zarr group that is being filled."""
         return self.folder / GROUP
 
-    def finished(self, stage: str) -> set[str]:
-        """Return the names of a stage's finished blocks."""
-        return {done.block for done in progress.read(self.folder) if done.stage == stage}
+    def finished(self) -> list[Done]:
+        """Return the finished blocks of all stages."""
+        return progress.read(self.folder)
 
-    def record(self, stage: str, block: str) -> None:
+    def record(self, stage: str, block: list[int], means: Floats | None = None) -> None:
         """Note that a block is finished, unless another job has taken this one over."""
         self.lock.check()
-        progress.record(self.folder, stage, block)
+        progress.record(self.folder, stage, block, means)
 
 
 @contextmanager

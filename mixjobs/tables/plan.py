@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -23,10 +23,6 @@ Block = tuple[int, int]  # orders, points
 
 LITERAL_UNITS = 2000  # up to so many units the job runs one task a unit
 _TASK_SECONDS = 0.2
-# Small blocks are gathered into one Zarr chunk of the means before they are written: so many
-# Zarr chunks are enough, unless that would put more than so many seconds of reading at stake.
-_ZARR_CHUNKS = 16
-_ZARR_CHUNK_SECONDS = 1.0
 _N_PROBES = 5
 
 
@@ -58,35 +54,22 @@ class Plan:
     lo: NDArray[np.int64]
     hi: NDArray[np.int64]
     block: Block
-    block_points: int
     table_dtype: str | None
-
-    def resumed(self, block_points: int) -> Plan:
-        """Return the plan for a store that has fixed the points in a Zarr chunk of `mean_flux`."""
-        return replace(self, block_points=block_points)
 
     @property
     def n_tasks(self) -> int:
         """Tasks of the means."""
-        per_column = ceil(len(self.orders) / self.block[0])
-        return per_column * sum(
-            ceil((stop - start) / self.block[1]) for start, stop in self.columns
-        )
+        return ceil(len(self.orders) / self.block[0]) * ceil(self.n_points / self.block[1])
 
     @property
-    def columns(self) -> list[tuple[int, int]]:
-        """Points (start, stop) of each Zarr chunk of `mean_flux`."""
-        starts = range(0, self.n_points, self.block_points)
-        return [(s, min(s + self.block_points, self.n_points)) for s in starts]
-
-    def units(self, start: int, stop: int) -> Iterator[tuple[slice, slice]]:
-        """Blocks (orders, points) of the Zarr chunk of points start:stop."""
+    def blocks(self) -> Iterator[tuple[slice, slice]]:
+        """Blocks (orders, points) of the means, one a task."""
         n_orders, n_points = self.block
-        for m in range(0, len(self.orders), n_orders):
-            for i in range(start, stop, n_points):
+        for i in range(0, self.n_points, n_points):
+            for m in range(0, len(self.orders), n_orders):
                 yield (
                     slice(m, min(m + n_orders, len(self.orders))),
-                    slice(i, min(i + n_points, stop)),
+                    slice(i, min(i + n_points, self.n_points)),
                 )
 
     @property
@@ -107,7 +90,7 @@ class Plan:
     @property
     def n_files(self) -> int:
         """Files of the finished store, about."""
-        return 16 + len(self.columns) + len(self.orders) * len(self.table_rows)
+        return 17 + len(self.orders) * len(self.table_rows)
 
     @property
     def worker_bytes(self) -> int:
@@ -151,12 +134,12 @@ def probe(library: Library, orders: Orders) -> Probe:
 
 
 def points_per_block(n_points: int, seconds: float, n_workers: int) -> int:
-    """Points whose spectra make a good task: 0.2 s of work, 20 tasks a worker, 5000 in all.
+    """Points whose spectra make a good task: 0.2 s of work, 10 tasks a worker, 5000 in all.
 
     Tasks of 100 to 200 ms cost 2 to 4 % in scheduling.
     """
     wanted = ceil(_TASK_SECONDS / max(seconds, 1e-6))
-    at_most = max(1, n_points // (20 * max(1, n_workers)))
+    at_most = max(1, n_points // (10 * max(1, n_workers)))
     at_least = ceil(n_points / 5000)
     return max(at_least, min(wanted, at_most))
 
@@ -187,6 +170,4 @@ def make_plan(
     if min(block) < 1:
         raise InvalidInput(f"block {block[0]},{block[1]} is empty; give ORDERS,POINTS from 1,1 up")
     block = (min(block[0], n_orders), min(block[1], n_points))
-    gathered = min(ceil(n_points / _ZARR_CHUNKS), ceil(_ZARR_CHUNK_SECONDS / max(seconds, 1e-6)))
-    block_points = min(n_points, block[1] * ceil(gathered / block[1]))
-    return Plan(n_points, orders, lo, hi, block, block_points, table_dtype)
+    return Plan(n_points, orders, lo, hi, block, table_dtype)

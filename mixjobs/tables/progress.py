@@ -1,31 +1,53 @@
 """What a job has done, and when: one line a finished block, appended by the driver alone.
 
 It lies in the partial store, so that it can be read from another machine, and so that a job is
-resumed without reading the tables back.
+resumed without reading the tables back. The line of a block of means holds the means: none that
+was computed is lost, and Zarr need not be written to for each.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 NAME = "progress.jsonl"
 
 
 @dataclass(frozen=True)
 class Done:
-    """One finished block: its stage, its name within it, and when it was finished (Unix time)."""
+    """One finished block.
+
+    Attributes
+    ----------
+    stage : str
+    block : list of int
+        Its name within the stage: for the means the first order row and the first point.
+    time : float
+        When it was finished (Unix time).
+    means : list of lists of float
+        Of a block of means, its values, orders x points; they survive JSON to the last bit.
+    """
 
     stage: str
-    block: str
+    block: list[int]
     time: float
+    means: list[list[float]] = field(default_factory=list)
 
 
-def record(folder: Path, stage: str, block: str) -> None:
+def record(folder: Path, stage: str, block: list[int], means: Floats | None = None) -> None:
     """Append one finished block."""
-    line = json.dumps({"stage": stage, "block": block, "time": round(time.time(), 3)})
+    facts = {"stage": stage, "block": block, "time": round(time.time(), 3)}
+    if means is not None:
+        facts["means"] = means.tolist()
+    line = json.dumps(facts)
     with (folder / NAME).open("a", encoding="utf-8") as file:
         file.write("\n" + line)  # the line before may have been cut short, without an end
 
@@ -43,3 +65,14 @@ def read(folder: Path) -> list[Done]:
         except (ValueError, TypeError):
             continue
     return done
+
+
+def recorded_means(done: Iterable[Done], shape: tuple[int, int]) -> Floats:
+    """Means (M, N) that are on record, NaN where there are none yet."""
+    means = np.full(shape, np.nan)
+    for block in done:
+        if block.stage == "mean_flux":
+            m, i = block.block
+            values = np.array(block.means)
+            means[m : m + values.shape[0], i : i + values.shape[1]] = values
+    return means

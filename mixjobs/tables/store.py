@@ -143,7 +143,6 @@ def create_group(
     orders: Orders,
     n_pixels: NDArray[np.int64],
     attributes: Mapping[str, Any],
-    block_points: int,
     table_dtype: str | None,
 ) -> None:
     """Create a store's group with its small arrays, and empty means and table.
@@ -152,8 +151,6 @@ def create_group(
     ----------
     path : Path
         The partial store.
-    block_points : int
-        Points in a Zarr chunk of `mean_flux`.
     table_dtype : str or None
         The ratio table's dtype; None leaves it out.
     """
@@ -174,7 +171,7 @@ def create_group(
         )
         array[...] = values
     group.create_array(
-        "mean_flux", shape=(m, n), chunks=(m, block_points), dtype="float64", fill_value=np.nan,
+        "mean_flux", shape=(m, n), chunks=(m, n), dtype="float64", fill_value=np.nan,
         dimension_names=("order", "point"), compressors=None,
     )  # fmt: skip
     if table_dtype:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput, MixjobsError
@@ -133,7 +133,6 @@ class TestSpectrum:
         other = small(seed=1).spectrum(SOLAR)
         assert np.corrcoef(first, other)[0, 1] < 0.5
 
-    @settings(max_examples=30, deadline=None)
     @given(theta=thetas)
     def test_positive_below_the_continuum_and_near_planck(self, theta: tuple[float, ...]) -> None:
         library = small()

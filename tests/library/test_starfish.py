@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import psutil
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starfish_files import LAYOUTS, POINTS, WAVE, key_of, spectrum, write
 
@@ -188,7 +188,6 @@ def library(tmp_path_factory):
 
 class TestReading:
     @given(st.integers(0, len(POINTS) - 1), st.integers(0, 63), st.integers(0, 64))
-    @settings(max_examples=40, deadline=None)
     def test_part_of_a_spectrum(self, library, i, lo, hi):
         part = library.flux(i, lo, hi)
         assert part.dtype == np.float64

@@ -3,7 +3,7 @@
 from itertools import product
 
 import numpy as np
-from hypothesis import assume, settings
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from mixjobs.grid import Grid
@@ -11,7 +11,6 @@ from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.orders import Orders
 
 NAMES = ("teff", "logg", "feh", "alpha", "spare")
-quick = settings(max_examples=30, deadline=None)
 
 seeds = st.integers(0, 2**32 - 1)
 

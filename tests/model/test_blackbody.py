@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import reference
-from drawn import quick
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import constants
@@ -39,7 +38,6 @@ def test_rayleigh_jeans_and_wien_limits():
 
 
 @given(wave_min=st.floats(3000, 60000), width=st.floats(1e-4, 0.3), teff=st.floats(1000, 50000))
-@quick
 def test_the_mean_over_an_order_is_the_integral(wave_min, width, teff):
     wave_max = wave_min * (1 + width)
     (mean,) = planck_mean([wave_min], [wave_max], teff)

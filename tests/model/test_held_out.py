@@ -47,7 +47,7 @@ def slow_errors(grid, means, d, method):
 
 
 @pytest.mark.parametrize("method", SLOW)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(seed=seeds)
 def test_a_plain_reference(method, seed):
     means = means_on(GRID, seed)
@@ -57,7 +57,7 @@ def test_a_plain_reference(method, seed):
         np.testing.assert_allclose(result.error, slow_errors(GRID, means, d, method), rtol=1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=seeds)
 def test_holes_leave_their_neighbours_unanswered(seed):
     hole = np.random.default_rng(seed).integers(len(GRID))

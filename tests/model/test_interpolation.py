@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import reference
-from drawn import anywhere, axes, grids, lattice, nodes_of, quick, seeds
+from drawn import anywhere, axes, grids, lattice, nodes_of, seeds
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -44,7 +44,6 @@ def scale(grid):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(grid=grids(), seed=seeds)
-@quick
 def test_the_fast_path_is_the_slow_one(method, grid, seed):
     rng = np.random.default_rng(seed)
     surface, values = random_surface(grid, method, rng)
@@ -57,7 +56,6 @@ def test_the_fast_path_is_the_slow_one(method, grid, seed):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(grid=grids(), seed=seeds)
-@quick
 def test_exact_at_the_grid_points_beside_holes_too(method, grid, seed):
     surface, values = random_surface(grid, method, np.random.default_rng(seed))
     got, answered = surface(grid.points)
@@ -70,7 +68,6 @@ def test_exact_at_the_grid_points_beside_holes_too(method, grid, seed):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(grid=grids(), seed=seeds)
-@quick
 def test_a_linear_function_is_reproduced_beside_holes_too(method, grid, seed):
     rng = np.random.default_rng(seed)
     slope = rng.normal(size=len(grid.names)) / scale(grid)
@@ -82,7 +79,6 @@ def test_a_linear_function_is_reproduced_beside_holes_too(method, grid, seed):
 
 @pytest.mark.parametrize("method", ["linear", "cubic"])
 @given(grid=grids(), seed=seeds)
-@quick
 def test_a_product_of_linear_functions_is_reproduced_beside_holes_too(method, grid, seed):
     rng = np.random.default_rng(seed)
     low, width = grid.points.min(axis=0), np.maximum(np.ptp(grid.points, axis=0), 1e-3)
@@ -97,7 +93,6 @@ def test_a_product_of_linear_functions_is_reproduced_beside_holes_too(method, gr
 
 
 @given(values=axes(max_axes=3, min_length=4), seed=seeds)
-@quick
 def test_cubic_reproduces_products_of_parabolas_away_from_the_edges(values, seed):
     rng = np.random.default_rng(seed)
     grid = lattice(*values)
@@ -127,7 +122,6 @@ def orthants(grid):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(grid=grids(max_axes=3), seed=seeds)
-@quick
 def test_continuous_across_faces_edges_and_nodes(method, grid, seed):
     rng = np.random.default_rng(seed)
     surface, _ = random_surface(grid, method, rng)
@@ -182,7 +176,6 @@ RAGGED = Grid(
 
 @given(grid=grids(max_axes=3), seed=seeds)
 @example(grid=RAGGED, seed=1)
-@quick
 def test_cubic_has_a_continuous_gradient_beside_holes_too(grid, seed):
     rng = np.random.default_rng(seed)
     surface, _ = random_surface(grid, "cubic", rng)
@@ -278,7 +271,6 @@ def test_an_unknown_method_is_refused():
 
 
 @given(data=st.data())
-@quick
 def test_a_drawn_ragged_grid_can_have_holes(data):
     grid = data.draw(grids(max_axes=3, holes=("ragged",)))
     assert len(grid) <= np.prod([len(axis) for axis in grid.axes])

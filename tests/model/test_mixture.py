@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from drawn import lattice, quick, seeds
+from drawn import lattice, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,14 +22,12 @@ def spectra(rng, *shape):
 
 
 @given(c=fractions, q=ratios, seed=seeds)
-@quick
 def test_the_mean_is_one_less_c_plus_c_q(c, q, seed):
     s1, s2 = spectra(np.random.default_rng(seed), 2, 50)
     assert mix(s1, s2, c, q).mean() == pytest.approx(1 - c + c * q, rel=1e-12)
 
 
 @given(q=ratios, seed=seeds)
-@quick
 def test_nothing_of_one_component_is_the_other(q, seed):
     s1, s2 = spectra(np.random.default_rng(seed), 2, 50)
     np.testing.assert_array_equal(mix(s1, s2, 0, q), s1)
@@ -37,7 +35,6 @@ def test_nothing_of_one_component_is_the_other(q, seed):
 
 
 @given(c=fractions, seed=seeds)
-@quick
 def test_exact_at_grid_points(c, seed):
     """``f1bar * f_mix = (1 - c) f1 + c f2``, with q from the raw spectra themselves."""
     rng = np.random.default_rng(seed)

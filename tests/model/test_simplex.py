@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from drawn import lattice, quick, seeds
+from drawn import lattice, seeds
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -41,7 +41,6 @@ def evaluate(simplex, values, theta):
 
 
 @given(grid=irregular(), seed=seeds)
-@quick
 def test_exact_at_the_points(grid, seed):
     values = np.random.default_rng(seed).normal(size=len(grid))
     got, answered = evaluate(DelaunaySimplex(grid), values, grid.points)
@@ -50,7 +49,6 @@ def test_exact_at_the_points(grid, seed):
 
 
 @given(grid=irregular(), seed=seeds)
-@quick
 def test_a_linear_function_is_reproduced_all_over_the_hull(grid, seed):
     rng = np.random.default_rng(seed)
     slope = rng.normal(size=len(grid.names))
@@ -61,7 +59,6 @@ def test_a_linear_function_is_reproduced_all_over_the_hull(grid, seed):
 
 
 @given(grid=irregular(), seed=seeds)
-@quick
 def test_no_value_leaves_the_range_of_the_points(grid, seed):
     rng = np.random.default_rng(seed)
     values = rng.normal(size=len(grid))
@@ -93,7 +90,6 @@ def test_continuous_across_the_faces_of_boxes(d):
 @given(grid=irregular(), seed=seeds)
 @example(grid=BOXED, seed=2)
 @example(grid=BOXED, seed=3)
-@quick
 def test_continuous_along_lines(grid, seed):
     """A jump stays however far a line is refined at its steepest place."""
     rng = np.random.default_rng(seed)
@@ -152,7 +148,6 @@ def test_inside_the_box_and_outside_the_hull():
 
 
 @given(grid=irregular(), seed=seeds)
-@quick
 def test_units_do_not_matter(grid, seed):
     rng = np.random.default_rng(seed)
     values, theta = rng.normal(size=len(grid)), within(grid, rng, 50)

@@ -19,14 +19,13 @@ N_PIXELS = np.array([500, 600])
 MEANS = np.random.default_rng(4).lognormal(size=(2, 6)) * 1e6
 
 
-def create(path, dtype="float64", attributes=None, block_points=4):
-    create_group(path, GRID, ORDERS, N_PIXELS, attributes or {}, block_points, dtype)
+def create(path, dtype="float64", attributes=None):
+    create_group(path, GRID, ORDERS, N_PIXELS, attributes or {}, dtype)
 
 
 def fill(path, dtype="float64"):
     create(path, dtype)
-    for start, stop in ((0, 4), (4, 6)):
-        write_whole(open_array(path, "mean_flux"), (0, start), MEANS[:, start:stop])
+    write_whole(open_array(path, "mean_flux"), (0, 0), MEANS)
     if dtype:
         table = open_array(path, "flux_ratio")
         for m in range(2):

@@ -11,7 +11,7 @@ import pytest
 from command import wait_for
 from dask.utils import key_split
 from distributed import Client, LocalCluster, get_task_stream
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mixjobs
@@ -124,7 +124,6 @@ def test_the_mixture_is_exact_at_grid_points(name, cases, serial):
     windows = np.stack(case.orders.windows(library.wavelength), axis=1)
     points = st.integers(0, len(rows) - 1)
 
-    @settings(max_examples=30, deadline=None)
     @given(st.integers(0, len(windows) - 1), points, points, st.floats(0, 1))
     def laws(m, i, j, c):
         f1, f2 = (library.flux(rows[k], *windows[m]) for k in (i, j))

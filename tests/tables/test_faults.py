@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, fields
 
+import numpy as np
 import psutil
 import pytest
 import zarr
@@ -53,21 +54,18 @@ def assert_same(path, reference):
     assert not partial_path(path).exists()
 
 
-def points_done(path):
-    """How many points have their means on record in a partial store."""
-    folder = partial_path(path)
-    starts = [int(done.block) for done in progress.read(folder) if done.stage == "mean_flux"]
-    if not starts:
-        return 0
-    means = zarr.open_array(folder / "store" / "mean_flux", mode="r")
-    return sum(min(means.chunks[1], means.shape[1] - start) for start in starts)
+def units_done(path):
+    """How many units have their mean on record in a partial store."""
+    done = progress.read(partial_path(path))
+    means = progress.recorded_means(done, (N_ORDERS, 36))
+    return int(np.isfinite(means).sum())
 
 
 def stop_at(path):
     """A report that interrupts a job when it has something on record."""
 
     def report(stage, done, total):
-        if points_done(path):
+        if units_done(path):
             raise KeyboardInterrupt
 
     return report
@@ -79,7 +77,7 @@ def interrupted(demo, tmp_path):
     path = tmp_path / "q.zarr"
     with pytest.raises(KeyboardInterrupt):
         mixjobs.build(demo, ORDERS, path, block=(1, 1), report=stop_at(path))
-    assert points_done(path)
+    assert units_done(path)
     return path
 
 
@@ -106,7 +104,7 @@ def test_a_killed_driver_loses_nothing_that_was_done(
     path = tmp_path / "q.zarr"
     words = ["build", str(large), "-o", str(path), *WORDS]
     driver = start(*words, "--workers", "1")
-    wait_for(lambda: points_done(path) >= 2)
+    wait_for(lambda: units_done(path) >= 20)
 
     assert main([*words, "--serial"]) == 2  # a second start, while the first lives
     (complaint,) = complaints(capsys.readouterr().err)
@@ -117,13 +115,13 @@ def test_a_killed_driver_loses_nothing_that_was_done(
     driver.kill()
     finish(driver)
     assert psutil.wait_procs(workers, timeout=30)[1] == []  # they end when their driver does
-    there = points_done(path)
-    assert 2 <= there < 36
+    there = units_done(path)
+    assert 20 <= there < 36 * N_ORDERS
 
     with get_task_stream(client) as stream:
         assert main([*words, "--scheduler", client.scheduler.address]) == 0
     computed = [task for task in stream.data if key_split(task["key"]) == "mean_flux"]
-    assert len(computed) == (36 - there) * N_ORDERS
+    assert len(computed) == 36 * N_ORDERS - there
     assert_same(path, large_reference)
 
 
@@ -131,13 +129,13 @@ def test_ctrl_c_at_a_terminal(large, large_reference, tmp_path):
     """A terminal sends it to the whole group of processes, workers included."""
     path = tmp_path / "q.zarr"
     driver = start("build", large, "-o", path, *WORDS, "--workers", "1")
-    wait_for(lambda: points_done(path))
+    wait_for(lambda: units_done(path))
     os.killpg(driver.pid, signal.SIGINT)
     status, out, err = finish(driver)
     assert (status, out) == (130, "")
     assert complaints(err) == ["mixjobs: stopped; start the same command again to go on"]
     assert not path.exists()
-    assert points_done(path)
+    assert units_done(path)
 
     told = []
     mixjobs.build(large, ORDERS, path, block=(1, 1), report=lambda *said: told.append(said))
@@ -161,7 +159,7 @@ def test_a_lost_scheduler(large, large_reference, tmp_path):
     )
     address = scheduler.stdout.readline().strip()
     driver = start("build", large, "-o", path, *WORDS, "--scheduler", address)
-    wait_for(lambda: points_done(path))
+    wait_for(lambda: units_done(path))
     scheduler.kill()
     scheduler.communicate()
     status, out, err = finish(driver)
@@ -169,7 +167,7 @@ def test_a_lost_scheduler(large, large_reference, tmp_path):
     assert complaints(err) == [
         "mixjobs: mean_flux: the scheduler was lost; start again, what is finished is kept"
     ]
-    assert points_done(path)
+    assert units_done(path)
     mixjobs.build(large, ORDERS, path, block=(1, 1))
     assert_same(path, large_reference)
 
@@ -230,7 +228,7 @@ def test_a_failed_job_leaves_the_workers_nothing_to_do(demo, client, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         mixjobs.build(demo, ORDERS, path, client, block=(1, 1), report=stop_at(path))
     wait_for(lambda: client.run_on_scheduler(_left_to_do) == 0)
-    assert points_done(path) < 12
+    assert units_done(path) < 12 * N_ORDERS
 
 
 def test_an_interrupted_job_is_resumed(interrupted, demo, reference):
@@ -252,13 +250,13 @@ def test_an_interrupted_job_is_resumed(interrupted, demo, reference):
     ],
 )
 def test_another_job_does_not_go_on_with_it(change, differs, interrupted, demo, reference):
-    there = points_done(interrupted)
+    there = units_done(interrupted)
     job = {"library": demo, "orders": ORDERS, "path": interrupted}
     with pytest.raises(mixjobs.MixjobsError) as refused:
         mixjobs.build(**{**job, **change})
     assert differs in str(refused.value)
     assert "start that job again, or give --overwrite to begin anew" in str(refused.value)
-    assert points_done(interrupted) == there
+    assert units_done(interrupted) == there
     mixjobs.build(**job)  # the one that was refused has spoilt nothing
     assert_same(interrupted, reference)
 

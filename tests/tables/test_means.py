@@ -6,7 +6,7 @@ from itertools import pairwise
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.errors import LibraryError
@@ -43,7 +43,6 @@ def means(flux, lo, hi, number=None):
 
 class TestMean:
     @given(windows())
-    @settings(max_examples=60, deadline=None)
     def test_is_the_plain_mean(self, window):
         lo, hi = window
         for mean, a, b in zip(means(FLUX, lo, hi), lo, hi, strict=True):
@@ -52,7 +51,6 @@ class TestMean:
             assert mean == FLUX[a:b].mean()  # to the last bit
 
     @given(windows(), st.randoms(use_true_random=False))
-    @settings(max_examples=60, deadline=None)
     def test_bits_do_not_depend_on_the_other_orders(self, window, random):
         lo, hi = (np.array(values) for values in window)
         every = means(FLUX, lo, hi)
@@ -75,7 +73,6 @@ class TestMean:
 
 class TestSpans:
     @given(windows())
-    @settings(max_examples=60, deadline=None)
     def test_every_order_is_in_one_piece_and_no_pixel_is_read_twice(self, window):
         lo, hi = window
         pieces = spans(lo, hi)

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -21,7 +21,6 @@ def test_direction_is_component_two_over_component_one():
 
 
 @given(MEANS)
-@settings(max_examples=60, deadline=None)
 def test_laws(mean):
     q = flux_ratio_rows(mean, 0, len(mean))
     assert (np.diagonal(q) == 1).all()
@@ -34,7 +33,6 @@ def test_laws(mean):
 
 
 @given(MEANS, st.lists(st.integers(0, 12), max_size=4))
-@settings(max_examples=60, deadline=None)
 def test_any_split_into_rows_gives_the_same_bits(mean, cuts):
     n = len(mean)
     edges = sorted({0, n, *(c for c in cuts if c < n)})

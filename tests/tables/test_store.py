@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from small_stores import GRID, MEANS, N_PIXELS, ORDERS, create, fill
 
@@ -47,10 +47,9 @@ class TestRoundTrip:
 
     def test_means_that_are_not_there_yet_are_nan(self, tmp_path):
         create(tmp_path / "a.zarr")
-        write_whole(open_array(tmp_path / "a.zarr", "mean_flux"), (0, 4), MEANS[:, 4:])
-        means = read_group(tmp_path / "a.zarr").mean_flux
-        assert np.isnan(means[:, :4]).all()
-        np.testing.assert_array_equal(means[:, 4:], MEANS[:, 4:])
+        assert np.isnan(read_group(tmp_path / "a.zarr").mean_flux).all()
+        write_whole(open_array(tmp_path / "a.zarr", "mean_flux"), (0, 0), MEANS)
+        np.testing.assert_array_equal(read_group(tmp_path / "a.zarr").mean_flux, MEANS)
 
     def test_attributes_survive(self, tmp_path):
         given_ = {"identity": {"orders": "2"}, "raw": "raw", "axes": [1.5, 2.5]}
@@ -94,7 +93,7 @@ class TestSchema:
 
     def test_plain_zarr_reads_it(self, whole):
         group = zarr.open_group(whole, mode="r")
-        assert group["mean_flux"].chunks == (2, 4)
+        assert group["mean_flux"].chunks == (2, 6)
         np.testing.assert_array_equal(group["flux_ratio"][0], flux_ratio_rows(MEANS[0], 0, 6))
 
     @pytest.mark.parametrize("n", [1, 36, 1000, 7500, 2_000_000])
@@ -200,7 +199,6 @@ def array(tmp_path_factory):
 
 class TestWriteWhole:
     @given(st.data())
-    @settings(max_examples=80, deadline=None)
     def test_accepts_whole_zarr_chunks_and_nothing_else(self, array, data):
         start = tuple(data.draw(st.integers(-4, n)) for n in array.shape)
         size = tuple(data.draw(st.integers(1, n + 2)) for n in array.shape)
