@@ -140,7 +140,9 @@ LIBRARIES = {
     "empty": (lambda path: path.write_bytes(b""), r"not a whole HDF5 file .*; copy it again"),
     "zero-filled": (zeros, r"not a whole HDF5 file .*; copy it again"),
     "text": (lambda path: path.write_text("no HDF5\n" * 999), r"not a whole HDF5 file"),
-    "a folder": (to_folder, r"library\.hdf5: .*(folder|directory|FITS)"),
+    "a folder": (
+        to_folder, r"library\.hdf5: a directory without spectra; expected a PHOENIX directory"
+    ),
     "another kind of HDF5": (
         change(lambda file: file.move("wl", "lambda")),
         r"not a Starfish library: .*'wl' \(it has flux, grid_points, lambda\)",
@@ -496,7 +498,10 @@ STORES = {
     "half-written": (to_partial, r"half-written .*start the same mixjobs build again|not a whole"),
     "of another schema": (other_schema, r"a store of schema 99; this mixjobs reads schema 1"),
     "of another program": (no_schema, r"not a store of mixjobs; this mixjobs reads schema 1"),
-    "an empty folder": (lambda p: [shutil.rmtree(p), p.mkdir()], r"not a whole store .*build it a"),
+    "an empty folder": (
+        lambda p: [shutil.rmtree(p), p.mkdir()],
+        r"not a whole store .*build it a|neither a library nor a store; expected a Starfish HDF5",
+    ),
     "a file": (to_file, r"q\.zarr: (a file; a store is a folder|not a whole HDF5)"),
     "with an array lost": (lambda p: shutil.rmtree(p / "wave_min"), r"not a whole store .*build"),
     "with its means lost": (
@@ -523,6 +528,22 @@ def test_stores(fault, command, holed, tmp_path, capsys, monkeypatch):
     line = refused(COMMANDS[command], capsys)
     assert re.search(message, line), line
     assert contents(tmp_path) == before
+
+
+def test_a_store_given_as_a_library(holed, tmp_path, capsys):
+    line = refused(["build", holed, "-o", tmp_path / "q.zarr", *TWO_ORDERS], capsys)
+    assert "a Zarr store; expected a library of raw spectra" in line
+    assert contents(tmp_path) == []
+
+
+def test_a_phoenix_directory_given_as_a_store(tmp_path, capsys):
+    truth = DemoLibrary({"teff": (5000, 5100)}, n_pixels=64)
+    folder = truth.write(tmp_path / "HiRes", layout="phoenix")
+    before = contents(folder)
+    assert "not a whole store" in refused(["check", folder], capsys)
+    words = ["build", folder, "-o", folder, "--edges", "5010,5200", "--overwrite"]
+    assert "is not a store, and is not overwritten" in refused(words, capsys)
+    assert contents(folder) == before
 
 
 def test_loading_a_store_raises_the_same(tmp_path):

@@ -18,6 +18,7 @@ from matplotlib.image import imread
 import mixjobs
 from mixjobs.cli import main
 from mixjobs.cli.parser import parser
+from mixjobs.library.demo import DemoLibrary
 
 COMMANDS = ("demo", "build", "info", "ratio", "check", "plot")
 EDGES = "5001,5006,5012,5029"
@@ -73,6 +74,37 @@ def test_info_of_a_library(demo, facts, run):
     out = run("info", demo).out
     assert "axis teff" in out
     assert "5600, 5800, 6000" in out
+
+
+@pytest.fixture
+def phoenix(tmp_path):
+    """A directory of FITS files with 7 points and a hole."""
+    axes = {"teff": (5000, 5200), "logg": (4.0, 4.5), "feh": (0.0,), "alpha": (0.0, 0.2)}
+    folder = DemoLibrary(axes, n_pixels=256).write(tmp_path / "HiRes", layout="phoenix")
+    next(folder.glob("Z-0.0/lte05200-4.00*")).unlink()
+    return folder
+
+
+def test_info_of_a_directory(phoenix, facts, run):
+    says = facts("info", phoenix)
+    assert (says["kind"], says["format"], says["path"]) == ("library", "phoenix", str(phoenix))
+    assert (says["n_points"], says["n_parameters"], says["n_pixels"]) == (7, 4, 256)
+    assert (says["medium"], says["raw"]) == ("vacuum", True)
+    assert says["flux_unit"] == "erg/s/cm^2/cm"
+    assert "mean flux over black body is 0." in says["raw_numbers"]
+    assert says["raw_numbers"].endswith("in erg/s/cm2/cm")
+    assert "axis alpha" in run("info", phoenix).out
+
+
+def test_build_from_a_directory(phoenix, tmp_path, run, facts):
+    path = tmp_path / "q.zarr"
+    words = ["-o", path, "--serial", "--edges", "5010,5200,5290", "--format", "phoenix"]
+    lines = run("build", phoenix, *words).err.splitlines()
+    assert lines[0].startswith(f"{phoenix}: 7 points in teff, logg, feh, alpha")
+    assert lines[0].endswith("; vacuum")
+    says = facts("info", path)
+    assert (says["kind"], says["complete"], says["n_points"]) == ("store", True, 7)
+    assert (says["library"], says["library_format"]) == (str(phoenix), "phoenix")
 
 
 def test_info_of_real_libraries(data, facts):

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mixjobs.errors import MissingFile
-from mixjobs.library import open_library
-from mixjobs.report.describe import describe_library, describe_store
+from mixjobs.report.describe import describe_path
 from mixjobs.report.tables import print_facts
 from mixjobs.tables.store import partial_path
 
@@ -18,8 +17,7 @@ def info(args: Namespace) -> dict[str, Any]:
     path = Path(args.path)
     if not path.exists() and not partial_path(path).exists():
         raise MissingFile(f"{path}: no such library or store")
-    is_store = path.is_dir() or not path.exists()
-    facts = describe_store(path) if is_store else describe_library(open_library(path))
+    facts = describe_path(path)
     if not args.json:
         print_facts(facts)
     return facts

@@ -78,9 +78,13 @@ def _add_build(subcommands: Any) -> None:
         "  mixjobs build job.toml\n\n"
         "An interrupted build goes on when the same command is given again.",
     )  # fmt: skip
-    sub.add_argument("source", metavar="LIBRARY|JOB.toml", help="the raw library, or a job file")
+    sub.add_argument("source", metavar="LIBRARY|JOB.toml",
+                     help="the raw library (a Starfish HDF5 file, or a directory of PHOENIX HiRes "
+                     "FITS files), or a job file")  # fmt: skip
     sub.add_argument("-o", "--output", metavar="STORE", help="the store to make, such as q.zarr")
-    sub.add_argument("--format", help="the library's format (default: found by looking)")
+    sub.add_argument(
+        "--format", help="the library's, starfish or phoenix (default: found by looking)"
+    )
     _add_orders(sub.add_argument_group("orders (one of them)"))
     what = sub.add_argument_group("what is computed")
     what.add_argument("--select", nargs="+", action="extend", metavar="NAME=LOW:HIGH",

@@ -2,7 +2,7 @@
 
 It has a spectrum at every theta, not only at its grid points, so interpolation, rotation and
 velocity can be checked against the truth. The physics is in `demo_physics.py`, the seeded lines
-and bands in `demo_lines.py`, the file in `demo_writer.py`.
+and bands in `demo_lines.py`, the files in `demo_writer.py` and `demo_phoenix.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput
 from mixjobs.library.demo_lines import FloatArray
+from mixjobs.library.demo_phoenix import write_phoenix
 from mixjobs.library.demo_physics import SPEED_OF_LIGHT, LogGrid, Star, raw_flux
 from mixjobs.library.demo_writer import write_starfish
 
@@ -165,11 +166,21 @@ class DemoLibrary:
             flux[index] = raw_flux(wavelength, grid, star, self.seed)
         return flux
 
-    def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write all grid points as a Starfish HDF5 file, flux in float32 as real libraries have it.
+    def write(
+        self, path: str | os.PathLike[str], layout: Literal["starfish", "phoenix"] = "starfish"
+    ) -> Path:
+        """Write all grid points, flux in float32 as real libraries have it.
 
-        The file is made aside, in the same folder, and renamed when complete; a file that is
-        already there is replaced.
+        The file or folder is made aside, in the same folder, and renamed when complete. A file
+        that is already there is replaced; a folder is not.
+
+        Parameters
+        ----------
+        path : str or path
+            The file or folder to make.
+        layout : {"starfish", "phoenix"}
+            A Starfish HDF5 file; or a folder of FITS files as the PHOENIX library has them, with
+            flux in erg/s/cm^2/cm.
 
         Returns
         -------
@@ -179,8 +190,15 @@ class DemoLibrary:
         Raises
         ------
         InvalidInput
-            When the folder does not exist or the path is a folder.
+            When the folder does not exist, the path of a file is a folder, the layout is unknown,
+            or a value has more decimals than the names of PHOENIX files.
+        OutputExists
+            When the path of a PHOENIX folder exists.
         """
+        if layout == "phoenix":
+            return write_phoenix(self, path)
+        if layout != "starfish":
+            raise InvalidInput(f"layout {layout!r}: expected 'starfish' or 'phoenix'; choose one")
         return write_starfish(self, path, DEMO_VERSION)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError, MissingFile, MixjobsError, UnreadableFile
 from mixjobs.grid import Grid
+from mixjobs.library.checks import check_wavelength, make_grid
 from mixjobs.library.protocol import Medium, Rawness
 from mixjobs.library.starfish_keys import Found, field_name, find_spectra, text
 from mixjobs.library.starfish_scale import SCALE_ATTRIBUTES, find_scale, flag
@@ -170,14 +171,7 @@ def _wavelength(dataset: Any, path: str) -> Floats:
     if dataset.ndim != 1 or len(dataset) < 2 or dataset.dtype.kind not in "fiu":
         raise LibraryError(f"{path}: 'wl' must be one row of at least 2 wavelengths")
     wavelength: Floats = dataset[()].astype(np.float64)
-    if not (np.isfinite(wavelength) & (wavelength > 0)).all():
-        raise LibraryError(f"{path}: wavelengths must be finite and positive; mend 'wl'")
-    wrong = np.flatnonzero(np.diff(wavelength) <= 0)
-    if len(wrong):
-        raise LibraryError(
-            f"{path}: wavelengths must ascend, and do not at pixel {wrong[0] + 1} "
-            f"({wavelength[wrong[0]]:.6f} then {wavelength[wrong[0] + 1]:.6f} Å)"
-        )
+    check_wavelength(wavelength, path)
     return wavelength
 
 
@@ -187,10 +181,7 @@ def _grid(found: Found, path: str) -> Grid:
         raise LibraryError(
             f"{path}: two of the parameters {', '.join(found.names)} mean the same; rename one"
         )
-    try:
-        return Grid(found.points, names)
-    except LibraryError as error:
-        raise LibraryError(f"{path}: {error}") from None
+    return make_grid(found.points, names, path)
 
 
 def _inspect(spectra: Any, keys: Sequence[str], n_pixels: int, path: str) -> list[dict[str, Any]]:

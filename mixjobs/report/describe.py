@@ -7,17 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from mixjobs.errors import MixjobsError
+from mixjobs.errors import InvalidInput, MixjobsError
 from mixjobs.grid import Grid
-from mixjobs.library import Library
+from mixjobs.library import Library, open_library
+from mixjobs.library.phoenix import is_phoenix
 from mixjobs.orders import Orders
 from mixjobs.tables import progress
 from mixjobs.tables.partial import GROUP
 from mixjobs.tables.plan import probe
 from mixjobs.tables.plausibility import check_raw
-from mixjobs.tables.store import Store, open_store, partial_path, read_group
+from mixjobs.tables.store import Store, is_group, open_store, partial_path, read_group
 
 _PROBE_WINDOWS = 8
+
+
+def describe_path(path: Path) -> dict[str, Any]:
+    """Everything about what is there, a library or a store; a directory may be either."""
+    if path.is_file() or is_phoenix(path):
+        return describe_library(open_library(path))
+    if path.is_dir() and path.suffix != ".partial" and not is_group(path):
+        raise InvalidInput(
+            f"{path}: neither a library nor a store; expected a Starfish HDF5 file, a PHOENIX "
+            "directory, or what mixjobs build has made"
+        )
+    return describe_store(path)
 
 
 def describe_grid(grid: Grid) -> dict[str, Any]:

@@ -328,7 +328,7 @@ BAD = [
         UnreadableFile,
         NOT_HDF5,
     ),
-    ("directory", lambda path: path.mkdir(), MixjobsError, "directory"),
+    ("directory", lambda path: path.mkdir(), LibraryError, "a directory without spectra"),
     (
         "not Starfish",
         lambda path: h5py.File(path, "w").create_dataset("a", data=1).file.close(),

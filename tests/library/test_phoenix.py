@@ -1,0 +1,443 @@
+"""A directory of PHOENIX HiRes FITS files; the demo library's own spectra are the truth."""
+
+import gzip
+import pickle
+import shutil
+import subprocess
+import sys
+import tracemalloc
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from astropy.io import fits
+
+import mixjobs
+from mixjobs.errors import (
+    InvalidInput,
+    LibraryError,
+    MixjobsError,
+    OutsideGrid,
+    UnreadableFile,
+)
+from mixjobs.library.demo import DemoLibrary
+from mixjobs.library.phoenix import PhoenixSpectrum, open_image, parse_names
+
+AXES = {
+    "teff": (3300, 3500, 5000, 9000),
+    "logg": (0.5, 4.5, 5.0),
+    "feh": (-3.5, -1.0, 0.0, 0.5),
+    "alpha": (-0.2, 0.0, 0.4),
+}
+TRUTH = DemoLibrary(axes=AXES, n_pixels=512, holes="phoenix")
+SMALL = DemoLibrary(
+    {"teff": (5000, 5100, 5200), "logg": (4.0, 4.5), "feh": (-0.5, 0.0)}, n_pixels=64
+)
+TAIL = "PHOENIX-ACES-AGSS-COND-2011"
+ORDERS = mixjobs.Orders.from_edges([5010, 5100, 5200, 5290])
+
+
+def true_flux(truth: DemoLibrary, theta) -> np.ndarray:
+    """What a file should hold: float32, per cm of wavelength."""
+    return (truth.spectrum(theta) * 1e8).astype(np.float32)
+
+
+def listing(folder: Path) -> list[tuple[str, int, int]]:
+    """Everything in a folder, and when it was changed last."""
+    paths = [folder, *sorted(folder.rglob("*"))]
+    return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return TRUTH.write(tmp_path_factory.mktemp("phoenix") / "HiRes", layout="phoenix")
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return SMALL.write(tmp_path_factory.mktemp("phoenix") / "HiRes", layout="phoenix")
+
+
+@pytest.fixture
+def small(pristine: Path, tmp_path: Path) -> Path:
+    """12 spectra of 64 pixels, to spoil."""
+    return Path(shutil.copytree(pristine, tmp_path / "HiRes"))
+
+
+def first_spectrum(folder: Path) -> Path:
+    return sorted(folder.glob("Z*/*.fits"))[0]
+
+
+class TestLibrary:
+    def test_the_names_are_the_servers(self) -> None:
+        names = [
+            f"Z-0.0/lte05000-4.50-0.0.{TAIL}-HiRes.fits",
+            f"Z-0.5.Alpha=+0.20/lte12000-0.00-0.5.Alpha=+0.20.{TAIL}-HiRes.fits",
+            f"Z+1.0/lte02300-6.00+1.0.{TAIL}-HiRes.fits",
+            f"Z-0.0/lte04000+0.50-0.0.{TAIL}-HiRes.fits",
+        ]
+        points, parameters = parse_names(names)
+        assert parameters == ("teff", "logg", "feh", "alpha")
+        expected = [[5000, 4.5, 0, 0], [12000, 0, -0.5, 0.2], [2300, 6, 1, 0], [4000, -0.5, 0, 0]]
+        np.testing.assert_array_equal(points, expected)
+        assert not np.signbit(points[:3, [0, 1, 3]]).any()
+        assert not np.signbit(points[0]).any()
+
+    def test_every_spectrum_is_the_truth(self, folder: Path) -> None:
+        library = mixjobs.open_library(folder)
+        np.testing.assert_array_equal(library.wavelength, TRUTH.wavelength)
+        for theta in TRUTH.points:
+            row = library.grid.row(theta)
+            assert row is not None
+            expected = true_flux(TRUTH, theta)
+            np.testing.assert_array_equal(library.flux(row), expected)
+            np.testing.assert_array_equal(library.flux(row, 5, 9), expected[5:9])
+            np.testing.assert_array_equal(library.flux(row, 500), expected[500:])
+
+    def test_what_is_known_of_it(self, folder: Path) -> None:
+        library = mixjobs.open_library(str(folder), format="phoenix")
+        assert (library.format, library.path) == ("phoenix", str(folder.resolve()))
+        assert library.grid.names == library.original_names == ("teff", "logg", "feh", "alpha")
+        assert (library.medium, library.flux_unit) == ("vacuum", "erg/s/cm^2/cm")
+        assert library.raw.status == "raw"
+        assert library.flux(0).dtype == np.float64
+        assumed = library.assumed_raw()
+        assert assumed.raw.status == "assumed"
+        np.testing.assert_array_equal(assumed.flux(3), library.flux(3))
+
+    def test_holes_are_where_the_generator_put_them(self, folder: Path) -> None:
+        grid = mixjobs.open_library(folder).grid
+        there = {tuple(point) for point in TRUTH.points.tolist()}
+        everywhere = np.stack(np.meshgrid(*AXES.values()), axis=-1).reshape(-1, 4)
+        holes = {tuple(point) for point in everywhere.tolist()} - there
+        assert holes
+        assert grid.is_product
+        assert {tuple(point) for point in grid.points.tolist()} == there
+        assert {tuple(point) for point in grid.holes.tolist()} == holes
+
+    def test_a_file_that_is_missing_is_a_hole(self, small: Path, tmp_path: Path) -> None:
+        (small / f"Z-0.5/lte05200-4.00-0.5.{TAIL}-HiRes.fits").unlink()
+        library = mixjobs.open_library(small)
+        assert library.grid.holes.tolist() == [[5200, 4, -0.5]]
+        mixjobs.build(library, ORDERS, tmp_path / "q.zarr")
+        q = mixjobs.load_flux_ratio(tmp_path / "q.zarr", method="linear")
+        with pytest.raises(OutsideGrid, match=r"teff=5200, logg=4, feh=-0\.5"):
+            q((5200, 4, -0.5), (5000, 4.5, 0))
+
+    @pytest.mark.parametrize("given", ["HiResFITS", f"HiResFITS/{TAIL}"])
+    def test_the_server_has_the_wavelengths_one_folder_up(
+        self, given: str, small: Path, tmp_path: Path
+    ) -> None:
+        expected = mixjobs.open_library(small)
+        (tmp_path / "HiResFITS").mkdir()
+        small.rename(tmp_path / "HiResFITS" / TAIL)
+        wave = next((tmp_path / "HiResFITS" / TAIL).glob("WAVE*"))
+        wave.rename(tmp_path / "HiResFITS" / wave.name)
+        library = mixjobs.open_library(tmp_path / given)
+        np.testing.assert_array_equal(library.grid.points, expected.grid.points)
+        np.testing.assert_array_equal(library.flux(7), true_flux(SMALL, library.grid.points[7]))
+
+    def test_other_files_are_left_alone(self, small: Path) -> None:
+        for name in ("README", "Z-0.0/index.html", "Z-0.0/lte05300-4.50-0.0.fits.part", "a.fits"):
+            (small / name).write_text("not of the library")
+        assert len(mixjobs.open_library(small).grid) == 12
+
+    def test_take_keeps_each_spectrum_with_its_point(self, small: Path) -> None:
+        part = mixjobs.open_library(small).take(np.array([5, 1, 3])).take([2, 0])
+        for i, theta in enumerate(part.grid.points):
+            np.testing.assert_array_equal(part.flux(i), true_flux(SMALL, theta))
+
+    def test_relative_path_is_made_whole(
+        self, small: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(small.parent)
+        library = mixjobs.open_library("HiRes")
+        monkeypatch.chdir("/")
+        assert library.flux(0).shape == (64,)
+
+
+class TestReading:
+    def test_readers_are_small(self, folder: Path) -> None:
+        library = mixjobs.open_library(folder)
+        reader = pickle.loads(pickle.dumps(library.reader([3, 1])))
+        assert len(pickle.dumps(reader)) < 1000
+        for row, spectrum in zip([3, 1], reader, strict=True):
+            assert spectrum.name in library.names[row]
+            np.testing.assert_array_equal(spectrum(0, 100), library.flux(row, 0, 100))
+
+    def test_one_file_is_open_at_a_time_and_none_stays_open_or_mapped(self, folder: Path) -> None:
+        def in_use() -> tuple[int, int]:
+            process, under = psutil.Process(), str(folder.resolve())
+            files = [f.path for f in process.open_files() if f.path.startswith(under)]
+            maps = [m.path for m in process.memory_maps() if m.path.startswith(under)]
+            return len(set(files)), len(maps)
+
+        library = mixjobs.open_library(folder)
+        assert in_use() == (0, 0)
+        for spectrum in library.reader(range(5)):
+            assert len(spectrum(0, 5)) == 5
+            assert in_use() == (1, 1)
+        del spectrum
+        assert in_use() == (0, 0)
+
+    def test_no_more_is_in_memory_than_is_asked_for(self, tmp_path: Path) -> None:
+        """A file of 8 MB, of which 100 pixels are read."""
+        fits.PrimaryHDU(np.ones(2_000_000, dtype=np.float32)).writeto(tmp_path / "a.fits")
+        tracemalloc.start()
+        with open_image(tmp_path / "a.fits") as data:
+            pixels = PhoenixSpectrum("a", data)(1000, 1100)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert pixels.sum() == 100
+        assert peak < 1_000_000
+
+    def test_opening_a_library_opens_no_spectrum(self, small: Path) -> None:
+        for path in small.glob("Z*/*"):
+            path.write_bytes(b"x" * 5760)
+        assert len(mixjobs.open_library(small).grid) == 12
+
+    def test_astropy_is_not_imported_before_it_is_needed(self, demo: Path) -> None:
+        """Workers import the library's modules, whatever the format."""
+        code = (
+            "import sys, mixjobs, mixjobs.library.demo, mixjobs.tables.build;"
+            f"mixjobs.open_library({str(demo)!r}).flux(0); sys.exit('astropy' in sys.modules)"
+        )
+        assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+class TestJob:
+    def test_a_serial_job_gives_the_true_means(self, folder: Path, tmp_path: Path) -> None:
+        before = listing(folder)
+        store = mixjobs.build(folder, ORDERS, tmp_path / "q.zarr")
+        assert listing(folder) == before
+        lo, hi = ORDERS.windows(TRUTH.wavelength)
+        assert len(store.grid) == len(TRUTH.points)
+        for theta, means in zip(store.grid.points, store.mean_flux.T, strict=True):
+            flux = TRUTH.spectrum(theta) * 1e8
+            expected = [flux[a:b].mean() for a, b in zip(lo, hi, strict=True)]
+            np.testing.assert_allclose(means, expected, rtol=1e-7)
+        assert store.attributes["flux_unit"] == "erg/s/cm2/cm"
+        assert store.attributes["library_format"] == "phoenix"
+        assert store.attributes["medium"] == "vacuum"
+
+    def test_workers_give_the_same_bits(self, small: Path, tmp_path: Path, client) -> None:
+        one = mixjobs.build(small, ORDERS, tmp_path / "one.zarr")
+        other = mixjobs.build(small, ORDERS, tmp_path / "other.zarr", client)
+        assert one.mean_flux.tobytes() == other.mean_flux.tobytes()
+
+    def test_both_layouts_give_the_same_ratios(self, small: Path, tmp_path: Path) -> None:
+        fits_store = mixjobs.build(small, ORDERS, tmp_path / "fits.zarr")
+        hdf5 = SMALL.write(tmp_path / "grid.hdf5")
+        hdf5_store = mixjobs.build(hdf5, ORDERS, tmp_path / "hdf5.zarr")
+        rows = [fits_store.grid.row(theta) for theta in hdf5_store.grid.points]
+        ratios = fits_store.flux_ratio[...][:, rows][:, :, rows]
+        np.testing.assert_allclose(ratios, hdf5_store.flux_ratio[...], rtol=1e-6)
+
+
+class TestFingerprint:
+    def test_same_files_same_fingerprint(self, small: Path) -> None:
+        before = mixjobs.open_library(small).fingerprint
+        mixjobs.open_library(small).flux(0)
+        assert mixjobs.open_library(small).fingerprint == before
+
+    def test_a_change_in_place_shows(self, small: Path) -> None:
+        before = mixjobs.open_library(small).fingerprint
+        path = first_spectrum(small)
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.seek(2880)
+            file.write(b"\x01")
+        assert path.stat().st_size == size
+        assert mixjobs.open_library(small).fingerprint != before
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda folder: first_spectrum(folder).unlink(),
+            lambda folder: shutil.copy2(
+                first_spectrum(folder), folder / f"Z-0.0/lte05300-4.50-0.0.{TAIL}-HiRes.fits"
+            ),
+            lambda folder: fits.PrimaryHDU(np.arange(64.0) + 5000).writeto(
+                next(folder.glob("WAVE*")), overwrite=True
+            ),
+        ],
+        ids=["one less", "one more", "other wavelengths"],
+    )
+    def test_other_files_show(self, change, small: Path) -> None:
+        before = mixjobs.open_library(small).fingerprint
+        change(small)
+        assert mixjobs.open_library(small).fingerprint != before
+
+
+def wave(values):
+    def damage(folder: Path) -> None:
+        fits.PrimaryHDU(values).writeto(next(folder.glob("WAVE*")), overwrite=True)
+
+    return damage
+
+
+def remove(pattern: str):
+    def damage(folder: Path) -> None:
+        for path in folder.glob(pattern):
+            path.unlink()
+
+    return damage
+
+
+def renamed(name: str):
+    def damage(folder: Path) -> None:
+        path = first_spectrum(folder)
+        path.rename(path.with_name(name))
+
+    return damage
+
+
+def only_one(folder: Path) -> None:
+    for path in sorted(folder.glob("Z*/*"))[1:]:
+        path.unlink()
+
+
+def twice(folder: Path) -> None:
+    (folder / "Z-0.0b").mkdir()
+    path = first_spectrum(folder)
+    shutil.copy(path, folder / "Z-0.0b" / path.name)
+
+
+def zarr_group(folder: Path) -> None:
+    (folder / "zarr.json").write_text("{}")
+
+
+def two_wavelengths(folder: Path) -> None:
+    shutil.copy(next(folder.glob("WAVE*")), folder / "WAVE_PHOENIX-OTHER.fits")
+
+
+ASCENDING = np.arange(64.0) + 5000
+DIRECTORIES = {
+    "no wavelengths": (remove("WAVE*"), LibraryError, "has 0 files WAVE_PHOENIX.*expected a PHO"),
+    "two of them": (two_wavelengths, LibraryError, "has 2 files WAVE_PHOENIX"),
+    "no spectra": (remove("Z*/*"), LibraryError, "a directory without spectra; expected a PHOENIX"),
+    "a strange name": (
+        renamed(f"lteXXXXX-4.50-0.0.{TAIL}-HiRes.fits"), LibraryError, "has no name such as lte0"
+    ),
+    "one spectrum": (only_one, LibraryError, r"HiRes: the grid has 1 point\(s\)"),
+    "a point twice": (twice, LibraryError, r"HiRes: the grid point .* is there 2 times"),
+    "falling wavelengths": (wave(ASCENDING[::-1]), LibraryError, "must ascend, and do not at"),
+    "repeated wavelengths": (wave(ASCENDING // 2), LibraryError, "must ascend"),
+    "NaN in the wavelengths": (wave(ASCENDING * np.nan), LibraryError, "finite and positive"),
+    "one wavelength": (wave(ASCENDING[:1]), LibraryError, r"has 1 wavelength\(s\)"),
+    "wavelengths of integers": (wave(np.arange(64) + 5000), LibraryError, "floating-point"),
+    "an empty file": (
+        lambda folder: first_spectrum(folder).write_bytes(b""), UnreadableFile,
+        "cut short, of 0 bytes, as are 1 of 12 files; 64 pixels take 256 or more: copy them again",
+    ),
+    "a dangling link": (
+        lambda folder: (folder / f"Z-0.0/lte05300-4.50-0.0.{TAIL}-HiRes.fits").symlink_to("no"),
+        UnreadableFile, "lte05300.* cannot be looked at .*to leave a hole",
+    ),
+    "a store": (zarr_group, InvalidInput, "a Zarr store; expected a library of raw spectra"),
+}  # fmt: skip
+
+
+class TestBadDirectories:
+    @pytest.mark.parametrize("fault", DIRECTORIES)
+    def test_is_refused_in_one_line(self, fault: str, small: Path) -> None:
+        damage, error, message = DIRECTORIES[fault]
+        damage(small)
+        with pytest.raises(error, match=message) as caught:
+            mixjobs.open_library(small)
+        assert str(small) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["empty", "Z-0.0"])
+    def test_a_directory_of_another_kind(self, name: str, small: Path) -> None:
+        """A folder with nothing, and one too deep: one line says what is expected."""
+        (small / "empty").mkdir()
+        with pytest.raises(LibraryError, match=r"expected a PHOENIX directory, with WAVE.*Z-0\.0/"):
+            mixjobs.open_library(small / name)
+
+    def test_a_format_that_cannot_be(self, small: Path, demo: Path) -> None:
+        with pytest.raises(InvalidInput, match=r"a directory, which is not of format 'starfish'"):
+            mixjobs.open_library(small, format="starfish")
+        with pytest.raises(InvalidInput, match=r"a file, which is not of format 'phoenix'"):
+            mixjobs.open_library(demo, format="phoenix")
+
+
+def image(values):
+    def damage(path: Path) -> None:
+        fits.PrimaryHDU(values).writeto(path, overwrite=True)
+
+    return damage
+
+
+def of_bytes(function):
+    return lambda path: path.write_bytes(function(path.read_bytes()))
+
+
+SPECTRA = {
+    "cut in the header": (of_bytes(lambda b: b[:1000]), UnreadableFile, "not a whole FITS file"),
+    "cut behind it": (of_bytes(lambda b: b[:2880]), UnreadableFile, "not a whole FITS file"),
+    "cut in the pixels": (of_bytes(lambda b: b[:3000]), UnreadableFile, "not a whole .*copy it"),
+    "empty": (of_bytes(lambda b: b""), UnreadableFile, "not a whole FITS file"),
+    "zero-filled": (of_bytes(lambda b: bytes(len(b))), UnreadableFile, "not a whole FITS file"),
+    "text": (of_bytes(lambda b: b"not FITS " * 999), UnreadableFile, "not a whole FITS file"),
+    "headless": (of_bytes(lambda b: b[2880:]), UnreadableFile, "not a whole FITS file"),
+    "gone": (lambda path: path.unlink(), UnreadableFile, "cannot be opened .*was there"),
+    "a folder": (lambda p: [p.unlink(), p.mkdir()], UnreadableFile, "cannot be opened"),
+    "shorter": (image(np.ones(63, np.float32)), LibraryError, "of 63 pixels; expected 64"),
+    "longer": (image(np.ones(65, np.float32)), LibraryError, "of 65 pixels; expected 64"),
+    "no image": (image(None), LibraryError, "has no image"),
+    "integers": (image(np.ones(64, np.int32)), LibraryError, r"image of .*int32.*floating-point"),
+    "two axes": (image(np.ones((1, 64), np.float32)), LibraryError, r"shape \(1, 64\)"),
+}
+
+
+class TestBadSpectra:
+    @pytest.mark.parametrize("fault", SPECTRA)
+    def test_is_named_in_one_line(self, fault: str, small: Path) -> None:
+        damage, error, message = SPECTRA[fault]
+        library = mixjobs.open_library(small)
+        path = small / library.names[4]
+        damage(path)
+        with pytest.raises(error, match=message) as caught:
+            library.flux(4)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+        del caught  # its traceback refers to the mapped pixels
+        assert not [f for f in psutil.Process().open_files() if f.path == str(path)]
+        np.testing.assert_array_equal(library.flux(5), true_flux(SMALL, library.grid.points[5]))
+
+    def test_a_job_on_a_damaged_file_names_it(self, small: Path, tmp_path: Path) -> None:
+        path = first_spectrum(small)
+        path.write_bytes(path.read_bytes()[:3000])
+        with pytest.raises(UnreadableFile, match=path.name):
+            mixjobs.build(small, ORDERS, tmp_path / "q.zarr")
+        assert not (tmp_path / "q.zarr").exists()
+
+    def test_no_flux_is_named_by_its_file(self, small: Path, tmp_path: Path) -> None:
+        image(np.zeros(64, np.float32))(first_spectrum(small))
+        with pytest.raises(LibraryError, match=r"spectrum Z-0\.0/lte05000-4\.00.*no flux at all"):
+            mixjobs.build(small, ORDERS, tmp_path / "q.zarr")
+
+    def test_missing_padding_and_compression_do_no_harm(self, small: Path) -> None:
+        library = mixjobs.open_library(small)
+        path = small / library.names[0]
+        whole = path.read_bytes()
+        for content in (whole[: 2880 + 4 * 64], gzip.compress(whole)):
+            path.write_bytes(content)
+            np.testing.assert_array_equal(library.flux(0), true_flux(SMALL, library.grid.points[0]))
+
+    def test_damage_anywhere_in_the_header_never_gives_a_traceback(self, small: Path) -> None:
+        """Every eight bytes in turn; a damaged header leads astropy into many an exception."""
+        library = mixjobs.open_library(small)
+        path = small / library.names[0]
+        whole = path.read_bytes()
+        readable = 0
+        for offset in range(0, 640, 8):
+            for filling in (bytes(8), b"\xff" * 8, b"-7654321", b"'       "):
+                path.write_bytes(whole[:offset] + filling + whole[offset + 8 :])
+                with suppress(MixjobsError):
+                    library.flux(0)
+                    readable += 1
+        assert 50 < readable < 270  # of 320
