@@ -8,6 +8,7 @@ from distributed import Client
 
 from benchmarks.measure import at_end
 from mixjobs.cluster import connect
+from mixjobs.config import ClusterTable
 
 WORKERS = 2
 
@@ -15,4 +16,4 @@ WORKERS = 2
 @cache
 def workers() -> Client:
     """Return a client of a cluster of processes on this machine; it ends with the run."""
-    return at_end.enter_context(connect(WORKERS))
+    return at_end.enter_context(connect(ClusterTable(workers=WORKERS)))

@@ -14,6 +14,7 @@ from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
 
 Pair = Annotated[tuple[float, float], Strict(False)]
 PositiveInt = Annotated[int, Field(gt=0)]
+Walltime = Annotated[str, Field(pattern=r"^(\d+-)?\d{1,3}:\d\d:\d\d$")]
 IntPair = Annotated[tuple[PositiveInt, PositiveInt], Strict(False)]
 
 
@@ -23,6 +24,8 @@ _EXPECTED: dict[tuple[str, ...], str] = {
     ("select",): "a range for each parameter, such as { teff = [3000, 4500] }",
     ("orders", "edges"): "edges [5000, 5500, 6000], or pairs [[5000, 5400], [5300, 5800]]",
     ("orders", "range"): "[LOW, HIGH] in Å",
+    ("cluster", "jobs"): "[LEAST, MOST], two whole numbers from 1 up",
+    ("cluster", "walltime"): 'HOURS:MINUTES:SECONDS, such as "02:00:00"',
 }
 _ORDER_SOURCES = {
     "from_file": "from (--orders-from)",
@@ -48,6 +51,27 @@ class OrdersTable(_Table):
     skip_uncovered: bool = False
 
 
+class ClusterTable(_Table):
+    """Where the tasks run, and how that is asked for."""
+
+    kind: Literal["local", "allocation", "address", "slurm"] = "local"
+    scheduler: str | None = None
+    workers: PositiveInt | None = None
+    memory: str | None = None
+    jobs: IntPair = (1, 4)
+    walltime: Walltime = "01:00:00"
+    queue: str | None = None
+    account: str | None = None
+    constraint: str | None = None
+    request_memory: bool = True
+    interface: str | None = None
+    prologue: list[str] = Field(default_factory=list)
+    directives: list[str] = Field(default_factory=list)
+    dashboard: str = "127.0.0.1:0"
+    logs: str | None = None
+    scratch: str | None = None
+
+
 class BuildJob(_Table):
     """What ``mixjobs build`` is asked to do."""
 
@@ -64,6 +88,16 @@ class BuildJob(_Table):
     workers: PositiveInt | None = None
     serial: bool = False
     scheduler: str | None = None
+    cluster: ClusterTable | None = None
+
+    @property
+    def where(self) -> ClusterTable | None:
+        """The cluster that is asked for, in whatever way; None for this process."""
+        if self.serial:
+            return None
+        if self.scheduler is not None:
+            return ClusterTable(kind="address", scheduler=self.scheduler)
+        return self.cluster or ClusterTable(workers=self.workers)
 
 
 def read_build_job(path: str | Path) -> BuildJob:
@@ -76,13 +110,7 @@ def read_build_job(path: str | Path) -> BuildJob:
     InvalidInput
         A key is unknown or missing, or has a wrong type.
     """
-    try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingFile(f"{path}: no such job file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UnreadableFile(f"{path}: not a TOML job file: {error}") from None
-    job = make_build_job(data, str(path))
+    job = make_build_job(_read_toml(path), str(path))
     folder = Path(path).parent
     orders = job.orders.model_copy(
         update={
@@ -92,6 +120,32 @@ def read_build_job(path: str | Path) -> BuildJob:
     )
     places = {"library": _beside(folder, job.library), "output": _beside(folder, job.output)}
     return job.model_copy(update={"orders": orders, **places})
+
+
+def read_cluster(path: str | Path) -> ClusterTable:
+    """Read the table `[cluster]` of a TOML file; other tables are left alone.
+
+    Raises
+    ------
+    MissingFile, UnreadableFile
+        It is not there, or is not TOML.
+    InvalidInput
+        It has no such table, or a key is unknown or has a wrong type.
+    """
+    data = _read_toml(path)
+    if not isinstance(data.get("cluster"), dict):
+        raise InvalidInput(f"{path}: has no table [cluster]")
+    return make_cluster(data["cluster"], str(path))
+
+
+def make_cluster(data: Mapping[str, Any], source: str) -> ClusterTable:
+    """Check the data of a cluster; `source` names them in an error."""
+    try:
+        table = ClusterTable.model_validate(data)
+    except ValidationError as error:
+        raise InvalidInput(f"{source}: {_first_fault(error, ('cluster',))}") from None
+    _check_cluster(table, source)
+    return table
 
 
 def make_build_job(data: Mapping[str, Any], source: str) -> BuildJob:
@@ -109,21 +163,41 @@ def make_build_job(data: Mapping[str, Any], source: str) -> BuildJob:
     for key, needs in (("numbers", "from_file"), ("range", "n")):
         if getattr(job.orders, key) is not None and getattr(job.orders, needs) is None:
             raise InvalidInput(f"{source}: orders {key} goes with {_ORDER_SOURCES[needs]}")
-    if job.serial + (job.workers is not None) + (job.scheduler is not None) > 1:
-        raise InvalidInput(f"{source}: give only one of serial, workers, scheduler")
+    named = (job.workers, job.scheduler, job.cluster)
+    if job.serial + sum(name is not None for name in named) > 1:
+        raise InvalidInput(f"{source}: give only one of serial, workers, scheduler, cluster")
+    if job.cluster is not None:
+        _check_cluster(job.cluster, source)
     return job
+
+
+def _check_cluster(table: ClusterTable, source: str) -> None:
+    if (table.kind == "address") != (table.scheduler is not None):
+        raise InvalidInput(f'{source}: cluster kind "address" and scheduler go together')
+    if table.jobs[0] > table.jobs[1]:
+        raise InvalidInput(f"{source}: cluster jobs = {list(table.jobs)}; expected [LEAST, MOST]")
+
+
+def _read_toml(path: str | Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingFile(f"{path}: no such job file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UnreadableFile(f"{path}: not a TOML job file: {error}") from None
 
 
 def _beside(folder: Path, path: str | None) -> str | None:
     return None if path is None else str(folder / path)
 
 
-def _first_fault(error: ValidationError) -> str:
+def _first_fault(error: ValidationError, within: tuple[str, ...] = ()) -> str:
     fault = error.errors()[0]
-    location = tuple(str(part) for part in fault["loc"] if "[" not in str(part))
+    location = within + tuple(str(part) for part in fault["loc"] if "[" not in str(part))
     place = ".".join(location)
     if fault["type"] == "extra_forbidden":
-        known = OrdersTable if location[:-1] == ("orders",) else BuildJob
+        tables: dict[str, type[BaseModel]] = {"orders": OrdersTable, "cluster": ClusterTable}
+        known = tables.get(location[0], BuildJob)
         return f"unknown key {place!r}{nearest(location[-1], _keys(known))}"
     expected = _EXPECTED.get(location[:1]) or _EXPECTED.get(location[:2])
     if fault["type"] == "missing" and not expected:

@@ -10,6 +10,7 @@ from distributed import Client
 from hypothesis import HealthCheck, settings
 
 from mixjobs.cluster import connect
+from mixjobs.config import ClusterTable
 from mixjobs.library.demo import DemoLibrary
 
 ROOT = Path(__file__).parent.parent
@@ -40,7 +41,7 @@ def data() -> Path:
 @pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
     """Two worker processes, as `mixjobs build` starts them."""
-    with connect(workers=2) as client:
+    with connect(ClusterTable(workers=2)) as client:
         yield client
 
 

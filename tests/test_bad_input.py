@@ -358,13 +358,13 @@ def test_words(words, message, library, star, tmp_path, capsys, monkeypatch):
         ),
         (
             "nowhere",
-            r"no scheduler answers at 'nowhere' \(.*\); expected an address such as tcp://",
+            r"no scheduler answers at 'nowhere' \(.*\); expected an address such as tls://",
         ),
         ("ftp://here:1", r"no scheduler answers at 'ftp://here:1'"),
     ],
 )
 def test_no_scheduler(address, message, library, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("mixjobs.cluster._CONNECT_SECONDS", 1)
+    monkeypatch.setattr("mixjobs.cluster.address._CONNECT_SECONDS", 1)
     before = contents(tmp_path)
     words = ["build", library, "-o", tmp_path / "q.zarr", *TWO_ORDERS, "--scheduler", address]
     line = refused(words, capsys)

@@ -1,13 +1,34 @@
-"""From options to a Dask client: processes here, or a scheduler that runs already."""
+"""From what is asked for to a Dask client: processes here, or a scheduler that runs already."""
 
 import logging
 import os
+import socket
+import subprocess
+import sys
+from urllib.parse import urlsplit
 
+import dask
+import psutil
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
-from mixjobs.cluster import connect, workers_here
-from mixjobs.errors import InvalidInput
+from mixjobs.cluster import connect
+from mixjobs.cluster.certificates import certificate_files
+from mixjobs.cluster.machine import memory_here, slurm_memory_per_cpu, workers_here
+from mixjobs.config import ClusterTable
+from mixjobs.errors import InvalidInput, MissingFile
+
+
+@pytest.fixture(scope="module")
+def open_scheduler():
+    """A scheduler without encryption, as somebody else may run one."""
+    options = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=1, processes=False, **options) as cluster:
+        yield cluster.scheduler_address
+
+
+def at(scheduler):
+    return ClusterTable(kind="address", scheduler=str(scheduler))
 
 
 def test_workers_are_processes_of_one_thread(client):
@@ -23,6 +44,83 @@ def test_only_this_machine_can_reach_it(client):
     assert all("//127.0.0.1:" in address for address in addresses)
 
 
+def test_the_dashboard_is_reached_by_loopback_alone(client):
+    """By any other address of this machine the connection is refused."""
+    port = urlsplit(client.dashboard_link).port
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass
+    others = [
+        address.address
+        for addresses in psutil.net_if_addrs().values()
+        for address in addresses
+        if address.family == socket.AF_INET and not address.address.startswith("127.")
+    ]
+    for other in [*others, "127.0.0.2"]:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((other, port), timeout=5)
+
+
+class TestEncryption:
+    def test_everything_is_encrypted(self, client):
+        addresses = [client.scheduler.address, *client.ncores()]
+        assert all(address.startswith("tls://") for address in addresses)
+
+    @pytest.mark.parametrize("protocol", ["tls", "tcp"])
+    def test_a_client_without_the_certificates_is_refused(self, client, protocol):
+        """The port is open to every user of this machine."""
+        port = urlsplit(client.scheduler.address).port
+        assert intrude(f"{protocol}://127.0.0.1:{port}") == "refused"
+
+    def test_a_scheduler_without_encryption_would_let_them_in(self, open_scheduler):
+        assert intrude(open_scheduler) == f"ran as {os.getuid()}"
+
+    def test_certificates_are_their_owner_s_alone_and_do_not_stay(self, tmp_path):
+        with certificate_files(tmp_path) as security:
+            (folder,) = tmp_path.iterdir()
+            assert folder.stat().st_mode & 0o777 == 0o700
+            files = list(folder.iterdir())
+            assert len(files) == 7
+            assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+            assert security.require_encryption
+        assert list(tmp_path.iterdir()) == []
+
+    def test_those_of_a_job_that_was_killed_are_removed_when_it_is_requeued(
+        self, tmp_path, monkeypatch
+    ):
+        monkeypatch.setenv("SLURM_JOB_ID", "17")
+        (tmp_path / ".tls-17").mkdir()
+        (tmp_path / ".tls-17" / "old.pem").touch()
+        with certificate_files(tmp_path):
+            assert not (tmp_path / ".tls-17" / "old.pem").exists()
+        assert list(tmp_path.iterdir()) == []
+
+
+INTRUDER = """
+import os, sys
+from distributed import Client
+from distributed.security import Security
+security = Security.temporary() if sys.argv[1].startswith("tls") else None  # their own
+if os.geteuid() == 0:
+    os.setgid(65534), os.setuid(65534)  # imported by root: nobody may not read every Python
+    assert os.getuid() == 65534
+try:
+    client = Client(sys.argv[1], security=security, timeout=5)
+except OSError:
+    print("refused")
+else:
+    print("ran as", client.submit(os.getuid).result())
+"""
+
+
+def intrude(address):
+    """Try to run a task as another user, without the job's certificates: what came of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTRUDER, address], capture_output=True, text=True, cwd="/"
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 def test_the_scheduler_s_settings(client):
     def settings(dask_scheduler):
         return dask_scheduler.allowed_failures, dask_scheduler.WORKER_SATURATION
@@ -35,31 +133,103 @@ def test_it_does_not_become_the_default(client):
         Client.current()
 
 
-def test_a_scheduler_that_runs_already(client):
-    with connect(scheduler=client.scheduler.address) as other:
-        assert other.scheduler.address == client.scheduler.address
-        assert other.submit(os.getpid).result() in client.run(os.getpid).values()
-    assert client.status == "running"
-    assert len(client.ncores()) == 2
+class TestAddress:
+    def test_a_scheduler_that_runs_already(self, open_scheduler):
+        with connect(at(open_scheduler)) as other:
+            assert other.scheduler.address == open_scheduler
+            assert other.submit(os.getpid).result() == os.getpid()
+        with connect(at(open_scheduler)) as again:
+            assert len(again.ncores()) == 1
+
+    def test_one_with_encryption(self, client, tmp_path):
+        """By the certificates that Dask's own settings name."""
+        names = {"ca-file": "tls_ca_file", "client.cert": "tls_client_cert",
+                 "client.key": "tls_client_key"}  # fmt: skip
+        files = {f"distributed.comm.tls.{k}": getattr(client.security, v) for k, v in names.items()}
+        with dask.config.set(files), connect(at(client.scheduler.address)) as other:
+            assert other.submit(os.getpid).result() in client.run(os.getpid).values()
+        assert client.status == "running"
+        assert len(client.ncores()) == 2
+
+    def test_a_scheduler_file(self, open_scheduler, tmp_path):
+        (tmp_path / "scheduler.json").write_text(f'{{"address": "{open_scheduler}"}}')
+        with connect(at(tmp_path / "scheduler.json")) as other:
+            assert other.scheduler.address == open_scheduler
+        with pytest.raises(MissingFile, match=r"no such scheduler file; has the scheduler"):
+            connect(at(tmp_path / "missing.json")).__enter__()
+
+    @pytest.mark.parametrize(
+        "address", ["tcp://127.0.0.1:9", "nowhere", "tcp://127.0.0.1", "x://y:1"]
+    )
+    def test_no_scheduler(self, address, monkeypatch):
+        monkeypatch.setattr("mixjobs.cluster.address._CONNECT_SECONDS", 0.3)
+        with pytest.raises(InvalidInput) as refused, connect(at(address)):
+            pass
+        assert str(refused.value).startswith(f"no scheduler answers at {address!r} (")
+        assert "; expected an address such as tls://HOST:8786" in str(refused.value)
+        assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "tcp://127.0.0.1", "x://y:1"])
-def test_no_scheduler(address, monkeypatch):
-    monkeypatch.setattr("mixjobs.cluster._CONNECT_SECONDS", 0.3)
-    with pytest.raises(InvalidInput) as refused, connect(scheduler=address):
-        pass
-    assert str(refused.value).startswith(f"no scheduler answers at {address!r} (")
-    assert str(refused.value).endswith("); expected an address such as tcp://HOST:8786")
-    assert "\n" not in str(refused.value)
+class TestMachine:
+    @pytest.fixture(autouse=True)
+    def _no_slurm(self, monkeypatch):
+        for name in list(os.environ):
+            if name.startswith("SLURM"):
+                monkeypatch.delenv(name)
+
+    def test_all_cores_that_we_may_use(self):
+        assert workers_here(3) == 3
+        assert workers_here() == len(os.sched_getaffinity(0))
+
+    def test_slurm_s_grant(self, monkeypatch):
+        monkeypatch.setenv("SLURM_CPUS_ON_NODE", "2")
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
+        assert workers_here() == 1
+        monkeypatch.setenv("SLURM_MEM_PER_NODE", "2048")
+        assert slurm_memory_per_cpu() == 2**30
+        assert memory_here() == 2**30
+        monkeypatch.setenv("SLURM_MEM_PER_CPU", "512")
+        assert memory_here() == 2**29
+
+    def test_no_limit_of_slurm_s(self, monkeypatch):
+        without = memory_here()
+        assert 0 < without <= psutil.virtual_memory().total
+        monkeypatch.setenv("SLURM_MEM_PER_NODE", "0")
+        assert slurm_memory_per_cpu() is None
+        assert memory_here() == without
+
+    def test_memory_is_shared_by_the_workers(self):
+        with connect(ClusterTable(workers=2, memory="1GB")) as client:
+            workers = client.scheduler_info()["workers"].values()
+            assert {worker["memory_limit"] for worker in workers} == {500_000_000}
+
+    def test_memory_that_is_none(self):
+        with pytest.raises(InvalidInput, match=r"memory = 'much'; expected an amount such as '4GB"):
+            connect(ClusterTable(memory="much")).__enter__()
 
 
-def test_how_many_workers():
-    assert workers_here(3) == 3
-    assert workers_here() == len(os.sched_getaffinity(0))
-
-
-def test_logging_is_as_it_was(client):
+def test_logging_is_as_it_was(open_scheduler):
     before = logging.getLogger("distributed.client").level
-    with connect(scheduler=client.scheduler.address):
+    with connect(at(open_scheduler)):
         assert logging.getLogger("distributed.client").level == logging.CRITICAL
     assert logging.getLogger("distributed.client").level == before
+
+
+def test_the_logs_hold_a_performance_report(tmp_path):
+    with connect(ClusterTable(workers=1), tmp_path / "logs") as client:
+        client.submit(sum, [1, 2]).result()
+    report = (tmp_path / "logs" / "performance.html").read_text()
+    assert "Dask Performance Report" in report
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("allocation", "this is no Slurm allocation; submit with sbatch"),
+     ("slurm", "there is no sbatch here")],
+)  # fmt: skip
+def test_without_slurm(kind, message, monkeypatch, tmp_path):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InvalidInput, match=message):
+        connect(ClusterTable(kind=kind), tmp_path / "logs").__enter__()
+    assert list(tmp_path.iterdir()) == []

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 
 from mixjobs.errors import MixjobsError
 
@@ -17,20 +20,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 for input that cannot be used, told in one line; 130 when stopped by Ctrl-C, and 141
-        by the reader of a pipe who has gone.
+        0; 2 for input that cannot be used, told in one line; 130 when stopped by Ctrl-C, 143 by
+        SIGTERM (which Slurm sends before a time limit), and 141 by the reader of a pipe who has
+        gone.
     """
     try:
-        return _run(argv)
+        with _termination():
+            return _run(argv)
     except MixjobsError as error:
         print(f"mixjobs: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except Terminated:
+        print("mixjobs: stopped by SIGTERM; start the same command again to go on", file=sys.stderr)
+        return 143  # what a shell sees of a program that SIGTERM has ended
     except KeyboardInterrupt:
         print("mixjobs: stopped; start the same command again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # what a shell sees of a program that SIGPIPE has ended
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM was received."""
+
+
+@contextmanager
+def _termination() -> Iterator[None]:
+    """Let SIGTERM stop the work as Ctrl-C does; a second one does not disturb the cleaning up."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(argv: Sequence[str] | None) -> int:

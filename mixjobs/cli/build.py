@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,24 +13,36 @@ import numpy as np
 from distributed import Client
 
 from mixjobs.cli.words import parse_floats, parse_range, parse_select, say
-from mixjobs.cluster import connect, workers_here
-from mixjobs.config import BuildJob, OrdersTable, make_build_job, read_build_job
+from mixjobs.cluster import connect
+from mixjobs.cluster.machine import workers_here
+from mixjobs.cluster.monitor import dashboard_lines
+from mixjobs.config import (
+    BuildJob,
+    ClusterTable,
+    OrdersTable,
+    make_build_job,
+    make_cluster,
+    read_build_job,
+    read_cluster,
+)
 from mixjobs.errors import InvalidInput
 from mixjobs.library import Library, open_library
 from mixjobs.observed import open_spectrum
 from mixjobs.orders import Orders
 from mixjobs.report.progress_bar import reporter
+from mixjobs.report.status import job_status, progress_line
 from mixjobs.report.tables import print_facts
 from mixjobs.tables.build import run as run_job
 from mixjobs.tables.job import Job, prepare
 from mixjobs.tables.partial import check_output
-from mixjobs.tables.store import Store
+from mixjobs.tables.store import Store, partial_path
 
 # Options that are keys of a job file too.
 _SAME = (
     "output", "format", "block", "dtype", "table", "assume_raw", "overwrite", "workers", "serial",
     "scheduler",
 )  # fmt: skip
+_BESIDE_A_FILE = {"cluster", "overwrite"}
 
 
 def build(args: Namespace) -> None:
@@ -49,12 +62,14 @@ def job_from(args: Namespace) -> BuildJob:
     """Read the job from its file, or from the options."""
     given = {name: getattr(args, name) for name in _SAME if getattr(args, name) is not None}
     orders = _orders_from(args)
+    if args.cluster is not None:
+        given["cluster"] = named_cluster(args.cluster)
     if args.source.endswith(".toml"):
-        extra = sorted({*given, *orders, *(["select"] if args.select else [])} - {"overwrite"})
+        extra = sorted({*given, *orders, *(["select"] if args.select else [])} - _BESIDE_A_FILE)
         if extra:
             raise InvalidInput(
-                f"{args.source}: with a job file, only --overwrite and --dry-run may be given "
-                f"beside it, not {', '.join(extra)}; put it into the file"
+                f"{args.source}: with a job file, only --cluster, --overwrite and --dry-run may be "
+                f"given beside it, not {', '.join(extra)}; put it into the file"
             )
         return read_build_job(args.source).model_copy(update=given)
     if args.output is None:
@@ -62,6 +77,13 @@ def job_from(args: Namespace) -> BuildJob:
     given["select"] = parse_select(args.select or ())
     data = {"library": args.source, "orders": orders, **given}
     return make_build_job(data, "mixjobs build")
+
+
+def named_cluster(name: str) -> ClusterTable:
+    """Return the cluster of a TOML file, or of a kind with nothing else asked for."""
+    if name.endswith(".toml"):
+        return read_cluster(name)
+    return make_cluster({"kind": name}, f"--cluster {name}")
 
 
 def _orders_from(args: Namespace) -> dict[str, Any]:
@@ -138,16 +160,28 @@ def plan(job: BuildJob) -> tuple[Job, str]:
 
 def workers(job: BuildJob) -> int:
     """How many workers a job will have, as far as that is known before it starts."""
-    return 1 if job.serial else workers_here(job.workers)
+    table = job.where
+    if table is None:
+        return 1
+    if table.kind == "slurm":
+        return table.jobs[1] * (table.workers or 1)
+    if table.kind == "allocation":
+        return int(os.environ.get("SLURM_NTASKS") or 1) * workers_here()
+    return workers_here(table.workers)
 
 
 def run(job: BuildJob, planned: Job, source: str) -> Store:
     """Run a planned job to its end, saying on standard error how it goes."""
     notes = {"orders_from": source}
-    with _client(job) as client, reporter() as report:
-        store = run_job(
-            planned, job.output, client, overwrite=job.overwrite, notes=notes, report=report
-        )
+    try:
+        with _client(job) as client, reporter() as report:
+            store = run_job(
+                planned, job.output, client, overwrite=job.overwrite, notes=notes, report=report
+            )
+    except KeyboardInterrupt:
+        if partial_path(job.output).is_dir():
+            say(f"{job.output}: {progress_line(job_status(Path(job.output)))}")
+        raise
     say(f"raw by the numbers: {store.attributes['raw_numbers']}")
     return store
 
@@ -165,12 +199,21 @@ def _say_what(library: Library) -> None:
 
 @contextmanager
 def _client(job: BuildJob) -> Iterator[Client | None]:
-    if job.serial:
+    table = job.where
+    if table is None:
         yield None
         return
-    with connect(job.workers, job.scheduler) as client:
-        say(f"dashboard: {client.dashboard_link}")
+    with connect(table, _logs(job, table)) as client:
+        for line in dashboard_lines(client, table):
+            say(line)
         yield client
+
+
+def _logs(job: BuildJob, table: ClusterTable) -> Path | None:
+    """Where the logs go: as asked for, else beside the store where workers are on other nodes."""
+    if table.logs is not None:
+        return Path(table.logs)
+    return Path(f"{job.output}.logs") if table.kind in ("allocation", "slurm") else None
 
 
 def dry_run_facts(planned: Job, n_workers: int) -> dict[str, Any]:

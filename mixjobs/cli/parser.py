@@ -41,7 +41,10 @@ def parser() -> argparse.ArgumentParser:
     subcommands = top.add_subparsers(
         title="commands", metavar="COMMAND", dest="command", required=True
     )
-    for add in (_add_demo, _add_build, _add_info, _add_ratio, _add_check, _add_plot):
+    for add in (
+        _add_demo, _add_build, _add_status, _add_info, _add_ratio, _add_check, _add_plot,
+        _add_cluster,
+    ):  # fmt: skip
         add(subcommands)
     return top
 
@@ -99,7 +102,11 @@ def _add_build(subcommands: Any) -> None:
         "--workers", type=_positive, metavar="N", help="processes (default: all cores)"
     )
     how.add_argument("--serial", action="store_const", const=True, help="in this process alone")
-    how.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler that runs already")
+    how.add_argument("--scheduler", metavar="ADDRESS",
+                     help="a Dask scheduler that runs already, or its scheduler file")  # fmt: skip
+    how.add_argument("--cluster", metavar="KIND|FILE.toml",
+                     help="allocation: all of the Slurm allocation that we run in; slurm: Slurm "
+                     "jobs of its own; or a file with a table [cluster]")  # fmt: skip
     how.add_argument("--block", type=_numbers, metavar="ORDERS,POINTS", help="of one task")
     how.add_argument("--overwrite", action="store_const", const=True, help="replace STORE")
     how.add_argument("--dry-run", action="store_true", help="print what would be done, and stop")
@@ -114,6 +121,28 @@ def _add_orders(group: Any) -> None:
     group.add_argument("--order-table", metavar="FILE", help="text: number wave_min wave_max")
     group.add_argument("--skip-uncovered", action="store_const", const=True,
                        help="leave out orders that the library does not cover")  # fmt: skip
+
+
+def _add_status(subcommands: Any) -> None:
+    sub = _command(
+        subcommands, "status",
+        "say how far a build has come, from its partial store alone, on any machine",
+        "mixjobs status ratios.zarr",
+    )  # fmt: skip
+    sub.add_argument("store", metavar="STORE")
+    _add_json(sub)
+
+
+def _add_cluster(subcommands: Any) -> None:
+    sub = _command(
+        subcommands, "cluster",
+        "try a cluster: start it, wait for a worker, say where it runs, and leave",
+        "mixjobs cluster site.toml --show",
+    )  # fmt: skip
+    sub.add_argument("cluster", metavar="KIND|FILE.toml", nargs="?", default="local",
+                     help="as for mixjobs build --cluster (default: local)")  # fmt: skip
+    sub.add_argument("--show", action="store_true",
+                     help="print the script or command that starts workers, and stop")  # fmt: skip
 
 
 def _add_info(subcommands: Any) -> None:

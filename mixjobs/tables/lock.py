@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,9 +159,13 @@ def is_alive(holder: Holder, me: Holder, folder: Path) -> bool:
 
 
 def heartbeat_age(folder: Path) -> float:
-    """Seconds since the last heartbeat, by the file system's own clock."""
-    with NamedTemporaryFile(dir=folder, prefix=".clock-") as now:
-        return Path(now.name).stat().st_mtime - (folder / _NAME).stat().st_mtime
+    """Seconds since the last heartbeat, by the file system's own clock where we may ask it."""
+    beat = (folder / _NAME).stat().st_mtime
+    try:
+        with NamedTemporaryFile(dir=folder, prefix=".clock-") as now:
+            return Path(now.name).stat().st_mtime - beat
+    except PermissionError:
+        return time.time() - beat
 
 
 def _process_exists(process: int) -> bool:
