@@ -84,15 +84,18 @@ class TestEncryption:
             assert security.require_encryption
         assert list(tmp_path.iterdir()) == []
 
-    def test_those_of_a_job_that_was_killed_are_removed_when_it_is_requeued(
-        self, tmp_path, monkeypatch
-    ):
+    def test_those_of_a_job_that_was_killed_are_removed(self, tmp_path, monkeypatch):
         monkeypatch.setenv("SLURM_JOB_ID", "17")
-        (tmp_path / ".tls-17").mkdir()
-        (tmp_path / ".tls-17" / "old.pem").touch()
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        here = socket.gethostname()
+        keep = {f".tls-{here}-{os.getpid()}", f".tls-elsewhere-{dead.pid}"}
+        for name in {".tls-slurm-17", f".tls-{here}-{dead.pid}", *keep}:
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "old.pem").touch()
         with certificate_files(tmp_path):
-            assert not (tmp_path / ".tls-17" / "old.pem").exists()
-        assert list(tmp_path.iterdir()) == []
+            assert not (tmp_path / ".tls-slurm-17" / "old.pem").exists()
+        assert {path.name for path in tmp_path.iterdir()} == keep
 
 
 INTRUDER = """

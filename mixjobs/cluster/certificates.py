@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import gethostname
 
+import psutil
 from distributed.security import Security
 
 _FIELDS = ("tls_ca_file", "tls_scheduler_cert", "tls_scheduler_key", "tls_worker_cert",
@@ -26,10 +29,15 @@ def certificate_files(folder: Path) -> Iterator[Security]:
     Parameters
     ----------
     folder : Path
-        A folder that all nodes see.
+        A folder that all nodes see. What jobs that were killed have left there is removed too.
     """
-    private = folder / f".tls-{os.environ.get('SLURM_JOB_ID') or os.getpid()}"
-    shutil.rmtree(private, ignore_errors=True)  # of this very job, before it was requeued
+    job = os.environ.get("SLURM_JOB_ID")
+    private = (
+        folder / f".tls-slurm-{job}" if job else folder / f".tls-{gethostname()}-{os.getpid()}"
+    )
+    for other in folder.glob(".tls-*"):
+        if other == private or _is_dead(other.name):
+            shutil.rmtree(other, ignore_errors=True)
     private.mkdir(mode=0o700, parents=True)
     made = Security.temporary()
     try:
@@ -37,6 +45,17 @@ def certificate_files(folder: Path) -> Iterator[Security]:
         yield Security(require_encryption=True, **paths)
     finally:
         shutil.rmtree(private, ignore_errors=True)
+
+
+def _is_dead(name: str) -> bool:
+    """Whether the Slurm job, or the process on this machine, that a folder belongs to is gone."""
+    where, _, number = name.removeprefix(".tls-").rpartition("-")
+    if where == "slurm":
+        queue = subprocess.run(
+            ["squeue", "--noheader", f"--jobs={number}"], capture_output=True, check=False
+        )
+        return not queue.stdout.strip()
+    return where == gethostname() and not psutil.pid_exists(int(number))
 
 
 def _write(path: Path, text: str) -> str:

@@ -17,7 +17,7 @@ from mixjobs.errors import JobFailed, LibraryError
 from mixjobs.library import Library, SpectrumReader
 from mixjobs.model.flux_ratio import Method, flux_ratio
 from mixjobs.orders import Orders
-from mixjobs.tables.execute import execute
+from mixjobs.tables.execute import check_memory, execute
 from mixjobs.tables.job import Job, prepare
 from mixjobs.tables.means import mean_flux
 from mixjobs.tables.partial import Partial, partial_store
@@ -217,6 +217,8 @@ def run(
     def create(group: Path) -> None:
         create_group(group, grid, job.orders, plan.hi - plan.lo, attributes, plan.table_dtype)
 
+    if client is not None:
+        check_memory(client, plan.worker_bytes)
     with partial_store(Path(path), job.attributes["identity"], create, overwrite) as partial:
         means = _compute_all_means(client, job, partial, tell)
         looks = job.check(means, np.arange(len(grid)))

@@ -5,6 +5,7 @@ Both run the same functions; the serial run is the reference that the other is t
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -16,7 +17,7 @@ from distributed import Client, Future, as_completed
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from mixjobs.errors import JobFailed
+from mixjobs.errors import InvalidInput, JobFailed
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -26,6 +27,9 @@ _AHEAD = 4000
 # Fetching results costs two round trips however many they are: those of up to so many seconds
 # are fetched together, but never of more than this part of the time that has passed.
 _TOGETHER, _TOGETHER_PART = 0.1, 0.05
+
+_PROGRAM_BYTES = 150e6  # of a worker that has read and written: 135 MB measured
+_USABLE = 0.8  # of its memory limit: above, Dask lets a worker pause
 
 
 def execute(
@@ -78,6 +82,30 @@ def execute(
     finally:
         if waiting and client.status == "running":
             client.cancel(list(waiting))  # a job that has failed computes and writes no more
+
+
+def check_memory(client: Client, needed: int) -> None:
+    """Refuse a task that a worker has no memory for, when the first worker is there.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes that a task needs, beyond the program itself.
+
+    Raises
+    ------
+    InvalidInput
+        The smallest worker has less.
+    """
+    client.wait_for_workers(1)
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limit = min((worker["memory_limit"] or math.inf for worker in workers), default=math.inf)
+    if _PROGRAM_BYTES + needed > _USABLE * limit:
+        raise InvalidInput(
+            f"a task needs about {needed / 1e6:.0f} MB beside the program's "
+            f"{_PROGRAM_BYTES / 1e6:.0f} MB, and a worker has {limit / 1e6:.0f} MB (of which Dask "
+            f"lets it use {_USABLE:.0%}); give workers more memory, or fewer workers to a machine"
+        )
 
 
 def _gather(

@@ -214,8 +214,10 @@ def _kill_left_over(slurm: Slurm) -> None:
             os.kill(process, signal.SIGKILL)
 
 
-def wait_until(condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
-    end = time.monotonic() + 30
+def wait_until(
+    condition: Callable[[], bool], complaint: Callable[[], str], timeout: float = 30
+) -> None:
+    end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError(complaint())
