@@ -32,9 +32,7 @@ def certificate_files(folder: Path) -> Iterator[Security]:
         A folder that all nodes see. What jobs that were killed have left there is removed too.
     """
     job = os.environ.get("SLURM_JOB_ID")
-    private = (
-        folder / f".tls-slurm-{job}" if job else folder / f".tls-{gethostname()}-{os.getpid()}"
-    )
+    private = folder / (f".tls-slurm-{job}" if job else f".tls-{gethostname()}-{os.getpid()}")
     for other in folder.glob(".tls-*"):
         if other == private or _is_dead(other.name):
             shutil.rmtree(other, ignore_errors=True)

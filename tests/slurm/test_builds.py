@@ -16,8 +16,8 @@ from mixjobs.tables.store import Store, partial_path
 
 SCRIPTS = Path(__file__).parents[2] / "slurm"
 ALLOCATION, ELASTIC = SCRIPTS / "build-allocation.sbatch", SCRIPTS / "build-elastic.sbatch"
-ORDERS = Orders.log_spaced(24, 5000, 5028)
-WORDS = ["--n-orders", "24", "--range", "5000:5028", "--block", "1,1"]
+ORDERS = Orders.log_spaced(12, 5000, 5028)
+WORDS = ["--n-orders", "12", "--range", "5000:5028", "--block", "1,1"]
 SITE = """
 [cluster]
 kind = "slurm"
@@ -83,14 +83,15 @@ def driver(slurm: Slurm) -> int:
     return process
 
 
+@pytest.fixture(scope="module")
+def serial(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    orders = Orders.log_spaced(20, 7000, 50000)
+    path = tmp_path_factory.mktemp("serial") / "q.zarr"
+    return mixjobs.build(data / "btsettl_prism.hdf5", orders, path)
+
+
 class TestWhole:
     """Both scripts on a real library."""
-
-    @pytest.fixture(scope="class")
-    def serial(self, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-        orders = Orders.log_spaced(20, 7000, 50000)
-        path = tmp_path_factory.mktemp("serial") / "q.zarr"
-        return mixjobs.build(data / "btsettl_prism.hdf5", orders, path)
 
     @pytest.mark.parametrize("script", [ALLOCATION, ELASTIC], ids=lambda path: path.stem)
     def test_a_build(
@@ -139,7 +140,7 @@ class TestFaults:
         assert_nothing_left(slurm, path)
         first, second = slurm.output(job).split("dashboard:")[1:]
         assert "done" in second
-        assert "q.zarr: 24 orders" not in first
+        assert "q.zarr: 12 orders" not in first
 
     def test_the_driver_is_killed(
         self, slurm: Slurm, phoenix: Path, reference: Store, tmp_path: Path
