@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import (
@@ -19,7 +20,9 @@ from rich.progress import (
 
 Report = Callable[[str, int, int], None]
 
-_SECONDS_BETWEEN_LINES = 10.0
+# Between lines: at first, at most, and in between a part of the time that has passed, so that
+# the output of a job of many hours stays readable.
+_FIRST, _MOST, _PART = 10.0, 600.0, 0.05
 
 
 @contextmanager
@@ -44,14 +47,21 @@ def reporter() -> Iterator[Report]:
 def _lines() -> Report:
     begun: dict[str, float] = {}
     last: dict[str, float] = {}
+    there: dict[str, int] = {}  # at the start, of a job that goes on
 
     def report(stage: str, done: int, total: int) -> None:
         now = time.monotonic()
         begun.setdefault(stage, now)
-        if done < total and now - last.get(stage, begun[stage]) < _SECONDS_BETWEEN_LINES:
+        there.setdefault(stage, done)
+        seconds = now - begun[stage]
+        pause = min(max(_FIRST, _PART * seconds), _MOST)
+        if done < total and now - last.get(stage, begun[stage]) < pause:
             return
         last[stage] = now
-        seconds = now - begun[stage]
-        print(f"{stage}: {done} of {total} blocks, {seconds:.0f} s", file=sys.stderr, flush=True)
+        line = f"{stage}: {done} of {total} blocks, {timedelta(seconds=round(seconds))}"
+        if there[stage] < done < total:
+            left = seconds * (total - done) / (done - there[stage])
+            line += f", {timedelta(seconds=round(left))} left"
+        print(line, file=sys.stderr, flush=True)
 
     return report

@@ -32,9 +32,20 @@ def test_a_line_now_and_then_and_one_at_the_end(clock, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "mean_flux: 10 of 30 blocks, 10 s",
-        "mean_flux: 20 of 30 blocks, 20 s",
-        "mean_flux: 30 of 30 blocks, 30 s",
-        "flux_ratio: 2 of 2 blocks, 0 s",
+        "mean_flux: 10 of 30 blocks, 0:00:10, 0:00:20 left",
+        "mean_flux: 20 of 30 blocks, 0:00:20, 0:00:10 left",
+        "mean_flux: 30 of 30 blocks, 0:00:30",
+        "flux_ratio: 2 of 2 blocks, 0:00:00",
     ]
     assert not re.search(r"[\x1b\r]", err)
+
+
+def test_a_job_of_ten_hours_that_goes_on_where_it_was(clock, capsys):
+    with reporter() as report:
+        for done in range(1000, 37001):
+            report("mean_flux", done, 37000)
+            clock.now += 1
+    lines = capsys.readouterr().err.splitlines()
+    assert 100 < len(lines) < 200
+    assert lines[0] == "mean_flux: 1010 of 37000 blocks, 0:00:10, 9:59:50 left"
+    assert lines[-1] == "mean_flux: 37000 of 37000 blocks, 10:00:00"

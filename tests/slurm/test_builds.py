@@ -142,19 +142,26 @@ class TestFaults:
         assert "done" in second
         assert "q.zarr: 12 orders" not in first
 
+    @pytest.mark.parametrize("script", [ALLOCATION, ELASTIC], ids=lambda path: path.stem)
     def test_the_driver_is_killed(
-        self, slurm: Slurm, phoenix: Path, reference: Store, tmp_path: Path
+        self,
+        script: Path,
+        slurm: Slurm,
+        phoenix: Path,
+        reference: Store,
+        site: Path,
+        tmp_path: Path,
     ) -> None:
         path = tmp_path / "q.zarr"
-        words = [str(phoenix), "-o", str(path), *WORDS]
-        job = slurm.submit(ALLOCATION, *words)
+        words = [*[str(site)] * (script == ELASTIC), str(phoenix), "-o", str(path), *WORDS]
+        job = slurm.submit(script, *words)
         wait_for_units(slurm, job, path, 20)
         os.kill(driver(slurm), signal.SIGKILL)
         slurm.wait_for(job, "FAILED", timeout=PATIENCE)
+        wait_until(lambda: not slurm.jobs(), lambda: slurm.run("squeue"), PATIENCE)
         wait_until(lambda: not slurm.processes(), lambda: str(slurm.processes()))
-        there = units_done(path)
-        assert there >= 20
-        job = slurm.submit(ALLOCATION, *words)
+        assert units_done(path) >= 20
+        job = slurm.submit(script, *words)
         slurm.wait_for(job, "COMPLETED", timeout=PATIENCE)
         assert_same(path, reference)
         assert_nothing_left(slurm, path)
