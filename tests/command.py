@@ -25,9 +25,9 @@ def start(*words, **options):
     )
 
 
-def finish(process):
+def finish(process, seconds=60):
     """Wait for a process that `start` has made: its exit status, output and errors."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err
 
 

@@ -3,130 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
 from distributed import Client
 from numpy.typing import NDArray
 
-from mixjobs.errors import JobFailed, LibraryError
-from mixjobs.library import Library, SpectrumReader
-from mixjobs.model.flux_ratio import Method, flux_ratio
+from mixjobs.errors import JobFailed
+from mixjobs.library import Library
 from mixjobs.orders import Orders
-from mixjobs.tables.execute import check_memory, execute
+from mixjobs.tables.blocks import (
+    InterpolatorBlock,
+    MeanBlock,
+    TableBlock,
+    check_interpolators,
+    compute_means,
+    write_table,
+)
+from mixjobs.tables.execute import check_memory, execute, n_slots
 from mixjobs.tables.job import Job, prepare
-from mixjobs.tables.means import mean_flux
 from mixjobs.tables.partial import Partial, partial_store
 from mixjobs.tables.plan import Block, Plan
 from mixjobs.tables.progress import recorded_means
-from mixjobs.tables.ratios import flux_ratio_rows
 from mixjobs.tables.store import (
     Store,
     create_group,
     open_array,
     open_store,
-    read_group,
     write_attributes,
     write_whole,
 )
 
 Floats = NDArray[np.float64]
 Report = Callable[[str, int, int], None]  # stage, blocks done, blocks in all
-
-
-@dataclass(frozen=True, eq=False)
-class MeanBlock:
-    """Some orders x some points: what one task of the means computes."""
-
-    library: str
-    reader: SpectrumReader
-    number: NDArray[np.int64]
-    lo: NDArray[np.int64]
-    hi: NDArray[np.int64]
-    orders: slice
-    points: slice
-
-    def __str__(self) -> str:
-        first, last = self.points.start, self.points.stop - 1
-        return (
-            f"mean flux of points {first} to {last}, orders {self.number[0]} to {self.number[-1]}"
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class TableBlock:
-    """Some rows of one order's ratio table.
-
-    The means, which all rows need, are read from the store, by each worker once a job.
-    """
-
-    group: Path
-    job: str
-    order: int
-    start: int
-    stop: int
-
-    def __str__(self) -> str:
-        return f"ratio table of order row {self.order}, rows {self.start} to {self.stop - 1}"
-
-
-def compute_means(block: MeanBlock) -> Floats:
-    """Means of a block, (orders, points); each of its spectra is opened and read once."""
-    columns = []
-    for spectrum in block.reader:
-        try:
-            columns.append(mean_flux(spectrum, block.number, block.lo, block.hi))
-        except LibraryError as error:
-            raise LibraryError(f"{block.library}: spectrum {spectrum.name}: {error}") from None
-    return np.stack(columns, axis=1)
-
-
-def write_table(block: TableBlock) -> None:
-    """Compute rows of the table and write them, straight from the worker, as whole Zarr chunks."""
-    means, table = _opened(block.group, block.job)
-    rows = flux_ratio_rows(means[block.order], block.start, block.stop)
-    rows = rows.astype(table.dtype, copy=False)
-    write_whole(table, (block.order, block.start, 0), rows[None])
-
-
-@lru_cache(maxsize=1)
-def _opened(group: Path, job: str) -> tuple[Floats, Any]:  # noqa: ARG001
-    """Means and table of the store that a job fills; another job may fill another of this path."""
-    return open_array(group, "mean_flux")[...], open_array(group, "flux_ratio")
-
-
-@dataclass(frozen=True, eq=False)
-class InterpolatorBlock:
-    """Some orders whose interpolators one worker builds from the store."""
-
-    group: Path
-    orders: NDArray[np.int64]
-
-    def __str__(self) -> str:
-        return f"interpolators of order rows {self.orders[0]} to {self.orders[-1]}"
-
-
-def check_interpolators(block: InterpolatorBlock) -> float:
-    """Build the interpolators of some orders from the store by path, and compare with the table.
-
-    Returns the largest relative difference between the interpolated flux ratios from one grid
-    point to all and those of the table.
-    """
-    store = read_group(block.group)
-    means = store.mean_flux[block.orders]
-    method: Method = "cubic" if store.grid.is_product else "simplex"
-    ratio = flux_ratio(store.grid, store.orders.take(block.orders), means, method)
-    start = len(store.grid) // 2
-    interpolated = ratio(store.grid.points[start], store.grid.points).T
-    if store.flux_ratio is None:
-        direct = flux_ratio_rows(means, start, start + 1)[:, 0]
-    else:
-        direct = np.stack([store.flux_ratio[m, start] for m in block.orders])
-    return float(np.max(np.abs(interpolated / direct - 1)))
 
 
 def build(
@@ -186,8 +96,9 @@ def build(
     OutputExists, StoreError, StoreLocked, JobFailed
         Each says what was given, what was expected and what to do.
     """
-    n_workers = sum(client.ncores().values()) if client else 1
-    job = prepare(library, orders, n_workers, select, block, dtype if table else None, assume_raw)
+    job = prepare(
+        library, orders, n_slots(client), select, block, dtype if table else None, assume_raw
+    )
     return run(job, path, client, overwrite=overwrite, report=report)
 
 
@@ -268,8 +179,8 @@ def _write_all_tables(client: Client | None, plan: Plan, partial: Partial, repor
 def _check_all_interpolators(
     client: Client | None, plan: Plan, partial: Partial, report: Report
 ) -> None:
-    n_slots = max(1, sum(client.ncores().values())) if client else 1
-    groups = np.array_split(np.arange(len(plan.orders)), min(n_slots, len(plan.orders)))
+    n_groups = min(n_slots(client), len(plan.orders))
+    groups = np.array_split(np.arange(len(plan.orders)), n_groups)
     allowed = 1e-5 if plan.table_dtype == "float32" else 1e-9
     tasks = (InterpolatorBlock(partial.group, rows) for rows in groups)
     for n_done, (task, difference) in enumerate(

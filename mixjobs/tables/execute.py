@@ -108,6 +108,22 @@ def check_memory(client: Client, needed: int) -> None:
         )
 
 
+def n_slots(client: Client | None) -> int:
+    """How many tasks run at a time.
+
+    Raises
+    ------
+    JobFailed
+        The scheduler was lost.
+    """
+    if client is None:
+        return 1
+    try:
+        return max(1, int(sum(client.ncores().values())))
+    except OSError:  # it was refused, closed or timed out
+        raise JobFailed(_lost("workers")) from None
+
+
 def _gather(
     client: Client, futures: list[Future[Any]], tasks: Mapping[Future[Any], object], stage: str
 ) -> list[Any]:
@@ -123,6 +139,8 @@ def _gather(
             "what is finished is kept"
         ) from None
     except (CancelledError, CommClosedError):
-        raise JobFailed(
-            f"{stage}: the scheduler was lost; start again, what is finished is kept"
-        ) from None
+        raise JobFailed(_lost(stage)) from None
+
+
+def _lost(stage: str) -> str:
+    return f"{stage}: the scheduler was lost; start again, what is finished is kept"

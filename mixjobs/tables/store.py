@@ -225,7 +225,9 @@ def write_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def consolidate(path: Path) -> None:
-    """Put all metadata in one place, where xarray looks for it first."""
+    """Put all metadata in one place, where xarray looks for it first, and clear up."""
+    for left in path.rglob("*.partial"):  # Zarr's own, of a writer that was killed
+        left.unlink(missing_ok=True)
     with warnings.catch_warnings():
         # Not yet in the Zarr 3 specification, but all readers that do not know it ignore it.
         warnings.filterwarnings("ignore", message="Consolidated metadata")

@@ -1,6 +1,7 @@
 """What goes wrong while a job runs: workers, drivers and schedulers that die, second starts."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from distributed import get_task_stream
 import mixjobs
 from mixjobs import Orders
 from mixjobs.cli import main
+from mixjobs.cluster import connect
 from mixjobs.errors import JobFailed
 from mixjobs.library.demo import DemoLibrary
 from mixjobs.library.starfish import StarfishLibrary, StarfishReader
@@ -169,6 +171,43 @@ def test_a_lost_scheduler(large, large_reference, tmp_path):
     ]
     assert units_done(path)
     mixjobs.build(large, ORDERS, path, block=(1, 1))
+    assert_same(path, large_reference)
+
+
+@pytest.mark.parametrize("stage", ["mean_flux", "flux_ratio"])
+def test_a_scheduler_lost_at_the_end_of_a_stage(stage, demo, reference, tmp_path, monkeypatch):
+    """When nothing waits for a result."""
+    monkeypatch.setattr("mixjobs.cluster._CONNECT_SECONDS", 1)  # so long it looks for another
+    path = tmp_path / "q.zarr"
+    scheduler = subprocess.Popen(
+        [sys.executable, "-c", SCHEDULER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+    def kill(now, done, total):
+        if (now, done) == (stage, total):
+            scheduler.kill()
+            scheduler.communicate()
+
+    address = scheduler.stdout.readline().strip()
+    with pytest.raises(JobFailed, match="the scheduler was lost; start again, what"):  # noqa: SIM117
+        with connect(scheduler=address) as client:
+            mixjobs.build(demo, ORDERS, path, client, block=(1, 1), report=kill)
+    told = []
+    mixjobs.build(demo, ORDERS, path, block=(1, 1), report=lambda *said: told.append(said))
+    assert [said for said in told if said[0] == stage][1:] == []
+    assert_same(path, reference)
+
+
+def test_two_commands_at_the_same_moment(large, large_reference, tmp_path):
+    path = tmp_path / "q.zarr"
+    both = [start("build", large, "-o", path, *WORDS, "--serial") for _ in range(2)]
+    ended = sorted(finish(process) for process in both)
+    assert [status for status, _, _ in ended] == [0, 2]
+    (complaint,) = complaints(ended[1][2])
+    assert re.search(
+        "is building this store|exists already|is taking this store over|has finished or given up",
+        complaint,
+    )
     assert_same(path, large_reference)
 
 

@@ -2,12 +2,10 @@
 
 import json
 import os
-import shutil
-import subprocess
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from small_disk import fill_up, mounted
 from small_stores import MEANS, create, fill
 
 from mixjobs.errors import (
@@ -88,6 +86,15 @@ class TestComplete:
         store = open_store(making.path)
         np.testing.assert_array_equal(store.mean_flux, MEANS)
         assert sorted(p.name for p in making.path.iterdir() if p.is_file()) == ["zarr.json"]
+
+    def test_what_a_killed_writer_has_left_is_cleared_away(self, making):
+        """Zarr writes aside and renames: a process killed meanwhile leaves such a file."""
+        making.interrupt(RuntimeError())
+        left = making.folder / "store" / "mean_flux" / "c" / "0" / "0.93eb6eab53ee.partial"
+        left.write_bytes(bytes(100))
+        making.finish()
+        assert list(making.path.rglob("*.partial")) == []
+        np.testing.assert_array_equal(open_store(making.path).mean_flux, MEANS)
 
     def test_an_output_that_exists(self, making):
         making.finish()
@@ -282,29 +289,6 @@ class TestProgress:
         (tmp_path / progress.NAME).write_text(line + "\n")
         progress.record(tmp_path, "flux_ratio", [0, 4])
         assert [d.block for d in progress.read(tmp_path)] == [[0, 4]]
-
-
-@contextmanager
-def mounted(folder, options):
-    """A small disk of its own, which only root can make."""
-    mount = shutil.which("mount")
-    if os.geteuid() != 0 or mount is None:
-        pytest.skip("a full disk needs a small tmpfs, which only root can mount")
-    folder.mkdir()
-    command = [mount, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {made.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill_up(folder, leave=0):
-    """Fill a disk but for some bytes."""
-    free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
-    (folder / "ballast").write_bytes(bytes(free - leave))
 
 
 class TestDisk:

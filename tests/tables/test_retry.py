@@ -1,0 +1,161 @@
+"""Reads that fail: tried again, and told with the name of the block when they keep failing."""
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from threading import Timer
+
+import pytest
+
+import mixjobs
+from mixjobs import Orders
+from mixjobs.errors import LibraryError, MissingFile, MixjobsError, UnreadableFile
+from mixjobs.library.starfish import StarfishLibrary, StarfishReader
+from mixjobs.tables import progress
+from mixjobs.tables.store import partial_path
+
+ORDERS = Orders.log_spaced(3, 5000, 5028).take([2])
+BLOCK_7 = "mean flux of points 7 to 7, orders 2 to 2, tried 3 times: "
+N_POINTS = 12
+
+
+@dataclass(frozen=True)
+class FailingReader(StarfishReader):
+    """Reading fails some times, whatever the process; a file counts the attempts, a byte each."""
+
+    attempts: Path
+    times: int
+    error: MixjobsError
+
+    def __iter__(self):
+        with self.attempts.open("ab") as file:
+            file.write(b".")
+        if self.attempts.stat().st_size <= self.times:
+            raise self.error
+        return super().__iter__()
+
+
+class FailingLibrary(StarfishLibrary):
+    """A library whose spectrum of point 7 cannot be read some times."""
+
+    def reader(self, rows):
+        reader = super().reader(rows)
+        if 7 not in rows:
+            return reader
+        return FailingReader(reader.path, reader.keys, reader.scales, *self.failing)
+
+
+def failing(path, attempts, times, error):
+    whole = mixjobs.open_library(path)
+    library = FailingLibrary(**{f.name: getattr(whole, f.name) for f in fields(whole)})
+    object.__setattr__(library, "failing", (attempts, times, error))
+    return library
+
+
+@pytest.fixture(params=["serial", "processes"])
+def where(request):
+    """Where a job runs: in this process, or on two workers."""
+    return None if request.param == "serial" else request.getfixturevalue("client")
+
+
+@pytest.fixture
+def attempts(tmp_path):
+    return tmp_path / "attempts"
+
+
+@pytest.fixture(scope="module")
+def reference(demo, tmp_path_factory):
+    return mixjobs.build(demo, ORDERS, tmp_path_factory.mktemp("reference") / "q.zarr")
+
+
+def assert_same(store, reference):
+    assert store.mean_flux.tobytes() == reference.mean_flux.tobytes()
+    assert store.flux_ratio[...].tobytes() == reference.flux_ratio[...].tobytes()
+    assert not partial_path(store.path).exists()
+
+
+def test_a_read_that_fails_twice(where, demo, reference, attempts, tmp_path):
+    library = failing(demo, attempts, 2, UnreadableFile("the network is away"))
+    assert_same(mixjobs.build(library, ORDERS, tmp_path / "q.zarr", where), reference)
+    assert attempts.stat().st_size == 3
+
+
+@pytest.mark.parametrize("kind", [UnreadableFile, MissingFile])
+def test_a_read_that_always_fails(kind, where, demo, reference, attempts, tmp_path):
+    path = tmp_path / "q.zarr"
+    with pytest.raises(kind) as failed:
+        mixjobs.build(failing(demo, attempts, 99, kind("a.h5: gone")), ORDERS, path, where)
+    assert type(failed.value) is kind
+    assert str(failed.value).startswith(f"{BLOCK_7}a.h5: gone; then start again: what is finished ")
+    assert attempts.stat().st_size == 3
+    there = len(progress.read(partial_path(path)))
+    assert there >= 7
+    told = []
+    resumed = mixjobs.build(demo, ORDERS, path, where, report=lambda *said: told.append(said))
+    assert told[0] == ("mean_flux", there, N_POINTS)
+    assert_same(resumed, reference)
+
+
+def test_content_is_not_read_again(where, demo, attempts, tmp_path):
+    """A spectrum that is of another length, or NaN, will be so the next time."""
+    library = failing(demo, attempts, 99, LibraryError("of 7 pixels"))
+    with pytest.raises(LibraryError, match=r"^of 7 pixels$"):
+        mixjobs.build(library, ORDERS, tmp_path / "q.zarr", where)
+    assert attempts.stat().st_size == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["attempts"]
+
+
+class Damaged:
+    """A copy of a library that is cut short while a job reads it."""
+
+    def __init__(self, path, copy):
+        self.path, self.whole, self.status = copy, path.read_bytes(), path.stat()
+        copy.write_bytes(self.whole)
+        self.mend()
+
+    def cut(self, stage, done, total):
+        """Report progress; the file is cut in two when four blocks are done."""
+        if (stage, done) == ("mean_flux", 4):
+            os.truncate(self.path, len(self.whole) // 2)
+
+    def mend(self):
+        """Fill the same file as it was, its time of change included."""
+        self.path.write_bytes(self.whole)
+        os.utime(self.path, ns=(self.status.st_atime_ns, self.status.st_mtime_ns))
+
+
+@pytest.fixture
+def damaged(demo, tmp_path):
+    return Damaged(demo, tmp_path / "library.hdf5")
+
+
+def test_a_file_that_is_mended_between_two_attempts(damaged, reference, tmp_path):
+    begun = []
+
+    def report(*said):
+        damaged.cut(*said)
+        if said[:2] == ("mean_flux", 4):
+            begun.append(Timer(0.1, damaged.mend))
+            begun[0].start()
+
+    store = mixjobs.build(damaged.path, ORDERS, tmp_path / "q.zarr", report=report)
+    begun[0].join()
+    assert_same(store, reference)
+
+
+def test_a_file_that_is_mended_after_the_job_has_failed(damaged, reference, tmp_path):
+    path = tmp_path / "q.zarr"
+    with pytest.raises(UnreadableFile) as failed:
+        mixjobs.build(damaged.path, ORDERS, path, report=damaged.cut)
+    message = str(failed.value)
+    assert message.startswith("mean flux of points 4 to 4, orders 2 to 2, tried 3 times: ")
+    assert "not a whole HDF5 file (" in message
+    assert "\n" not in message
+    assert len(progress.read(partial_path(path))) == 4
+    with pytest.raises(UnreadableFile, match="not a whole HDF5 file"):
+        mixjobs.build(damaged.path, ORDERS, path)
+    damaged.mend()
+    told = []
+    store = mixjobs.build(damaged.path, ORDERS, path, report=lambda *said: told.append(said))
+    assert told[0] == ("mean_flux", 4, N_POINTS)
+    assert_same(store, reference)
