@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import dask
 import pytest
 from distributed import Client
 from hypothesis import HealthCheck, settings
@@ -43,6 +44,16 @@ def client() -> Iterator[Client]:
     """Two worker processes, as `mixjobs build` starts them."""
     with connect(ClusterTable(workers=2)) as client:
         yield client
+
+
+@pytest.fixture
+def trusted(client: Client) -> Iterator[None]:
+    """Name the certificates of `client` in Dask's settings, so that its address serves as any."""
+    names = {"ca-file": "tls_ca_file", "client.cert": "tls_client_cert",
+             "client.key": "tls_client_key"}  # fmt: skip
+    files = {f"distributed.comm.tls.{k}": getattr(client.security, v) for k, v in names.items()}
+    with dask.config.set(files):
+        yield
 
 
 @pytest.fixture(scope="session")

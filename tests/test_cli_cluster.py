@@ -184,7 +184,7 @@ class TestStatus:
         folder = partial_path(interrupted)
         (folder / progress.NAME).unlink()
         for k, when in enumerate([0, 7000, 7100, 7150, 7200]):
-            line = {"stage": "mean_flux", "block": [0, k], "time": when, "means": [[1.0], [2.0]]}
+            line = {"stage": "mean_flux", "block": [0, k], "time": when, "shape": [2, 1]}
             with (folder / progress.NAME).open("a") as file:
                 file.write(json.dumps(line) + "\n")
         stage = job_status(interrupted)["stages"]["mean_flux"]

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from urllib.parse import urlsplit
 
-import dask
 import psutil
 import pytest
 from distributed import Client, LocalCluster
@@ -144,12 +143,9 @@ class TestAddress:
         with connect(at(open_scheduler)) as again:
             assert len(again.ncores()) == 1
 
-    def test_one_with_encryption(self, client, tmp_path):
+    def test_one_with_encryption(self, client, trusted):
         """By the certificates that Dask's own settings name."""
-        names = {"ca-file": "tls_ca_file", "client.cert": "tls_client_cert",
-                 "client.key": "tls_client_key"}  # fmt: skip
-        files = {f"distributed.comm.tls.{k}": getattr(client.security, v) for k, v in names.items()}
-        with dask.config.set(files), connect(at(client.scheduler.address)) as other:
+        with connect(at(client.scheduler.address)) as other:
             assert other.submit(os.getpid).result() in client.run(os.getpid).values()
         assert client.status == "running"
         assert len(client.ncores()) == 2

@@ -98,7 +98,7 @@ def _who(folder: Path) -> dict[str, Any]:
 
 def _stage(done: Sequence[Done], stage: str, total: int) -> dict[str, Any]:
     blocks = [block for block in done if block.stage == stage]
-    sizes = np.array([max(1, np.size(block.means)) for block in blocks], dtype=np.int64)
+    sizes = np.array([int(np.prod(block.shape)) for block in blocks], dtype=np.int64)
     rate = _rate(np.array([block.time for block in blocks]), sizes)
     n_done = min(int(sizes.sum()), total)
     return {

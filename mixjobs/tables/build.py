@@ -164,9 +164,9 @@ def _compute_all_means(client: Client | None, job: Job, partial: Partial, report
 
 
 def _write_all_tables(client: Client | None, plan: Plan, partial: Partial, report: Report) -> None:
-    done = [block.block for block in partial.finished() if block.stage == "flux_ratio"]
+    done = {tuple(block.block) for block in partial.finished() if block.stage == "flux_ratio"}
     blocks = [(m, rows) for m in range(len(plan.orders)) for rows in plan.table_rows]
-    missing = [(m, rows) for m, rows in blocks if [m, rows[0]] not in done]
+    missing = [(m, rows) for m, rows in blocks if (m, rows[0]) not in done]
     n_done = len(blocks) - len(missing)
     job = uuid4().hex
     tasks = (TableBlock(partial.group, job, m, *rows) for m, rows in missing)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,22 +33,31 @@ class Done:
         Its name within the stage: for the means the first order row and the first point.
     time : float
         When it was finished (Unix time).
-    means : list of lists of float
-        Of a block of means, its values, orders x points; they survive JSON to the last bit.
+    shape : list of int
+        Of a block of means: orders, points.
+    means : str
+        Of a block of means: its values, float64, little endian, in base64. As numbers they would
+        take JSON longer than all the rest of a block's book-keeping.
     """
 
     stage: str
     block: list[int]
     time: float
-    means: list[list[float]] = field(default_factory=list)
+    shape: list[int] = field(default_factory=list)
+    means: str = ""
+
+    def values(self) -> Floats:
+        """Return the means, (orders, points)."""
+        return np.frombuffer(b64decode(self.means), dtype="<f8").reshape(self.shape)
 
 
 def record(folder: Path, stage: str, block: list[int], means: Floats | None = None) -> None:
     """Append one finished block."""
-    facts = {"stage": stage, "block": block, "time": round(time.time(), 3)}
+    done = Done(stage, block, round(time.time(), 3))
     if means is not None:
-        facts["means"] = means.tolist()
-    line = json.dumps(facts)
+        encoded = b64encode(means.astype("<f8").tobytes()).decode()
+        done = replace(done, shape=list(means.shape), means=encoded)
+    line = json.dumps(vars(done))
     with (folder / NAME).open("a", encoding="utf-8") as file:
         file.write("\n" + line)  # the line before may have been cut short, without an end
 
@@ -73,6 +83,5 @@ def recorded_means(done: Iterable[Done], shape: tuple[int, int]) -> Floats:
     for block in done:
         if block.stage == "mean_flux":
             m, i = block.block
-            values = np.array(block.means)
-            means[m : m + values.shape[0], i : i + values.shape[1]] = values
+            means[m : m + block.shape[0], i : i + block.shape[1]] = block.values()
     return means

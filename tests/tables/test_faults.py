@@ -19,6 +19,7 @@ import mixjobs
 from mixjobs import Orders
 from mixjobs.cli import main
 from mixjobs.cluster import connect
+from mixjobs.config import ClusterTable
 from mixjobs.errors import JobFailed
 from mixjobs.library.demo import DemoLibrary
 from mixjobs.library.starfish import StarfishLibrary, StarfishReader
@@ -101,7 +102,7 @@ def test_a_killed_worker_changes_nothing(stage, demo, reference, client, tmp_pat
 
 
 def test_a_killed_driver_loses_nothing_that_was_done(
-    large, large_reference, client, tmp_path, capsys
+    large, large_reference, client, trusted, tmp_path, capsys
 ):
     path = tmp_path / "q.zarr"
     words = ["build", str(large), "-o", str(path), *WORDS]
@@ -135,7 +136,9 @@ def test_ctrl_c_at_a_terminal(large, large_reference, tmp_path):
     os.killpg(driver.pid, signal.SIGINT)
     status, out, err = finish(driver)
     assert (status, out) == (130, "")
-    assert complaints(err) == ["mixjobs: stopped; start the same command again to go on"]
+    how_far, farewell = complaints(err)
+    assert how_far.startswith(f"{path}: mean_flux {units_done(path)} of 288, flux_ratio 0 of 8 ")
+    assert farewell == "mixjobs: stopped; start the same command again to go on"
     assert not path.exists()
     assert units_done(path)
 
@@ -177,7 +180,9 @@ def test_a_lost_scheduler(large, large_reference, tmp_path):
 @pytest.mark.parametrize("stage", ["mean_flux", "flux_ratio"])
 def test_a_scheduler_lost_at_the_end_of_a_stage(stage, demo, reference, tmp_path, monkeypatch):
     """When nothing waits for a result."""
-    monkeypatch.setattr("mixjobs.cluster._CONNECT_SECONDS", 1)  # so long it looks for another
+    monkeypatch.setattr(
+        "mixjobs.cluster.address._CONNECT_SECONDS", 1
+    )  # so long it looks for another
     path = tmp_path / "q.zarr"
     scheduler = subprocess.Popen(
         [sys.executable, "-c", SCHEDULER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -190,7 +195,7 @@ def test_a_scheduler_lost_at_the_end_of_a_stage(stage, demo, reference, tmp_path
 
     address = scheduler.stdout.readline().strip()
     with pytest.raises(JobFailed, match="the scheduler was lost; start again, what"):  # noqa: SIM117
-        with connect(scheduler=address) as client:
+        with connect(ClusterTable(kind="address", scheduler=address)) as client:
             mixjobs.build(demo, ORDERS, path, client, block=(1, 1), report=kill)
     told = []
     mixjobs.build(demo, ORDERS, path, block=(1, 1), report=lambda *said: told.append(said))

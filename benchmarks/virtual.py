@@ -1,0 +1,167 @@
+"""A library without files, as large as one likes: each of its spectra costs a set time to read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+import numpy as np
+
+from benchmarks.libraries import planck, points
+from benchmarks.measure import Floats, Ints
+from mixjobs.grid import Grid
+from mixjobs.library.protocol import Medium, Rawness
+from mixjobs.orders import Orders
+
+PHOENIX_SECONDS = 0.037  # to decode a gzip spectrum of 1.5 million pixels
+_ENDS = (9_500.0, 24_500.0)  # Å
+_PIXELS = 1080
+
+
+@dataclass
+class Spent:
+    """What the reading of spectra, and taking their means, has cost this process.
+
+    `wall` runs while the task stands still because others have the core, `cpu` does not. `first`
+    is when the first reader was begun (Unix time).
+    """
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    first: float = np.inf
+
+
+_spent = Spent()
+
+
+def spent() -> Spent:
+    """Return what was spent since the last call, and begin anew; for ``client.run``."""
+    global _spent
+    before, _spent = _spent, Spent()
+    return before
+
+
+@contextmanager
+def _on_record() -> Iterator[None]:
+    _spent.first = min(_spent.first, time.time())
+    wall, cpu = time.perf_counter(), time.thread_time()
+    yield
+    _spent.wall += time.perf_counter() - wall
+    _spent.cpu += time.thread_time() - cpu
+
+
+def spin(seconds: float) -> None:
+    """Keep the CPU busy for so much of its own time; a core that is stolen hides no work."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+@cache
+def wavelengths() -> Floats:
+    """The wavelengths of every virtual library, Å."""
+    return np.geomspace(*_ENDS, _PIXELS)
+
+
+def fluxes(thetas: Floats, lo: int = 0, hi: int | None = None) -> Floats:
+    """Raw fluxes (n, n_pixels) at some points (n, 3): black bodies, tilted by log g and [Fe/H]."""
+    wavelength = wavelengths()[lo:hi]
+    teff, logg, feh = thetas.T[:, :, None]
+    tilt = np.log(wavelength / _ENDS[0])
+    raw: Floats = planck(wavelength, teff) * (1 + 0.05 * tilt * (logg - 4) + 0.1 * tilt**2 * feh)
+    return raw
+
+
+@dataclass(frozen=True, eq=False)
+class VirtualSpectrum:
+    """One spectrum, which takes `seconds` to read, whatever part of it is wanted."""
+
+    theta: Floats
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """Its parameters."""
+        return " ".join(f"{value:g}" for value in self.theta)
+
+    def __call__(self, lo: int, hi: int) -> Floats:
+        """Return the raw flux of pixels lo:hi."""
+        spin(self.seconds)
+        flux: Floats = fluxes(self.theta[None], lo, hi)[0]
+        return flux
+
+
+@dataclass(frozen=True, eq=False)
+class VirtualReader:
+    """Makes some spectra, (n, 3) `thetas`, and notes what that and their means have cost."""
+
+    thetas: Floats
+    seconds: float
+
+    def __iter__(self) -> Iterator[VirtualSpectrum]:
+        """Make the spectra one after the other."""
+        with _on_record():
+            for theta in self.thetas:
+                yield VirtualSpectrum(theta, self.seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class VirtualLibrary:
+    """A library of a full product grid; see `mixjobs.library.Library`.
+
+    Attributes
+    ----------
+    grid : Grid
+    seconds : float
+        CPU time that it takes to read a spectrum.
+    """
+
+    grid: Grid
+    seconds: float
+    path: str = "virtual library"
+    format: str = "virtual"
+    original_names: tuple[str, ...] = ("T", "logg", "Z")
+    medium: Medium = "vacuum"
+    flux_unit: str = "erg/s/cm^2/AA"
+    raw: Rawness = field(default=Rawness("raw", "made as the flux at the star's surface"))
+
+    @classmethod
+    def of_shape(cls, shape: tuple[int, int, int], seconds: float) -> VirtualLibrary:
+        """Return a library of so many Teff x log g x [Fe/H]."""
+        return cls(Grid(points(shape), ("teff", "logg", "feh")), seconds)
+
+    @property
+    def wavelength(self) -> Floats:
+        """Wavelengths (n_pixels,) in Å."""
+        return wavelengths()
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """What tells it from another."""
+        return {"cost": f"{self.seconds:g} s a spectrum"}
+
+    def flux(self, i: int, lo: int = 0, hi: int | None = None) -> Floats:
+        """Return the raw flux of spectrum `i` on pixels lo:hi."""
+        flux: Floats = fluxes(self.grid.points[i : i + 1], lo, hi)[0]
+        return flux
+
+    def reader(self, rows: Sequence[int]) -> VirtualReader:
+        """Return a reader of these spectra, for a task."""
+        return VirtualReader(self.grid.points[list(rows)], self.seconds)
+
+    def take(self, rows: Sequence[int] | Ints) -> VirtualLibrary:
+        """Return the library of these spectra alone."""
+        return replace(self, grid=self.grid.take(rows))
+
+    def assumed_raw(self) -> VirtualLibrary:
+        """Return the library with its spectra taken as raw."""
+        return replace(self, raw=Rawness("assumed", "taken as raw on request"))
+
+    def means(self, orders: Orders) -> Floats:
+        """Means (M, N) of all its spectra, at no cost: what a store of it must hold."""
+        flux = fluxes(self.grid.points)
+        windows = zip(*orders.windows(self.wavelength), strict=True)
+        return np.stack([flux[:, lo:hi].mean(axis=1) for lo, hi in windows])
