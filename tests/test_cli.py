@@ -226,7 +226,7 @@ def test_plot(store, tmp_path, run):
 # -- build ------------------------------------------------------------------------------------
 
 
-def test_options_and_a_job_file_build_the_same(demo, tmp_path, run, client):
+def test_options_and_a_job_file_build_the_same(demo, tmp_path, run, client, trusted):
     table = tmp_path / "orders.txt"
     table.write_text("# number from to\n7 5002 5008\n9 5010.5 5020\n")
     (tmp_path / "library.hdf5").symlink_to(demo)

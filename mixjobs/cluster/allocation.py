@@ -81,7 +81,7 @@ def _workers(client: Client, command: list[str], logs: Path) -> Iterator[None]:
         raise
     finally:
         leaving.set()
-        _end(client, srun)
+        _end(srun)
 
 
 def _wait_for_one(client: Client, srun: subprocess.Popen[bytes]) -> None:
@@ -92,14 +92,13 @@ def _wait_for_one(client: Client, srun: subprocess.Popen[bytes]) -> None:
     raise JobFailed("no worker has started")
 
 
-def _end(client: Client, srun: subprocess.Popen[bytes]) -> None:
-    with suppress(Exception):  # however it ends, it must end
-        client.retire_workers(list(client.ncores()), close_workers=True)
+def _end(srun: subprocess.Popen[bytes]) -> None:
+    srun.terminate()  # which it hands on to the workers
     try:
         srun.wait(_LEAVE_SECONDS)
     except subprocess.TimeoutExpired:
-        srun.terminate()
-        srun.wait(_LEAVE_SECONDS)
+        srun.kill()
+        srun.wait()
 
 
 def worker_command(
