@@ -182,7 +182,7 @@ def _read_toml(path: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MissingFile(f"{path}: no such job file") from None
+        raise MissingFile(f"{path}: no such file; check its name") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UnreadableFile(f"{path}: not a TOML job file: {error}") from None
 
@@ -192,7 +192,8 @@ def _beside(folder: Path, path: str | None) -> str | None:
 
 
 def _first_fault(error: ValidationError, within: tuple[str, ...] = ()) -> str:
-    fault = error.errors()[0]
+    faults = error.errors()  # a key that is mistyped before one that is missing for it
+    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
     location = within + tuple(str(part) for part in fault["loc"] if "[" not in str(part))
     place = ".".join(location)
     if fault["type"] == "extra_forbidden":

@@ -410,7 +410,7 @@ def test_job_files(fault, library, tmp_path, capsys):
 
 def test_job_files_that_cannot_be_read(tmp_path, capsys):
     job = tmp_path / "job.toml"
-    assert "job.toml: no such job file" in refused(["build", job], capsys)
+    assert "job.toml: no such file; check its name" in refused(["build", job], capsys)
     job.write_bytes(b"\xff\xfe")
     assert "job.toml: not a TOML job file" in refused(["build", job], capsys)
     job.write_text(GOOD)

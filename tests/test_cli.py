@@ -290,11 +290,11 @@ def test_orders_of_an_observed_spectrum(data, tmp_path, run):
     left = [*range(21), *range(31, 51)]
     said = f"left out 41 orders that the library does not cover: {', '.join(map(str, left))}"
     assert said in err.splitlines()
-    assert f"{star}: 51 orders, wavelengths in air taken as the library's" in err
+    assert f"{star}: 51 orders; wavelengths: taken as air, like the library's: the file" in err
     store = mixjobs.open_store(path)
     assert store.orders.number.tolist() == list(range(21, 31))
     assert str(star) in store.attributes["orders_from"]
-    assert "air taken as the library's" in store.attributes["orders_from"]
+    assert "taken as air, like the library's" in store.attributes["orders_from"]
     run(*words, "--numbers", "23,21", "--overwrite")
     chosen = mixjobs.open_store(path)
     assert chosen.orders.number.tolist() == [23, 21]

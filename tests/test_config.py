@@ -95,6 +95,7 @@ FAULTS = [
     ({"orders": {"from_file": "a"}}, r"unknown key 'orders\.from_file'; did you mean from\?"),
     ({"orders": {"n": 1, "xyz": 1}}, r"unknown key 'orders\.xyz'; known are from, numbers, n, ran"),
     ({"librari": "a"}, r"unknown key 'librari'; did you mean library\?"),
+    ({"libary": "a", "library": None}, r"unknown key 'libary'; did you mean library\?"),
     ({"n": 3}, r"unknown key 'n'; known are library, output, format, orders, select, block, dtype"),
     ({"serial": True, "workers": 2}, "give only one of serial, workers, scheduler"),
     ({"scheduler": "tcp://a:1", "workers": 2}, "give only one of serial, workers, scheduler"),
@@ -114,7 +115,7 @@ def test_what_is_missing(key):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(MissingFile, match=r"job\.toml: no such job file"):
+    with pytest.raises(MissingFile, match=r"job\.toml: no such file; check its name"):
         read_build_job(tmp_path / "job.toml")
     (tmp_path / "job.toml").write_text("library = ")
     with pytest.raises(UnreadableFile, match=r"job\.toml: not a TOML job file: Invalid value"):

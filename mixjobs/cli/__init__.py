@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
-from types import FrameType
 
+from mixjobs.cli.stopping import Terminated, termination
 from mixjobs.errors import MixjobsError
 
 
@@ -25,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         gone.
     """
     try:
-        with _termination():
+        with termination():
             return _run(argv)
     except MixjobsError as error:
         print(f"mixjobs: {' '.join(str(error).split())}", file=sys.stderr)
@@ -39,26 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # what a shell sees of a program that SIGPIPE has ended
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM was received."""
-
-
-@contextmanager
-def _termination() -> Iterator[None]:
-    """Let SIGTERM stop the work as Ctrl-C does; a second one does not disturb the cleaning up."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGTERM) is stop:  # else we are about to end
-            signal.signal(signal.SIGTERM, before)
 
 
 def _run(argv: Sequence[str] | None) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from distributed import Client
 
+from mixjobs.cli.stopping import is_told, stop_if_told
 from mixjobs.cli.words import parse_floats, parse_range, parse_select, say
 from mixjobs.cluster import connect
 from mixjobs.cluster.machine import workers_here
@@ -34,8 +35,8 @@ from mixjobs.report.status import job_status, progress_line
 from mixjobs.report.tables import print_facts
 from mixjobs.tables.build import run as run_job
 from mixjobs.tables.job import Job, prepare
-from mixjobs.tables.partial import check_output
-from mixjobs.tables.store import Store, partial_path
+from mixjobs.tables.partial import check_not_in_use, check_output
+from mixjobs.tables.store import Store, is_group, open_store, partial_path
 
 # Options that are keys of a job file too.
 _SAME = (
@@ -48,12 +49,19 @@ _BESIDE_A_FILE = {"cluster", "overwrite"}
 def build(args: Namespace) -> None:
     """Build a store, or print what would be done."""
     job = job_from(args)
-    if not args.dry_run:
-        check_output(Path(job.output), job.overwrite)
+    path = Path(job.output)
+    there = is_group(path) and not job.overwrite
+    if not (args.dry_run or there):
+        check_output(path, job.overwrite)
+        check_not_in_use(path)
     planned, source = plan(job)
     if args.dry_run:
         print_facts(dry_run_facts(planned, workers(job)))
         return
+    if there and open_store(path).attributes.get("identity") == planned.attributes["identity"]:
+        say(f"{path}: complete already, made by this very job; nothing to do")
+        return
+    check_output(path, job.overwrite)
     store = run(job, planned, source)
     say(f"{store.path}: {len(store.orders)} orders, {len(store.grid)} points; done")
 
@@ -83,7 +91,7 @@ def named_cluster(name: str) -> ClusterTable:
     """Return the cluster of a TOML file, or of a kind with nothing else asked for."""
     if name.endswith(".toml"):
         return read_cluster(name)
-    return make_cluster({"kind": name}, f"--cluster {name}")
+    return make_cluster({"kind": name}, f"--cluster {name} (a kind, or a file FILE.toml)")
 
 
 def _orders_from(args: Namespace) -> dict[str, Any]:
@@ -130,7 +138,7 @@ def _named_orders(table: OrdersTable, library: Library) -> tuple[Orders, str]:
 def _observed_orders(path: str, numbers: list[int] | None, library: Library) -> tuple[Orders, str]:
     spectrum = open_spectrum(path)
     if spectrum.medium is None:
-        medium = f"{library.medium} taken as the library's, the file does not say"
+        medium = f"taken as {library.medium}, like the library's: the file does not say"
     elif spectrum.medium == library.medium or library.medium == "unknown":
         medium = spectrum.medium
     else:
@@ -138,7 +146,7 @@ def _observed_orders(path: str, numbers: list[int] | None, library: Library) -> 
             f"{path}: its wavelengths are in {spectrum.medium}, the library's in "
             f"{library.medium}; give the orders' edges in the library's medium"
         )
-    say(f"{path}: {len(spectrum.orders)} orders, wavelengths in {medium}")
+    say(f"{path}: {len(spectrum.orders)} orders; wavelengths: {medium}")
     for note in spectrum.notes:
         say(f"{path}: {note}")
     orders = spectrum.orders.select(numbers) if numbers else spectrum.orders
@@ -174,12 +182,18 @@ def run(job: BuildJob, planned: Job, source: str) -> Store:
     """Run a planned job to its end, saying on standard error how it goes."""
     notes = {"orders_from": source}
     try:
-        with _client(job) as client, reporter() as report:
+        with _client(job) as client, reporter() as show:
+
+            def report(stage: str, done: int, total: int) -> None:
+                show(stage, done, total)
+                stop_if_told()
+
             store = run_job(
                 planned, job.output, client, overwrite=job.overwrite, notes=notes, report=report
             )
-    except KeyboardInterrupt:
-        if partial_path(job.output).is_dir():
+    except BaseException as fault:
+        stopped = isinstance(fault, KeyboardInterrupt) or is_told()
+        if stopped and partial_path(job.output).is_dir():
             say(f"{job.output}: {progress_line(job_status(Path(job.output)))}")
         raise
     say(f"raw by the numbers: {store.attributes['raw_numbers']}")
@@ -230,7 +244,7 @@ def dry_run_facts(planned: Job, n_workers: int) -> dict[str, Any]:
         "memory of a task": f"about {_size(plan.worker_bytes)}, beyond the program itself",
         "disk": f"{_size(n_bytes)} in about {plan.n_files} files",
         "time to read": f"about {seconds:.2g} s with {n_workers} worker(s), at "
-        f"{1000 * planned.seconds:.3g} ms a spectrum",
+        f"{1000 * planned.seconds:.3g} ms a spectrum, once they have started",
     }
 
 

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from mixjobs.cli.words import say
-from mixjobs.model.flux_ratio import MAX_PAIRWISE_POINTS, METHODS
+from mixjobs.model.flux_ratio import (
+    MAX_PAIRWISE_PARAMETERS,
+    MAX_PAIRWISE_POINTS,
+    METHODS,
+    has_pairwise,
+)
 from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
 from mixjobs.orders import Orders
 from mixjobs.report import tables
@@ -28,13 +33,16 @@ def check(args: Namespace) -> dict[str, Any]:
     """Check the laws, and the held-out error of every method."""
     store = open_store(args.store)
     laws = check_laws(store)
-    small = len(store.grid) <= MAX_PAIRWISE_POINTS
+    small = has_pairwise(store.grid)
     methods = [m for m in METHODS if small or m != "pairwise"]
     results = held_out(store.grid, store.orders, store.mean_flux, methods)
     if not args.json:
         _print(laws, results, store.orders)
         if not small:
-            print(f"pairwise left out: more than {MAX_PAIRWISE_POINTS} points")
+            print(
+                f"pairwise left out: more than {MAX_PAIRWISE_POINTS} points or "
+                f"{MAX_PAIRWISE_PARAMETERS} parameters"
+            )
     broken = [law.name for law in laws if not law.kept]
     if broken:
         say(f"mixjobs: {args.store}: broken: {'; '.join(broken)}; build it again")

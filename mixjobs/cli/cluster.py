@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from socket import gethostname
 
 from mixjobs.cli.build import named_cluster
 from mixjobs.cli.words import say
@@ -31,12 +31,9 @@ def cluster(args: Namespace) -> None:
             say(line)
         say("waiting for a worker")
         client.wait_for_workers(1)
-        for worker in _workers(client):
-            print(f"worker on {worker['host']}, memory {worker['memory_limit'] / 1e9:.3g} GB")
-
-
-def _workers(client: Any) -> list[dict[str, Any]]:
-    return list(client.scheduler_info(n_workers=-1)["workers"].values())
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        for address, host in client.run(gethostname).items():
+            print(f"worker on {host}, memory {workers[address]['memory_limit'] / 1e9:.3g} GB")
 
 
 def shown(table: ClusterTable) -> str:

@@ -21,7 +21,9 @@ Floats = NDArray[np.float64]
 def plot(args: Namespace) -> None:
     """Draw the figures of a store, and print their names."""
     store = open_store(args.store)
-    theta1 = parse_theta(args.theta1, store.grid) if args.theta1 else middle_point(store.grid)
+    theta1 = (
+        parse_theta(args.theta1, store.grid, "theta1") if args.theta1 else middle_point(store.grid)
+    )
     for path in save(draw_all(store, theta1, args.method), args.output):
         print(path)
 

@@ -21,7 +21,7 @@ def ratio(args: Namespace) -> dict[str, Any]:
     """Print q of every order."""
     store = open_store(args.store)
     grid = store.grid
-    theta1, theta2 = (parse_theta(text, grid) for text in (args.theta1, args.theta2))
+    theta1, theta2 = (parse_theta(getattr(args, n), grid, n) for n in ("theta1", "theta2"))
     q = flux_ratio(grid, store.orders, store.mean_flux, args.method)(theta1, theta2)
     direct = direct_ratio(store, theta1, theta2)
     if not args.json:

@@ -70,8 +70,15 @@ def parse_floats(text: str) -> list[float]:
         raise InvalidInput(f"{text!r} is not a list of numbers such as 5000,5500,6000") from None
 
 
-def parse_theta(text: str, grid: Grid) -> Floats:
+def parse_theta(text: str, grid: Grid, option: str) -> Floats:
     """Read theta (D,) by position (``6000,4.0,0``) or by name (``teff=6000,logg=4.0``)."""
+    try:
+        return _theta(text, grid)
+    except InvalidInput as error:
+        raise InvalidInput(f"--{option} {text}: {error}") from None
+
+
+def _theta(text: str, grid: Grid) -> Floats:
     if "=" not in text:
         return grid.theta(parse_floats(text))
     values: dict[str, float] = {}

@@ -40,7 +40,7 @@ def open_library(path: str | Path, format: str | None = None) -> Library:
     if format is not None and format not in FORMATS:
         raise InvalidInput(f"format {format!r} is unknown; choose from {', '.join(FORMATS)}")
     if not Path(path).exists():
-        raise MissingFile(f"{path}: no such library")
+        raise MissingFile(f"{path}: no such library; check its name")
     is_folder = Path(path).is_dir()
     found = "phoenix" if is_folder else "starfish"
     if format not in (None, found):

@@ -23,8 +23,14 @@ Method = Literal["cubic", "linear", "simplex", "pairwise", "blackbody"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Outside = Literal["raise", "nan"]
 
-MAX_PAIRWISE_POINTS = 48
+# In eight dimensions the pairs of 30 points take minutes.
+MAX_PAIRWISE_POINTS, MAX_PAIRWISE_PARAMETERS = 48, 3
 BLOCK = 300  # pairs evaluated together: their weights fit in the cache
+
+
+def has_pairwise(grid: Grid) -> bool:
+    """Whether a grid is small enough for `pairwise`."""
+    return len(grid) <= MAX_PAIRWISE_POINTS and len(grid.free) <= MAX_PAIRWISE_PARAMETERS
 
 
 class RatioMethod(Protocol):
@@ -138,6 +144,11 @@ class Pairwise:
     @classmethod
     def build(cls, grid: Grid, mean_flux: Floats) -> Pairwise:
         """Triangulate the N² pairs; `mean_flux` is (M, N)."""
+        if len(grid.free) > MAX_PAIRWISE_PARAMETERS:
+            raise InvalidInput(
+                f"pairwise would triangulate pairs in {2 * len(grid.free)} dimensions; it is kept "
+                f"for at most {MAX_PAIRWISE_PARAMETERS} parameters; use cubic"
+            )
         if len(grid) > MAX_PAIRWISE_POINTS:
             seconds = 9.0 * (len(grid) / 36) ** 3.6  # measured: 9 s at 36 points, growth N^3.6
             raise InvalidInput(

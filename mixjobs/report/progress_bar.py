@@ -23,6 +23,7 @@ Report = Callable[[str, int, int], None]
 # Between lines: at first, at most, and in between a part of the time that has passed, so that
 # the output of a job of many hours stays readable.
 _FIRST, _MOST, _PART = 10.0, 600.0, 0.05
+_ENOUGH = 10  # blocks before an estimate says anything: the first ones wait for workers
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def _lines() -> Report:
             return
         last[stage] = now
         line = f"{stage}: {done} of {total} blocks, {timedelta(seconds=round(seconds))}"
-        if there[stage] < done < total:
+        if there[stage] + _ENOUGH <= done < total:
             left = seconds * (total - done) / (done - there[stage])
             line += f", {timedelta(seconds=round(left))} left"
         print(line, file=sys.stderr, flush=True)

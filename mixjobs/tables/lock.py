@@ -113,11 +113,8 @@ class JobLock:
         lock = self.folder / _NAME
         dead = lock.stat()
         holder = read_holder(self.folder)
-        if holder is not None and is_alive(holder, self.me, self.folder):
-            raise StoreLocked(
-                f"{self.folder}: {holder} is building this store; "
-                "wait for it, or stop it and start again"
-            )
+        if holder is not None:
+            refuse_living(holder, self.me, self.folder)
         try:  # of several that have found this very lock dead, one gets this name
             os.link(mine, self.folder / f".after-{dead.st_ino}-{dead.st_mtime_ns}")
         except FileExistsError:
@@ -146,6 +143,14 @@ def read_holder(folder: Path) -> Holder | None:
         )
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         return None
+
+
+def refuse_living(holder: Holder, me: Holder, folder: Path) -> None:
+    """Raise StoreLocked if a lock's holder lives."""
+    if is_alive(holder, me, folder):
+        raise StoreLocked(
+            f"{folder}: {holder} is building this store; wait for it, or stop it and start again"
+        )
 
 
 def is_alive(holder: Holder, me: Holder, folder: Path) -> bool:

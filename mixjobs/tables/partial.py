@@ -22,7 +22,7 @@ from mixjobs.errors import (
     StoreLocked,
 )
 from mixjobs.tables import progress
-from mixjobs.tables.lock import JobLock
+from mixjobs.tables.lock import Holder, JobLock, read_holder, refuse_living
 from mixjobs.tables.progress import Done, Floats
 from mixjobs.tables.store import consolidate, is_group, partial_path, read_group
 
@@ -128,6 +128,19 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise OutputExists(f"{path}: is not a store, and is not overwritten; give another name")
     if not path.parent.is_dir():
         raise InvalidInput(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def check_not_in_use(path: Path) -> None:
+    """Refuse a store that a live job is building, before a cluster is started for another.
+
+    Raises
+    ------
+    StoreLocked
+    """
+    folder = partial_path(path)
+    holder = read_holder(folder)
+    if holder is not None:
+        refuse_living(holder, Holder.this_process(), folder)
 
 
 def _begin(

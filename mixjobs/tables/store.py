@@ -83,7 +83,7 @@ def open_store(path: str | Path) -> Store:
             )
         if Path(path).exists():
             raise StoreError(f"{path}: a file; a store is a folder that mixjobs build has made")
-        raise MissingFile(f"{path}: no such store")
+        raise MissingFile(f"{path}: no such store; check its name, or make it with mixjobs build")
     store = read_group(Path(path))
     if not np.isfinite(store.mean_flux).all():
         raise StoreError(f"{path}: not a whole store (it has lost mean fluxes); build it again")

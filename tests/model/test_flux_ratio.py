@@ -352,6 +352,12 @@ def test_the_real_library_is_exact_at_its_points(bt_settl, method):
     )
 
 
+def test_pairwise_is_for_three_parameters():
+    grid = Grid(np.array(list(product([0.0, 1], repeat=4))), ("a", "b", "c", "d"))
+    with pytest.raises(InvalidInput, match="pairs in 8 dimensions; it is kept for at most 3 par"):
+        flux_ratio(grid, Orders.log_spaced(1, 5000, 6000), np.ones((1, 16)), "pairwise")
+
+
 @pytest.mark.parametrize("method", EXACT)
 def test_beside_the_hole_of_the_real_library(bt_settl, method):
     q = flux_ratio(*bt_settl, method)
