@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike
 from mixjobs.errors import InvalidInput
 from mixjobs.library.demo_lines import FloatArray
 from mixjobs.library.demo_phoenix import write_phoenix
-from mixjobs.library.demo_physics import SPEED_OF_LIGHT, LogGrid, Star, raw_flux
+from mixjobs.library.demo_physics import Star, raw_flux
 from mixjobs.library.demo_writer import write_starfish
+from mixjobs.log_grid import LogGrid
 
 DEMO_VERSION = 1  # goes up whenever the same seed gives another spectrum
 
@@ -124,7 +125,7 @@ class DemoLibrary:
     @property
     def dv(self) -> float:
         """Width of a pixel, km/s."""
-        return SPEED_OF_LIGHT * math.expm1(self._log_grid.step)
+        return self._log_grid.dv
 
     @property
     def _log_grid(self) -> LogGrid:

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.library.demo_lines import Atoms, Bands, FloatArray, draw_features
+from mixjobs.log_grid import SPEED_OF_LIGHT, LogGrid
 
-SPEED_OF_LIGHT = 299792.458  # km/s
 FIRST_RADIATION = 3.741771852e27  # 2 pi h c^2 in erg/s/cm^2 Å^4, for a flux per Å
 SECOND_RADIATION = 1.438776877e8  # h c / k in Å K
 BOLTZMANN_OVER_MASS = 8.314462618e-3  # k over the atomic mass unit, km^2/s^2/K
@@ -39,14 +39,6 @@ BAND_EDGE, BAND_SCALE = 20.0, 2000.0  # km/s: rise at the head, decay to the red
 BATCH = 1 << 15  # profile values at a time: they stay in cache
 
 Profile = Callable[[NDArray[np.int64], FloatArray], FloatArray]
-
-
-class LogGrid(NamedTuple):
-    """Pixels uniform in ln(wavelength / Å): the first, the step, how many."""
-
-    start: float
-    step: float
-    n_pixels: int
 
 
 class Star(NamedTuple):

@@ -6,12 +6,12 @@ import numpy as np
 
 from mixjobs.library.demo_lines import FloatArray, draw_features
 from mixjobs.library.demo_physics import (
-    LogGrid,
     Star,
     atom_log_strength,
     band_log_strength,
     line_opacity,
 )
+from mixjobs.log_grid import LogGrid
 
 LIGHT = 299792.458  # km/s
 
