@@ -8,19 +8,23 @@ if TYPE_CHECKING:
     from mixjobs.grid import Grid
     from mixjobs.library import open_library
     from mixjobs.loading import load_flux_ratio
+    from mixjobs.loading_mixture import load_mixture
     from mixjobs.model.mixture import mix
     from mixjobs.observed import open_spectrum
     from mixjobs.orders import Orders
     from mixjobs.tables.build import build
     from mixjobs.tables.store import open_store
+    from mixjobs.tables.windows import EmulatorSettings
 
 # Imported when first used, so that what a sampler calls needs neither Dask nor Zarr.
 _HOME = {
+    "EmulatorSettings": "tables.windows",
     "Grid": "grid",
     "MixjobsError": "errors",
     "Orders": "orders",
     "build": "tables.build",
     "load_flux_ratio": "loading",
+    "load_mixture": "loading_mixture",
     "mix": "model.mixture",
     "open_library": "library",
     "open_spectrum": "observed",
@@ -28,11 +32,13 @@ _HOME = {
 }
 
 __all__ = [
+    "EmulatorSettings",
     "Grid",
     "MixjobsError",
     "Orders",
     "build",
     "load_flux_ratio",
+    "load_mixture",
     "mix",
     "open_library",
     "open_spectrum",

@@ -191,6 +191,11 @@ class Blackbody:
         return means[1] / means[0], answered[0] & answered[1]
 
 
+def default_method(grid: Grid) -> Method:
+    """Return `cubic`, or `simplex` for an irregular grid."""
+    return "cubic" if grid.is_product else "simplex"
+
+
 def interpolation(grid: Grid, method: Method) -> Interpolation:
     """Return the interpolation on a grid for "cubic", "linear" or "simplex".
 

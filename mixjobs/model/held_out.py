@@ -76,7 +76,7 @@ def held_out(
     """
     results = []
     for d in grid.free:
-        drops = list(_inner_values(grid, d))
+        drops = list(inner_values(grid, d))
         for method in methods if drops else ():
             errors = [_errors(grid, orders, mean_flux, dropped, method) for dropped in drops]
             result = HeldOut(grid.names[d], method, np.concatenate(errors, axis=1))
@@ -103,7 +103,7 @@ def best_method(results: Sequence[HeldOut]) -> Method | None:
     return ranked[0] if ranked else None
 
 
-def _inner_values(grid: Grid, d: int) -> Iterator[NDArray[np.bool_]]:
+def inner_values(grid: Grid, d: int) -> Iterator[NDArray[np.bool_]]:
     """Which points to drop, for each inner value of an axis."""
     inner = grid.axes[d][1:-1]
     if len(inner) > _MOST_VALUES:

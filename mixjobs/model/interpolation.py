@@ -177,16 +177,24 @@ class Cubic:
         columns: Ints = (rows * 2**n_axes + kind).astype(np.int32)
         return columns
 
+    @cached_property
+    def slopes(self) -> list[list[csr_array]]:
+        """Matrices (N, N) from each kind that is there already to its slope along each axis."""
+        known = [np.ones(len(self.cells.grid), dtype=bool)]
+        matrices = []
+        for d in self.cells.grid.free:
+            found = [slope_matrix(self.cells.grid, d, k) for k in known]
+            matrices.append([matrix for matrix, _ in found])
+            known = [k for pair in zip(known, (has for _, has in found), strict=True) for k in pair]
+        return matrices
+
     def prepare(self, values: Floats) -> Floats:
         """Turn values (N, M) into values, slopes and mixed slopes (N 2^D, M), nodes outermost."""
-        kinds = [(values, np.ones(len(values), dtype=bool))]
-        for d in self.cells.grid.free:
-            kinds = [kind for value in kinds for kind in (value, self._slope(*value, d))]
-        return np.stack([kind for kind, _ in kinds], axis=1).reshape(-1, values.shape[1])
-
-    def _slope(self, values: Floats, known: Bools, d: int) -> tuple[Floats, Bools]:
-        matrix, has_slope = slope_matrix(self.cells.grid, d, known)
-        return matrix @ values, has_slope
+        kinds = [values]
+        for matrices in self.slopes:
+            pairs = zip(kinds, matrices, strict=True)
+            kinds = [kind for value, matrix in pairs for kind in (value, matrix @ value)]
+        return np.stack(kinds, axis=1).reshape(-1, values.shape[1])
 
     def weights(self, theta: Floats) -> tuple[csr_array, Bools]:
         """Return weights (n, N 2^D) and whether each theta (n, D) is answered (n,)."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError, MissingFile, UnreadableFile
 from mixjobs.library import SpectrumReader
-from mixjobs.model.flux_ratio import Method, flux_ratio
+from mixjobs.model.flux_ratio import default_method, flux_ratio
 from mixjobs.tables.means import mean_flux
 from mixjobs.tables.ratios import flux_ratio_rows
 from mixjobs.tables.store import open_array, read_group, write_whole
@@ -43,6 +44,9 @@ class MeanBlock:
         )
 
 
+Block = TypeVar("Block", bound=MeanBlock)
+
+
 @dataclass(frozen=True, eq=False)
 class TableBlock:
     """Some rows of one order's ratio table.
@@ -63,6 +67,18 @@ class TableBlock:
 def compute_means(block: MeanBlock) -> Floats:
     """Means of a block, (orders, points); each of its spectra is opened and read once.
 
+    Raises
+    ------
+    MissingFile, UnreadableFile
+        It could not be read in three attempts.
+    LibraryError
+    """
+    return in_three_attempts(_read_means, block)
+
+
+def in_three_attempts(read: Callable[[Block], Floats], block: Block) -> Floats:
+    """Read a block.
+
     A block that cannot be read is tried again, from the opening of its file on; one whose content
     cannot be used is not.
 
@@ -74,12 +90,12 @@ def compute_means(block: MeanBlock) -> Floats:
     """
     for pause in _PAUSES:
         try:
-            return _read_means(block)
+            return read(block)
         except OSError:
             pass
         time.sleep(pause)  # out here, the error no longer keeps anything open
     try:
-        return _read_means(block)
+        return read(block)
     except OSError as error:
         kind = MissingFile if isinstance(error, FileNotFoundError) else UnreadableFile
         raise kind(
@@ -131,7 +147,7 @@ def check_interpolators(block: InterpolatorBlock) -> float:
     """
     store = read_group(block.group)
     means = store.mean_flux[block.orders]
-    method: Method = "cubic" if store.grid.is_product else "simplex"
+    method = default_method(store.grid)
     ratio = flux_ratio(store.grid, store.orders.take(block.orders), means, method)
     start = len(store.grid) // 2
     interpolated = ratio(store.grid.points[start], store.grid.points).T

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from mixjobs.errors import JobFailed
 from mixjobs.library import Library
 from mixjobs.orders import Orders
+from mixjobs.tables import emulate
 from mixjobs.tables.blocks import (
     InterpolatorBlock,
     MeanBlock,
@@ -26,6 +28,7 @@ from mixjobs.tables.job import Job, prepare
 from mixjobs.tables.partial import Partial, partial_store
 from mixjobs.tables.plan import Block, Plan
 from mixjobs.tables.progress import recorded_means
+from mixjobs.tables.spectra import compute_spectra
 from mixjobs.tables.store import (
     Store,
     create_group,
@@ -34,6 +37,7 @@ from mixjobs.tables.store import (
     write_attributes,
     write_whole,
 )
+from mixjobs.tables.windows import EmulatorSettings
 
 Floats = NDArray[np.float64]
 Report = Callable[[str, int, int], None]  # stage, blocks done, blocks in all
@@ -50,6 +54,7 @@ def build(
     dtype: str = "float64",
     table: bool = True,
     assume_raw: bool = False,
+    emulator: EmulatorSettings | None = None,
     overwrite: bool = False,
     report: Report | None = None,
 ) -> Store:
@@ -78,6 +83,8 @@ def build(
         Whether to write the ratio table; everything that a model needs is in the means.
     assume_raw : bool
         Take the spectra as raw, just as they are in the file, whatever it says.
+    emulator : EmulatorSettings, optional
+        Make an emulator of the spectra too, for `mixjobs.load_mixture`.
     overwrite : bool
         Replace a store, or another job's partial store, of this name.
     report : callable, optional
@@ -97,8 +104,9 @@ def build(
         Each says what was given, what was expected and what to do.
     """
     job = prepare(
-        library, orders, n_slots(client), select, block, dtype if table else None, assume_raw
-    )
+        library, orders, n_slots(client), select, block, dtype if table else None, assume_raw,
+        emulator,
+    )  # fmt: skip
     return run(job, path, client, overwrite=overwrite, report=report)
 
 
@@ -127,13 +135,17 @@ def run(
 
     def create(group: Path) -> None:
         create_group(group, grid, job.orders, plan.hi - plan.lo, attributes, plan.table_dtype)
+        if job.emulator:
+            emulate.create(group, job, job.emulator)
 
     if client is not None:
-        check_memory(client, plan.worker_bytes)
+        check_memory(client, job.worker_bytes)
     with partial_store(Path(path), job.attributes["identity"], create, overwrite) as partial:
         means = _compute_all_means(client, job, partial, tell)
         looks = job.check(means, np.arange(len(grid)))
         write_attributes(partial.group, {"flux_unit": looks.flux_unit, "raw_numbers": looks.how})
+        if job.emulator:
+            emulate.write_all_orders(client, job, job.emulator, partial, tell)
         _write_all_tables(client, plan, partial, tell)
         _check_all_interpolators(client, plan, partial, tell)
     return open_store(path)
@@ -141,12 +153,14 @@ def run(
 
 def _compute_all_means(client: Client | None, job: Job, partial: Partial, report: Report) -> Floats:
     """Compute the means that are not on record yet, and write them all."""
-    plan = job.plan
+    plan, emulator = job.plan, job.emulator
+    if emulator:
+        plan = emulate.whole_zarr_chunks(plan, partial)
     means = recorded_means(partial.finished(), (len(plan.orders), plan.n_points))
     missing = [block for block in plan.blocks if np.isnan(means[block]).any()]
     n_done = plan.n_tasks - len(missing)
     report("mean_flux", n_done, plan.n_tasks)
-    tasks = (
+    tasks: Iterable[MeanBlock] = (
         MeanBlock(
             job.library.path,
             job.library.reader(range(points.start, points.stop)),
@@ -154,7 +168,11 @@ def _compute_all_means(client: Client | None, job: Job, partial: Partial, report
         )
         for rows, points in missing
     )  # fmt: skip
-    for task, values in execute(client, compute_means, tasks, "mean_flux"):
+    compute: Callable[[Any], Floats] = compute_means
+    if emulator:
+        tasks = (emulate.with_spectra(task, partial, emulator) for task in tasks)
+        compute = compute_spectra
+    for task, values in execute(client, compute, tasks, "mean_flux"):
         means[task.orders, task.points] = values
         partial.record("mean_flux", [task.orders.start, task.points.start], values)
         n_done += 1

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from mixjobs.errors import InvalidInput, NotRaw
 from mixjobs.library import Library, open_library
 from mixjobs.orders import Orders
+from mixjobs.tables.emulator_plan import EmulatorPlan, plan_emulator
 from mixjobs.tables.plan import Block, Plan, make_plan, probe
 from mixjobs.tables.plausibility import Plausibility, check_raw
+from mixjobs.tables.windows import EmulatorSettings
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +34,15 @@ class Job:
     attributes: dict[str, Any]
     looks: Plausibility
     seconds: float
+    emulator: EmulatorPlan | None = None
+
+    @property
+    def worker_bytes(self) -> int:
+        """Memory that a task needs beyond the program itself, about."""
+        needed = self.plan.worker_bytes
+        return (
+            max(needed, self.emulator.worker_bytes(self.plan.block[1])) if self.emulator else needed
+        )
 
     def check(self, means: Floats, rows: NDArray[np.int64]) -> Plausibility:
         """Check that means (M, n) of these points can be raw."""
@@ -46,6 +57,7 @@ def prepare(
     block: Block | None = None,
     table_dtype: str | None = "float64",
     assume_raw: bool = False,
+    emulator: EmulatorSettings | None = None,
 ) -> Job:
     """Check everything that can be checked before the work, and plan it.
 
@@ -63,12 +75,16 @@ def prepare(
             f"{chosen.path}: {chosen.raw.how}; flux ratios need raw spectra: "
             "give the raw library, or --assume-raw if you know that it is raw"
         )
+    planned = None
+    if emulator is not None:
+        planned = plan_emulator(chosen.wavelength, orders, emulator, len(chosen.grid))
     probed = probe(chosen, orders)
     looks = _looks_raw(chosen, orders, probed.mean_flux, probed.rows)
-    plan = make_plan(chosen, orders, probed.seconds, n_workers, block, table_dtype)
-    return Job(
-        chosen, orders, plan, _attributes(chosen, orders, table_dtype), looks, probed.seconds
-    )
+    literal = planned is None  # a unit alone would be a file in the emulator's scratch array
+    plan = make_plan(chosen, orders, probed.seconds, n_workers, block, table_dtype, literal)
+    attributes = _attributes(chosen, orders, table_dtype)
+    attributes["identity"]["emulator"] = planned.identity if planned else "none"
+    return Job(chosen, orders, plan, attributes, looks, probed.seconds, planned)
 
 
 def _looks_raw(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixjobs.model.flux_ratio import Method, flux_ratio
+from mixjobs.model.flux_ratio import default_method, flux_ratio
 from mixjobs.tables.store import Store
 
 Floats = NDArray[np.float64]
@@ -61,7 +61,7 @@ def _table_deviations(table: Floats, mean: Floats, rows: NDArray[np.int64]) -> d
 
 
 def _exact_at_nodes(store: Store, rows: NDArray[np.int64]) -> Law:
-    method: Method = "cubic" if store.grid.is_product else "simplex"
+    method = default_method(store.grid)
     ratio = flux_ratio(store.grid, store.orders, store.mean_flux, method)
     points, means = store.grid.points, store.mean_flux.T
     differences = [_largest(ratio(points[i], points) * means[i] / means - 1) for i in rows]

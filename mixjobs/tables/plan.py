@@ -151,6 +151,7 @@ def make_plan(
     n_workers: int,
     block: Block | None,
     table_dtype: str | None,
+    literal: bool = True,
 ) -> Plan:
     """Decide the blocks.
 
@@ -160,12 +161,14 @@ def make_plan(
         What reading a spectrum costs.
     block : (orders, points), optional
         Units that one task computes; one where the job is small, else all orders of some points.
+    literal : bool
+        Whether a small job may run one task a unit.
     """
     lo, hi = orders.windows(library.wavelength)
     n_points, n_orders = len(library.grid), len(orders)
     automatic = points_per_block(n_points, seconds, n_workers)
     if block is None:
-        small = n_orders * n_points <= LITERAL_UNITS
+        small = literal and n_orders * n_points <= LITERAL_UNITS
         block = (1, 1) if small else (n_orders, automatic)
     if min(block) < 1:
         raise InvalidInput(f"block {block[0]},{block[1]} is empty; give ORDERS,POINTS from 1,1 up")

@@ -1,0 +1,208 @@
+"""The components of a mixture, and what each row of parameters asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from mixjobs.errors import OutsideGrid
+from mixjobs.grid import Grid
+from mixjobs.log_grid import SPEED_OF_LIGHT
+from mixjobs.model.blackbody import planck, planck_mean
+from mixjobs.model.flux_ratio import Outside
+from mixjobs.model.interpolation import Interpolation, why_unanswered
+from mixjobs.model.parameters import Layout, Values, fractions
+from mixjobs.model.synthesis import OrderBasis
+from mixjobs.orders import Orders
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Weighting = Literal["c", "log_omega"]
+Columns = Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What one component reads in the table of all parameters.
+
+    Attributes
+    ----------
+    place : (n, R) sparse array, or (n,) array
+        Interpolation weights; of a black body, Teff.
+    rv, vsini : (n,) arrays
+        km/s; 0 where the row is not answered, and for a black body.
+    answered : (n,) bool array
+    """
+
+    place: csr_array | Floats
+    rv: Floats
+    vsini: Floats
+    answered: Bools
+
+
+@dataclass(frozen=True, eq=False)
+class LibraryModel:
+    """A library in a mixture: its grid, how to go between its points, its orders."""
+
+    grid: Grid
+    between: Interpolation
+    orders: Sequence[OrderBasis]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters of a component; those with one value on the grid are left out."""
+        return (*(self.grid.names[d] for d in self.grid.free), "vsini", "rv")
+
+    @property
+    def reach(self) -> float:
+        """How far velocities may take light from, in every order: km/s."""
+        return SPEED_OF_LIGHT * min(order.buffer for order in self.orders)
+
+    def _theta(self, table: Floats, columns: Columns) -> Floats:
+        theta = np.repeat(self.grid.points[:1], len(table), axis=0)
+        for d in self.grid.free:
+            theta[:, d] = table[:, columns[self.grid.names[d]]]
+        return theta
+
+    def read(self, table: Floats, columns: Columns) -> Read:
+        """Read a component's parameters in the table (n, all of them)."""
+        theta = self._theta(table, columns)
+        rv, vsini = table[:, columns["rv"]], table[:, columns["vsini"]]
+        moves = (vsini >= 0) & (np.abs(rv) + vsini <= self.reach)
+        place, answered = self.between.weights(theta)
+        answered = answered & moves
+        if not answered.all():  # such a row gets another's weights: its own mean nothing
+            place, _ = self.between.weights(np.where(answered[:, None], theta, self.grid.points[0]))
+        return Read(place, np.where(answered, rv, 0.0), np.where(answered, vsini, 0.0), answered)
+
+    def why(self, row: Floats, columns: Columns) -> str:
+        """Say why one row of the table is not answered."""
+        rv, vsini = row[columns["rv"]], row[columns["vsini"]]
+        if vsini < 0:
+            return f"vsini = {vsini:g} km/s is negative"
+        if not abs(rv) + vsini <= self.reach:
+            return (
+                f"rv = {rv:g} and vsini = {vsini:g} km/s reach beyond the emulator's buffer, which "
+                f"leaves {self.reach:.4g} km/s for both; build it with a larger --max-rv"
+            )
+        return why_unanswered(self.grid, self._theta(row[None], columns)[0])
+
+    def log_mean_error(self, m: int) -> float:
+        """Standard error of ln(mean flux) in order row `m`."""
+        return self.orders[m].log_mean_error
+
+
+@dataclass(frozen=True, eq=False)
+class BlackBody:
+    """A black body in a mixture; it has no lines, so neither rotation nor velocity.
+
+    Attributes
+    ----------
+    orders : Orders
+        Windows of its Planck means, Å.
+    wavelength : sequence of (n_pixels,) arrays
+        The data's pixels.
+    unit : float
+        A flux of 1 erg/s/cm²/Å in the unit of the libraries.
+    """
+
+    orders: Orders
+    wavelength: Sequence[Floats]
+    unit: float
+
+    names = ("teff",)
+
+    def log_mean(self, m: int, teff: Floats) -> Floats:
+        """ln(mean flux) in order row `m`, (n,), for teff (n,)."""
+        window = self.orders.take([m])
+        mean: Floats = planck_mean(window.wave_min, window.wave_max, teff)[:, 0]
+        return np.log(mean * self.unit)
+
+    def shape(self, m: int, teff: Floats) -> Floats:
+        """Flux over its mean on the pixels of order row `m`, (n, n_pixels), for teff (n,)."""
+        flux = planck(self.wavelength[m], teff[:, None]) * self.unit
+        shape: Floats = flux / np.exp(self.log_mean(m, teff))[:, None]
+        return shape
+
+    def read(self, table: Floats, columns: Columns) -> Read:
+        """Read a component's Teff in the table (n, all parameters)."""
+        teff = table[:, columns["teff"]]
+        answered = (teff > 0) & (teff < np.inf)
+        still = np.zeros(len(table))
+        return Read(np.where(answered, teff, 5000.0), still, still, answered)
+
+    def why(self, row: Floats, columns: Columns) -> str:
+        """Say why one row of the table is not answered."""
+        return f"a black body has no temperature of {row[columns['teff']]:g} K"
+
+    def log_mean_error(self, m: int) -> float:  # noqa: ARG002
+        """Return 0: a black body's mean is exact."""
+        return 0.0
+
+
+Source = LibraryModel | BlackBody
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of parameters, read for every component; made by `read_rows`.
+
+    Attributes
+    ----------
+    share : (n, K) array
+        The fraction of each component, or its solid angle; NaN in a row that is not answered.
+    components : tuple of Read
+    """
+
+    share: Floats
+    components: tuple[Read, ...]
+
+    def __len__(self) -> int:
+        return len(self.share)
+
+
+def read_rows(
+    sources: Sequence[Source],
+    layout: Layout,
+    weighting: Weighting,
+    outside: Outside,
+    values: Values,
+) -> tuple[Rows, tuple[int, ...]]:
+    """Read rows of parameters, and check them.
+
+    Returns
+    -------
+    rows : Rows
+    leading : tuple of int
+        The leading shape of the values.
+
+    Raises
+    ------
+    InvalidInput
+        Parameters of another shape, or with wrong names.
+    OutsideGrid
+        If `outside` is "raise": a theta that is not answered, a velocity beyond the buffer, or
+        fractions that are none.
+    """
+    table, leading = layout.table(values)
+    n_weights = len(sources) - (weighting == "c")
+    given = table[:, table.shape[1] - n_weights :]
+    share = fractions(given) if weighting == "c" else 10.0**given
+    read = [source.read(table, c) for source, c in zip(sources, layout.columns, strict=True)]
+    if outside == "raise":
+        wrong = np.isnan(share).any(axis=1)
+        if wrong.any():
+            said = ", ".join(f"{c:g}" for c in given[wrong][0])
+            raise OutsideGrid(f"c = {said}: expected fractions, from 0 to 1 and together too")
+        for k, (source, columns) in enumerate(zip(sources, layout.columns, strict=True)):
+            if not read[k].answered.all():
+                row = table[~read[k].answered][0]
+                raise OutsideGrid(f"component {k + 1}: {source.why(row, columns)}")
+    for component in read:
+        share[~component.answered] = np.nan
+    return Rows(share, tuple(read)), leading

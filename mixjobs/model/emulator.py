@@ -1,0 +1,205 @@
+"""The emulator of one order: principal components of its normalised spectra.
+
+A spectrum at any theta is ``mean + w(theta) @ components``, in units of its own mean over the
+order's pixels; the weights of the grid points are interpolated like the mean fluxes (Czekala et
+al. 2015, ApJ 812, 128, section 3.1, with another interpolation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.linalg import svds
+
+from mixjobs.errors import InvalidInput
+from mixjobs.log_grid import LogGrid
+from mixjobs.model.held_out_values import HeldOutAxis, rms
+
+Floats = NDArray[np.float64]
+
+_ROWS = 32  # spectra whose residuals are computed together: they stay in the cache
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How many components to keep.
+
+    Parameters
+    ----------
+    variance : float
+        At least so much of the variance of the normalised spectra.
+    worst : float
+        And so many that no pixel of any grid point is off by more than this part of the
+        spectrum's mean.
+    max_rank : int
+        But never more than this; what is reached is reported.
+    rank : int, optional
+        Just so many.
+
+    Raises
+    ------
+    InvalidInput
+        A value out of its range.
+    """
+
+    variance: float = 0.999
+    worst: float = 0.02
+    max_rank: int = 64
+    rank: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.variance <= 1:
+            raise InvalidInput(f"variance {self.variance:g}: expected more than 0, at most 1")
+        if not self.worst > 0:
+            raise InvalidInput(f"worst error {self.worst:g}: expected a positive number")
+        for name in ("max_rank", "rank"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidInput(f"{name} {value}: expected 1 or more components")
+
+
+@dataclass(frozen=True, eq=False)
+class OrderEmulator:
+    """Components of one order.
+
+    Attributes
+    ----------
+    grid : LogGrid
+        n pixels: the order and a buffer on both sides.
+    wavelength : (n_pixels,) float array
+        The library's own pixels in the order, Å, over which the mean is 1.
+    mean : (n,) float array
+        The mean of the normalised spectra of all grid points.
+    components : (K, n) float array
+        Orthonormal.
+    weights : (N, K) float array
+        Of each grid point.
+    truncation : (N,) float array
+        r.m.s. over the pixels of what the components leave out of each point.
+    variance, worst : float
+        What was reached: see `Accuracy`.
+    """
+
+    grid: LogGrid
+    wavelength: Floats
+    mean: Floats
+    components: Floats
+    weights: Floats
+    truncation: Floats
+    variance: float
+    worst: float
+
+    @property
+    def rank(self) -> int:
+        """Number of components."""
+        return len(self.components)
+
+
+def decompose(
+    spectra: Floats, grid: LogGrid, wavelength: Floats, accuracy: Accuracy
+) -> OrderEmulator:
+    """Find the leading principal components of normalised spectra.
+
+    By ARPACK (`scipy.sparse.linalg.svds`), or a full SVD where there are few spectra or pixels.
+    Beside the spectra, which are overwritten, it needs memory for `max_rank` of them.
+
+    Parameters
+    ----------
+    spectra : (N, n) array
+        Overwritten.
+    grid, wavelength
+        See `OrderEmulator`.
+    accuracy : Accuracy
+    """
+    mean = spectra.mean(axis=0)
+    spectra -= mean
+    most = min(accuracy.rank or accuracy.max_rank, *spectra.shape)
+    components = _components(spectra, most)
+    weights = spectra @ components.T
+    total = np.einsum("ij,ij->i", spectra, spectra)  # (N,): of each point
+    left = total[:, None] - np.cumsum(weights**2, axis=1)
+    variance = 1 - left.sum(axis=0) / max(total.sum(), np.finfo(float).tiny)
+    worst = _worst_errors(spectra, weights, components)
+    rank = accuracy.rank and most
+    if rank is None:
+        enough = (variance >= accuracy.variance - 1e-12) & (worst <= accuracy.worst)
+        rank = int(np.argmax(enough)) + 1 if enough.any() else most
+    return OrderEmulator(
+        grid, wavelength, mean, components[:rank].copy(), weights[:, :rank].copy(),
+        np.sqrt(np.maximum(left[:, rank - 1], 0) / len(mean)),
+        float(variance[rank - 1]), float(worst[rank - 1]),
+    )  # fmt: skip
+
+
+def _components(centred: Floats, most: int) -> Floats:
+    """Leading right singular vectors (most, n), largest first, their largest element positive."""
+    if most < min(centred.shape) / 2:
+        # A start that is always the same; a constant would be orthogonal to centred spectra.
+        start = np.random.default_rng(0).normal(size=min(centred.shape))
+        _, size, vectors = svds(centred, most, v0=start)
+        vectors = vectors[np.argsort(size)[::-1]]
+    else:
+        _, _, vectors = np.linalg.svd(centred, full_matrices=False)
+        vectors = vectors[:most]
+    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, None], axis=1)
+    signed: Floats = vectors * np.sign(largest)
+    return signed
+
+
+def _worst_errors(centred: Floats, weights: Floats, components: Floats) -> Floats:
+    """Largest error of any pixel of any spectrum with 1, 2, ... components: (K,)."""
+    worst = np.zeros(len(components))
+    for first in range(0, len(centred), _ROWS):
+        left = centred[first : first + _ROWS].copy()
+        for k, component in enumerate(components):
+            left -= weights[first : first + _ROWS, k, None] * component
+            worst[k] = max(worst[k], left.max(), -left.min())
+    return worst
+
+
+@dataclass(frozen=True, eq=False)
+class EmulatorError:
+    """What an emulator gets wrong between the grid points, by its held-out errors.
+
+    Attributes
+    ----------
+    covariance : (K, K) float array
+        Of the weights, the mean over the grid: the sum over the axes of the held-out errors'
+        second moments, each times its factor for the doubled step, squared; half way to its
+        diagonal, for a few held-out points do not tell how so many errors go together.
+    log_mean : float
+        Standard error of ln(mean flux), in the same way.
+    factors : dict
+        The factor of each axis.
+    """
+
+    covariance: Floats
+    log_mean: float
+    factors: dict[str, float]
+
+
+def emulator_error(axes: Sequence[HeldOutAxis], weights: Floats, log_mean: Floats) -> EmulatorError:
+    """Estimate the error between the grid points from held-out errors.
+
+    An axis of two values has none that could be held out, and adds nothing.
+
+    Parameters
+    ----------
+    axes : sequence of HeldOutAxis
+    weights : (N, K) array
+    log_mean : (N,) array
+        ln(mean flux) at the grid points.
+    """
+    covariance = np.zeros((weights.shape[1], weights.shape[1]))
+    variance, factors = 0.0, {}
+    for axis in axes:
+        errors = axis.errors(weights)
+        factors[axis.name] = factor = axis.factor(weights, errors)
+        covariance += factor**2 * errors.T @ errors / len(errors)
+        mean_errors = axis.errors(log_mean[:, None])
+        variance += (axis.factor(log_mean[:, None], mean_errors) * rms(mean_errors)) ** 2
+    covariance = (covariance + np.diag(np.diag(covariance))) / 2
+    return EmulatorError(covariance, float(np.sqrt(variance)), factors)

@@ -1,0 +1,80 @@
+"""The stages of a build that make the emulator: spectra by order, then components of each order."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+from distributed import Client
+
+from mixjobs.tables.blocks import MeanBlock
+from mixjobs.tables.emulator_plan import EmulatorPlan
+from mixjobs.tables.emulator_store import GROUP, create_emulator, create_scratch, scratch_step
+from mixjobs.tables.execute import execute
+from mixjobs.tables.job import Job
+from mixjobs.tables.partial import Partial
+from mixjobs.tables.plan import Plan
+from mixjobs.tables.spectra import OrderBlock, SpectraBlock, decompose_order
+
+Report = Callable[[str, int, int], None]
+
+SCRATCH = "scratch"  # beside the store that is being filled
+
+
+def create(group: Path, job: Job, emulator: EmulatorPlan) -> None:
+    """Create the emulator's empty group, and the scratch array beside the store."""
+    create_emulator(group / GROUP, emulator.attributes)
+    n_pixels = {
+        int(m): window.grid.n_pixels
+        for m, window in zip(job.orders.number, emulator.windows, strict=True)
+        if window
+    }
+    create_scratch(group.parent / SCRATCH, n_pixels, job.plan.n_points, job.plan.block[1])
+
+
+def whole_zarr_chunks(plan: Plan, partial: Partial) -> Plan:
+    """Return the plan with blocks that cover whole Zarr chunks of the scratch array.
+
+    These were fixed when it was created; a job that goes on may have planned other blocks.
+    """
+    return replace(plan, block=(plan.block[0], scratch_step(partial.folder / SCRATCH)))
+
+
+def with_spectra(block: MeanBlock, partial: Partial, emulator: EmulatorPlan) -> SpectraBlock:
+    """Return the block that computes the same means and writes its spectra too."""
+    return SpectraBlock(
+        **vars(block),
+        scratch=partial.folder / SCRATCH,
+        windows=emulator.windows[block.orders],
+    )
+
+
+def write_all_orders(
+    client: Client | None, job: Job, emulator: EmulatorPlan, partial: Partial, report: Report
+) -> None:
+    """Decompose the orders that are not on record yet, one task an order."""
+    n_orders = sum(window is not None for window in emulator.windows)
+    done = {block.block[0] for block in partial.finished() if block.stage == "emulator"}
+    n_done, token = len(done), uuid4().hex
+    report("emulator", n_done, n_orders)
+    tasks = (
+        OrderBlock(
+            job=token,
+            store=partial.group,
+            scratch=partial.folder / SCRATCH,
+            row=m,
+            grid=window.grid,
+            wavelength=job.library.wavelength[job.plan.lo[m] : job.plan.hi[m]],
+            accuracy=emulator.settings.accuracy,
+        )
+        for m, window in enumerate(emulator.windows)
+        if window and m not in done
+    )
+    for task, _ in execute(client, decompose_order, tasks, "emulator"):
+        partial.record("emulator", [task.row])
+        n_done += 1
+        report("emulator", n_done, n_orders)
+    shutil.rmtree(partial.folder / SCRATCH, ignore_errors=True)
