@@ -72,6 +72,20 @@ class ClusterTable(_Table):
     scratch: str | None = None
 
 
+class EmulatorTable(_Table):
+    """What the emulator is made for, and how well; what is left out has its default."""
+
+    max_rv: float | None = None
+    max_vsini: float | None = None
+    min_resolution: float | None = None
+    step: float | None = None
+    short_buffer: Literal["refuse", "skip", "shrink"] | None = None
+    variance: float | None = None
+    worst: float | None = None
+    max_rank: PositiveInt | None = None
+    rank: PositiveInt | None = None
+
+
 class BuildJob(_Table):
     """What ``mixjobs build`` is asked to do."""
 
@@ -84,6 +98,7 @@ class BuildJob(_Table):
     dtype: Literal["float64", "float32"] = "float64"
     table: bool = True
     assume_raw: bool = False
+    emulator: EmulatorTable | None = None
     overwrite: bool = False
     workers: PositiveInt | None = None
     serial: bool = False
@@ -197,7 +212,9 @@ def _first_fault(error: ValidationError, within: tuple[str, ...] = ()) -> str:
     location = within + tuple(str(part) for part in fault["loc"] if "[" not in str(part))
     place = ".".join(location)
     if fault["type"] == "extra_forbidden":
-        tables: dict[str, type[BaseModel]] = {"orders": OrdersTable, "cluster": ClusterTable}
+        tables: dict[str, type[BaseModel]] = {
+            "orders": OrdersTable, "cluster": ClusterTable, "emulator": EmulatorTable
+        }  # fmt: skip
         known = tables.get(location[0], BuildJob)
         return f"unknown key {place!r}{nearest(location[-1], _keys(known))}"
     expected = _EXPECTED.get(location[:1]) or _EXPECTED.get(location[:2])

@@ -20,6 +20,7 @@ from mixjobs.cluster.monitor import dashboard_lines
 from mixjobs.config import (
     BuildJob,
     ClusterTable,
+    EmulatorTable,
     OrdersTable,
     make_build_job,
     make_cluster,
@@ -28,8 +29,11 @@ from mixjobs.config import (
 )
 from mixjobs.errors import InvalidInput
 from mixjobs.library import Library, open_library
+from mixjobs.log_grid import SPEED_OF_LIGHT
+from mixjobs.model.emulator import Accuracy
 from mixjobs.observed import open_spectrum
 from mixjobs.orders import Orders
+from mixjobs.report.emulator import emulator_line
 from mixjobs.report.progress_bar import reporter
 from mixjobs.report.status import job_status, progress_line
 from mixjobs.report.tables import print_facts
@@ -37,12 +41,18 @@ from mixjobs.tables.build import run as run_job
 from mixjobs.tables.job import Job, prepare
 from mixjobs.tables.partial import check_not_in_use, check_output
 from mixjobs.tables.store import Store, is_group, open_store, partial_path
+from mixjobs.tables.windows import EmulatorSettings
 
 # Options that are keys of a job file too.
 _SAME = (
     "output", "format", "block", "dtype", "table", "assume_raw", "overwrite", "workers", "serial",
     "scheduler",
 )  # fmt: skip
+_EMULATOR = (
+    "max_rv", "max_vsini", "min_resolution", "step", "short_buffer", "variance", "worst",
+    "max_rank", "rank",
+)  # fmt: skip
+_ACCURACY = ("variance", "worst", "max_rank", "rank")
 _BESIDE_A_FILE = {"cluster", "overwrite"}
 
 
@@ -70,6 +80,9 @@ def job_from(args: Namespace) -> BuildJob:
     """Read the job from its file, or from the options."""
     given = {name: getattr(args, name) for name in _SAME if getattr(args, name) is not None}
     orders = _orders_from(args)
+    emulator = {n: getattr(args, n) for n in _EMULATOR if getattr(args, n) is not None}
+    if args.emulator or emulator:
+        given["emulator"] = emulator
     if args.cluster is not None:
         given["cluster"] = named_cluster(args.cluster)
     if args.source.endswith(".toml"):
@@ -162,8 +175,22 @@ def plan(job: BuildJob) -> tuple[Job, str]:
     _say_what(library)
     orders, source = choose_orders(job.orders, library)
     dtype = job.dtype if job.table else None
-    planned = prepare(library, orders, workers(job), job.select, job.block, dtype, job.assume_raw)
+    planned = prepare(
+        library, orders, workers(job), job.select, job.block, dtype, job.assume_raw,
+        emulator_settings(job.emulator),
+    )  # fmt: skip
+    for note in planned.emulator.notes if planned.emulator else ():
+        say(f"emulator: {note}")
     return planned, source
+
+
+def emulator_settings(table: EmulatorTable | None) -> EmulatorSettings | None:
+    """Return what the emulator is made for; None for no emulator."""
+    if table is None:
+        return None
+    given = {name: value for name, value in table if value is not None}
+    accuracy = {name: given.pop(name) for name in _ACCURACY if name in given}
+    return EmulatorSettings(**given, accuracy=Accuracy(**accuracy))
 
 
 def workers(job: BuildJob) -> int:
@@ -197,6 +224,8 @@ def run(job: BuildJob, planned: Job, source: str) -> Store:
             say(f"{job.output}: {progress_line(job_status(Path(job.output)))}")
         raise
     say(f"raw by the numbers: {store.attributes['raw_numbers']}")
+    if planned.emulator:
+        say(emulator_line(store))
     return store
 
 
@@ -232,7 +261,7 @@ def _logs(job: BuildJob, table: ClusterTable) -> Path | None:
 
 def dry_run_facts(planned: Job, n_workers: int) -> dict[str, Any]:
     """What a job would do and need."""
-    plan, orders = planned.plan, planned.orders
+    plan, orders, emulator = planned.plan, planned.orders, planned.emulator
     n_bytes = plan.table_bytes + 8 * plan.n_points * len(orders)
     seconds = planned.seconds * plan.n_points / n_workers
     return {
@@ -241,8 +270,13 @@ def dry_run_facts(planned: Job, n_workers: int) -> dict[str, Any]:
         "raw": f"{planned.library.raw.how}; {planned.looks.how}",
         "tasks of the means": f"{plan.n_tasks}, of {plan.block[0]} orders x {plan.block[1]} points",
         "tasks of the table": str(len(orders) * len(plan.table_rows)),
-        "memory of a task": f"about {_size(plan.worker_bytes)}, beyond the program itself",
+        "memory of a task": f"about {_size(planned.worker_bytes)}, beyond the program itself",
         "disk": f"{_size(n_bytes)} in about {plan.n_files} files",
+        "emulator": emulator
+        and f"{sum(w is not None for w in emulator.windows)} orders, {emulator.n_pixels} pixels "
+        f"with a buffer of {emulator.settings.buffer * SPEED_OF_LIGHT:.0f} km/s; "
+        f"{_size(emulator.scratch_bytes)} of scratch space while it is made, at most "
+        f"{_size(emulator.stored_bytes)} in the store",
         "time to read": f"about {seconds:.2g} s with {n_workers} worker(s), at "
         f"{1000 * planned.seconds:.3g} ms a spectrum, once they have started",
     }

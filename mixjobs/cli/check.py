@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from mixjobs.cli.words import say
+from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import (
     MAX_PAIRWISE_PARAMETERS,
     MAX_PAIRWISE_POINTS,
@@ -21,6 +22,12 @@ from mixjobs.model.flux_ratio import (
 from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
 from mixjobs.orders import Orders
 from mixjobs.report import tables
+from mixjobs.report.emulator import (
+    OrderQuality,
+    emulator_quality,
+    held_out_spectra_table,
+    quality_table,
+)
 from mixjobs.tables.laws import Law, check_laws
 from mixjobs.tables.store import open_store
 
@@ -43,6 +50,9 @@ def check(args: Namespace) -> dict[str, Any]:
                 f"pairwise left out: more than {MAX_PAIRWISE_POINTS} points or "
                 f"{MAX_PAIRWISE_PARAMETERS} parameters"
             )
+    quality = emulator_quality(store)
+    if quality and not args.json:
+        _print_emulator(quality, store.grid)
     broken = [law.name for law in laws if not law.kept]
     if broken:
         say(f"mixjobs: {args.store}: broken: {'; '.join(broken)}; build it again")
@@ -51,8 +61,24 @@ def check(args: Namespace) -> dict[str, Any]:
         "held_out": [_facts(result) for result in results],
         "orders": store.orders.number.tolist(),
         "best_method": best_method(results),
+        "emulator": [order.facts() for order in quality],
         "ok": not broken,
     }
+
+
+def _print_emulator(quality: Sequence[OrderQuality], grid: Grid) -> None:
+    console = Console()
+    console.print("emulator at the grid points; residuals in units of a spectrum's mean flux")
+    console.print(quality_table(quality))
+    if not quality[0].held_out:
+        return
+    console.print("r.m.s. residual of held-out spectra, and the worst of them")
+    console.print(held_out_spectra_table(quality, grid))
+    factors = ", ".join(
+        f"{np.median([order.held_out[a].factor for order in quality]):.2g} along {held.axis}"
+        for a, held in enumerate(quality[0].held_out)
+    )
+    console.print(f"expected between grid points: these times {factors} (median order)")
 
 
 def _print(laws: Sequence[Law], results: Sequence[HeldOut], orders: Orders) -> None:

@@ -97,6 +97,7 @@ def _add_build(subcommands: Any) -> None:
                       help="leave out the N x N table; a model needs the means alone")  # fmt: skip
     what.add_argument("--assume-raw", action="store_const", const=True,
                       help="take the spectra as raw, just as they are in the file")  # fmt: skip
+    _add_emulator(sub.add_argument_group("emulator of the spectra (any of these asks for it)"))
     how = sub.add_argument_group("how it is run")
     how.add_argument(
         "--workers", type=_positive, metavar="N", help="processes (default: all cores)"
@@ -121,6 +122,24 @@ def _add_orders(group: Any) -> None:
     group.add_argument("--order-table", metavar="FILE", help="text: number wave_min wave_max")
     group.add_argument("--skip-uncovered", action="store_const", const=True,
                        help="leave out orders that the library does not cover")  # fmt: skip
+
+
+def _add_emulator(group: Any) -> None:
+    group.add_argument("--emulator", action="store_true", help="make one, with these defaults")
+    group.add_argument("--max-rv", type=float, metavar="KMS", help="largest velocity (200)")
+    group.add_argument("--max-vsini", type=float, metavar="KMS", help="largest rotation (150)")
+    group.add_argument("--min-resolution", type=float, metavar="R",
+                       help="lowest resolving power (10000)")  # fmt: skip
+    group.add_argument("--short-buffer", choices=("refuse", "skip", "shrink"),
+                       help="where the library does not reach so far (refuse)")  # fmt: skip
+    group.add_argument("--step", type=float, metavar="KMS",
+                       help="of its grid (the library's own)")  # fmt: skip
+    group.add_argument("--variance", type=float, metavar="V",
+                       help="components for this part of the variance (0.999)")  # fmt: skip
+    group.add_argument("--worst", type=float, metavar="E",
+                       help="and for this error of the worst pixel (0.02)")  # fmt: skip
+    group.add_argument("--max-rank", type=_positive, metavar="K", help="but not more (64)")
+    group.add_argument("--rank", type=_positive, metavar="K", help="just so many")
 
 
 def _add_status(subcommands: Any) -> None:

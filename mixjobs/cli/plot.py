@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mixjobs.cli.words import make_folder, parse_theta
 from mixjobs.grid import Grid
+from mixjobs.report.emulator import draw_quality, emulator_quality
 from mixjobs.report.figures import draw_all
 from mixjobs.tables.store import open_store
 
@@ -24,7 +25,11 @@ def plot(args: Namespace) -> None:
     theta1 = (
         parse_theta(args.theta1, store.grid, "theta1") if args.theta1 else middle_point(store.grid)
     )
-    for path in save(draw_all(store, theta1, args.method), args.output):
+    figures = draw_all(store, theta1, args.method)
+    quality = emulator_quality(store)
+    if quality:
+        figures["emulator"] = draw_quality(quality)
+    for path in save(figures, args.output):
         print(path)
 
 

@@ -203,3 +203,48 @@ def emulator_error(axes: Sequence[HeldOutAxis], weights: Floats, log_mean: Float
         variance += (axis.factor(log_mean[:, None], mean_errors) * rms(mean_errors)) ** 2
     covariance = (covariance + np.diag(np.diag(covariance))) / 2
     return EmulatorError(covariance, float(np.sqrt(variance)), factors)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutSpectra:
+    """How well spectra that are held out along one axis are predicted.
+
+    Attributes
+    ----------
+    axis : str
+    rms : float
+        r.m.s. residual over the pixels and the points, in units of a spectrum's mean.
+    worst : float
+        The same of the worst point alone.
+    point : int
+        That point.
+    factor : float
+        By which the errors between the grid points are smaller: see `doubled_step_factor`.
+    """
+
+    axis: str
+    rms: float
+    worst: float
+    point: int
+    factor: float
+
+
+def held_out_spectra(axes: Sequence[HeldOutAxis], emulator: OrderEmulator) -> list[HeldOutSpectra]:
+    """Predict the spectra of each axis's inner values from the others, one value after the other.
+
+    The components are orthonormal, and what they leave out is orthogonal to them: so residuals
+    over pixels are had from the weights alone.
+    """
+    found = []
+    for axis in axes:
+        errors, rows = axis.errors(emulator.weights), axis.rows
+        left = emulator.truncation[rows] ** 2
+        squares = (errors**2).sum(axis=1) / emulator.grid.n_pixels + left
+        worst = int(squares.argmax())
+        found.append(
+            HeldOutSpectra(
+                axis.name, float(np.sqrt(squares.mean())), float(np.sqrt(squares[worst])),
+                int(rows[worst]), axis.factor(emulator.weights, errors),
+            )
+        )  # fmt: skip
+    return found

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mixjobs.errors import StoreError
 from mixjobs.log_grid import LogGrid
 from mixjobs.model.emulator import OrderEmulator
-from mixjobs.tables.store import open_array, write_whole
+from mixjobs.tables.store import consolidate, open_array, write_whole
 
 Floats = NDArray[np.float64]
 
@@ -102,10 +102,11 @@ def write_order(
     for field, dims in _DIMS.items():
         values = getattr(emulator, field)
         array = written.create_array(
-            field, shape=values.shape, chunks=values.shape, dtype="float64", dimension_names=dims,
-            compressors=None,
+            field, shape=values.shape, chunks=values.shape, dtype="float64", fill_value=np.nan,
+            dimension_names=dims, compressors=None,
         )  # fmt: skip
         array[...] = values
+    consolidate(aside)
     shutil.rmtree(name, ignore_errors=True)
     aside.rename(name)
 

@@ -1,0 +1,196 @@
+"""Orders spread over Dask workers, for what is evaluated thousands of times while sampling.
+
+A call is a message to each worker and one back, outside the task graph: tasks take far longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from threading import Lock
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import dask
+from distributed import Client, Worker
+from distributed.protocol.pickle import dumps, loads
+
+from mixjobs.errors import JobFailed, MixjobsError
+
+Result = TypeVar("Result")
+Build = Callable[[Sequence[int]], Callable[..., Sequence[Result]]]
+Share = tuple[int, ...]
+
+_KEPT = 4  # calls of `spread` whose evaluators a worker process keeps
+
+
+def spread(
+    client: Client | None, build: Build[Result], orders: Sequence[int]
+) -> Callable[..., list[Result]]:
+    """Spread orders over the workers that are there now, a share to each of their threads.
+
+    Parameters
+    ----------
+    client : Client or None
+        None makes one share of all orders, in this process.
+    build : callable
+        ``build(share)`` makes an evaluator of some orders, and ``evaluator(*arguments)`` a sequence
+        with one result an order. It is pickled into every call: let it hold paths, not arrays. It
+        runs in the worker, once a process and share, in the first call.
+    orders : sequence of int
+        Order numbers. A share is some of them in a row. Shares never change, so results do not
+        depend on who is left: those of a lost worker are built again on others.
+
+    Returns
+    -------
+    callable
+        ``evaluate(*arguments)``: a list with one result an order, in the order of `orders`. It
+        raises what `build` or the evaluator does.
+
+    Raises
+    ------
+    JobFailed
+        By both calls: the workers of a share died again and again, or the scheduler was lost.
+    """
+    numbers = tuple(int(number) for number in orders)
+    evaluator = build(numbers) if client is None else _Spread(client, build, numbers)
+    return lambda *arguments: _one_each(numbers, evaluator(*arguments))
+
+
+def _one_each(orders: Share, results: Sequence[Result]) -> list[Result]:
+    return [result for _, result in zip(orders, results, strict=True)]
+
+
+class _Spread:
+    """Shares of orders, and which worker has which."""
+
+    def __init__(self, client: Client, build: Build[Any], orders: Share) -> None:
+        self._client, self._token, self._build = client, uuid4().hex, dumps(build)
+        self._worker_of: dict[Share, str] = {}
+        self._workers: set[str] = set()  # all that there are; empty to look again
+        n = min(len(orders), sum(self._threads().values()))
+        edges = [k * len(orders) // n for k in range(n + 1)] if n else []
+        self._shares = [orders[i:j] for i, j in pairwise(edges)]
+
+    def __call__(self, *arguments: object) -> list[Any]:
+        """Ask until each share has an answer; raise the error of the first that has failed."""
+        answers: dict[Share, bytes] = {}
+        deaths: Counter[Share] = Counter()
+        while missing := [share for share in self._shares if share not in answers]:
+            if not self._workers:
+                threads = self._threads()
+                self._worker_of = _assigned(self._shares, threads, self._worker_of)
+                self._workers = set(threads)
+            answers |= self._ask(missing, arguments, deaths)
+        outcomes = [(share, *loads(answers[share])) for share in self._shares]
+        for error in (error for _, _, error in outcomes if error is not None):
+            raise error
+        return [r for share, results, _ in outcomes for r in _one_each(share, results)]
+
+    def _ask(
+        self, missing: list[Share], arguments: tuple[object, ...], deaths: Counter[Share]
+    ) -> dict[Share, bytes]:
+        """Ask each worker, once, for those of its shares that are missing."""
+        asked = {w: [s for s in missing if self._worker_of[s] == w] for w in self._workers}
+        call = (self._token, asked, self._build, arguments)
+        with _scheduler(self._client):  # asks all that it has: it tries one that has gone for long
+            replies = self._client.run(_answer, *call, on_error="return")
+        lost = {worker for worker, reply in replies.items() if isinstance(reply, OSError)}
+        if lost or replies.keys() != self._workers:
+            self._workers = set()
+        _count(deaths, [share for worker in lost for share in asked.get(worker, [])])
+        answers: dict[Share, bytes] = {}
+        for reply in (replies[worker] for worker in replies.keys() - lost):
+            if isinstance(reply, Exception):
+                raise reply
+            answers |= loads(reply)
+        return answers
+
+    def _threads(self) -> dict[str, int]:
+        """Count the threads of each worker, when the first is there."""
+        with _scheduler(self._client):
+            while not (threads := self._client.ncores()):
+                self._client.wait_for_workers(1)
+        return dict(threads)
+
+
+def _assigned(
+    shares: list[Share], threads: dict[str, int], had: dict[Share, str]
+) -> dict[Share, str]:
+    """Give each share a worker: the one it had, if that is there and has not too many."""
+    most = -(-len(shares) // sum(threads.values()))  # shares to a thread
+    free = Counter({worker: most * n for worker, n in threads.items()})
+    worker_of = {}
+    for share in sorted(shares, key=lambda share: had.get(share) not in threads):
+        worker = had.get(share, "")
+        if not free[worker]:
+            worker = max(threads, key=lambda worker: free[worker] / threads[worker])
+        worker_of[share] = worker
+        free[worker] -= 1
+    return worker_of
+
+
+@contextmanager
+def _scheduler(client: Client) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # refused, closed or timed out; or the client has given it up
+        if isinstance(error, OSError) or client.scheduler is None:
+            raise JobFailed("orders: the scheduler was lost; start again") from None
+        raise
+
+
+def _count(deaths: Counter[Share], lost: list[Share]) -> None:
+    """Refuse shares whose workers die as often as Dask refuses a task."""
+    deaths.update(lost)
+    for share, n in deaths.items():
+        if n > dask.config.get("distributed.scheduler.allowed-failures"):
+            raise JobFailed(
+                f"orders {share[0]} to {share[-1]}: their worker died {n} times (out of memory?); "
+                "give workers more memory, or use more of them, then start again"
+            )
+
+
+class _Evaluator:
+    """In a worker: what `build` makes of a share, when it is first wanted."""
+
+    def __init__(self) -> None:
+        self._evaluate: Callable[..., Sequence[Any]] | None = None
+        self._lock = Lock()  # a call that was interrupted may still run
+
+    def answer(self, share: Share, build: bytes, arguments: tuple[object, ...]) -> Any:
+        """Results and error, pickled."""
+        with self._lock:
+            try:
+                if self._evaluate is None:
+                    self._evaluate = loads(build)(share)
+                return dumps((self._evaluate(*arguments), None))
+            except Exception as error:
+                if not isinstance(error, MixjobsError):
+                    error.add_note("In the worker: " + traceback.format_exc())
+                return dumps((None, error))
+
+
+_evaluators: OrderedDict[str, defaultdict[Share, _Evaluator]] = OrderedDict()
+
+
+async def _answer(
+    token: str,
+    asked: dict[str, list[Share]],
+    build: bytes,
+    arguments: tuple[object, ...],
+    dask_worker: Worker,
+) -> Any:
+    """Evaluate a worker's shares in threads, so that it can talk to the scheduler meanwhile."""
+    shares = asked.get(dask_worker.address, [])
+    mine = _evaluators.setdefault(token, defaultdict(_Evaluator))
+    _evaluators.move_to_end(token)
+    while len(_evaluators) > _KEPT:
+        _evaluators.popitem(last=False)
+    threads = [asyncio.to_thread(mine[share].answer, share, build, arguments) for share in shares]
+    return dumps(dict(zip(shares, await asyncio.gather(*threads), strict=True)))

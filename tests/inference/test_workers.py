@@ -1,0 +1,308 @@
+"""Orders on workers: the bits of this process, whatever becomes of the workers."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+import dask
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+from mixjobs.cluster import connect
+from mixjobs.config import ClusterTable
+from mixjobs.errors import JobFailed, MissingFile, OutsideGrid
+from mixjobs.inference import workers
+from mixjobs.inference.workers import spread
+
+THETA = np.random.default_rng(0).normal(size=(200, 3))
+ORDERS = (31, 7, 2, 55, 8)
+
+
+class Answer(NamedTuple):
+    order: int
+    share: tuple[int, ...]
+    pid: int
+    value: np.ndarray
+
+
+@dataclass(frozen=True)
+class Products:
+    """Builds evaluators of matrix products, whose last bits depend on what is done together."""
+
+    notes: Path  # a folder: gets a file for each build
+    seconds: float = 0
+
+    def __call__(self, orders):
+        share = tuple(orders)
+        time.sleep(self.seconds)
+        (self.notes / f"{share} {uuid4()}").touch()
+        matrix = np.stack([np.random.default_rng(order).normal(size=200) for order in share])
+        return partial(answers, share, matrix)
+
+    def built(self):
+        """How often each share was built."""
+        return Counter(file.name.partition(")")[0] + ")" for file in self.notes.iterdir())
+
+
+def answers(share, matrix, theta, happens=None):
+    if happens is not None:
+        happens(share)
+    values = matrix @ theta
+    return [Answer(order, share, os.getpid(), v) for order, v in zip(share, values, strict=True)]
+
+
+@pytest.fixture
+def products(tmp_path):
+    return Products(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def mortal():
+    """Two workers that may be killed."""
+    with connect(ClusterTable(workers=2)) as client:
+        yield client
+
+
+def assert_right(results, orders, theta=THETA):
+    assert [answer.order for answer in results] == list(orders)
+    for answer in results:
+        matrix = np.stack([np.random.default_rng(order).normal(size=200) for order in answer.share])
+        here = answers(answer.share, matrix, theta)[answer.share.index(answer.order)]
+        assert answer.value.tobytes() == here.value.tobytes()
+
+
+def shares(results):
+    """Each share, and the process that had it."""
+    return {answer.share: answer.pid for answer in results}
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 25])
+def test_the_bits_of_this_process(n, client, products):
+    client.wait_for_workers(2)
+    orders = list(range(n))[::-1]
+    results = spread(client, products, orders)(THETA)
+    assert_right(results, orders)
+    there = shares(results)
+    assert [order for share in there for order in share] == orders  # in a row
+    assert sorted(map(len, there)) == [size for size in (n // 2, n - n // 2) if size]
+    assert len(set(there.values())) == min(n, 2)
+    assert os.getpid() not in there.values()
+
+
+def test_without_workers(products):
+    evaluate = spread(None, products, ORDERS)
+    for _ in range(3):
+        results = evaluate(THETA)
+    assert shares(results) == {ORDERS: os.getpid()}
+    assert_right(results, ORDERS)
+    assert products.built() == {str(ORDERS): 1}
+
+
+def test_a_share_is_built_once_and_stays(client, products):
+    client.wait_for_workers(2)
+    evaluate = spread(client, products, ORDERS)
+    first = shares(evaluate(THETA))
+    for k in range(20):
+        results = evaluate(THETA * k)
+        assert_right(results, ORDERS, THETA * k)
+        assert shares(results) == first
+    assert products.built() == {str(share): 1 for share in first}
+    assert client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) == 0
+
+
+def test_calls_at_the_same_time(client, tmp_path):
+    """As when one is interrupted, and another begins while the workers are still at the first."""
+    slow = Products(tmp_path, seconds=0.2)
+    evaluate = spread(client, slow, ORDERS)
+    with ThreadPoolExecutor(3) as threads:
+        for results in threads.map(evaluate, [THETA] * 3):
+            assert_right(results, ORDERS)
+    assert set(slow.built().values()) == {1}
+
+
+def test_a_share_to_each_thread(products):
+    with (
+        LocalCluster(1, threads_per_worker=3, processes=False, dashboard_address=":0") as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        for n in range(7):
+            results = spread(client, products, ORDERS)(THETA)
+            assert_right(results, ORDERS)
+            assert len(shares(results)) == 3
+            assert len(workers._evaluators) == min(n + 1, workers._KEPT)  # this process is it
+
+
+@pytest.mark.parametrize(
+    ("threads", "after"),
+    [
+        ({"c": 1, "a": 2, "b": 2}, "aabb"),  # nothing is built again for a newcomer
+        ({"c": 2, "b": 2}, "ccbb"),
+        ({"b": 2}, "bbbb"),
+        ({"c": 4, "a": 1, "b": 1}, "acbc"),  # other workers at the same address
+    ],
+)
+def test_shares_stay_where_they_can(threads, after):
+    shares = [(1, 2), (3, 4), (5, 6), (7, 8)]
+    had = dict(zip(shares, "aabb", strict=True))
+    assert workers._assigned(shares, threads, had) == dict(zip(shares, after, strict=True))
+
+
+def test_a_worker_killed_between_calls(mortal, products):
+    mortal.wait_for_workers(2)
+    evaluate = spread(mortal, products, ORDERS)
+    before = shares(evaluate(THETA))
+    (lost, victim), (kept, survivor) = before.items()
+    os.kill(victim, signal.SIGKILL)
+    results = evaluate(THETA)
+    assert_right(results, ORDERS)
+    after = shares(results)
+    assert after[lost] != victim
+    assert after[kept] == survivor
+    assert products.built() == {str(lost): 2, str(kept): 1}
+
+    mortal.wait_for_workers(2)  # another has come: it gets its part
+    evaluate(THETA)
+    results = evaluate(THETA)
+    assert_right(results, ORDERS)
+    assert len(set(shares(results).values())) == 2
+
+
+@dataclass(frozen=True)
+class KillOnce:
+    """The first evaluation of a share ends its process."""
+
+    share: tuple[int, ...]
+    note: Path
+
+    def __call__(self, share):
+        if share == self.share and not self.note.exists():
+            self.note.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_killed_in_a_call(mortal, products, tmp_path_factory):
+    mortal.wait_for_workers(2)
+    evaluate = spread(mortal, products, ORDERS)
+    before = shares(evaluate(THETA))
+    (kept, survivor), (lost, victim) = before.items()
+    note = tmp_path_factory.mktemp("killed") / "note"
+    results = evaluate(THETA, KillOnce(lost, note))
+    assert note.exists()
+    assert_right(results, ORDERS)
+    assert shares(results)[lost] != victim
+    assert shares(results)[kept] == survivor
+    assert products.built() == {str(lost): 2, str(kept): 1}
+
+
+def die(share):
+    if 31 in share:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_an_evaluation_that_no_worker_survives(mortal, products):
+    mortal.wait_for_workers(2)
+    evaluate = spread(mortal, products, ORDERS)
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        pytest.raises(JobFailed) as failed,
+    ):
+        evaluate(THETA, die)
+    message = str(failed.value)
+    assert re.match(
+        r"orders 31 to \d: their worker died 2 times \(out of memory\?\); give", message
+    )
+    assert "\n" not in message
+
+
+def fail(share, error):
+    raise error
+
+
+@pytest.mark.parametrize("error", [OutsideGrid("teff 9000"), MissingFile("q.zarr"), KeyError(3)])
+@pytest.mark.parametrize("where", ["evaluator", "build"])
+def test_an_error_arrives_as_it_is(error, where, client, products):
+    if where == "build":
+        evaluate = partial(spread(client, partial(fail, error=error), ORDERS), THETA)
+    else:
+        evaluate = partial(spread(client, products, ORDERS), THETA, partial(fail, error=error))
+    with pytest.raises(type(error)) as raised:
+        evaluate()
+    assert type(raised.value) is type(error)
+    assert raised.value.args == error.args
+    notes = getattr(raised.value, "__notes__", [])
+    assert ["in fail" in note for note in notes] == ([True] if type(error) is KeyError else [])
+
+
+def one_short(orders):
+    return lambda theta: [0.0] * (len(orders) - 1)
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_results_are_one_an_order(local, client):
+    with pytest.raises(ValueError, match="shorter"):
+        spread(None if local else client, one_short, ORDERS)(THETA)
+
+
+LOST = r"^orders: the scheduler was lost; start again$"
+
+SCHEDULER = """
+from distributed import LocalCluster
+options = dict(protocol="tcp://", host="127.0.0.1", dashboard_address="127.0.0.1:0")
+with LocalCluster(n_workers=1, processes=False, **options) as cluster:
+    print(cluster.scheduler_address, flush=True)
+    input()
+"""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Ends a process from within a worker."""
+
+    pid: int
+
+    def __call__(self, share):
+        os.kill(self.pid, signal.SIGKILL)
+        time.sleep(0.2)
+
+
+def test_a_scheduler_lost_in_a_call(products, monkeypatch):
+    monkeypatch.setattr("mixjobs.cluster.address._CONNECT_SECONDS", 1)
+    scheduler = subprocess.Popen(
+        [sys.executable, "-c", SCHEDULER],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    table = ClusterTable(kind="address", scheduler=scheduler.stdout.readline().strip())
+    with connect(table) as client:
+        evaluate = spread(client, products, ORDERS)
+        assert_right(evaluate(THETA), ORDERS)
+        with pytest.raises(JobFailed, match=LOST):
+            evaluate(THETA, Kill(scheduler.pid))
+    scheduler.communicate()
+
+
+def test_a_scheduler_lost_between_calls(products):
+    with (
+        LocalCluster(1, processes=False, dashboard_address=":0") as cluster,
+        Client(cluster, timeout=1, set_as_default=False) as client,
+    ):
+        evaluate = spread(client, products, ORDERS)
+        assert_right(evaluate(THETA), ORDERS)
+        cluster.close()
+        with pytest.raises(JobFailed, match=LOST):
+            evaluate(THETA)
+        with pytest.raises(JobFailed, match=LOST):
+            spread(client, products, ORDERS)
