@@ -94,7 +94,7 @@ def shift_factors(shift: ArrayLike, step: float, n_fft: int, n_freq: int) -> Com
 
 
 def _phase(turns: Floats) -> Complexes:
-    angle = -2 * np.pi * (turns - np.rint(turns))  # whole turns first: no digits are lost to them
+    angle = -2 * np.pi * (turns - np.rint(turns))  # whole turns cost digits
     phase = np.empty(angle.shape, dtype=np.complex128)
     phase.real, phase.imag = np.cos(angle), np.sin(angle)
     return phase

@@ -59,7 +59,8 @@ class OrderRows:
                 continue
             basis = source.orders[self.m]
             factors = self._factors(group[0], basis, here)
-            spectra = self._combined(group, basis, here) * factors
+            spectra = self._combined(group, basis, here)
+            spectra *= factors
             if errors:
                 columns.append(self._emulator_error(group, basis, factors, here))
             _, before = mixed.get(id(source), (basis, None))

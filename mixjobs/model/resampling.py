@@ -25,6 +25,7 @@ _REACH = (_DEGREE + 1) / 2  # pixels from a B-spline's centre to where it ends
 _SPLINE = BSpline.basis_element(np.arange(_DEGREE + 2) - _REACH)
 _INTEGRAL = _SPLINE.antiderivative()
 _ROUNDING = 1e-6  # of a grid pixel, allowed to edges that are computed
+_SAME_PIXEL = 1e-8  # of a grid pixel: about the rounding of ln(wavelength) on a fine grid
 
 
 def fft_length(n_pixels: int) -> int:
@@ -101,8 +102,8 @@ def spline_prefilter(n_fft: int, n_freq: int) -> Floats:
     """Factors that turn the Fourier coefficients of values into those of B-spline coefficients.
 
     ``1 / sum_k b(k) exp(-2 pi i k nu)``, b the B-spline of degree 7 at the whole numbers, nu in
-    cycles a pixel (Unser, Aldroubi & Eden 1993, IEEE Trans. Signal Processing 41, 821,
-    equation 2.8). Real, since b is even.
+    cycles a pixel (Unser, Aldroubi & Eden 1993, IEEE Trans. Signal Processing 41, 821). Real,
+    since b is even.
 
     Parameters
     ----------
@@ -174,14 +175,14 @@ def pixel_edges(wavelength: ArrayLike) -> Floats:
 
 
 def resampling_matrix(
-    grid: LogGrid, n_fft: int, wavelength: ArrayLike, average: bool = True
+    grid: LogGrid, n_fft: int, wavelength: ArrayLike, point_like: float | None = None
 ) -> csr_array:
     """Matrix that turns a grid's B-spline coefficients into the values of data pixels.
 
-    A data pixel that is wider than the grid's step (by more than 1 part in 1000) has the exact
-    average of the spline over it, in ln(wavelength): sum(value * width) over pixels side by side is
-    the spline's integral. Any other has the spline's value at its wavelength. The B-splines are
-    those of Schoenberg (1946, Quart. Appl. Math. 4, 45), equation 3.11, of degree 7.
+    A data pixel that is wider than the grid's step, or than `point_like`, by more than 1 part in
+    1000 has the exact average of the spline over it, in ln(wavelength): sum(value * width) over
+    pixels side by side is the spline's integral. Any other has the spline's value at its
+    wavelength. The B-splines are those of Schoenberg (1946, Quart. Appl. Math. 4, 45), of degree 7.
 
     Parameters
     ----------
@@ -190,8 +191,8 @@ def resampling_matrix(
         Length of the Fourier transform: the grid's pixels and their padding.
     wavelength : (n,) array
         The data's pixels, Å, as for `pixel_edges`.
-    average : bool
-        False for the values at the wavelengths, however wide the pixels are.
+    point_like : float, optional
+        Up to this width, in ln(wavelength), a pixel has the value at its wavelength.
 
     Returns
     -------
@@ -216,8 +217,8 @@ def resampling_matrix(
     edges = (pixel_edges(wavelength) - grid.start) / grid.step
     _check_covered(grid, edges)
     low, high = edges[:-1], edges[1:]
-    centre = (np.log(np.asarray(wavelength, dtype=np.float64)) - grid.start) / grid.step
-    wide = (high - low > 1.001) & average
+    centre = _centres(grid, np.asarray(wavelength, dtype=np.float64))
+    wide = high - low > 1.001 * (1.0 if point_like is None else point_like / grid.step)
     row, column = _touched(np.where(wide, low, centre), np.where(wide, high, centre))
     data = np.empty(len(row))
     of_wide = wide[row]
@@ -226,6 +227,13 @@ def resampling_matrix(
     i, j = row[~of_wide], column[~of_wide]
     data[~of_wide] = _SPLINE(np.clip(centre[i] - j, -_REACH, _REACH))
     return csr_array((data, (row, column % n_fft)), shape=(len(low), n_fft))
+
+
+def _centres(grid: LogGrid, wavelength: Floats) -> Floats:
+    """Wavelengths (n,) in pixels of the grid; those of its own pixels are whole numbers."""
+    centre = (np.log(wavelength) - grid.start) / grid.step
+    whole = np.rint(centre)
+    return np.where(np.abs(centre - whole) < _SAME_PIXEL, whole, centre)
 
 
 def _touched(low: Floats, high: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -13,7 +13,7 @@ from mixjobs.errors import InvalidInput
 Floats = NDArray[np.float64]
 
 _CELL = 0.06  # of RotationTable, in u: its error is at most _CELL**4 / 384 * 1/8 = 4.2e-9
-_TINY = 1e-300  # a u whose square is lost beside 1
+_TINY = 1e-9  # a u whose square is lost beside 1
 
 
 def rotation_transform(u: ArrayLike, limb_darkening: float = 0.6) -> Floats:

@@ -31,8 +31,9 @@ from mixjobs.model.rotation import RotationTable
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
-_NOTHING = 1e-12  # frequencies that the instrument passes by less than this are left out
-_ROOM = 2.5  # pixels of the inverse transform for each frequency that is left: the spline is exact
+# Frequencies that the instrument passes by less than this are left out; the inverse transform has
+# so many pixels for each that is left, for the spline between them. Together they cost up to 4e-7.
+_NOTHING, _ROOM = 1e-9, 2.2
 _KEPT = 0.999  # of the emulator's variance is kept in its error columns
 
 
@@ -58,7 +59,8 @@ class Kernels:
         factors = shift_factors(doppler_shift(rv), self.step, self.n_fft, self.n_freq)
         if vsini.any():
             u_step = 2 * np.pi * vsini / SPEED_OF_LIGHT / (self.n_fft * self.step)
-            factors *= self.table(u_step, self.n_freq)
+            both = factors.view(np.float64).reshape(*factors.shape, 2)  # real and imaginary part
+            both *= self.table(u_step, self.n_freq)[:, :, None]
         return factors
 
 
@@ -150,7 +152,9 @@ def order_basis(
         found: Complexes = np.fft.rfft(pad_ends(spectra, n_fft))[:, :n_freq] * filters
         return np.ascontiguousarray(found)
 
-    pixels = emulator.wavelength if wavelength is None else wavelength
+    pixels, point_like = emulator.wavelength, np.inf
+    if wavelength is not None:
+        pixels, point_like = wavelength, grid.step
     edges = pixel_edges(pixels)
     end = grid.start + grid.step * (grid.n_pixels - 1)
     buffer = float(min(edges[0] - grid.start, end - edges[-1]))
@@ -163,7 +167,7 @@ def order_basis(
         errors=transform(error_columns(covariance) @ emulator.components),
         log_mean_error=log_mean_error,
         kernels=Kernels(grid.step, n_fft, n_freq, RotationTable(u_max, limb_darkening)),
-        matrix=resampling_matrix(out, n_out, pixels, average=wavelength is not None),
+        matrix=resampling_matrix(out, n_out, pixels, point_like),
         buffer=buffer - 5 * sigma,
     )
 

@@ -1,0 +1,69 @@
+"""Air and vacuum: the round trip, published values, real files."""
+
+import re
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.interpolate import make_interp_spline
+
+from mixjobs.errors import InvalidInput
+from mixjobs.model.air import air_to_vacuum, vacuum_to_air
+
+
+@given(wave=st.floats(2000, 1e6))
+def test_round_trip(wave):
+    assert abs(air_to_vacuum(vacuum_to_air(wave)) - wave) <= 1e-9 + 4e-16 * wave
+
+
+@given(wave=st.floats(2000, 1e6), other=st.floats(2000, 1e6))
+def test_air_is_shorter_and_keeps_the_order(wave, other):
+    assert 2.7e-4 < 1 - vacuum_to_air(wave) / wave < 3.3e-4
+    assert (wave < other) == (vacuum_to_air(wave) < vacuum_to_air(other))
+
+
+def test_index_of_standard_air():
+    """As published: n - 1 of air at 15 °C and 1013.25 hPa at the sodium D line is 2.77e-4.
+
+    In air the two D lines are at 5895.924 and 5889.951 Å, in vacuum at 5897.558 and 5891.583 Å
+    (NIST Atomic Spectra Database).
+    """
+    np.testing.assert_allclose(vacuum_to_air([5897.558, 5891.583]), [5895.924, 5889.951], atol=2e-3)
+
+
+def test_shapes():
+    wave = np.linspace(3000, 9000, 12).reshape(3, 4)
+    assert vacuum_to_air(wave).shape == air_to_vacuum(wave).shape == (3, 4)
+    assert air_to_vacuum(5000.0).shape == ()
+    assert len(air_to_vacuum([])) == 0
+    assert air_to_vacuum(wave)[1, 2] == pytest.approx(float(air_to_vacuum(wave[1, 2])), abs=1e-10)
+
+
+@pytest.mark.parametrize("function", [vacuum_to_air, air_to_vacuum])
+@pytest.mark.parametrize("wave", [1999.0, 0.0, -5000.0, np.nan, np.inf])
+def test_too_short_is_refused(function, wave):
+    with pytest.raises(InvalidInput, match=re.escape(f"wavelength {wave:.10g} Å")):
+        function([5000.0, wave])
+
+
+def test_the_limit_is_the_same_in_both():
+    assert air_to_vacuum(vacuum_to_air(2000.0)) == pytest.approx(2000, abs=1e-9)
+    with pytest.raises(InvalidInput, match=r"in air: expected 1999\.35"):
+        air_to_vacuum(1999.3)
+
+
+def test_phoenix_in_air_is_phoenix_in_vacuum(data):
+    """The same spectra on the same numbers, one taken as air, the other as vacuum."""
+    with (
+        h5py.File(data / "PHOENIX_50k.hdf5") as vacuum,
+        h5py.File(data / "PHOENIX_air.hdf5") as air,
+    ):
+        wave = vacuum["wl"][:]
+        np.testing.assert_array_equal(wave, air["wl"][:])
+        inner = slice(60, -120)  # 11.6 Å, 60 pixels, are lost at the red end
+        for key in vacuum["flux"]:
+            flux = make_interp_spline(wave, vacuum["flux"][key][:].astype(np.float64), k=5)
+            ratio = air["flux"][key][inner] / flux(air_to_vacuum(wave[inner]))
+            np.testing.assert_allclose(ratio, 1, atol=3e-6)
