@@ -48,7 +48,7 @@ class Case:
 def run(small: bool) -> list[Row]:
     """Measure the stage, the whole build, one process, and one task a unit."""
     shape, n_pixels, n_literal, rounds = (
-        ((5, 3, 3), 4096, 2, 1) if small else ((15, 5, 4), 65536, 12, 8)
+        ((3, 2, 2), 1024, 2, 1) if small else ((15, 5, 4), 65536, 12, 8)
     )
     with TemporaryDirectory(prefix="mixjobs-benchmark-") as folder:
         keys = write_library(Path(folder) / "library.hdf5", shape, n_pixels)

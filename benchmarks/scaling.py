@@ -47,7 +47,7 @@ class Size:
 
 
 FULL = Size((75, 10, 10), 54, PHOENIX_SECONDS, 600, 12, 8.0, 1.0, 3)
-SMALL = Size((4, 3, 3), 3, 0.001, 24, 2, 0.1, 0.0, 1)
+SMALL = Size((3, 3, 3), 2, 0.001, 20, 2, 0.05, 0.0, 1)
 
 
 @dataclass(frozen=True, eq=False)

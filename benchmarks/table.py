@@ -49,7 +49,7 @@ class Case:
 
 def run(small: bool) -> list[Row]:
     """Measure writing, with and without waiting for the disk, and reading back."""
-    shape, n_orders, rounds = ((6, 6, 5), 12, 1) if small else ((10, 10, 10), 20, 8)
+    shape, n_orders, rounds = ((4, 3, 3), 3, 1) if small else ((10, 10, 10), 20, 8)
     with TemporaryDirectory(prefix="mixjobs-benchmark-") as folder:
         write_library(Path(folder) / "library.hdf5", shape, 512)
         library = mixjobs.open_library(Path(folder) / "library.hdf5")

@@ -13,10 +13,21 @@ PROGRESS = re.compile(
 )
 
 
-def start(*words, **options):
+# The same command, which looks for a scheduler that was lost for so many seconds, not for 20.
+IMPATIENT = """
+import sys
+from mixjobs.cli import main
+from mixjobs.cluster import address
+address._CONNECT_SECONDS = 5
+sys.exit(main())
+"""
+
+
+def start(*words, impatient=False, **options):
     """Start ``python -m mixjobs`` as a process that leads its own group, as a shell's jobs do."""
+    program = ["-c", IMPATIENT] if impatient else ["-m", "mixjobs"]
     return subprocess.Popen(
-        [sys.executable, "-m", "mixjobs", *map(str, words)],
+        [sys.executable, *program, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -5,6 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+# Before Dask is imported, for the processes that the tests start too: many clusters wait here
+# beside each other, and each looks after itself less often than by default (10 ms to 0.5 s).
+os.environ |= {
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "2s",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    "DASK_DISTRIBUTED__WORKER__MEMORY__MONITOR_INTERVAL": "1s",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "1s",
+}
+
 import dask
 import pytest
 from distributed import Client
@@ -16,11 +25,23 @@ from mixjobs.library.demo import DemoLibrary
 
 ROOT = Path(__file__).parent.parent
 
+# Files that take longest, or wait most. They come first: a file is run by one process, and one
+# that begins late would leave the other cores idle in the end.
+LONG = (
+    "test_random_kills.py", "test_benchmarks.py", "test_faults.py", "test_cli_cluster.py",
+    "test_cluster.py", "test_cli.py", "test_disk_full.py", "test_build.py",
+)  # fmt: skip
+
 # No deadline: other programs may have the cores. Few draws of each law: they are many.
 settings.register_profile(
     "mixjobs", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("mixjobs")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -41,9 +62,15 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
-    """Two worker processes, as `mixjobs build` starts them."""
-    with connect(ClusterTable(workers=2)) as client:
+    """Two worker processes, as `mixjobs build` starts them; 2 GB each."""
+    with connect(ClusterTable(workers=2, memory="4GB")) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """36 points of 16384 pixels: reading them unit by unit takes a second or more."""
+    return DemoLibrary(wave_max=5030).write(tmp_path_factory.mktemp("large") / "library.hdf5")
 
 
 @pytest.fixture

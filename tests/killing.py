@@ -157,7 +157,7 @@ def strike(cluster, victim, seed, library, path):
     before = cluster.computed()
     cluster.mend()
     words = ("build", library, "-o", path, *WORDS, "--scheduler", cluster.address)
-    driver = start(*words)
+    driver = start(*words, impatient=victim == "scheduler")
     numbers = {
         "worker": chance.choice(cluster.wait()),
         "nanny": chance.choice(cluster.nannies).pid,

@@ -17,7 +17,6 @@ from mixjobs.cli import main
 from mixjobs.cli.build import named_cluster, workers
 from mixjobs.config import ClusterTable, make_build_job
 from mixjobs.errors import InvalidInput, MissingFile
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.report.status import job_status
 from mixjobs.tables import progress
 from mixjobs.tables.store import partial_path
@@ -210,11 +209,10 @@ class TestStatus:
         assert "no such store, and none is being built" in complaint
 
 
-def test_sigterm_stops_a_build_cleanly(tmp_path):
+def test_sigterm_stops_a_build_cleanly(large, tmp_path):
     """As Slurm sends it before a time limit; a second one does not disturb the cleaning up."""
-    library = DemoLibrary(wave_max=5030).write(tmp_path / "library.hdf5")
     path = tmp_path / "q.zarr"
-    driver = start("build", library, "-o", path, "--n-orders", "20", "--block", "1,1",
+    driver = start("build", large, "-o", path, "--n-orders", "20", "--block", "1,1",
                    "--workers", "1")  # fmt: skip
     wait_for(lambda: len(progress.read(partial_path(path))) > 5)
     driver.send_signal(signal.SIGTERM)
@@ -273,15 +271,11 @@ def test_the_same_job_again_finds_the_store_complete(demo, tmp_path, capsys):
     assert (tmp_path / "q.zarr").stat().st_mtime_ns == before
 
 
-def test_a_task_that_needs_more_memory_than_a_worker_has(demo, tmp_path):
-    command = [
-        sys.executable, "-m", "mixjobs", "build", str(demo), "-o", str(tmp_path / "q.zarr"),
-        "--n-orders", "2", "--cluster", str(tmp_path / "a.toml"),
-    ]  # fmt: skip
+def test_a_task_that_needs_more_memory_than_a_worker_has(demo, tmp_path, capfd):
+    words = ["build", demo, "-o", tmp_path / "q.zarr", "--n-orders", "2", "--cluster"]
     (tmp_path / "a.toml").write_text('[cluster]\nworkers = 1\nmemory = "180MB"\n')
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    (complaint,) = complaints(done.stderr)
+    assert main([*map(str, words), str(tmp_path / "a.toml")]) == 2
+    (complaint,) = complaints(capfd.readouterr().err)
     assert (
         "a task needs about 0 MB beside the program's 150 MB, and a worker has 180 MB" in complaint
     )

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import svds
 
 from mixjobs.errors import InvalidInput
 from mixjobs.log_grid import LogGrid
@@ -137,6 +136,8 @@ def decompose(
 def _components(centred: Floats, most: int) -> Floats:
     """Leading right singular vectors (most, n), largest first, their largest element positive."""
     if most < min(centred.shape) / 2:
+        from scipy.sparse.linalg import svds  # a third of a second that others spare
+
         # A start that is always the same; a constant would be orthogonal to centred spectra.
         start = np.random.default_rng(0).normal(size=min(centred.shape))
         _, size, vectors = svds(centred, most, v0=start)

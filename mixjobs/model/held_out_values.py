@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import Method, interpolation
 from mixjobs.model.held_out import inner_values
 from mixjobs.model.interpolation import Interpolation
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.spatial import Delaunay
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
 from mixjobs.model.interpolation import Cells, sparse_rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+    from scipy.spatial import Delaunay
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -89,6 +92,8 @@ class DelaunaySimplex:
     @cached_property
     def triangulation(self) -> Delaunay:
         """The Delaunay triangulation of the scaled points."""
+        from scipy.spatial import Delaunay  # a third of a second that other methods spare
+
         return Delaunay(self._scaled(self.grid.points))
 
     def _scaled(self, theta: Floats) -> Floats:

@@ -11,7 +11,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import make_interp_spline
 
 from mixjobs.errors import InvalidInput, OrderError
 from mixjobs.log_grid import SPEED_OF_LIGHT, LogGrid
@@ -104,6 +103,8 @@ class Window:
         """
         if self.log_wave is None:
             return flux
+        from scipy.interpolate import make_interp_spline  # half a second that others spare
+
         spline = make_interp_spline(self.log_wave, flux, k=3)
         at = self.grid.start + self.grid.step * np.arange(self.grid.n_pixels)
         if self.grid.step <= np.diff(self.log_wave).min():

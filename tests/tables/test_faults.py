@@ -32,13 +32,6 @@ WORDS = ["--n-orders", str(N_ORDERS), "--range", "5000:5028", "--block", "1,1"]
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """36 points of 16384 pixels: reading them unit by unit takes a second or more."""
-    library = DemoLibrary(wave_max=5030)
-    return library.write(tmp_path_factory.mktemp("large") / "library.hdf5")
-
-
-@pytest.fixture(scope="module")
 def large_reference(large, tmp_path_factory):
     """What an uninterrupted job in this process makes."""
     return mixjobs.build(large, ORDERS, tmp_path_factory.mktemp("reference") / "q.zarr")
@@ -150,7 +143,7 @@ def test_ctrl_c_at_a_terminal(large, large_reference, tmp_path):
 
 SCHEDULER = """
 from distributed import LocalCluster
-options = dict(protocol="tcp://", host="127.0.0.1", dashboard_address="127.0.0.1:0")
+options = dict(protocol="tcp://", host="127.0.0.1", scheduler_kwargs={"dashboard": False})
 with LocalCluster(n_workers=1, processes=False, **options) as cluster:
     print(cluster.scheduler_address, flush=True)
     input()
@@ -163,7 +156,7 @@ def test_a_lost_scheduler(large, large_reference, tmp_path):
         [sys.executable, "-c", SCHEDULER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     address = scheduler.stdout.readline().strip()
-    driver = start("build", large, "-o", path, *WORDS, "--scheduler", address)
+    driver = start("build", large, "-o", path, *WORDS, "--scheduler", address, impatient=True)
     wait_for(lambda: units_done(path))
     scheduler.kill()
     scheduler.communicate()
