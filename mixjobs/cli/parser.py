@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for add in (
         _add_demo, _add_build, _add_status, _add_info, _add_ratio, _add_check, _add_plot,
-        _add_cluster,
+        _add_spectrum, _add_cluster,
     ):  # fmt: skip
         add(subcommands)
     return top
@@ -207,6 +207,46 @@ def _add_plot(subcommands: Any) -> None:
     sub.add_argument("-o", "--output", metavar="DIR", required=True)
     sub.add_argument("--theta1", help="component 1 (default: the grid point in the middle)")
     sub.add_argument("--method", choices=METHODS, default="cubic")
+
+
+def _add_spectrum(subcommands: Any) -> None:
+    sub = _command(
+        subcommands, "spectrum",
+        "write spectra of a star, or of a mixture of two, from a store with an emulator",
+        "mixjobs spectrum ratios.zarr --theta1 6000,4.5,0 --theta2 teff=5700 --c 0.3 -o spot.ecsv\n"
+        "  mixjobs spectrum ratios.zarr --theta1 6000,4.5,0 --wavelengths star.hdf5 -o a.h5 a.pdf\n"
+        "  mixjobs spectrum ratios.zarr --theta1 6000,4.5,0 --theta2 teff=5700 --vary c=0:1:5 "
+        "-o spots.png",
+    )  # fmt: skip
+    sub.add_argument("store", metavar="STORE")
+    sub.add_argument("-o", "--output", metavar="FILE", nargs="+", action="extend", required=True,
+                     help="files to write: .ecsv, .h5 or .hdf5, .png, .pdf or .svg")  # fmt: skip
+    sub.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    what = sub.add_argument_group("components")
+    what.add_argument("--theta1", required=True, help="component 1: 6000,4.0,0 or teff=6000,...")
+    what.add_argument("--theta2", help="component 2; by name, what is left out is theta1's")
+    what.add_argument("--black-body", type=float, nargs="+", action="extend", metavar="TEFF",
+                      help="further components")  # fmt: skip
+    what.add_argument("--c", help="solid-angle fraction of component 2, 0 to 1; C2,C3,... of more")
+    what.add_argument("--rv", default="0", help="km/s; RV1,RV2 where they differ (default: 0)")
+    what.add_argument("--vsini", default="0", help="km/s; or VSINI1,VSINI2 (default: 0)")
+    what.add_argument("--vary", metavar="NAME=LOW:HIGH:N", action="append",
+                      help="N spectra along one parameter, such as teff_2, rv or c")  # fmt: skip
+    what.add_argument("--method", choices=("cubic", "linear", "simplex"),
+                      help="between grid points (default: cubic, or simplex where the grid is "
+                      "irregular)")  # fmt: skip
+    where = sub.add_argument_group("instrument and pixels")
+    profile = where.add_mutually_exclusive_group()
+    profile.add_argument("--resolution", type=float, help="resolving power (default: none)")
+    profile.add_argument("--fwhm", type=float, help="the same in km/s")
+    where.add_argument("--library-resolution", type=float, metavar="R",
+                       help="the library's own, taken off in quadrature")  # fmt: skip
+    where.add_argument("--wavelengths", metavar="FILE",
+                       help="an observed spectrum (default: the library's pixels)")  # fmt: skip
+    where.add_argument("--medium", choices=("air", "vacuum"),
+                       help="of FILE where it does not say (default: the library's)")  # fmt: skip
+    where.add_argument("--orders", type=_numbers, metavar="21,22", help="only these")
+    _add_json(sub)
 
 
 def _add_json(sub: Any) -> None:
