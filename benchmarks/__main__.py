@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from benchmarks.measure import Row, Skipped, at_end
 
-NAMES = ("reading", "notebook", "table", "interpolator", "walkers", "accuracy")
+NAMES = ("reading", "notebook", "table", "interpolator", "walkers", "accuracy", "mixture")
 BY_HAND = ("scaling",)  # ten minutes: only where it is named
 CHOICES = NAMES + BY_HAND
 PACKAGES = ("numpy", "scipy", "h5py", "zarr", "distributed")

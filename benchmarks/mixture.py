@@ -7,9 +7,10 @@ rotation and velocity, 40 walkers, one thread.
 from __future__ import annotations
 
 import numpy as np
+from scipy.fft import irfft
 from scipy.interpolate import CubicSpline
 
-from benchmarks.measure import Floats
+from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, spread
 from mixjobs.grid import Grid
 from mixjobs.library.demo import DemoLibrary
 from mixjobs.log_grid import SPEED_OF_LIGHT, LogGrid
@@ -18,7 +19,7 @@ from mixjobs.model.components import LibraryModel
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error
 from mixjobs.model.flux_ratio import interpolation
 from mixjobs.model.held_out_values import held_out_axes
-from mixjobs.model.mixture import MixtureModel
+from mixjobs.model.mixture import BLOCK, MixtureModel
 from mixjobs.model.parameters import lay_out
 from mixjobs.model.synthesis import order_basis
 from mixjobs.orders import Orders
@@ -28,6 +29,90 @@ GRID_PIXELS, DATA_PIXELS, RANK, WALKERS = 8192, 2304, 10, 40
 RESOLUTION = 44_000.0  # of TRES, whose orders have so many pixels
 EDGE = 600  # grid pixels on either side of the data
 AXES = {"teff": (3600, 3800, 4000, 4200), "logg": (4.0, 4.5, 5.0), "feh": (-0.5, 0.0, 0.5)}
+
+
+def run(small: bool) -> list[Row]:
+    """Measure one order: against real space, in inverse transforms, its parts, its growth."""
+    sizes = (1024, 288, 4, 200) if small else (GRID_PIXELS, DATA_PIXELS, RANK, EDGE)
+    order = Order(*sizes)
+    model, values = order.model(), parameters(WALKERS)
+    real, few = RealSpace(order), values[:2] if small else values[:10]
+    np.testing.assert_allclose(model(few)[0], [real(row) for row in few], atol=2e-3)
+    coefficients = np.fft.rfft(np.random.default_rng(0).random(sizes[0]))
+    pieces = Pieces(model, values)
+    sides = {
+        "ours": lambda: cpu_seconds(lambda: model(values)),
+        "mixed": lambda: cpu_seconds(lambda: [real(row) for row in few]) * WALKERS / len(few),
+        "alone": lambda: (
+            cpu_seconds(lambda: [real.one_by_one(row) for row in few]) * WALKERS / len(few)
+        ),
+        "irfft": lambda: cpu_seconds(lambda: np.fft.irfft(coefficients, sizes[0]), 50),
+        "pieces": lambda: cpu_seconds(pieces),
+        "errors": lambda: cpu_seconds(lambda: list(model.stream(values, errors=True))),
+    }
+    times = in_turn(3 if small else 16, **sides)
+    n_columns = next(model.stream(values[:1], errors=True)).error.shape[2]  # type: ignore[union-attr]
+    return [*table(times, n_columns), *growth(order, sizes, small)]
+
+
+def table(times: dict[str, Floats], n_columns: int) -> list[Row]:
+    """Rows of one order."""
+    ours, each = times["ours"], times["ours"] / WALKERS
+    against = {name: ratio(times[name], ours) for name in ("alone", "mixed")}
+    units, share = ratio(each, times["irfft"]), ratio(times["pieces"], ours)
+    column = (times["errors"] - ours) / WALKERS / n_columns
+    return [
+        Row(
+            "the same spectra one at a time in real space, each component shifted, convolved and "
+            "resampled by itself / ours",
+            f"{against['alone']:.0f} ({spread(times['alone'], ours)})",
+            f">= {AIM_REAL}",
+            against["alone"] >= AIM_REAL,
+        ),
+        Row(
+            "the same with the components mixed first, where they move alike / ours",
+            f"{against['mixed']:.0f} ({spread(times['mixed'], ours)})",
+            f">= {AIM_REAL}",
+            against["mixed"] >= AIM_REAL,
+        ),
+        Row(
+            "a spectrum, in numpy.fft.irfft of as many doubles as the grid has pixels",
+            f"{units:.2f} ({spread(each, times['irfft'])})",
+            f"<= {AIM_IRFFT}",
+            units <= AIM_IRFFT,
+        ),
+        Row(
+            "share of weights times basis, Fourier factors and inverse transforms in the call",
+            f"{share:.0%} ({spread(times['pieces'], ours)})",
+            f">= {AIM_SHARE:.0%}",
+            share >= AIM_SHARE,
+        ),
+        Row(
+            f"each of the {n_columns} columns of X, in units of a spectrum of the mixture",
+            f"{ratio(column, each):.2f} ({spread(column, each)})",
+        ),
+    ]
+
+
+def growth(order: Order, sizes: tuple[int, ...], small: bool) -> list[Row]:
+    """Rows on how time grows: over linear growth."""
+    values, many = parameters(WALKERS), parameters(10 * WALKERS)
+    model, orders = order.model(), order.model(n_orders=10)
+    high = Order(sizes[0], sizes[1], 2 * sizes[2], sizes[3]).model()
+    times = in_turn(
+        3 if small else 16,
+        one=lambda: cpu_seconds(lambda: model(values)),
+        walkers=lambda: cpu_seconds(lambda: model(many)),
+        rank=lambda: cpu_seconds(lambda: high(values)),
+        orders=lambda: cpu_seconds(lambda: orders(values)),
+    )
+    rows = []
+    for name, factor in (("walkers", 10), ("rank", 2), ("orders", 10)):
+        found = ratio(times[name], factor * times["one"])
+        limits = spread(times[name], factor * times["one"])
+        what = f"{factor} times the {name}, over {factor} times the time"
+        rows.append(Row(what, f"{found:.2f} ({limits})", "<= 1.1", found <= 1.1))
+    return rows
 
 
 class Order:
@@ -67,7 +152,7 @@ class Order:
 
 def parameters(n: int) -> Floats:
     """Draw parameters of so many walkers: teff_1, teff_2, logg, feh, vsini, rv, c."""
-    low = np.array([3600, 3600, 4.0, -0.5, 5.0, -50.0, 0.0])
+    low = np.array([3600, 3600, 4.0, -0.5, 20.0, -50.0, 0.0])
     high = np.array([4200, 4200, 5.0, 0.5, 50.0, 50.0, 0.6])
     return low + (high - low) * np.random.default_rng(1).random((n, 7))
 
@@ -92,11 +177,24 @@ class RealSpace:
         return self.emulator.mean + values[:-1] @ self.emulator.components, values[-1]
 
     def __call__(self, row: Floats) -> Floats:
-        """One spectrum."""
-        teff_1, teff_2, logg, feh, vsini, rv, c = row
+        """One spectrum: the components are mixed first, which they allow here."""
+        first, second = self.weighted(row)
+        return self.seen(first + second, *row[4:6])
+
+    def one_by_one(self, row: Floats) -> Floats:
+        """The same with each component broadened and resampled by itself."""
+        first, second = self.weighted(row)
+        return self.seen(first, *row[4:6]) + self.seen(second, *row[4:6])
+
+    def weighted(self, row: Floats) -> tuple[Floats, Floats]:
+        """Both components, as they are in the mixture, at rest."""
+        teff_1, teff_2, logg, feh, _, _, c = row
         first, mean_1 = self.component(np.array([teff_1, logg, feh]))
         second, mean_2 = self.component(np.array([teff_2, logg, feh]))
-        mixed = (1 - c) * first + c * np.exp(mean_2 - mean_1) * second
+        return (1 - c) * first, c * np.exp(mean_2 - mean_1) * second
+
+    def seen(self, mixed: Floats, vsini: float, rv: float) -> Floats:
+        """A spectrum shifted, rotated, through the instrument and on the data's pixels."""
         shifted = CubicSpline(self.x, mixed)(self.x - np.arctanh(rv / SPEED_OF_LIGHT))
         half = int(vsini / SPEED_OF_LIGHT / self.step) + 1
         v2 = np.clip(
@@ -106,7 +204,28 @@ class RealSpace:
         half = int(5 * self.sigma / self.step) + 1
         gauss = np.exp(-0.5 * (np.arange(-half, half + 1) * self.step / self.sigma) ** 2)
         rotated = np.convolve(shifted, profile / profile.sum(), "same")
-        seen = np.convolve(rotated, gauss / gauss.sum(), "same")
-        integral = CubicSpline(self.x, seen).antiderivative()(self.edges)
+        blurred = np.convolve(rotated, gauss / gauss.sum(), "same")
+        integral = CubicSpline(self.x, blurred).antiderivative()(self.edges)
         spectrum: Floats = np.diff(integral) / np.diff(self.edges)
         return spectrum
+
+
+class Pieces:
+    """The three pieces that no evaluation in Fourier space is without, and nothing else."""
+
+    def __init__(self, model: MixtureModel, values: Floats) -> None:
+        source = model.sources[0]
+        assert isinstance(source, LibraryModel)
+        self.basis, self.n = source.orders[0], len(values)
+        self.vsini, self.rv = values[:, 4], values[:, 5]
+        n_rows = self.basis.transforms.shape[0]
+        self.coefficients = np.random.default_rng(0).random((self.n, n_rows))
+        self.n_out = self.basis.matrix.shape[1]
+
+    def __call__(self) -> None:
+        """Do them for all walkers, in the blocks in which the model does."""
+        for i in range(0, self.n, BLOCK):
+            here = slice(i, i + BLOCK)
+            factors = self.basis.kernels(self.rv[here], self.vsini[here])
+            spectra = self.basis.combine(self.coefficients[here], factors)
+            irfft(spectra, self.n_out, axis=-1, overwrite_x=True, norm="forward")

@@ -19,6 +19,7 @@ ROWS = {
     "interpolator": 3,
     "walkers": 4,
     "accuracy": 11,
+    "mixture": 8,
     "scaling": 30,
 }
 

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
 _FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in sigma
-_RUN = 64  # about the root of n_freq, so that both factors of the outer product are short
+RUN = 64  # about the root of n_freq, so that both factors of the outer product are short
 
 
 def doppler_shift(rv: ArrayLike) -> Floats:
@@ -87,8 +87,8 @@ def shift_factors(shift: ArrayLike, step: float, n_fft: int, n_freq: int) -> Com
     [5.0, 6.0, 7.0]
     """
     turns = np.asarray(shift, dtype=np.float64)[:, None] / (n_fft * step)
-    coarse = _phase(turns * (_RUN * np.arange(-(-n_freq // _RUN))))
-    fine = _phase(turns * np.arange(_RUN))
+    coarse = _phase(turns * (RUN * np.arange(-(-n_freq // RUN))))
+    fine = _phase(turns * np.arange(RUN))
     factors: Complexes = coarse[:, :, None] * fine[:, None, :]
     return factors.reshape(len(turns), -1)[:, :n_freq]
 

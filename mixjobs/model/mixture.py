@@ -22,7 +22,7 @@ from mixjobs.orders import Orders
 
 Floats = NDArray[np.float64]
 
-BLOCK = 16  # spectra evaluated together: their transforms fit in the cache
+BLOCK = 8  # spectra evaluated together: their transforms fit in the cache
 
 
 def mix(s1: ArrayLike, s2: ArrayLike, c: ArrayLike, q: ArrayLike) -> Floats:

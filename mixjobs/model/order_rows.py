@@ -50,24 +50,23 @@ class OrderRows:
         Components of one library are added before the one inverse transform.
         """
         mixed: dict[int, tuple[OrderBasis, Complexes]] = {}
-        flux: Floats | float = 0.0
+        parts: list[Floats] = []
         columns: list[Floats] = []
         for group in self.groups:
             source = self.sources[group[0]]
             if isinstance(source, BlackBody):
-                flux = flux + self.part(group[0], here)
+                parts.append(self.part(group[0], here))
                 continue
             basis = source.orders[self.m]
             factors = self._factors(group[0], basis, here)
-            spectra = self._combined(group, basis, here)
-            spectra *= factors
+            spectra = self._combined(group, basis, factors, here)
             if errors:
                 columns.append(self._emulator_error(group, basis, factors, here))
             _, before = mixed.get(id(source), (basis, None))
             mixed[id(source)] = basis, spectra if before is None else before + spectra
-        for basis, spectra in mixed.values():
-            flux = flux + basis.pixels(spectra)
-        return np.asarray(flux), self._with_light_errors(columns, here) if errors else None
+        parts += [basis.pixels(spectra) for basis, spectra in mixed.values()]
+        flux = sum(parts[1:], parts[0])
+        return flux, self._with_light_errors(columns, here) if errors else None
 
     def part(self, k: int, here: slice) -> Floats:
         """Return component `k` alone, (n, n_pixels), as it is in the mixture."""
@@ -76,15 +75,18 @@ class OrderRows:
             teff = np.asarray(self.rows.components[k].place)[here]
             return self.light[here, k, None] * source.shape(self.m, teff)
         basis = source.orders[self.m]
-        return basis.pixels(self._combined((k,), basis, here) * self._factors(k, basis, here))
+        factors = self._factors(k, basis, here)
+        return basis.pixels(self._combined((k,), basis, factors, here))
 
-    def _combined(self, group: tuple[int, ...], basis: OrderBasis, here: slice) -> Complexes:
+    def _combined(
+        self, group: tuple[int, ...], basis: OrderBasis, factors: Complexes, here: slice
+    ) -> Complexes:
         parts = []
         for k in group:
             coefficients = self.coefficients[k]
             assert coefficients is not None  # a group is of one library
             parts.append(self.light[here, k, None] * coefficients[here])
-        return basis.combine(sum(parts[1:], parts[0]))
+        return basis.combine(sum(parts[1:], parts[0]), factors)
 
     def _factors(self, k: int, basis: OrderBasis, here: slice) -> Complexes:
         component = self.rows.components[k]

@@ -226,7 +226,8 @@ def resampling_matrix(
     data[of_wide] = (_below(high[i] - j) - _below(low[i] - j)) / (high - low)[i]
     i, j = row[~of_wide], column[~of_wide]
     data[~of_wide] = _SPLINE(np.clip(centre[i] - j, -_REACH, _REACH))
-    return csr_array((data, (row, column % n_fft)), shape=(len(low), n_fft))
+    place = (row.astype(np.int32), (column % n_fft).astype(np.int32))
+    return csr_array((data, place), shape=(len(low), n_fft))
 
 
 def _centres(grid: LogGrid, wavelength: Floats) -> Floats:

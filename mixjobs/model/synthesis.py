@@ -16,7 +16,7 @@ from scipy.fft import irfft, next_fast_len
 from scipy.sparse import csr_array
 
 from mixjobs.log_grid import SPEED_OF_LIGHT, LogGrid
-from mixjobs.model.broadening import doppler_shift, gaussian_transform, shift_factors
+from mixjobs.model.broadening import RUN, doppler_shift, gaussian_transform, shift_factors
 from mixjobs.model.emulator import OrderEmulator
 from mixjobs.model.interpolation import Interpolation
 from mixjobs.model.resampling import (
@@ -59,8 +59,7 @@ class Kernels:
         factors = shift_factors(doppler_shift(rv), self.step, self.n_fft, self.n_freq)
         if vsini.any():
             u_step = 2 * np.pi * vsini / SPEED_OF_LIGHT / (self.n_fft * self.step)
-            both = factors.view(np.float64).reshape(*factors.shape, 2)  # real and imaginary part
-            both *= self.table(u_step, self.n_freq)[:, :, None]
+            factors *= self.table(u_step, self.n_freq)
         return factors
 
 
@@ -95,17 +94,32 @@ class OrderBasis:
     matrix: csr_array
     buffer: float
 
-    def combine(self, coefficients: Floats) -> Complexes:
-        """Sum of the mean spectrum and components, (n, n_freq), for coefficients (n, K + 1)."""
-        real = self.transforms.view(np.float64)
-        return (coefficients @ real).view(np.complex128)
+    def combine(self, coefficients: Floats, factors: Complexes) -> Complexes:
+        """Add up the mean spectrum and the components, and broaden the sums.
+
+        Parameters
+        ----------
+        coefficients : (n, K + 1) array
+        factors : (n, n_freq) array
+
+        Returns
+        -------
+        (n, n_out // 2 + 1) complex array
+            Zero from n_freq on, for the inverse transform.
+        """
+        n_freq = factors.shape[1]
+        spectra = np.zeros((len(factors), self.matrix.shape[1] // 2 + 1), dtype=np.complex128)
+        real = spectra.view(np.float64)[:, : 2 * n_freq]
+        np.matmul(coefficients, self.transforms.view(np.float64), out=real)
+        spectra[:, :n_freq] *= factors
+        return spectra
 
     def pixels(self, spectra: Complexes) -> Floats:
         """Values on the data's pixels, (..., n_pixels), of spectra (..., n_freq); overwritten."""
         n_out = self.matrix.shape[1]
         grid = irfft(spectra, n_out, axis=-1, overwrite_x=True, norm="forward")
-        rows = grid.reshape(-1, n_out)
-        values: Floats = (self.matrix @ rows.T).T
+        columns = np.ascontiguousarray(grid.reshape(-1, n_out).T)
+        values: Floats = (self.matrix @ columns).T
         return values.reshape(*spectra.shape[:-1], len(values.T))
 
 
@@ -145,6 +159,7 @@ def order_basis(
     n_fft = fft_length(grid.n_pixels)
     gaussian = gaussian_transform(sigma, grid.step, n_fft, n_fft // 2 + 1)
     n_freq = int(np.count_nonzero(gaussian > _NOTHING))
+    n_freq = min(-(-n_freq // RUN) * RUN, len(gaussian))  # whole runs need no copies
     n_out = min(n_fft, 2 * int(next_fast_len(int(np.ceil(_ROOM / 2 * n_freq)), real=True)))
     filters = gaussian[:n_freq] * spline_prefilter(n_out, n_freq) / n_fft
 
