@@ -51,7 +51,7 @@ def run(small: bool) -> list[Row]:
         "errors": lambda: cpu_seconds(lambda: list(model.stream(values, errors=True))),
     }
     times = in_turn(3 if small else 16, **sides)
-    n_columns = next(model.stream(values[:1], errors=True)).error.shape[2]  # type: ignore[union-attr]
+    n_columns = next(model.stream(values[:1], errors=True)).error.shape[2]
     return [*table(times, n_columns), *growth(order, sizes, small)]
 
 

@@ -308,7 +308,7 @@ def test_the_demo(tmp_path, run, capsys):
     folder = tmp_path / "new" / "demo"
     out, err = run("demo", folder, "--workers", "1")
     assert complaints(err) == [
-        f"next: mixjobs check {folder / 'ratios.zarr'}; mixjobs ratio --help",
+        f"next: mixjobs check {folder / 'ratios.zarr'}; mixjobs spectrum --help",
     ]
     assert re.search(r"dashboard: http://127\.0\.0\.1:\d+/status", err)
     assert "NO" not in out  # every law is kept
@@ -318,7 +318,10 @@ def test_the_demo(tmp_path, run, capsys):
         "library.hdf5",
         "ratios.zarr",
         "flux_ratio_orders_0_to_7.png",
+        "mixture.png",
     }
+    off, expected = re.findall(r"off by (\d\.\d+)% of the mean .* estimate is (\d\.\d+)%", out)[0]
+    assert 0.3 < float(off) / float(expected) < 3
     assert mixjobs.open_store(folder / "ratios.zarr").flux_ratio.shape == (8, 36, 36)
     (folder / "ratios.zarr").rename(folder / "ratios.zarr.partial")  # as after an interruption
     run("demo", folder, "--workers", "1")

@@ -9,14 +9,17 @@ import numpy as np
 from rich.console import Console
 
 from mixjobs.cli.build import plan, run
+from mixjobs.cli.parser import parser
 from mixjobs.cli.plot import save
 from mixjobs.cli.ratio import direct_ratio
+from mixjobs.cli.spectrum import spectrum
 from mixjobs.cli.words import make_folder, say
 from mixjobs.config import BuildJob, make_build_job
 from mixjobs.errors import OutputExists
 from mixjobs.grid import describe
 from mixjobs.library.demo import DemoLibrary
 from mixjobs.loading import load_flux_ratio
+from mixjobs.loading_mixture import load_mixture
 from mixjobs.report.figures import draw_all
 from mixjobs.report.tables import laws_table, ratio_table
 from mixjobs.tables.laws import check_laws
@@ -24,7 +27,7 @@ from mixjobs.tables.store import Store, partial_path
 
 _N_ORDERS = 8
 _THETA1, _THETA2 = (6000.0, 4.0, 0.0), (6200.0, 5.0, -1.0)
-_BETWEEN1, _BETWEEN2 = (6087.0, 4.3, -0.2), (5730.0, 4.3, -0.2)
+_BETWEEN1, _BETWEEN2, _C = (6087.0, 4.3, -0.2), (5730.0, 4.3, -0.2), 0.3
 
 
 def demo(args: Namespace) -> None:
@@ -45,7 +48,37 @@ def demo(args: Namespace) -> None:
     name, figure = next(iter(draw_all(store, np.array(_THETA1), "cubic").items()))
     for path in save({name: figure}, folder):
         print(f"drew {path}")
-    say(f"next: mixjobs check {store_path}; mixjobs ratio --help")
+    _mix(store, truth, folder / "mixture.png")
+    say(f"next: mixjobs check {store_path}; mixjobs spectrum --help")
+
+
+def _mix(store: Store, truth: DemoLibrary, figure: Path) -> None:
+    """Say how far a mixture between the grid points is from the truth, and draw one."""
+    lo, hi = store.orders.windows(truth.wavelength)
+    (teff_1, logg, feh), teff_2 = _BETWEEN1, _BETWEEN2[0]
+    model = load_mixture(store.path, fixed={"vsini": 0, "rv": 0})
+    values = {"teff_1": teff_1, "teff_2": teff_2, "logg": logg, "feh": feh, "c": _C}
+    flux = np.concatenate(model(values))
+    between = [np.square(b.error).sum(axis=2).ravel() for b in model.stream(values, errors=True)]
+    left_out = np.square(model.light(values) * model.truncation).sum(axis=0)
+    expected = np.sqrt(np.concatenate(between).mean() + left_out.mean())
+    first, second = truth.spectrum(_BETWEEN1), truth.spectrum(_BETWEEN2)
+    true = [
+        ((1 - _C) * first[a:b] + _C * second[a:b]) / first[a:b].mean()
+        for a, b in zip(lo, hi, strict=True)
+    ]
+    off = np.sqrt(np.mean((flux - np.concatenate(true)) ** 2))
+    print(
+        f"a mixture of both with c = {_C:g}, unbroadened: off by {off:.2%} of the mean flux "
+        f"(r.m.s.; the emulator's own estimate is {expected:.2%})"
+    )
+    words = [
+        "spectrum", f"{store.path}", "--theta1", f"{teff_1:g},{logg:g},{feh:g}", "--theta2",
+        f"teff={teff_2:g}", "--c", f"{_C:g}", "--resolution", "50000", "--vsini", "8",
+        "--rv", "20", "-o", f"{figure}", "--overwrite",
+    ]  # fmt: skip
+    print(f"mixjobs {' '.join(words)}")
+    spectrum(parser().parse_args(words))
 
 
 def _compare(store: Store, truth: DemoLibrary) -> None:
@@ -65,7 +98,9 @@ def _compare(store: Store, truth: DemoLibrary) -> None:
 
 def _job(library: Path, store: Path, workers: int | None) -> BuildJob:
     data = {
-        "library": str(library), "output": str(store), "orders": {"n": _N_ORDERS},
+        "library": str(library), "output": str(store),
+        "orders": {"n": _N_ORDERS, "range": [5005, 5295]},
+        "emulator": {"max_rv": 50.0, "max_vsini": 50.0, "min_resolution": 20_000.0},
         "workers": workers, "overwrite": True,
     }  # fmt: skip
     return make_build_job(data, "mixjobs demo")

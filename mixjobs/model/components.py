@@ -96,6 +96,10 @@ class LibraryModel:
         """Standard error of ln(mean flux) in order row `m`."""
         return self.orders[m].log_mean_error
 
+    def truncation(self, m: int) -> float:
+        """r.m.s. of what the emulator leaves out in order row `m`."""
+        return self.orders[m].truncation
+
 
 @dataclass(frozen=True, eq=False)
 class BlackBody:
@@ -142,6 +146,10 @@ class BlackBody:
 
     def log_mean_error(self, m: int) -> float:  # noqa: ARG002
         """Return 0: a black body's mean is exact."""
+        return 0.0
+
+    def truncation(self, m: int) -> float:  # noqa: ARG002
+        """Return 0: a black body's flux is exact."""
         return 0.0
 
 

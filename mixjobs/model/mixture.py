@@ -85,16 +85,16 @@ class Block:
         The mixture.
     level : (n,) array
         Its mean level, ``1 - c + c q``: the mean over the library's own pixels, unbroadened.
-    error : (n, n_pixels, J) array or None
-        Factor X of the covariance X Xᵀ of the mixture's error, where it was asked for: the
-        emulator's columns, then one for the mean flux ratio of each component after the first.
+    error : (n, n_pixels, J) array
+        Factor X of the covariance X Xᵀ of the mixture's error: the emulator's columns, then one for
+        the mean flux ratio of each component after the first. No columns where not asked for.
     """
 
     order: int
     rows: slice
     flux: Floats
     level: Floats
-    error: Floats | None
+    error: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +125,15 @@ class MixtureModel:
     def parameters(self) -> tuple[str, ...]:
         """Names of the parameters, in the order of an array's columns."""
         return self.layout.names
+
+    @property
+    def truncation(self) -> Floats:
+        """r.m.s. of what the emulators leave out, over a component's mean flux: (K, M).
+
+        At the grid points and unbroadened; `stream` does not count it among the errors.
+        """
+        n_orders = range(len(self.orders))
+        return np.array([[source.truncation(m) for m in n_orders] for source in self.sources])
 
     def __call__(self, values: Values) -> tuple[Floats, ...]:
         """Evaluate the mixture.

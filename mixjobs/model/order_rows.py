@@ -44,7 +44,7 @@ class OrderRows:
     coefficients: tuple[Floats | None, ...]
     relative: bool
 
-    def spectra(self, here: slice, errors: bool) -> tuple[Floats, Floats | None]:
+    def spectra(self, here: slice, errors: bool) -> tuple[Floats, Floats]:
         """Return the mixture (n, n_pixels) of some rows, and the factor of its error's covariance.
 
         Components of one library are added before the one inverse transform.
@@ -66,7 +66,8 @@ class OrderRows:
             mixed[id(source)] = basis, spectra if before is None else before + spectra
         parts += [basis.pixels(spectra) for basis, spectra in mixed.values()]
         flux = sum(parts[1:], parts[0])
-        return flux, self._with_light_errors(columns, here) if errors else None
+        error = self._with_light_errors(columns, here) if errors else np.empty((*flux.shape, 0))
+        return flux, error
 
     def part(self, k: int, here: slice) -> Floats:
         """Return component `k` alone, (n, n_pixels), as it is in the mixture."""

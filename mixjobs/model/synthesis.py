@@ -79,6 +79,8 @@ class OrderBasis:
         Of the emulator's error: the J columns that matter.
     log_mean_error : float
         Standard error of ln(mean flux).
+    truncation : float
+        r.m.s. of what the emulator leaves out at the grid points, over a spectrum's mean.
     kernels : Kernels
     matrix : (n_pixels, n_out) sparse array
         From the inverse transform of length n_out to the data's pixels.
@@ -90,6 +92,7 @@ class OrderBasis:
     transforms: Complexes
     errors: Complexes
     log_mean_error: float
+    truncation: float
     kernels: Kernels
     matrix: csr_array
     buffer: float
@@ -181,6 +184,7 @@ def order_basis(
         transforms=transform(np.vstack([emulator.mean, emulator.components])),
         errors=transform(error_columns(covariance) @ emulator.components),
         log_mean_error=log_mean_error,
+        truncation=float(np.sqrt(np.mean(emulator.truncation**2))),
         kernels=Kernels(grid.step, n_fft, n_freq, RotationTable(u_max, limb_darkening)),
         matrix=resampling_matrix(out, n_out, pixels, point_like),
         buffer=buffer - 5 * sigma,
