@@ -273,7 +273,7 @@ def dry_run_facts(planned: Job, n_workers: int) -> dict[str, Any]:
         "memory of a task": f"about {_size(planned.worker_bytes)}, beyond the program itself",
         "disk": f"{_size(n_bytes)} in about {plan.n_files} files",
         "emulator": emulator
-        and f"{sum(w is not None for w in emulator.windows)} orders, {emulator.n_pixels} pixels "
+        and f"{emulator.n_orders} orders, {emulator.n_pixels} pixels "
         f"with a buffer of {emulator.settings.buffer * SPEED_OF_LIGHT:.0f} km/s; "
         f"{_size(emulator.scratch_bytes)} of scratch space while it is made, at most "
         f"{_size(emulator.stored_bytes)} in the store",

@@ -13,6 +13,7 @@ from mixjobs.library import Library, open_library
 from mixjobs.library.phoenix import is_phoenix
 from mixjobs.orders import Orders
 from mixjobs.tables import progress
+from mixjobs.tables.emulator_store import emulated_orders, read_attributes
 from mixjobs.tables.partial import GROUP
 from mixjobs.tables.plan import probe
 from mixjobs.tables.plausibility import check_raw
@@ -93,6 +94,7 @@ def describe_store(path: str | Path) -> dict[str, Any]:
         "orders": store.orders.number.tolist(),
         "wavelength": [float(store.orders.wave_min.min()), float(store.orders.wave_max.max())],
         "flux_ratio": str(store.flux_ratio.dtype) if has_table else None,
+        "emulator": _emulator(store.path),
         "bytes": sum(f.stat().st_size for f in store.path.rglob("*") if f.is_file()),
         "missing": [] if complete else _missing(store, progress.read(partial)),
         "raw": True,
@@ -104,6 +106,19 @@ def describe_store(path: str | Path) -> dict[str, Any]:
             )
         },
     }  # fmt: skip
+
+
+def _emulator(path: Path) -> str | None:
+    """What a store's emulator is made for; None without one."""
+    numbers = emulated_orders(path)
+    if not numbers:
+        return None
+    made = read_attributes(path)
+    notes = "".join(f"; {note}" for note in made["notes"])
+    return (
+        f"{len(numbers)} orders, for rv up to {made['max_rv']:g} and vsini up to "
+        f"{made['max_vsini']:g} km/s at a resolving power from {made['min_resolution']:g} up{notes}"
+    )
 
 
 def _missing(store: Store, done: list[progress.Done]) -> list[str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import MissingFile
 from mixjobs.tables import progress
+from mixjobs.tables.emulator_store import n_planned
 from mixjobs.tables.lock import STALE, heartbeat_age, read_holder
 from mixjobs.tables.partial import GROUP
 from mixjobs.tables.progress import Done
@@ -29,8 +30,8 @@ def job_status(path: Path) -> dict[str, Any]:
     -------
     dict
         ``complete``; who is building it and when they were last heard of; and for each stage
-        the units (of the means) or rows (of the tables) that are ``done`` and ``total``, the
-        ``rate`` a second, and the ``seconds_left`` at that rate.
+        the units (of the means), orders (of the emulator) or rows (of the tables) that are
+        ``done`` and ``total``, the ``rate`` a second, and the ``seconds_left`` at that rate.
 
     Raises
     ------
@@ -46,6 +47,9 @@ def job_status(path: Path) -> dict[str, Any]:
     store, done = read_group(folder / GROUP), folder_progress(folder)
     n_orders, n_points = store.mean_flux.shape
     stages = {"mean_flux": _stage(done, "mean_flux", n_orders * n_points)}
+    n_emulated = n_planned(store.path)
+    if n_emulated:
+        stages["emulator"] = _stage(done, "emulator", n_emulated)
     if store.flux_ratio is not None:
         n_blocks = int(np.prod(store.flux_ratio.cdata_shape))
         stages["flux_ratio"] = _stage(done, "flux_ratio", n_blocks)

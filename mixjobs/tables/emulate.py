@@ -56,7 +56,7 @@ def write_all_orders(
     client: Client | None, job: Job, emulator: EmulatorPlan, partial: Partial, report: Report
 ) -> None:
     """Decompose the orders that are not on record yet, one task an order."""
-    n_orders = sum(window is not None for window in emulator.windows)
+    n_orders = emulator.n_orders
     done = {block.block[0] for block in partial.finished() if block.stage == "emulator"}
     n_done, token = len(done), uuid4().hex
     report("emulator", n_done, n_orders)

@@ -36,6 +36,11 @@ class EmulatorPlan:
     n_points: int
 
     @property
+    def n_orders(self) -> int:
+        """Orders that will have an emulator."""
+        return sum(window is not None for window in self.windows)
+
+    @property
     def n_pixels(self) -> int:
         """Grid pixels of all orders."""
         return sum(window.grid.n_pixels for window in self.windows if window)
@@ -50,8 +55,7 @@ class EmulatorPlan:
         """Size of the emulator in the store, at most."""
         accuracy = self.settings.accuracy
         rank = min(accuracy.rank or accuracy.max_rank, self.n_points)
-        n_orders = sum(window is not None for window in self.windows)
-        return 8 * (rank + 2) * (self.n_pixels + n_orders * self.n_points)
+        return 8 * (rank + 2) * (self.n_pixels + self.n_orders * self.n_points)
 
     def worker_bytes(self, points: int) -> int:
         """Memory that a task needs: spectra of so many points, or one order of all points.
@@ -66,6 +70,7 @@ class EmulatorPlan:
     def attributes(self) -> dict[str, Any]:
         """What the store says of how its emulator was made."""
         return {
+            "n_orders": self.n_orders,
             **asdict(self.settings),
             "buffer": self.settings.buffer * SPEED_OF_LIGHT,
             "notes": list(self.notes),

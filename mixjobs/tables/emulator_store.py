@@ -119,6 +119,13 @@ def emulated_orders(path: Path) -> list[int]:
     return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.lstrip("-").isdigit())
 
 
+def n_planned(path: Path) -> int:
+    """How many orders the emulator of a store, finished or not, is to have; 0 without one."""
+    if not (path / GROUP / "zarr.json").is_file():
+        return 0
+    return int(read_attributes(path)["n_orders"])
+
+
 def read_attributes(path: Path) -> dict[str, Any]:
     """Attributes of a store's emulator."""
     return dict(zarr.open_group(path / GROUP, mode="r").attrs)

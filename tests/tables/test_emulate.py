@@ -17,6 +17,7 @@ import mixjobs
 from mixjobs import EmulatorSettings, Orders
 from mixjobs.errors import InvalidInput, LibraryError, OrderError, StoreError
 from mixjobs.model.emulator import Accuracy
+from mixjobs.report.status import job_status
 from mixjobs.tables.emulator_store import (
     create_scratch,
     emulated_orders,
@@ -94,6 +95,9 @@ def test_an_interrupted_build_goes_on(store, demo, tmp_path, stage):
 
     with pytest.raises(KeyboardInterrupt):
         mixjobs.build(demo, ORDERS, path, block=(3, 5), emulator=FULL, report=stop)
+    done = job_status(path)["stages"]
+    assert done["mean_flux"]["done"] == (30 if stage == "mean_flux" else 36)
+    assert (done["emulator"]["done"], done["emulator"]["total"]) == (2 * (stage == "emulator"), 3)
     with pytest.raises(StoreError, match="emulator: max_rv 20"):
         mixjobs.build(demo, ORDERS, path, emulator=EmulatorSettings(max_rv=10, max_vsini=0))
     # another block than at first: the scratch array's Zarr chunks decide
