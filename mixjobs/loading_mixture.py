@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixjobs.errors import InvalidInput, OrderError, StoreError
-from mixjobs.model.air import air_to_vacuum, vacuum_to_air
-from mixjobs.model.broadening import instrument_sigma
+from mixjobs.errors import InvalidInput, StoreError
 from mixjobs.model.components import BlackBody, LibraryModel, Source, Weighting
+from mixjobs.model.data_pixels import Wavelengths, data_pixels, instrument_sigmas
 from mixjobs.model.emulator import emulator_error
 from mixjobs.model.flux_ratio import Method, Outside, default_method, interpolation
+from mixjobs.model.held_out import RANKED
 from mixjobs.model.held_out_values import HeldOutAxis, held_out_axes
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.model.parameters import lay_out
@@ -25,7 +25,6 @@ from mixjobs.tables.emulator_store import emulated_orders, read_attributes, read
 from mixjobs.tables.store import Store, open_store
 
 Floats = NDArray[np.float64]
-Wavelengths = Sequence[ArrayLike] | Mapping[int, ArrayLike]
 
 SHARED = ("logg", "feh", "vsini", "rv")
 BLACK_BODY = "blackbody"
@@ -102,8 +101,9 @@ def load_mixture(
     store = _Loaded.open(path, method)
     numbers = store.numbers(orders)
     chosen = store.store.orders.select(numbers)
-    data = _data_pixels(wavelengths, chosen, medium, store)
-    sigmas = _sigmas(resolution, fwhm, library_resolution, numbers)
+    own = [read_order(store.store.path, number)[0].wavelength for number in numbers]
+    data = data_pixels(wavelengths, chosen, medium, own, store.store.attributes["medium"])
+    sigmas = instrument_sigmas(resolution, fwhm, library_resolution, numbers)
     stores: dict[Path, LibraryModel] = {}
     sources: list[Source] = []
     for name in _names(components):
@@ -121,6 +121,19 @@ def load_mixture(
     return MixtureModel(layout, tuple(sources), chosen, data.shown, weighting, outside)
 
 
+def order_numbers(path: str | Path, wanted: Sequence[int] | None = None) -> list[int]:
+    """Numbers of a store's orders that have an emulator, or of those wanted among them.
+
+    Raises
+    ------
+    MissingFile, StoreError
+        There is no whole store, or it has no emulator.
+    InvalidInput
+        An order that is wanted has none.
+    """
+    return _Loaded.open(path, None).numbers(wanted)
+
+
 @dataclass(frozen=True, eq=False)
 class _Loaded:
     """A store with an emulator, and how to interpolate in it."""
@@ -132,6 +145,8 @@ class _Loaded:
     @classmethod
     def open(cls, path: str | Path, method: Method | None) -> _Loaded:
         store = open_store(path)
+        if method not in (None, *RANKED):
+            raise InvalidInput(f"method {method!r}: expected {', '.join(RANKED)}")
         emulated = emulated_orders(store.path)
         if not emulated:
             raise StoreError(f"{path}: has no emulator; build it with mixjobs build --emulator")
@@ -139,6 +154,8 @@ class _Loaded:
 
     def numbers(self, wanted: Sequence[int] | None) -> list[int]:
         """Return the numbers of the orders wanted, all of which have an emulator."""
+        if wanted is not None and not isinstance(wanted, Sequence | np.ndarray):
+            raise InvalidInput(f"orders {wanted!r}: expected a list of order numbers")
         if wanted is None:
             return [int(n) for n in self.store.orders.number if n in self.emulated]
         self.store.orders.select(wanted)  # refuses those that the store has not
@@ -172,12 +189,15 @@ class _Loaded:
                 found = emulator_error(axes, emulator.weights, log_mean)
                 covariance, error = found.covariance, found.log_mean
             pixels = None if wavelengths is None else wavelengths[m]
-            orders.append(
-                order_basis(
-                    emulator, log_mean, between, covariance, error, pixels, sigmas[m],
-                    limb_darkening,
+            basis = order_basis(
+                emulator, log_mean, between, covariance, error, pixels, sigmas[m], limb_darkening
+            )
+            if basis.buffer < 0:
+                raise InvalidInput(
+                    f"{store.path}: the emulator's buffer in order {number} is too short for this "
+                    "resolution; build it with a lower --min-resolution"
                 )
-            )  # fmt: skip
+            orders.append(basis)
         return LibraryModel(store.grid, between, orders)
 
 
@@ -186,7 +206,7 @@ def _names(components: int | Sequence[str | Path]) -> list[str]:
         if components < 1:
             raise InvalidInput(f"{components} components; expected 1 or more")
         return ["library"] * components
-    if isinstance(components, str | Path) or not components:
+    if isinstance(components, str | Path) or not isinstance(components, Sequence) or not components:
         raise InvalidInput(
             f"components {components!r}: expected a number, or a list of 'library', "
             "'blackbody' and paths of stores"
@@ -223,75 +243,3 @@ def _unit(store: Store) -> float:
             f"{unit!r}"
         )
     return _UNITS[str(unit)]
-
-
-@dataclass(frozen=True, eq=False)
-class _Pixels:
-    """The data's pixels, as shown to the user and as the library has them.
-
-    `given` is None where there are no data; then `pixels` are the library's own.
-    """
-
-    shown: tuple[Floats, ...]
-    pixels: tuple[Floats, ...]
-    given: tuple[Floats, ...] | None
-
-
-def _data_pixels(
-    wavelengths: Wavelengths | None, orders: Orders, medium: str | None, loaded: _Loaded
-) -> _Pixels:
-    numbers = [int(n) for n in orders.number]
-    if wavelengths is None:
-        own = tuple(read_order(loaded.store.path, number)[0].wavelength for number in numbers)
-        return _Pixels(own, own, None)
-    if isinstance(wavelengths, Mapping):
-        missing = [n for n in numbers if n not in wavelengths]
-        if missing:
-            raise InvalidInput(f"wavelengths lack order {missing[0]}; give one array an order")
-        wavelengths = [wavelengths[number] for number in numbers]
-    if len(wavelengths) != len(numbers):
-        raise InvalidInput(
-            f"{len(wavelengths)} arrays of wavelengths for {len(numbers)} orders; give one an order"
-        )
-    shown = tuple(np.asarray(w, dtype=np.float64) for w in wavelengths)
-    library = loaded.store.attributes["medium"]
-    convert = {("air", "vacuum"): air_to_vacuum, ("vacuum", "air"): vacuum_to_air}.get(
-        (str(medium), library), np.asarray
-    )
-    pixels = tuple(convert(w) for w in shown)
-    for number, low, high, wave in zip(
-        numbers, orders.wave_min, orders.wave_max, pixels, strict=True
-    ):
-        if wave.ndim == 1 and len(wave) and not (wave.min() >= low and wave.max() <= high):
-            raise OrderError(
-                f"order {number} goes from {low:.8g} to {high:.8g} Å, its wavelengths from "
-                f"{wave.min():.8g} to {wave.max():.8g} Å ({library}); cut them to the order"
-            )
-    return _Pixels(shown, pixels, pixels)
-
-
-def _sigmas(
-    resolution: ArrayLike | None,
-    fwhm: ArrayLike | None,
-    library_resolution: float | None,
-    numbers: Sequence[int],
-) -> Floats:
-    """Width of the instrumental profile in every order, in ln(wavelength): (M,)."""
-    sigmas = np.empty(len(numbers))
-    for m, number in enumerate(numbers):
-        widths = [_of_order(w, m, len(numbers), number) for w in (resolution, fwhm)]
-        sigmas[m] = instrument_sigma(widths[0], widths[1], library_resolution)
-    return sigmas
-
-
-def _of_order(width: ArrayLike | None, m: int, n_orders: int, number: int) -> float | None:
-    if width is None:
-        return None
-    try:
-        values = np.broadcast_to(np.asarray(width, dtype=np.float64), (n_orders,))
-    except (TypeError, ValueError):
-        raise InvalidInput(
-            f"resolution {width!r}: expected one number, or one for each of {n_orders} orders "
-            f"(order {number} and so on)"
-        ) from None
-    return float(values[m])

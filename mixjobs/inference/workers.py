@@ -39,8 +39,8 @@ def spread(
         None makes one share of all orders, in this process.
     build : callable
         ``build(share)`` makes an evaluator of some orders, and ``evaluator(*arguments)`` a sequence
-        with one result an order. It is pickled into every call: let it hold paths, not arrays. It
-        runs in the worker, once a process and share, in the first call.
+        with one result an order. It is pickled, and sent to workers that have not built their
+        shares yet. It runs in the worker, once a process and share, in the first call.
     orders : sequence of int
         Order numbers. A share is some of them in a row. Shares never change, so results do not
         depend on who is left: those of a lost worker are built again on others.
@@ -72,6 +72,7 @@ class _Spread:
         self._client, self._token, self._build = client, uuid4().hex, dumps(build)
         self._worker_of: dict[Share, str] = {}
         self._workers: set[str] = set()  # all that there are; empty to look again
+        self._all_built = False
         n = min(len(orders), sum(self._threads().values()))
         edges = [k * len(orders) // n for k in range(n + 1)] if n else []
         self._shares = [orders[i:j] for i, j in pairwise(edges)]
@@ -85,7 +86,10 @@ class _Spread:
                 threads = self._threads()
                 self._worker_of = _assigned(self._shares, threads, self._worker_of)
                 self._workers = set(threads)
-            answers |= self._ask(missing, arguments, deaths)
+                self._all_built = False
+            found = self._ask(missing, arguments, deaths)
+            self._all_built = all(found.values())  # one that has built nothing answers nothing
+            answers |= {share: answer for share, answer in found.items() if answer}
         outcomes = [(share, *loads(answers[share])) for share in self._shares]
         for error in (error for _, _, error in outcomes if error is not None):
             raise error
@@ -96,7 +100,7 @@ class _Spread:
     ) -> dict[Share, bytes]:
         """Ask each worker, once, for those of its shares that are missing."""
         asked = {w: [s for s in missing if self._worker_of[s] == w] for w in self._workers}
-        call = (self._token, asked, self._build, arguments)
+        call = (self._token, asked, b"" if self._all_built else self._build, arguments)
         with _scheduler(self._client):  # asks all that it has: it tries one that has gone for long
             replies = self._client.run(_answer, *call, on_error="return")
         lost = {worker for worker, reply in replies.items() if isinstance(reply, OSError)}
@@ -164,8 +168,10 @@ class _Evaluator:
         self._lock = Lock()  # a call that was interrupted may still run
 
     def answer(self, share: Share, build: bytes, arguments: tuple[object, ...]) -> Any:
-        """Results and error, pickled."""
+        """Results and error, pickled; nothing if it has to be built first, and `build` is empty."""
         with self._lock:
+            if self._evaluate is None and not build:
+                return b""
             try:
                 if self._evaluate is None:
                     self._evaluate = loads(build)(share)

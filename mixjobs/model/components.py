@@ -16,7 +16,7 @@ from mixjobs.log_grid import SPEED_OF_LIGHT
 from mixjobs.model.blackbody import planck, planck_mean
 from mixjobs.model.flux_ratio import Outside
 from mixjobs.model.interpolation import Interpolation, why_unanswered
-from mixjobs.model.parameters import Layout, Values, fractions
+from mixjobs.model.parameters import Layout, Values, fractions, solid_angles
 from mixjobs.model.synthesis import OrderBasis
 from mixjobs.orders import Orders
 
@@ -73,7 +73,7 @@ class LibraryModel:
         """Read a component's parameters in the table (n, all of them)."""
         theta = self._theta(table, columns)
         rv, vsini = table[:, columns["rv"]], table[:, columns["vsini"]]
-        moves = (vsini >= 0) & (np.abs(rv) + vsini <= self.reach)
+        moves = (vsini >= 0) & (np.abs(rv) <= self.reach - vsini)  # a sum might overflow
         place, answered = self.between.weights(theta)
         answered = answered & moves
         if not answered.all():  # such a row gets another's weights: its own mean nothing
@@ -85,7 +85,7 @@ class LibraryModel:
         rv, vsini = row[columns["rv"]], row[columns["vsini"]]
         if vsini < 0:
             return f"vsini = {vsini:g} km/s is negative"
-        if not abs(rv) + vsini <= self.reach:
+        if not abs(rv) <= self.reach - vsini:
             return (
                 f"rv = {rv:g} and vsini = {vsini:g} km/s reach beyond the emulator's buffer, which "
                 f"leaves {self.reach:.4g} km/s for both; build it with a larger --max-rv"
@@ -200,12 +200,14 @@ def read_rows(
     table, leading = layout.table(values)
     n_weights = len(sources) - (weighting == "c")
     given = table[:, table.shape[1] - n_weights :]
-    share = fractions(given) if weighting == "c" else 10.0**given
+    share = fractions(given) if weighting == "c" else solid_angles(given)
     read = [source.read(table, c) for source, c in zip(sources, layout.columns, strict=True)]
     if outside == "raise":
         wrong = np.isnan(share).any(axis=1)
         if wrong.any():
             said = ", ".join(f"{c:g}" for c in given[wrong][0])
+            if weighting == "log_omega":
+                raise OutsideGrid(f"log_omega = {said}: expected at most 100")
             raise OutsideGrid(f"c = {said}: expected fractions, from 0 to 1 and together too")
         for k, (source, columns) in enumerate(zip(sources, layout.columns, strict=True)):
             if not read[k].answered.all():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -86,8 +87,8 @@ class Block:
     level : (n,) array
         Its mean level, ``1 - c + c q``: the mean over the library's own pixels, unbroadened.
     error : (n, n_pixels, J) array
-        Factor X of the covariance X Xᵀ of the mixture's error: the emulator's columns, then one for
-        the mean flux ratio of each component after the first. No columns where not asked for.
+        Factor X of the covariance X Xᵀ of the mixture's error: the emulator's columns, then that of
+        q (of three components or more one for each mean flux). No columns where not asked for.
     """
 
     order: int
@@ -97,7 +98,7 @@ class Block:
     error: Floats
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MixtureModel:
     """Spectra of a mixture at any parameters, in M orders. Made by `mixjobs.load_mixture`.
 
@@ -120,6 +121,15 @@ class MixtureModel:
     wavelength: tuple[Floats, ...]
     weighting: Weighting
     outside: Outside
+
+    def __post_init__(self) -> None:
+        for name, known in (("weighting", get_args(Weighting)), ("outside", get_args(Outside))):
+            if getattr(self, name) not in known:
+                given = getattr(self, name)
+                raise InvalidInput(f"{name} {given!r} is unknown; choose {' or '.join(known)}")
+
+    def __repr__(self) -> str:
+        return f"<MixtureModel of {', '.join(self.parameters)} in {len(self.orders)} order(s)>"
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -66,8 +66,10 @@ class OrderRows:
             mixed[id(source)] = basis, spectra if before is None else before + spectra
         parts += [basis.pixels(spectra) for basis, spectra in mixed.values()]
         flux = sum(parts[1:], parts[0])
-        error = self._with_light_errors(columns, here) if errors else np.empty((*flux.shape, 0))
-        return flux, error
+        if errors:
+            columns += self._light_errors(here)
+        every = columns or [np.empty((len(flux), 0, flux.shape[1]))]
+        return flux, np.concatenate(every, axis=1).transpose(0, 2, 1)
 
     def part(self, k: int, here: slice) -> Floats:
         """Return component `k` alone, (n, n_pixels), as it is in the mixture."""
@@ -104,16 +106,20 @@ class OrderRows:
         size = np.sqrt((self.light[here][:, group] ** 2).sum(axis=1))
         return basis.pixels((size[:, None] * factors)[:, None] * basis.errors)
 
-    def _with_light_errors(self, columns: list[Floats], here: slice) -> Floats:
-        """Add a column for the error of each light that is not 1 by definition: (n, n_pixels, J).
+    def _light_errors(self, here: slice) -> list[Floats]:
+        """Columns (n, 1, n_pixels) of the error of each light that is not 1 by definition.
 
-        The derivative of a part by ln(light) is the part itself.
+        The derivative of a part by ln(light) is the part itself. All q share the mean flux of
+        component 1, and the column of its error; with two components both columns are one.
         """
         errors = [source.log_mean_error(self.m) for source in self.sources]
-        for k in range(int(self.relative), len(self.sources)):
-            error = float(np.hypot(errors[0], errors[k])) if self.relative else errors[k]
-            columns.append(error * self.part(k, here)[:, None])
-        return np.concatenate(columns, axis=1).transpose(0, 2, 1)
+        if not self.relative:
+            return [errors[k] * self.part(k, here)[:, None] for k in range(len(errors))]
+        parts = [self.part(k, here)[:, None] for k in range(1, len(errors))]
+        if len(parts) == 1:
+            return [float(np.hypot(errors[0], errors[1])) * parts[0]]
+        own = [error * part for error, part in zip(errors[1:], parts, strict=True)]
+        return [*own, errors[0] * sum(parts[1:], parts[0])] if parts else []
 
 
 def order_rows(

@@ -13,6 +13,7 @@ from mixjobs.errors import InvalidInput
 Floats = NDArray[np.float64]
 Values = ArrayLike | Mapping[str, ArrayLike]
 
+_LARGEST = 100.0  # of log_omega
 _ROUNDING = 1e-14  # fractions that should add up to 1 do so to rounding
 # What `share` may name though this library has it not, or has it fixed.
 FIELD_WORDS = ("teff", "logg", "feh", "alpha", "vsini", "rv")
@@ -117,7 +118,7 @@ def lay_out(
     Raises
     ------
     InvalidInput
-        A name in `share` or `fixed` that is unknown, or repeated.
+        A name in `share` or `fixed` that is unknown, or repeated; a fixed value that is no number.
 
     Examples
     --------
@@ -143,9 +144,13 @@ def lay_out(
     wrong = [name for name in fixed if name not in every]
     if wrong:
         raise InvalidInput(f"cannot fix {wrong[0]!r}; there are {', '.join(every)}")
+    values = {name: _floats(value) for name, value in fixed.items()}
+    bad = [name for name, value in values.items() if value.ndim or not np.isfinite(value)]
+    if bad:
+        raise InvalidInput(f"{bad[0]} fixed at {fixed[bad[0]]!r}; expected one finite number")
     if len(fixed) == len(every):
         raise InvalidInput("every parameter is fixed; leave at least one free")
-    return Layout(tuple(every), tuple(columns), {n: float(v) for n, v in fixed.items()})
+    return Layout(tuple(every), tuple(columns), {n: float(v) for n, v in values.items()})
 
 
 def weight_names(n_components: int, weights: str) -> list[str]:
@@ -179,10 +184,23 @@ def fractions(c: Floats) -> Floats:
     >>> fractions(np.array([[0.25, 0.5], [0.5, 0.75]])).tolist()
     [[0.25, 0.25, 0.5], [nan, nan, nan]]
     """
+    c = np.where(np.isfinite(c), c, np.nan)  # inf - inf would warn
     all_of_them = np.concatenate([1 - c.sum(axis=1, keepdims=True), c], axis=1)
     all_of_them[np.abs(all_of_them) < _ROUNDING] = 0.0
     all_of_them[~(all_of_them >= 0).all(axis=1)] = np.nan
     return all_of_them
+
+
+def solid_angles(log_omega: Floats) -> Floats:
+    """Solid angles from their ``log10``, (n, K); NaN above 1e100, whose light would overflow.
+
+    Examples
+    --------
+    >>> solid_angles(np.array([[-1.0, 500.0]])).tolist()
+    [[0.1, nan]]
+    """
+    omega: Floats = 10.0 ** np.where(log_omega <= _LARGEST, log_omega, np.nan)
+    return omega
 
 
 def _floats(value: ArrayLike) -> Floats:

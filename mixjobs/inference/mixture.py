@@ -1,0 +1,76 @@
+"""A mixture whose orders are evaluated on Dask workers: the same call as the local one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mixjobs.inference.workers import spread
+from mixjobs.loading_mixture import load_mixture, order_numbers
+from mixjobs.model.mixture import MixtureModel
+from mixjobs.model.parameters import Values
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Floats = NDArray[np.float64]
+
+_BY_ORDER = ("wavelengths", "resolution", "fwhm")  # options with a value an order
+
+
+def spread_mixture(
+    client: Client | None,
+    path: str | Path,
+    components: int | Sequence[str | Path] = 2,
+    **options: Any,
+) -> Callable[[Values], list[Floats]]:
+    """Spread the orders of a mixture over workers, which build their models from the store.
+
+    Parameters
+    ----------
+    client : Client or None
+        None evaluates in this process.
+    path, components, options
+        As for `mixjobs.load_mixture`; workers must see the path.
+
+    Returns
+    -------
+    callable
+        ``evaluate(values)`` gives what the model that `load_mixture` returns would: one array
+        (..., n_pixels) an order. It raises what `load_mixture` (in the first call) and the model
+        do, and `JobFailed`.
+    """
+    numbers = order_numbers(path, options.pop("orders", None))
+    by_order = {
+        name: _by_number(options.pop(name), numbers)
+        for name in _BY_ORDER
+        if options.get(name) is not None
+    }
+    build = partial(_load_share, str(path), components, options, by_order)
+    return spread(client, build, numbers)
+
+
+def _by_number(given: Any, numbers: Sequence[int]) -> Mapping[int, ArrayLike]:
+    if isinstance(given, Mapping):
+        return {number: given[number] for number in numbers}
+    values = [given] * len(numbers) if np.ndim(given) == 0 else given
+    return dict(zip(numbers, values, strict=True))
+
+
+def _load_share(
+    path: str,
+    components: int | Sequence[str | Path],
+    options: Mapping[str, Any],
+    by_order: Mapping[str, Mapping[int, ArrayLike]],
+    share: Sequence[int],
+) -> MixtureModel:
+    """Load the orders of one share, in the worker."""
+    of_share: dict[str, Any] = {
+        name: [values[number] for number in share] for name, values in by_order.items()
+    }
+    return load_mixture(path, components, orders=share, **options, **of_share)

@@ -1,0 +1,91 @@
+"""A mixture on workers is the local one, bit for bit at the same shape of the batch."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+import mixjobs
+from mixjobs.errors import InvalidInput, OutsideGrid, StoreError
+from mixjobs.inference import workers
+from mixjobs.inference.mixture import spread_mixture
+
+NUMBERS = [4, 9, 2, 7]
+LOW = np.array([5600, 5600, 4.0, -0.5, 0.0, -20.0, 0.0])
+HIGH = np.array([6000, 6000, 4.5, 0.0, 15.0, 20.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def store(demo, tmp_path_factory):
+    orders = mixjobs.Orders(NUMBERS, [5003, 5008, 5013, 5018], [5009, 5014, 5019, 5024])
+    settings = mixjobs.EmulatorSettings(max_rv=30, max_vsini=20, min_resolution=20_000)
+    path = tmp_path_factory.mktemp("store") / "q.zarr"
+    return mixjobs.build(demo, orders, path, emulator=settings).path
+
+
+def draw(n):
+    return LOW + (HIGH - LOW) * np.random.default_rng(n).random((n, 7))
+
+
+@pytest.mark.parametrize("n", [1, 19])
+def test_the_same_bits_as_here(store, client, n):
+    waves = {m: np.linspace(low, low + 4, 50) for m, low in zip(NUMBERS, (5004, 5009, 5014, 5019))}
+    options = {
+        "wavelengths": waves, "resolution": [2e4, 3e4, 4e4, 5e4], "share": ("logg", "rv", "feh"),
+        "fixed": {"vsini_2": 3.0}, "outside": "nan",
+    }  # fmt: skip
+    values = draw(n)
+    values[-1, 0] = 9000  # outside the grid
+    local = mixjobs.load_mixture(store, **options)
+    there = spread_mixture(client, store, **options)(values)
+    here = spread_mixture(None, store, **options)(values)
+    for one, two, three in zip(local(values), there, here, strict=True):
+        assert one.tobytes() == two.tobytes() == three.tobytes()
+    assert np.isnan(there[0][-1]).all()
+    assert np.isfinite(there[0][:-1]).all()
+
+
+def test_orders_in_the_order_wanted(store, client):
+    values = draw(5)
+    local = mixjobs.load_mixture(store, orders=[7, 4])(values)
+    there = spread_mixture(client, store, orders=[7, 4])(values)
+    assert [a.tobytes() for a in local] == [b.tobytes() for b in there]
+
+
+def test_a_lost_worker_is_not_noticed(store, client):
+    client.wait_for_workers(2)
+    values = draw(5)
+    evaluate = spread_mixture(client, store)
+    before = [spectra.tobytes() for spectra in evaluate(values)]
+    os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+    assert [spectra.tobytes() for spectra in evaluate(values)] == before
+
+
+def test_what_was_forgotten_is_built_again(store, client):
+    """A worker keeps the models of a few calls of `spread`; a caller who comes back still fits."""
+    values = draw(3)
+    first = spread_mixture(client, store)
+    before = [spectra.tobytes() for spectra in first(values)]
+    for number in NUMBERS + [4]:
+        spread_mixture(client, store, orders=[number])(values)
+    assert len(NUMBERS) + 1 > workers._KEPT
+    assert [spectra.tobytes() for spectra in first(values)] == before
+
+
+def test_errors_are_those_of_the_model(store, client, tmp_path):
+    evaluate = spread_mixture(client, store)
+    outside = draw(1)
+    outside[0, 0] = 9000
+    with pytest.raises(OutsideGrid, match="component 1: teff = 9000 is outside the grid"):
+        evaluate(outside)
+    with pytest.raises(InvalidInput, match="share .*unknown 'colour'"):
+        spread_mixture(client, store, share=("colour",))(draw(1))
+    with pytest.raises(InvalidInput, match="there is no order 3"):
+        spread_mixture(client, store, orders=[3])
+    without = mixjobs.build(
+        mixjobs.open_store(store).attributes["library"],
+        mixjobs.Orders.from_edges([5003, 5009]), tmp_path / "q.zarr",
+    )  # fmt: skip
+    with pytest.raises(StoreError, match="has no emulator"):
+        spread_mixture(client, without.path)

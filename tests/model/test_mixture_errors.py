@@ -1,0 +1,239 @@
+"""The stated error: its factor X against dense matrices, its size against the truth."""
+
+import numpy as np
+import pytest
+import zarr
+from mixture_stores import KMS, demo_library, store_of
+from plain_mixture import mean_flux, normalised, sigma_of
+from real_space import broadened
+
+import mixjobs
+from mixjobs.model.emulator import Accuracy
+
+LIBRARY = demo_library()
+ORDER, RESOLUTION = 7, 25_000
+# Teff in seven values, so that its factor for the doubled step is measured
+WIDE = demo_library(
+    {"teff": range(4000, 5201, 200), "logg": (4.0, 4.5, 5.0), "feh": (-1, -0.75, -0.5, -0.25, 0)},
+    n_pixels=1800,
+)
+WIDE_ORDER = (5002.5, 5027.5)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return store_of(LIBRARY, tmp_path_factory.mktemp("errors"), accuracy=Accuracy(rank=8))
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """Components enough that what they leave out is nothing beside the error between the nodes."""
+    return wide_store(tmp_path_factory.mktemp("wide"), Accuracy(rank=60))
+
+
+def wide_store(folder, accuracy):
+    orders = mixjobs.Orders([1], WIDE_ORDER[:1], WIDE_ORDER[1:])
+    return store_of(WIDE, folder, orders=orders, accuracy=accuracy)
+
+
+class Dense:
+    """An order's emulator as the store has it, and its covariance by dense matrices."""
+
+    def __init__(self, store, number=ORDER):
+        group = zarr.open_group(store / f"emulator/{number}", mode="r", use_consolidated=False)
+        facts = dict(group.attrs)
+        components = group["components"][...]
+        steps = np.arange(components.shape[1])
+        self.grid = np.exp(facts["ln_wave_start"] + facts["ln_wave_step"] * steps)
+        self.components, self.wavelength = components, group["wavelength"][...]
+        self.truncation = group["truncation"][...]
+        self.covariance = np.array(facts["error_covariance"])
+        self.log_mean = facts["error_log_mean"]
+
+    def of_one(self, vsini, rv):
+        """Covariance (n_pixels, n_pixels) of a single star, broadened in real space."""
+        sigma = sigma_of(RESOLUTION)
+        seen = [broadened(self.grid, c, self.wavelength, rv, vsini, sigma) for c in self.components]
+        return np.transpose(seen) @ self.covariance @ np.array(seen)
+
+
+def factor(model, values):
+    """X of one row of parameters in the order, its spectra by part, and its light."""
+    block = next(iter(model.stream(values, errors=True)))
+    parts = model.parts(values)[0]
+    np.testing.assert_allclose(block.flux[0], parts.sum(axis=0), rtol=1e-12)
+    return block.error[0], parts, model.light(values)[:, 0]
+
+
+def same_covariance(x, expected):
+    """X has the leading axes of the emulator's covariance, 99.9 % of its trace."""
+    got, scale = x @ x.T, np.diag(expected).mean()
+    assert np.abs(got - expected).max() < 5e-3 * np.diag(expected).max()
+    assert abs(np.diag(got).mean() / scale - 1) < 2e-3
+
+
+@pytest.mark.parametrize("share", [("logg", "feh", "vsini", "rv"), ("logg", "feh", "vsini"), ()])
+def test_the_factor_of_the_covariance(store, share):
+    """Columns of the emulator's error, then one for the flux ratio: its error times part 2."""
+    model = mixjobs.load_mixture(
+        store, share=share, resolution=RESOLUTION, orders=[ORDER], fixed={"c": 0.6}
+    )
+    motions = [(9.0, 15.0), (9.0, 15.0) if "rv" in share else (9.0, -35.0)]
+    theta = [[5700, 4.3, -0.3], [5900, 4.3, -0.3]]
+    named = {}
+    for k, (star, motion) in enumerate(zip(theta, motions, strict=True), start=1):
+        for name, value in zip(
+            ("teff", "logg", "feh", "vsini", "rv"), [*star, *motion], strict=True
+        ):
+            named[name if name in share else f"{name}_{k}"] = value
+    x, parts, light = factor(model, named)
+    dense = Dense(store)
+    expected = sum(
+        size**2 * dense.of_one(*motion) for size, motion in zip(light, motions, strict=True)
+    )
+    same_covariance(x[:, :-1], expected)
+    # no more columns than there are motions
+    single, _, _ = factor(
+        mixjobs.load_mixture(store, 1, resolution=RESOLUTION, orders=[ORDER]), [*theta[0], 9, 15]
+    )
+    n_columns = single.shape[1]
+    assert 3 <= n_columns <= 8
+    assert x.shape[1] == (n_columns if "rv" in share else 2 * n_columns) + 1
+    # f2bar/f1bar is off by both means
+    np.testing.assert_allclose(x[:, -1], np.sqrt(2) * dense.log_mean * parts[1], rtol=1e-12)
+
+
+def test_the_flux_ratios_column_is_a_finite_difference(store):
+    """Of the mixture by ln(q), which a change of c makes too: c q -> c q (1 + h)."""
+    model = mixjobs.load_mixture(store, orders=[ORDER], weighting="log_omega")
+    by_c = mixjobs.load_mixture(store, orders=[ORDER])
+    theta = [5700, 5900, 4.3, -0.3, 5.0, 5.0]
+    x, _, _ = factor(by_c, [*theta, 0.5])
+    light = model.light([*theta, 0, 0])[:, 0]
+    h, omega = 1e-6, 0.5 / light[0]
+
+    def spectrum(log_q):
+        return model([*theta, np.log10(omega), np.log10(omega) + log_q / np.log(10)])[0]
+
+    slope = (spectrum(h) - spectrum(-h)) / (2 * h)
+    error = np.sqrt(2) * Dense(store).log_mean
+    np.testing.assert_allclose(x[:, -1], error * slope, rtol=1e-7, atol=1e-12)
+
+
+def test_solid_angles_have_a_column_each(store):
+    model = mixjobs.load_mixture(
+        store, orders=[ORDER], weighting="log_omega", resolution=RESOLUTION
+    )
+    x, parts, light = factor(model, [5700, 5900, 4.3, -0.3, 9.0, 15.0, -7.0, -7.3])
+    dense = Dense(store)
+    same_covariance(x[:, :-2], (light**2).sum() * dense.of_one(9.0, 15.0))
+    np.testing.assert_allclose(x[:, -2:].T, dense.log_mean * parts, rtol=1e-12)
+
+
+def test_a_single_star_has_no_flux_ratio_and_a_black_body_no_error(store):
+    star = mixjobs.load_mixture(store, 1, orders=[ORDER], resolution=RESOLUTION)
+    x, _, _ = factor(star, [5700, 4.3, -0.3, 9.0, 15.0])
+    dense = Dense(store)
+    same_covariance(x, dense.of_one(9.0, 15.0))
+    veiled = mixjobs.load_mixture(
+        store, ["library", "blackbody"], orders=[ORDER], resolution=RESOLUTION
+    )
+    y, parts, light = factor(veiled, [5700, 9000, 4.3, -0.3, 9.0, 15.0, 0.3])
+    np.testing.assert_allclose(y[:, :-1], light[0] * x, rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(y[:, -1], dense.log_mean * parts[1], rtol=1e-12)
+
+
+def test_errors_of_two_libraries(store, tmp_path):
+    other = store_of(demo_library(seed=5), tmp_path, "other", accuracy=Accuracy(rank=6))
+    model = mixjobs.load_mixture(store, ["library", other], orders=[ORDER], resolution=RESOLUTION)
+    x, parts, light = factor(model, [5700, 5900, 4.3, -0.3, 9.0, 15.0, 0.3])
+    ours, theirs = Dense(store), Dense(other)
+    expected = sum(s**2 * d.of_one(9.0, 15.0) for s, d in zip(light, (ours, theirs), strict=True))
+    same_covariance(x[:, :-1], expected)
+    error = np.hypot(ours.log_mean, theirs.log_mean)
+    np.testing.assert_allclose(x[:, -1], error * parts[1], rtol=1e-12)
+
+
+def test_three_components_share_the_error_of_the_first_ones_mean(store):
+    """ln q_k = ln mean_k - ln mean_1: the errors of all q are correlated through mean_1."""
+    model = mixjobs.load_mixture(store, 3)
+    names = dict.fromkeys(model.parameters, 0.0)
+    first = mixjobs.open_store(store).grid.points[0]
+    theta = dict(zip(mixjobs.open_store(store).grid.names, first, strict=True))
+    given = {name: theta.get(name.partition("_")[0], value) for name, value in names.items()}
+    given |= {"c_2": 0.3, "c_3": 0.25}
+    (block, *_) = model.stream(given, errors=True)
+    _, second, third = model.parts(given)[0]
+    error = model.sources[0].log_mean_error(0)
+    together = np.stack([second, third])
+    covariance = error**2 * (np.eye(2) + np.ones((2, 2)))
+    columns = block.error[0, :, -3:]
+    np.testing.assert_allclose(
+        columns @ columns.T, together.T @ covariance @ together, rtol=1e-10, atol=1e-16
+    )
+
+
+def between_the_nodes(n):
+    """Theta (n, 3) at random inside the grid, and the true normalised spectra there."""
+    low, high = WIDE.points.min(axis=0), WIDE.points.max(axis=0)
+    theta = low + (high - low) * np.random.default_rng(12).random((n, 3))
+    return theta, np.array([normalised(WIDE, WIDE_ORDER, t) for t in theta])
+
+
+def stated_and_found(store, method):
+    """Variance of a pixel: of the factor, of what is truncated, and of emulated minus true."""
+    theta, true = between_the_nodes(60)
+    star = mixjobs.load_mixture(store, 1, method=method, fixed={"vsini": 0, "rv": 0})
+    (block,) = star.stream(theta[:1], errors=True)
+    assert 1490 < true.shape[1] < 1500
+    by_factor = (block.error[0] ** 2).sum(axis=1).mean()
+    truncated = (Dense(store, 1).truncation ** 2).mean()
+    return by_factor, truncated, ((star(theta)[0] - true) ** 2).mean()
+
+
+@pytest.mark.parametrize("method", ["cubic", "linear", "simplex"])
+def test_errors_between_the_nodes_are_about_as_stated(wide, method):
+    """The truth is known there: the demo library has a spectrum at every theta."""
+    by_factor, truncated, found = stated_and_found(wide, method)
+    assert truncated < 0.01 * by_factor
+    assert 0.2 < found / by_factor < 5
+
+
+def test_errors_of_few_components_are_about_as_stated(tmp_path):
+    by_factor, truncated, found = stated_and_found(wide_store(tmp_path, Accuracy()), "cubic")
+    assert truncated > by_factor
+    assert 0.2 < found / (by_factor + truncated) < 5
+
+
+@pytest.mark.parametrize("method", ["cubic", "linear", "simplex"])
+def test_the_flux_ratio_between_the_nodes_is_about_as_good_as_stated(wide, method):
+    two = mixjobs.load_mixture(wide, share=(), method=method, fixed={"c": 1.0})
+    theta, _ = between_the_nodes(60)
+    values = np.hstack(
+        [np.stack([theta[:30], theta[30:]], axis=-1).reshape(30, 6), np.zeros((30, 4))]
+    )
+    means = np.array([mean_flux(WIDE, WIDE_ORDER, t) for t in theta])
+    found = np.log(two.light(values)[:, 1, 0] * means[:30] / means[30:])
+    block = next(iter(two.stream(values, errors=True)))
+    stated = block.error[:, :, -1] / block.flux  # c = 1: all light is component 2's
+    assert np.ptp(stated) < 1e-9
+    assert 1 / 3 < np.sqrt((found**2).mean()) / stated.mean() < 3
+
+
+def test_another_method_has_errors_of_its_own(wide):
+    """Those in the store are of `cubic`."""
+    stated = {}
+    for method in ("cubic", "linear"):
+        star = mixjobs.load_mixture(wide, 1, method=method, fixed={"vsini": 0, "rv": 0})
+        block = next(iter(star.stream([4700, 4.2, -0.4], errors=True)))
+        stated[method] = (block.error**2).sum(axis=2).mean(), star.sources[0].log_mean_error(0)
+    assert stated["linear"][0] > 5 * stated["cubic"][0]
+    assert stated["linear"][1] > 3 * stated["cubic"][1] == 3 * Dense(wide, 1).log_mean
+
+
+def test_the_buffer_has_room_for_what_was_asked(store):
+    """Light from beyond the order is in the emulator's grid: 60 + 30 km/s, and the instrument."""
+    grid, own = Dense(store).grid, Dense(store).wavelength
+    need = (90 + 5 * sigma_of(20_000) / KMS) * KMS
+    assert np.log(own[0] / grid[0]) > need
+    assert np.log(grid[-1] / own[-1]) > need
