@@ -30,7 +30,8 @@ def draw(n):
 
 @pytest.mark.parametrize("n", [1, 19])
 def test_the_same_bits_as_here(store, client, n):
-    waves = {m: np.linspace(low, low + 4, 50) for m, low in zip(NUMBERS, (5004, 5009, 5014, 5019))}
+    starts = dict(zip(NUMBERS, (5004, 5009, 5014, 5019), strict=True))
+    waves = {m: np.linspace(low, low + 4, 50) for m, low in starts.items()}
     options = {
         "wavelengths": waves, "resolution": [2e4, 3e4, 4e4, 5e4], "share": ("logg", "rv", "feh"),
         "fixed": {"vsini_2": 3.0}, "outside": "nan",
@@ -67,7 +68,7 @@ def test_what_was_forgotten_is_built_again(store, client):
     values = draw(3)
     first = spread_mixture(client, store)
     before = [spectra.tobytes() for spectra in first(values)]
-    for number in NUMBERS + [4]:
+    for number in [*NUMBERS, 4]:
         spread_mixture(client, store, orders=[number])(values)
     assert len(NUMBERS) + 1 > workers._KEPT
     assert [spectra.tobytes() for spectra in first(values)] == before
@@ -79,7 +80,7 @@ def test_errors_are_those_of_the_model(store, client, tmp_path):
     outside[0, 0] = 9000
     with pytest.raises(OutsideGrid, match="component 1: teff = 9000 is outside the grid"):
         evaluate(outside)
-    with pytest.raises(InvalidInput, match="share .*unknown 'colour'"):
+    with pytest.raises(InvalidInput, match=r"share .*unknown 'colour'"):
         spread_mixture(client, store, share=("colour",))(draw(1))
     with pytest.raises(InvalidInput, match="there is no order 3"):
         spread_mixture(client, store, orders=[3])
