@@ -11,7 +11,10 @@ from importlib.metadata import version
 
 from benchmarks.measure import Row, Skipped, at_end
 
-NAMES = ("reading", "notebook", "table", "interpolator", "walkers", "accuracy", "mixture")
+NAMES = (
+    "reading", "notebook", "table", "interpolator", "walkers", "accuracy", "emulator", "mixture",
+    "mixture_orders",
+)  # fmt: skip
 BY_HAND = ("scaling",)  # ten minutes: only where it is named
 CHOICES = NAMES + BY_HAND
 PACKAGES = ("numpy", "scipy", "h5py", "zarr", "distributed")

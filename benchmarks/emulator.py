@@ -1,0 +1,172 @@
+"""The stages of the emulator in one process: spectra beside the means, then their components.
+
+The library's pixels are uniform in log wavelength, so no spline is needed. Its lines have nothing
+in common from point to point, so the decomposition takes longest: all components are wanted.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+import mixjobs
+from benchmarks.libraries import write_library
+from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, spread
+from mixjobs.model.emulator import decompose
+from mixjobs.tables import emulate
+from mixjobs.tables.blocks import MeanBlock, compute_means
+from mixjobs.tables.emulator_plan import EmulatorPlan
+from mixjobs.tables.emulator_store import read_scratch
+from mixjobs.tables.job import Job, prepare
+from mixjobs.tables.means import spans
+from mixjobs.tables.spectra import OrderBlock, SpectraBlock, compute_spectra, decompose_order
+from mixjobs.tables.store import create_group, open_array, write_whole
+from mixjobs.tables.windows import EmulatorSettings
+
+AIM_MEMORY = 3.0
+ORDERS, WAVE_RANGE = 4, (7100.0, 8900.0)  # Å; the library goes further, for the buffers
+POINTS = 32  # of a block
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A prepared job, whose tasks are called one after the other, and its store."""
+
+    job: Job
+    emulator: EmulatorPlan
+    group: Path
+
+    @property
+    def scratch(self) -> Path:
+        """Where the spectra go."""
+        return self.group.parent / emulate.SCRATCH
+
+    @property
+    def mean_blocks(self) -> list[MeanBlock]:
+        """The blocks of the means alone."""
+        plan, library = self.job.plan, self.job.library
+        return [
+            MeanBlock(
+                library.path, library.reader(range(points.start, points.stop)),
+                plan.orders.number[rows], plan.lo[rows], plan.hi[rows], rows, points,
+            )
+            for rows, points in plan.blocks
+        ]  # fmt: skip
+
+    @property
+    def order_blocks(self) -> list[OrderBlock]:
+        """The orders to decompose."""
+        plan, wavelength = self.job.plan, self.job.library.wavelength
+        return [
+            OrderBlock(
+                "benchmark", self.group, self.scratch, m, window.grid,
+                wavelength[plan.lo[m] : plan.hi[m]], self.emulator.settings.accuracy,
+            )
+            for m, window in enumerate(self.emulator.windows)
+            if window
+        ]  # fmt: skip
+
+    def read(self) -> None:
+        """Read all that the windows need, as often as the pass over the spectra does: once."""
+        windows = [window for window in self.emulator.windows if window]
+        pieces = spans([window.lo for window in windows], [window.hi for window in windows])
+        for block in self.mean_blocks:
+            for spectrum in block.reader:
+                for start, stop, _ in pieces:
+                    spectrum(start, stop)
+
+    def means(self) -> Floats:
+        """Compute the means alone: (orders, points)."""
+        return np.hstack([compute_means(block) for block in self.mean_blocks])
+
+    def spectra(self) -> Floats:
+        """Compute the means, and write the spectra."""
+        blocks = [
+            SpectraBlock(**vars(block), scratch=self.scratch, windows=self.emulator.windows)
+            for block in self.mean_blocks
+        ]
+        return np.hstack([compute_spectra(block) for block in blocks])
+
+    def components(self) -> None:
+        """Decompose all orders."""
+        for block in self.order_blocks:
+            decompose_order(block)
+
+
+def run(small: bool) -> list[Row]:
+    """Measure the two passes over the library, the decompositions, and their memory."""
+    shape, n_pixels, rounds = ((4, 3, 3), 2048, 1) if small else ((16, 8, 4), 32_768, 4)
+    with TemporaryDirectory(prefix="mixjobs-benchmark-") as folder:
+        case = prepared(Path(folder), shape, n_pixels)
+        means = case.means()
+        same("emulator, means", case.spectra(), means, rtol=0)
+        write_whole(open_array(case.group, "mean_flux"), (0, 0), means)
+        times = in_turn(
+            rounds,
+            read=lambda: cpu_seconds(case.read),
+            means=lambda: cpu_seconds(case.means),
+            spectra=lambda: cpu_seconds(case.spectra),
+            components=lambda: cpu_seconds(case.components),
+        )
+        size = f"{len(case.job.library.grid)} points x {n_pixels} px, {ORDERS} orders"
+        return [*table(times, size), memory(case)]
+
+
+def prepared(folder: Path, shape: tuple[int, int, int], n_pixels: int) -> Case:
+    """Write the library, and create the store and the scratch array."""
+    path = folder / "library.hdf5"
+    write_library(path, shape, n_pixels)
+    orders = mixjobs.Orders.log_spaced(ORDERS, *WAVE_RANGE)
+    block = (ORDERS, POINTS)
+    job = prepare(path, orders, block=block, table_dtype=None, emulator=EmulatorSettings())
+    if job.emulator is None:
+        raise RuntimeError("emulator: the job has none")
+    case = Case(job, job.emulator, folder / "store")
+    n = job.plan.hi - job.plan.lo
+    create_group(case.group, job.library.grid, orders, n, job.attributes, None)
+    emulate.create(case.group, job, job.emulator)
+    return case
+
+
+def table(times: dict[str, Floats], size: str) -> list[Row]:
+    """Rows about time."""
+    read, means, spectra, components = (
+        times[name] for name in ("read", "means", "spectra", "components")
+    )
+    whole = spectra + components
+    return [
+        Row(
+            f"pass that writes the spectra too / pass of the means alone; {size}",
+            f"{ratio(spectra, means):.2f} ({spread(spectra, means)})",
+        ),
+        Row(
+            "decomposing an order, from scratch array to store / reading its share of the library",
+            f"{ratio(components, read):.1f} ({spread(components, read)}; "
+            f"{float(np.median(components)) / ORDERS:.2g} s here)",
+        ),
+        Row(
+            "reading the library: share of the pass with the spectra and all decompositions",
+            f"{100 * ratio(read, whole):.1f} % ({spread(100 * read, whole)})",
+        ),
+    ]
+
+
+def memory(case: Case) -> Row:
+    """Row about the memory that the decomposition of an order needs."""
+    block = case.order_blocks[0]
+    number = int(case.job.orders.number[block.row])
+    tracemalloc.start()
+    spectra = read_scratch(case.scratch, number)
+    decompose(spectra, block.grid, block.wavelength, block.accuracy)
+    peak = tracemalloc.get_traced_memory()[1] / spectra.nbytes
+    tracemalloc.stop()
+    return Row(
+        "peak memory of reading and decomposing an order / its matrix, float64",
+        f"{peak:.2f} ({spectra.nbytes / 1e6:.3g} MB)",
+        f"<= {AIM_MEMORY:g}",
+        peak <= AIM_MEMORY,
+    )

@@ -1,0 +1,242 @@
+"""Mixtures in 51 orders for 40 walkers, spread over worker processes as for a sampler.
+
+Orders and pixels of LkCa 15's TRES spectrum, an emulator of ten components, two photospheres that
+share rotation and velocity. Every process uses one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+import mixjobs
+from benchmarks.cluster import WORKERS, workers
+from benchmarks.libraries import real_data
+from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, seconds, spread
+from mixjobs.cluster import connect
+from mixjobs.config import ClusterTable
+from mixjobs.inference.workers import Build
+from mixjobs.inference.workers import spread as over_workers
+from mixjobs.library.demo import DemoLibrary
+from mixjobs.log_grid import SPEED_OF_LIGHT
+from mixjobs.model.emulator import Accuracy
+from mixjobs.model.mixture import MixtureModel
+from mixjobs.observed import ObservedSpectrum
+from mixjobs.tables.windows import EmulatorSettings
+
+AIM_WORKERS, AIM_GROWTH = 1.7, 1.15
+AXES = {"teff": (3600.0, 4200.0, 4800.0), "logg": (4.0, 5.0), "feh": (-0.5, 0.5)}
+SETTINGS = EmulatorSettings(
+    max_rv=100, max_vsini=60, min_resolution=20_000, accuracy=Accuracy(rank=10)
+)
+RESOLUTION = 44_000.0  # of TRES
+STEP = 1.1  # km/s, of the library's pixels
+MORE = 3  # so many times as many orders, where growth is measured
+
+Evaluator = Callable[[Floats], Sequence[Floats]]
+Evaluate = Callable[[Floats], list[Floats]]
+Shares = Sequence[Sequence[int]]
+Processes = Callable[[Build[Floats], Shares, Floats], list[Floats]]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: every `thinning`-th of the data's pixels."""
+
+    n_orders: int
+    thinning: int
+    walkers: int
+    rounds: int
+
+
+FULL = Size(51, 1, 40, 12)
+SMALL = Size(6, 8, 20, 1)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """What every process reads: the store with the emulator, and the data's pixels."""
+
+    store: Path
+    data: Path
+    thinning: int
+
+
+@cache
+def model(paths: Paths, share: tuple[int, ...]) -> MixtureModel:
+    """Load the mixture in some orders, once a process."""
+    pixels = mixjobs.open_spectrum(paths.data).wavelength
+    return mixjobs.load_mixture(
+        paths.store, orders=share, wavelengths={m: pixels[m][:: paths.thinning] for m in share},
+        medium="vacuum", resolution=RESOLUTION,
+    )  # fmt: skip
+
+
+def whole(paths: Paths, share: Sequence[int]) -> Evaluator:
+    """Make an evaluator that returns the spectra: (walkers, n_pixels) an order."""
+    return model(paths, tuple(share))
+
+
+def reduced(paths: Paths, share: Sequence[int]) -> Evaluator:
+    """Make an evaluator that returns one number a walker, as a likelihood does: (walkers,)."""
+    mixture = model(paths, tuple(share))
+
+    def evaluate(values: Floats) -> list[Floats]:
+        results = [np.empty(len(values)) for _ in share]
+        for block in mixture.stream(values):
+            results[block.order][block.rows] = np.square(block.flux - 1).sum(axis=1)
+        return results
+
+    return evaluate
+
+
+def evaluate_in(build: Build[Floats], share: Sequence[int], values: Floats) -> Sequence[Floats]:
+    """Evaluate some orders, in a process that is not Dask's."""
+    return build(share)(values)
+
+
+def run(small: bool) -> Iterator[Row]:
+    """Measure one process alone, then workers and independent processes in turn."""
+    size = SMALL if small else FULL
+    data = real_data("LkCa15-2013-10-12.hdf5")
+    with TemporaryDirectory(prefix="mixjobs-benchmark-") as folder:
+        paths = Paths(Path(folder) / "store.zarr", data, size.thinning)
+        build_store(mixjobs.open_spectrum(data), paths.store, size.n_orders)
+        values = parameters(size.walkers)
+        yield from alone(paths, values, size)
+        yield from together(paths, values, size)
+
+
+def build_store(observed: ObservedSpectrum, path: Path, n_orders: int) -> None:
+    """Build the emulator of the first orders from a demo library that covers their buffers."""
+    orders = observed.orders.take(range(n_orders))
+    room = np.exp(2 * SETTINGS.buffer)
+    first, last = orders.wave_min.min() / room, orders.wave_max.max() * room
+    n_pixels = int(np.log(last / first) * SPEED_OF_LIGHT / STEP)
+    library = DemoLibrary(AXES, wave_min=first, wave_max=last, n_pixels=n_pixels)
+    written = library.write(path.with_name("library.hdf5"))
+    mixjobs.build(written, orders, path, table=False, emulator=SETTINGS)
+
+
+def parameters(n: int) -> Floats:
+    """Draw parameters of so many walkers: teff_1, teff_2, logg, feh, vsini, rv, c."""
+    low = np.array([3600, 3600, 4.0, -0.5, 5.0, -50.0, 0.0])
+    high = np.array([4800, 4800, 5.0, 0.5, 50.0, 50.0, 0.6])
+    drawn: Floats = low + (high - low) * np.random.default_rng(1).random((n, 7))
+    return drawn
+
+
+def alone(paths: Paths, values: Floats, size: Size) -> list[Row]:
+    """Rows about one process: time a spectrum, and growth with the orders."""
+    every, few = range(size.n_orders), range(0, size.n_orders, MORE)
+    large, small = whole(paths, every), whole(paths, few)
+    for ours, theirs in zip(large(values)[::MORE], small(values), strict=True):
+        same("mixture_orders", ours, theirs, rtol=0)
+    times = in_turn(
+        size.rounds,
+        large=lambda: cpu_seconds(lambda: large(values)),
+        small=lambda: cpu_seconds(lambda: small(values), MORE),
+    )
+    per_order = len(few) / size.n_orders
+    growth = per_order * ratio(times["large"], times["small"])
+    each = 1e3 * float(np.median(times["large"])) / (size.n_orders * size.walkers)
+    n_pixels = len(model(paths, tuple(every)).wavelength[0])
+    return [
+        Row(
+            f"one process, a spectrum here; {size.n_orders} orders x {n_pixels} px, "
+            f"{size.walkers} walkers, 2 components",
+            f"{each:.3f} ms",
+        ),
+        Row(
+            f"growth with the orders, {len(few)} to {size.n_orders}: "
+            "ratio of CPU times / ratio of orders",
+            f"{growth:.3f} ({spread(per_order * times['large'], times['small'])})",
+            f"<= {AIM_GROWTH:g}",
+            growth <= AIM_GROWTH,
+        ),
+    ]
+
+
+def together(paths: Paths, values: Floats, size: Size) -> list[Row]:
+    """Rows about one and two workers, and one and two processes that know nothing of Dask."""
+    every = range(size.n_orders)
+    halves = every[: len(every) // 2], every[len(every) // 2 :]
+    numbers, spectra = partial(reduced, paths), partial(whole, paths)
+    double = workers()  # they end last, so they come first
+    with connect(ClusterTable(workers=1)) as single, independent(WORKERS) as processes:
+        sides: dict[str, Evaluate] = {
+            "one": over_workers(single, numbers, every),
+            "two": over_workers(double, numbers, every),
+            "one_whole": over_workers(single, spectra, every),
+            "two_whole": over_workers(double, spectra, every),
+            "two_processes": partial(processes, numbers, halves),
+            "one_process": partial(processes, numbers, [every]),
+        }
+        check(sides, paths, values, every)
+        times = in_turn(size.rounds, **{name: timed(sides[name], values) for name in sides})
+    n_bytes = sum(spectra.nbytes for spectra in whole(paths, every)(values))
+    return gains(times, f"{n_bytes / 1e6:.2g} MB a call")
+
+
+@contextmanager
+def independent(n: int) -> Iterator[Processes]:
+    """Yield what evaluates up to so many shares at once, each in a process of its own."""
+    with ExitStack() as stack:
+        pools = [
+            stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in range(n)
+        ]
+
+        def evaluate(build: Build[Floats], shares: Shares, values: Floats) -> list[Floats]:
+            calls = [
+                pool.submit(evaluate_in, build, share, values)
+                for pool, share in zip(pools, shares, strict=False)
+            ]
+            return [result for call in calls for result in call.result()]
+
+        yield evaluate
+
+
+def check(
+    sides: Mapping[str, Evaluate], paths: Paths, values: Floats, every: Sequence[int]
+) -> None:
+    """Stop where another process does not give what this one gives, to the last bit."""
+    here = {True: whole(paths, every)(values), False: reduced(paths, every)(values)}
+    for name, evaluate in sides.items():
+        for ours, theirs in zip(evaluate(values), here["whole" in name], strict=True):
+            same(f"mixture_orders, {name}", ours, theirs, rtol=0)
+
+
+def timed(evaluate: Evaluate, values: Floats) -> Callable[[], float]:
+    """Return what measures one side's wall time."""
+    return lambda: seconds(lambda: evaluate(values))
+
+
+def gains(times: Mapping[str, Floats], amount: str) -> list[Row]:
+    """Rows about two over one."""
+    gain = ratio(times["one"], times["two"])
+    return [
+        Row(
+            f"1 worker / {WORKERS} workers, each spectrum reduced to a number in the worker",
+            f"{gain:.2f} ({spread(times['one'], times['two'])})",
+            f">= {AIM_WORKERS:g}",
+            gain >= AIM_WORKERS,
+        ),
+        Row(
+            f"the same, spectra returned whole: {amount}",
+            f"{ratio(times['one_whole'], times['two_whole']):.2f} "
+            f"({spread(times['one_whole'], times['two_whole'])})",
+        ),
+        Row(
+            "one process / two that take half the orders each, without Dask: the machine's limit",
+            f"{ratio(times['one_process'], times['two_processes']):.2f} "
+            f"({spread(times['one_process'], times['two_processes'])})",
+        ),
+    ]
