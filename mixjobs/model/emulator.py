@@ -7,7 +7,7 @@ al. 2015, ApJ 812, 128, section 3.1, with another interpolation).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,16 +121,32 @@ def decompose(
     total = np.einsum("ij,ij->i", spectra, spectra)  # (N,): of each point
     left = total[:, None] - np.cumsum(weights**2, axis=1)
     variance = 1 - left.sum(axis=0) / max(total.sum(), np.finfo(float).tiny)
-    worst = _worst_errors(spectra, weights, components)
-    rank = accuracy.rank and most
-    if rank is None:
-        enough = (variance >= accuracy.variance - 1e-12) & (worst <= accuracy.worst)
-        rank = int(np.argmax(enough)) + 1 if enough.any() else most
+
+    def worst(rank: int) -> float:
+        return _worst_error(spectra, weights[:, :rank], components[:rank])
+
+    rank = most
+    if accuracy.rank is None:
+        enough = variance >= accuracy.variance - 1e-12
+        least = int(np.argmax(enough)) + 1 if enough.any() else most
+        rank = _least_rank(worst, accuracy.worst, least, most)
     return OrderEmulator(
         grid, wavelength, mean, components[:rank].copy(), weights[:, :rank].copy(),
         np.sqrt(np.maximum(left[:, rank - 1], 0) / len(mean)),
-        float(variance[rank - 1]), float(worst[rank - 1]),
+        float(variance[rank - 1]), worst(rank),
     )  # fmt: skip
+
+
+def _least_rank(worst: Callable[[int], float], allowed: float, least: int, most: int) -> int:
+    """Find the rank, from `least` on, whose worst error is allowed, by halving; else `most`."""
+    if least == most or worst(least) <= allowed:
+        return least
+    if worst(most) > allowed:
+        return most
+    while most - least > 1:  # too few, and enough
+        middle = (least + most) // 2
+        least, most = (least, middle) if worst(middle) <= allowed else (middle, most)
+    return most
 
 
 def _components(centred: Floats, most: int) -> Floats:
@@ -150,14 +166,13 @@ def _components(centred: Floats, most: int) -> Floats:
     return signed
 
 
-def _worst_errors(centred: Floats, weights: Floats, components: Floats) -> Floats:
-    """Largest error of any pixel of any spectrum with 1, 2, ... components: (K,)."""
-    worst = np.zeros(len(components))
+def _worst_error(centred: Floats, weights: Floats, components: Floats) -> float:
+    """Largest error of any pixel of any spectrum."""
+    worst = 0.0
     for first in range(0, len(centred), _ROWS):
-        left = centred[first : first + _ROWS].copy()
-        for k, component in enumerate(components):
-            left -= weights[first : first + _ROWS, k, None] * component
-            worst[k] = max(worst[k], left.max(), -left.min())
+        rows = slice(first, first + _ROWS)
+        left = centred[rows] - weights[rows] @ components
+        worst = max(worst, float(left.max()), -float(left.min()))
     return worst
 
 
