@@ -234,7 +234,7 @@ from mixjobs.tables import build
 
 def collected(phase, info):  # what is raised in here, Python drops
     gc.callbacks.remove(collected)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), int(sys.argv[1]))
 
 original = build.compute_means
 def compute_means(block):
@@ -244,20 +244,29 @@ def compute_means(block):
     return original(block)
 
 build.compute_means = compute_means
-sys.exit(main(sys.argv[1:]))
+sys.exit(main(sys.argv[2:]))
 """
 
 
-def test_sigterm_in_a_callback_of_the_garbage_collector(demo, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "status", "farewell"),
+    [
+        (signal.SIGTERM, 143, "mixjobs: stopped by SIGTERM; start the same"),
+        (signal.SIGINT, 130, "mixjobs: stopped; start the same"),
+    ],
+)
+def test_a_signal_in_a_callback_of_the_garbage_collector(demo, tmp_path, number, status, farewell):
     path = tmp_path / "q.zarr"
     words = ["build", demo, "-o", path, "--n-orders", "2", "--block", "2,1", "--serial"]
     done = subprocess.run(
-        [sys.executable, "-c", UNHEARD, *map(str, words)], capture_output=True, text=True
+        [sys.executable, "-c", UNHEARD, str(int(number)), *map(str, words)],
+        capture_output=True,
+        text=True,
     )
     assert "Exception ignored in" in done.stderr  # so it fell where it was meant to
-    assert done.returncode == 143
+    assert done.returncode == status
     assert f"{path}: mean_flux 12 of 24, flux_ratio 0 of 2 done and kept" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("mixjobs: stopped by SIGTERM; start the same")
+    assert done.stderr.splitlines()[-1].startswith(farewell)
 
 
 def test_the_same_job_again_finds_the_store_complete(demo, tmp_path, capsys):

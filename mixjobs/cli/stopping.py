@@ -1,4 +1,4 @@
-"""SIGTERM, which Slurm sends before a time limit, stops the work as Ctrl-C does."""
+"""Ctrl-C, and SIGTERM, which Slurm sends before a time limit, stop the work alike."""
 
 from __future__ import annotations
 
@@ -18,35 +18,37 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def termination() -> Iterator[None]:
-    """Raise `Terminated` on SIGTERM; a second one does not disturb the cleaning up.
+    """Raise `Terminated` on SIGTERM, of which a second one does not disturb the cleaning up.
 
-    Where the first falls into a callback of the garbage collector, Python drops what is raised:
-    so the work asks now and then (`stop_if_told`), and whatever it ends with is `Terminated`.
+    Where a signal falls into a callback of the garbage collector, Python drops what is raised: so
+    the work asks now and then (`stop_if_told`), and whatever it ends with is what was dropped.
     """
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if number == signal.SIGTERM:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _told.append(number)
-        raise Terminated
+        stop_if_told()
 
     _told.clear()
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     except MixjobsError:
         stop_if_told()
         raise
     finally:
-        if not _told:  # else we are about to end
-            signal.signal(signal.SIGTERM, before)
+        if signal.SIGTERM not in _told:  # else we are about to end
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def is_told() -> bool:
-    """Whether SIGTERM was received."""
+    """Whether Ctrl-C or SIGTERM was received."""
     return bool(_told)
 
 
 def stop_if_told() -> None:
-    """Raise `Terminated` if SIGTERM was received."""
+    """Raise `KeyboardInterrupt` if Ctrl-C was received, `Terminated` if SIGTERM was."""
     if _told:
-        raise Terminated
+        raise Terminated if _told[-1] == signal.SIGTERM else KeyboardInterrupt
