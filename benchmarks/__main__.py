@@ -13,7 +13,7 @@ from benchmarks.measure import Row, Skipped, at_end
 
 NAMES = (
     "reading", "notebook", "table", "interpolator", "walkers", "accuracy", "emulator", "mixture",
-    "mixture_orders",
+    "mixture_orders", "honesty",
 )  # fmt: skip
 BY_HAND = ("scaling",)  # ten minutes: only where it is named
 CHOICES = NAMES + BY_HAND

@@ -22,9 +22,10 @@ ROWS = {
     "mixture_orders": 5,
     "accuracy": 11,
     "mixture": 8,
+    "honesty": 4,
     "scaling": 30,
 }
-REAL = ("accuracy", "mixture_orders")  # these need the real data
+REAL = ("accuracy", "honesty", "mixture_orders")  # these need the real data
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
