@@ -45,6 +45,7 @@ class MeanBlock:
 
 
 Block = TypeVar("Block", bound=MeanBlock)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def compute_means(block: MeanBlock) -> Floats:
     return in_three_attempts(_read_means, block)
 
 
-def in_three_attempts(read: Callable[[Block], Floats], block: Block) -> Floats:
+def in_three_attempts(read: Callable[[Block], Result], block: Block) -> Result:
     """Read a block.
 
     A block that cannot be read is tried again, from the opening of its file on; one whose content

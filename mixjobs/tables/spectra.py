@@ -77,13 +77,20 @@ def compute_spectra(block: SpectraBlock) -> Floats:
 
     The means are those of `compute_means`, bit for bit; the same errors are raised.
     """
-    return in_three_attempts(_read_spectra, block)
+    means, spectra = in_three_attempts(_read_spectra, block)
+    for number, of_order in zip(block.number, spectra, strict=True):
+        if of_order is not None:
+            write_scratch(block.scratch, int(number), block.points.start, of_order)
+    return means
 
 
-def _read_spectra(block: SpectraBlock) -> Floats:
+def _read_spectra(block: SpectraBlock) -> tuple[Floats, list[Floats | None]]:
+    """Means (orders, points), and each order's spectra over their means, (points, n_pixels)."""
     n_points = block.points.stop - block.points.start
     means = np.empty((len(block.number), n_points))
-    held = [np.empty((n_points, w.grid.n_pixels)) if w else None for w in block.windows]
+    held: list[Floats | None] = [
+        np.empty((n_points, window.grid.n_pixels)) if window else None for window in block.windows
+    ]
     lo = [w.lo if w else int(low) for w, low in zip(block.windows, block.lo, strict=True)]
     hi = [w.hi if w else int(high) for w, high in zip(block.windows, block.hi, strict=True)]
     for i, spectrum in enumerate(block.reader):
@@ -97,10 +104,7 @@ def _read_spectra(block: SpectraBlock) -> Floats:
                     held[m][i] = window.resample(stretch) / means[m, i]  # type: ignore[index]
         except LibraryError as error:
             raise LibraryError(f"{block.library}: spectrum {spectrum.name}: {error}") from None
-    for number, spectra in zip(block.number, held, strict=True):
-        if spectra is not None:
-            write_scratch(block.scratch, int(number), block.points.start, spectra)
-    return means
+    return means, held
 
 
 def _check(stretch: Floats, number: int) -> None:

@@ -80,6 +80,29 @@ def test_disk_is_full(stage, where, demo, reference, disk):
     assert_same(store, reference)
 
 
+@pytest.mark.parametrize("moment", [("mean_flux", 1), ("emulator", 1)])
+def test_disk_is_full_while_the_emulator_is_made(moment, where, demo, disk, tmp_path):
+    orders = Orders.from_edges([5004, 5012, 5025])
+    settings = mixjobs.EmulatorSettings(max_rv=20, max_vsini=20, min_resolution=20_000)
+    job = {"block": (2, 4), "emulator": settings}
+    reference = mixjobs.build(demo, orders, tmp_path / "q.zarr", **job)
+    path = disk / "q.zarr"
+
+    def fill(*said):
+        if said[:2] == moment and not (disk / "ballast").exists():
+            fill_up(disk, PAGE)
+
+    with pytest.raises(JobFailed, match="no space left on the disk; make room and start again"):
+        mixjobs.build(demo, orders, path, where, report=fill, **job)
+    assert progress.read(partial_path(path))
+    (disk / "ballast").unlink()
+    store = mixjobs.build(demo, orders, path, where, **job)
+    assert_same(store, reference)
+    for file in (reference.path / "emulator").rglob("*"):
+        there = path / file.relative_to(reference.path)
+        assert file.is_dir() or there.read_bytes() == file.read_bytes()
+
+
 def test_the_command_says_it_in_one_line(demo, disk, capsys):
     fill_up(disk)
     words = ["build", str(demo), "-o", str(disk / "q.zarr"), "--n-orders", "3", "--serial"]
