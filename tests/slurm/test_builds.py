@@ -87,11 +87,14 @@ def driver(slurm: Slurm) -> int:
 def serial(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     orders = Orders.log_spaced(20, 7000, 50000)
     path = tmp_path_factory.mktemp("serial") / "q.zarr"
-    return mixjobs.build(data / "btsettl_prism.hdf5", orders, path)
+    return mixjobs.build(
+        data / "btsettl_prism.hdf5", orders, path, select={"teff": (4000, 4500)},
+        emulator=mixjobs.EmulatorSettings(min_resolution=50),
+    )  # fmt: skip
 
 
 class TestWhole:
-    """Both scripts on a real library."""
+    """Both scripts on a real library, the part of it around its hole; with an emulator."""
 
     @pytest.mark.parametrize("script", [ALLOCATION, ELASTIC], ids=lambda path: path.stem)
     def test_a_build(
@@ -99,11 +102,15 @@ class TestWhole:
     ) -> None:
         path = tmp_path / "q.zarr"
         words = [str(data / "btsettl_prism.hdf5"), "-o", str(path), "--n-orders", "20",
-                 "--range", "7000:50000"]  # fmt: skip
+                 "--range", "7000:50000", "--select", "teff=4000:4500",
+                 "--min-resolution", "50"]  # fmt: skip
         job = slurm.submit(script, *[str(site)] * (script == ELASTIC), *words)
         slurm.wait_for(job, "COMPLETED", timeout=PATIENCE)
         assert slurm.exit_code(job) == 0
         assert_same(path, serial)
+        for file in (serial.path / "emulator").rglob("*"):
+            there = path / file.relative_to(serial.path)
+            assert file.is_dir() or there.read_bytes() == file.read_bytes()
         assert_nothing_left(slurm, path)
         output = slurm.output(job)
         assert "from your own machine: ssh -N -L " in output
