@@ -424,7 +424,7 @@ def test_wavelengths_that_cannot_be_used(refused, observed, tmp_path):
         rows = np.array([[4000.0, 4001.0]])
         file.update({"waves": rows, "fluxes": rows, "sigmas": rows})
     said = refused(*words, tmp_path / "far.hdf5")
-    assert re.search(r"has none of the store's orders; it has 0, the store 20, 21", said)
+    assert re.search(r"has none of the store's orders; it has 0, the store has 20, 21", said)
 
 
 def test_files_that_cannot_be_written(refused, observed, tmp_path):

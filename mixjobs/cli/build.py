@@ -171,13 +171,14 @@ def plan(job: BuildJob) -> tuple[Job, str]:
 
     Returns the planned job, and where its orders come from.
     """
+    settings = emulator_settings(job.emulator)  # refused before anything is read
     library = open_library(job.library, job.format)
     _say_what(library)
     orders, source = choose_orders(job.orders, library)
     dtype = job.dtype if job.table else None
     planned = prepare(
         library, orders, workers(job), job.select, job.block, dtype, job.assume_raw,
-        emulator_settings(job.emulator),
+        settings,
     )  # fmt: skip
     for note in planned.emulator.notes if planned.emulator else ():
         say(f"emulator: {note}")

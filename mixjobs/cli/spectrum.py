@@ -82,7 +82,11 @@ def _pixels(args: Namespace, store: Store) -> _Pixels:
         return _observed_pixels(args, have, store.attributes["medium"])
     if args.medium:
         raise InvalidInput("--medium is that of --wavelengths; give both, or neither")
-    return _Pixels(args.orders or have, None, store.attributes["medium"], [])
+    without = [n for n in store.orders.number.tolist() if n not in have]
+    notes = (
+        [f"order {_listed(without)} left out: no emulator"] if without and not args.orders else []
+    )
+    return _Pixels(args.orders or have, None, store.attributes["medium"], notes)
 
 
 def _observed_pixels(args: Namespace, have: Sequence[int], library: str) -> _Pixels:
@@ -107,7 +111,7 @@ def _observed_pixels(args: Namespace, have: Sequence[int], library: str) -> _Pix
 
 
 def _store_has(numbers: Iterable[int]) -> str:
-    return f"the store {_listed(numbers)}"
+    return f"the store has {_listed(numbers)}"
 
 
 def _listed(numbers: Iterable[int]) -> str:

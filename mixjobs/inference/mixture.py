@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mixjobs.inference.workers import spread
 from mixjobs.loading_mixture import load_mixture, order_numbers
+from mixjobs.model.data_pixels import in_order, of_orders
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.model.parameters import Values
 
@@ -20,15 +21,13 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_BY_ORDER = ("wavelengths", "resolution", "fwhm")  # options with a value an order
-
 
 def spread_mixture(
     client: Client | None,
     path: str | Path,
     components: int | Sequence[str | Path] = 2,
     **options: Any,
-) -> Callable[[Values], list[Floats]]:
+) -> Callable[[Values], tuple[Floats, ...]]:
     """Spread the orders of a mixture over workers, which build their models from the store.
 
     Parameters
@@ -46,27 +45,24 @@ def spread_mixture(
         do, and `JobFailed`.
     """
     numbers = order_numbers(path, options.pop("orders", None))
-    by_order = {
-        name: _by_number(options.pop(name), numbers)
-        for name in _BY_ORDER
-        if options.get(name) is not None
-    }
+    by_order: dict[str, Mapping[int, Any]] = {}
+    if options.get("wavelengths") is not None:
+        waves = in_order(options.pop("wavelengths"), numbers)
+        by_order["wavelengths"] = dict(zip(numbers, waves, strict=True))
+    for name in ("resolution", "fwhm"):
+        if options.get(name) is not None:
+            widths = of_orders(options.pop(name), len(numbers))
+            by_order[name] = dict(zip(numbers, widths, strict=True))
     build = partial(_load_share, str(path), components, options, by_order)
-    return spread(client, build, numbers)
-
-
-def _by_number(given: Any, numbers: Sequence[int]) -> Mapping[int, ArrayLike]:
-    if isinstance(given, Mapping):
-        return {number: given[number] for number in numbers}
-    values = [given] * len(numbers) if np.ndim(given) == 0 else given
-    return dict(zip(numbers, values, strict=True))
+    evaluate = spread(client, build, numbers)
+    return lambda values: tuple(evaluate(values))
 
 
 def _load_share(
     path: str,
     components: int | Sequence[str | Path],
     options: Mapping[str, Any],
-    by_order: Mapping[str, Mapping[int, ArrayLike]],
+    by_order: Mapping[str, Mapping[int, Any]],
     share: Sequence[int],
 ) -> MixtureModel:
     """Load the orders of one share, in the worker."""

@@ -182,6 +182,11 @@ def instrument_sigma(
             "leave the other out"
         )
     if resolution is None and fwhm is None:
+        if library_resolution is not None:
+            raise InvalidInput(
+                f"library_resolution = {library_resolution:g} is taken off the instrument's, which "
+                "is not given: give resolution or fwhm too"
+            )
         return 0.0
     width = 1 / resolution if resolution is not None else (fwhm or 0.0) / SPEED_OF_LIGHT
     own = 1 / library_resolution if library_resolution is not None else 0.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -12,7 +14,6 @@ from scipy.sparse import csr_array
 
 from mixjobs.errors import OutsideGrid
 from mixjobs.grid import Grid
-from mixjobs.log_grid import SPEED_OF_LIGHT
 from mixjobs.model.blackbody import planck, planck_mean
 from mixjobs.model.flux_ratio import Outside
 from mixjobs.model.interpolation import Interpolation, why_unanswered
@@ -36,12 +37,15 @@ class Read:
         Interpolation weights; of a black body, Teff.
     rv, vsini : (n,) arrays
         km/s; 0 where the row is not answered, and for a black body.
+    steps : (n, D) array
+        theta in steps of the grid's axes (their mean steps); D is 0 for a black body.
     answered : (n,) bool array
     """
 
     place: csr_array | Floats
     rv: Floats
     vsini: Floats
+    steps: Floats
     answered: Bools
 
 
@@ -61,7 +65,7 @@ class LibraryModel:
     @property
     def reach(self) -> float:
         """How far velocities may take light from, in every order: km/s."""
-        return SPEED_OF_LIGHT * min(order.buffer for order in self.orders)
+        return min(order.reach for order in self.orders)
 
     def _theta(self, table: Floats, columns: Columns) -> Floats:
         theta = np.repeat(self.grid.points[:1], len(table), axis=0)
@@ -73,12 +77,18 @@ class LibraryModel:
         """Read a component's parameters in the table (n, all of them)."""
         theta = self._theta(table, columns)
         rv, vsini = table[:, columns["rv"]], table[:, columns["vsini"]]
-        moves = (vsini >= 0) & (np.abs(rv) <= self.reach - vsini)  # a sum might overflow
         place, answered = self.between.weights(theta)
-        answered = answered & moves
+        answered = answered & (vsini >= 0) & (vsini < np.inf) & (np.abs(rv) < np.inf)
         if not answered.all():  # such a row gets another's weights: its own mean nothing
-            place, _ = self.between.weights(np.where(answered[:, None], theta, self.grid.points[0]))
-        return Read(place, np.where(answered, rv, 0.0), np.where(answered, vsini, 0.0), answered)
+            theta = np.where(answered[:, None], theta, self.grid.points[0])
+            place, _ = self.between.weights(theta)
+        step = np.array([np.diff(self.grid.axes[d]).mean() for d in self.grid.free])
+        moving = np.where(answered, rv, 0.0), np.where(answered, vsini, 0.0)
+        return Read(place, *moving, theta[:, list(self.grid.free)] / step, answered)
+
+    def covers(self, read: Read) -> Bools:
+        """Whether the velocities of each row stay within the buffer of every order: (n,)."""
+        return np.abs(read.rv) <= self.reach - read.vsini  # a sum might overflow
 
     def why(self, row: Floats, columns: Columns) -> str:
         """Say why one row of the table is not answered."""
@@ -138,7 +148,11 @@ class BlackBody:
         teff = table[:, columns["teff"]]
         answered = (teff > 0) & (teff < np.inf)
         still = np.zeros(len(table))
-        return Read(np.where(answered, teff, 5000.0), still, still, answered)
+        return Read(np.where(answered, teff, 5000.0), still, still, still[:, None][:, :0], answered)
+
+    def covers(self, read: Read) -> Bools:
+        """Return True: a black body does not move."""
+        return np.ones(len(read.rv), dtype=bool)
 
     def why(self, row: Floats, columns: Columns) -> str:
         """Say why one row of the table is not answered."""
@@ -165,10 +179,28 @@ class Rows:
     share : (n, K) array
         The fraction of each component, or its solid angle; NaN in a row that is not answered.
     components : tuple of Read
+    library : tuple of int
+        Which library each component is of; another number for each black body.
     """
 
     share: Floats
     components: tuple[Read, ...]
+    library: tuple[int, ...]
+
+    @cached_property
+    def correlation(self) -> Floats:
+        """How far the errors of the components' emulators go together: (n, K, K).
+
+        ``exp(-d²/2)`` for two of one library, d their distance in steps of the grid: what lies in
+        the same cell is interpolated from the same points. Else 0.
+        """
+        found = np.broadcast_to(np.eye(len(self.library)), (len(self), *[len(self.library)] * 2))
+        found = found.copy()
+        for j, k in combinations(range(len(self.library)), 2):
+            if self.library[j] == self.library[k]:
+                distance = self.components[j].steps - self.components[k].steps
+                found[:, j, k] = found[:, k, j] = np.exp(-0.5 * (distance**2).sum(axis=1))
+        return found
 
     def __len__(self) -> int:
         return len(self.share)
@@ -210,9 +242,11 @@ def read_rows(
                 raise OutsideGrid(f"log_omega = {said}: expected at most 100")
             raise OutsideGrid(f"c = {said}: expected fractions, from 0 to 1 and together too")
         for k, (source, columns) in enumerate(zip(sources, layout.columns, strict=True)):
-            if not read[k].answered.all():
-                row = table[~read[k].answered][0]
+            fits = read[k].answered & source.covers(read[k])
+            if not fits.all():
+                row = table[~fits][0]
                 raise OutsideGrid(f"component {k + 1}: {source.why(row, columns)}")
     for component in read:
         share[~component.answered] = np.nan
-    return Rows(share, tuple(read)), leading
+    library = tuple(list(map(id, sources)).index(id(source)) for source in sources)
+    return Rows(share, tuple(read), library), leading

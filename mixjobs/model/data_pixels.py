@@ -66,7 +66,7 @@ def data_pixels(
         raise InvalidInput(f"medium {medium!r}: expected air or vacuum")
     if wavelengths is None:
         return DataPixels(tuple(own), tuple(own), None)
-    shown = tuple(_wavelength(w) for w in _in_order(wavelengths, orders))
+    shown = tuple(_wavelength(w) for w in in_order(wavelengths, [int(n) for n in orders.number]))
     pixels = tuple(_converted(wave, medium, library_medium) for wave in shown)
     for number, low, high, wave in zip(
         orders.number, orders.wave_min, orders.wave_max, pixels, strict=True
@@ -79,9 +79,14 @@ def data_pixels(
     return DataPixels(shown, pixels, pixels)
 
 
-def _in_order(wavelengths: Wavelengths, orders: Orders) -> Sequence[ArrayLike]:
-    """One array an order, in the order of the orders."""
-    numbers = [int(n) for n in orders.number]
+def in_order(wavelengths: Wavelengths, numbers: Sequence[int]) -> Sequence[ArrayLike]:
+    """Return one array of wavelengths an order, in the order of the numbers.
+
+    Raises
+    ------
+    InvalidInput
+        An order is missing, or they are no such arrays.
+    """
     if isinstance(wavelengths, Mapping):
         missing = [n for n in numbers if n not in wavelengths]
         if missing:
@@ -120,7 +125,7 @@ def instrument_sigmas(
     Parameters and errors are those of `mixjobs.model.broadening.instrument_sigma`, with one
     resolution or FWHM for all orders or one for each.
     """
-    resolutions, fwhms = (_of_orders(width, len(numbers)) for width in (resolution, fwhm))
+    resolutions, fwhms = (of_orders(width, len(numbers)) for width in (resolution, fwhm))
     sigmas = [
         instrument_sigma(*widths, library_resolution)
         for widths in zip(resolutions, fwhms, strict=True)
@@ -128,7 +133,14 @@ def instrument_sigmas(
     return np.array(sigmas)
 
 
-def _of_orders(width: ArrayLike | None, n_orders: int) -> list[float] | list[None]:
+def of_orders(width: ArrayLike | None, n_orders: int) -> list[float] | list[None]:
+    """Return one width an order, for one of all orders or one of each, or None.
+
+    Raises
+    ------
+    InvalidInput
+        Another number of widths, or they are no numbers.
+    """
     if width is None:
         return [None] * n_orders
     try:

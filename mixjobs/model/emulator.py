@@ -151,7 +151,7 @@ def _least_rank(worst: Callable[[int], float], allowed: float, least: int, most:
 
 def _components(centred: Floats, most: int) -> Floats:
     """Leading right singular vectors (most, n), largest first, their largest element positive."""
-    if most < min(centred.shape) / 2:
+    if most < min(centred.shape) / 2 and centred.any():  # ARPACK cannot start on zeros
         from scipy.sparse.linalg import svds  # a third of a second that others spare
 
         # A start that is always the same; a constant would be orthogonal to centred spectra.

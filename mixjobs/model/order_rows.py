@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ class OrderRows:
         Row of the order.
     light : (n, K) array
         ``c_k q_k``, or the solid angle times the mean flux; NaN in a row that is not answered.
+    moving : tuple
+        Of each component: rv and vsini (n,), 0 where they go beyond the order's buffer.
     coefficients : tuple
         Of each component: (n, K + 1), of the mean spectrum and the emulator's components; None
         for a black body.
@@ -41,6 +43,7 @@ class OrderRows:
     rows: Rows
     m: int
     light: Floats
+    moving: tuple[tuple[Floats, Floats], ...]
     coefficients: tuple[Floats | None, ...]
     relative: bool
 
@@ -49,27 +52,31 @@ class OrderRows:
 
         Components of one library are added before the one inverse transform.
         """
-        mixed: dict[int, tuple[OrderBasis, Complexes]] = {}
+        factors: dict[tuple[int, ...], Complexes] = {}
+        mixed: dict[int, Complexes] = {}
         parts: list[Floats] = []
-        columns: list[Floats] = []
         for group in self.groups:
-            source = self.sources[group[0]]
-            if isinstance(source, BlackBody):
+            basis, library = self._basis(group[0]), self.rows.library[group[0]]
+            if basis is None:
                 parts.append(self.part(group[0], here))
                 continue
-            basis = source.orders[self.m]
-            factors = self._factors(group[0], basis, here)
-            spectra = self._combined(group, basis, factors, here)
-            if errors:
-                columns.append(self._emulator_error(group, basis, factors, here))
-            _, before = mixed.get(id(source), (basis, None))
-            mixed[id(source)] = basis, spectra if before is None else before + spectra
-        parts += [basis.pixels(spectra) for basis, spectra in mixed.values()]
+            factors[group] = self._factors(group[0], basis, here)
+            spectra = self._combined(group, basis, factors[group], here)
+            mixed[library] = mixed[library] + spectra if library in mixed else spectra
+        for library, spectra in mixed.items():
+            basis = self._basis(library)
+            assert basis is not None  # only libraries are mixed
+            parts.append(basis.pixels(spectra))
         flux = sum(parts[1:], parts[0])
+        columns = [np.empty((len(flux), 0, flux.shape[1]))]
         if errors:
-            columns += self._light_errors(here)
-        every = columns or [np.empty((len(flux), 0, flux.shape[1]))]
-        return flux, np.concatenate(every, axis=1).transpose(0, 2, 1)
+            columns += [*self._emulator_errors(factors, here), *self._light_errors(here)]
+        return flux, np.concatenate(columns, axis=1).transpose(0, 2, 1)
+
+    def _basis(self, k: int) -> OrderBasis | None:
+        """What component `k` is made of in this order; None for a black body."""
+        source = self.sources[k]
+        return source.orders[self.m] if isinstance(source, LibraryModel) else None
 
     def part(self, k: int, here: slice) -> Floats:
         """Return component `k` alone, (n, n_pixels), as it is in the mixture."""
@@ -92,34 +99,67 @@ class OrderRows:
         return basis.combine(sum(parts[1:], parts[0]), factors)
 
     def _factors(self, k: int, basis: OrderBasis, here: slice) -> Complexes:
-        component = self.rows.components[k]
-        return basis.kernels(component.rv[here], component.vsini[here])
+        rv, vsini = self.moving[k]
+        return basis.kernels(rv[here], vsini[here])
 
-    def _emulator_error(
-        self, group: tuple[int, ...], basis: OrderBasis, factors: Complexes, here: slice
-    ) -> Floats:
-        """Columns (n, J, n_pixels) of the emulator's error.
+    def _emulator_errors(
+        self, factors: dict[tuple[int, ...], Complexes], here: slice
+    ) -> Iterator[Floats]:
+        """Columns (n, J, n_pixels) of the emulators' errors.
 
-        Those of components that share their factors are multiples of each other, so their squares
-        add up.
+        The errors of components of one library are correlated: `Rows.correlation`. Where these
+        move alike too, their columns are multiples of each other, and are added up to one set.
         """
-        size = np.sqrt((self.light[here][:, group] ** 2).sum(axis=1))
-        return basis.pixels((size[:, None] * factors)[:, None] * basis.errors)
+        for library in dict.fromkeys(self.rows.library[group[0]] for group in factors):
+            basis = self._basis(library)
+            assert basis is not None  # only libraries have factors
+            groups = [g for g in factors if self.rows.library[g[0]] == library]
+            members = [k for group in groups for k in group]
+            correlation = self.rows.correlation[here][:, members][:, :, members]
+            light = self.light[here][:, members]
+            if len(groups) == 1:
+                size = np.sqrt(np.einsum("nj,njk,nk->n", light, correlation, light))
+                yield basis.pixels((size[:, None] * factors[groups[0]])[:, None] * basis.errors)
+                continue
+            independent = light[:, :, None] * root(correlation)
+            for column in independent.transpose(2, 0, 1):
+                spectra: Complexes | float = 0.0
+                for group in groups:
+                    size = column[:, [members.index(k) for k in group]].sum(axis=1)
+                    spectra = spectra + size[:, None] * factors[group]
+                yield basis.pixels(np.asarray(spectra)[:, None] * basis.errors)
 
     def _light_errors(self, here: slice) -> list[Floats]:
         """Columns (n, 1, n_pixels) of the error of each light that is not 1 by definition.
 
-        The derivative of a part by ln(light) is the part itself. All q share the mean flux of
-        component 1, and the column of its error; with two components both columns are one.
+        The derivative of a part by ln(light) is the part itself. ln(light) is that of a mean flux,
+        or, in units of component 1's, the difference of two; their errors are correlated as those
+        of the emulators.
         """
-        errors = [source.log_mean_error(self.m) for source in self.sources]
-        if not self.relative:
-            return [errors[k] * self.part(k, here)[:, None] for k in range(len(errors))]
-        parts = [self.part(k, here)[:, None] for k in range(1, len(errors))]
-        if len(parts) == 1:
-            return [float(np.hypot(errors[0], errors[1])) * parts[0]]
-        own = [error * part for error, part in zip(errors[1:], parts, strict=True)]
-        return [*own, errors[0] * sum(parts[1:], parts[0])] if parts else []
+        errors = np.array([source.log_mean_error(self.m) for source in self.sources])
+        covariance = self.rows.correlation[here] * errors[:, None] * errors
+        if self.relative:
+            over_first = np.eye(len(errors))[1:] - np.eye(len(errors))[:1]
+            covariance = over_first @ covariance @ over_first.T
+        first = int(self.relative)
+        parts = [self.part(k, here) for k in range(first, len(errors))]
+        if not parts:
+            return []
+        columns = np.einsum("knp,nkj->jnp", np.stack(parts), root(covariance))
+        return [column[:, None] for column in columns]
+
+
+def root(covariance: Floats) -> Floats:
+    """Return a factor F of covariances (n, k, k), F Fᵀ; they may be singular.
+
+    Examples
+    --------
+    >>> root(np.array([[[4.0]]])).tolist()
+    [[[2.0]]]
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    factor: Floats = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
+    return factor
 
 
 def order_rows(
@@ -132,14 +172,20 @@ def order_rows(
     """Interpolate every component's emulator weights and mean flux in one order."""
     log_mean = np.empty(rows.share.shape)
     coefficients: list[Floats | None] = []
+    moving = []
+    good = np.ones(len(rows), dtype=bool)
     for k, (source, read) in enumerate(zip(sources, rows.components, strict=True)):
+        near = np.ones(len(rows), dtype=bool)
         if isinstance(source, LibraryModel):
+            near = np.abs(read.rv) <= source.orders[m].reach - read.vsini
             values = read.place @ source.orders[m].table
             log_mean[:, k] = values[:, -1]
             coefficients.append(np.column_stack([np.ones(len(values)), values[:, :-1]]))
         else:
             log_mean[:, k] = source.log_mean(m, np.asarray(read.place))
             coefficients.append(None)
+        moving.append((np.where(near, read.rv, 0.0), np.where(near, read.vsini, 0.0)))
+        good &= near
     zero = log_mean[:, :1] if relative else 0.0
-    light = rows.share * np.exp(log_mean - zero)
-    return OrderRows(sources, groups, rows, m, light, tuple(coefficients), relative)
+    light = np.where(good[:, None], rows.share, np.nan) * np.exp(log_mean - zero)
+    return OrderRows(sources, groups, rows, m, light, tuple(moving), tuple(coefficients), relative)

@@ -97,6 +97,11 @@ class OrderBasis:
     matrix: csr_array
     buffer: float
 
+    @property
+    def reach(self) -> float:
+        """How far velocities may take light from: km/s."""
+        return SPEED_OF_LIGHT * self.buffer
+
     def combine(self, coefficients: Floats, factors: Complexes) -> Complexes:
         """Add up the mean spectrum and the components, and broaden the sums.
 

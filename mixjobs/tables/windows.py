@@ -23,6 +23,7 @@ ShortBuffer = Literal["refuse", "skip", "shrink"]
 
 _UNIFORM = 1e-3  # of a step: so far a pixel of a uniform grid may be off its place
 _MARGIN = 16  # pixels beyond the buffer where the library has them, for splines and their ends
+_LEAST = 8  # pixels of a grid: the splines on it need so many
 _FINER = 2  # uneven pixels: a grid finer by this than the smallest step keeps spectra to 1e-4
 
 
@@ -156,7 +157,13 @@ def make_windows(
             if settings.short_buffer == "skip":
                 windows.append(None)
                 continue
-        windows.append(_window(log_wave, kept, settings.step))
+        window = _window(log_wave, kept, settings.step)
+        if window.grid.n_pixels < _LEAST:
+            raise OrderError(
+                f"order {number} has {window.grid.n_pixels} pixel(s) with its buffer; an emulator "
+                f"needs {_LEAST}: choose a wider order, or a smaller --step"
+            )
+        windows.append(window)
     if not any(windows):
         raise OrderError("the library covers the buffer of no order; give smaller velocities")
     return windows, notes
@@ -177,6 +184,8 @@ def _window(log_wave: Floats, ends: Floats, step: float | None) -> Window:
         return Window(first, stop, LogGrid(float(x[0]), mean_step, len(x)), None)
     wanted = wanted or float(np.diff(x).min()) / _FINER
     n_pixels = int((x[-1] - x[0]) / wanted) + 1
+    if n_pixels < _LEAST:
+        return Window(first, stop, LogGrid(float(x[0]), wanted, n_pixels), x)
     if wanted > np.diff(x).min():  # pixels that are averaged over lie within the library's
         return Window(first, stop, LogGrid(float(x[0]) + wanted / 2, wanted, n_pixels - 1), x)
     return Window(first, stop, LogGrid(float(x[0]), wanted, n_pixels), x)

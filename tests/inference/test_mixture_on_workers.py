@@ -47,6 +47,32 @@ def test_the_same_bits_as_here(store, client, n):
     assert np.isfinite(there[0][:-1]).all()
 
 
+def test_wavelengths_as_a_list_of_unequal_arrays(store, client):
+    waves = [np.linspace(low, low + 4, n) for low, n in ((5009, 30), (5004, 50))]
+    options = {"orders": [9, 4], "wavelengths": waves, "fwhm": 9.0}
+    local = mixjobs.load_mixture(store, **options)(draw(4))
+    there = spread_mixture(client, store, **options)(draw(4))
+    assert type(there) is type(local)
+    assert [a.tobytes() for a in local] == [b.tobytes() for b in there]
+
+
+def test_a_velocity_beyond_the_buffer_of_some_orders(client, demo, tmp_path):
+    """NaN in these orders, here and there alike."""
+    orders = mixjobs.Orders([1, 2], [5001, 5010], [5008, 5020])
+    settings = mixjobs.EmulatorSettings(
+        max_rv=150, max_vsini=0, min_resolution=50_000, short_buffer="shrink"
+    )
+    path = mixjobs.build(demo, orders, tmp_path / "q.zarr", emulator=settings).path
+    values = draw(3)
+    values[:, 4:6] = 0, 100
+    local = mixjobs.load_mixture(path, outside="nan")(values)
+    assert [np.isnan(spectra).all() for spectra in local] == [True, False]
+    there = spread_mixture(client, path, outside="nan")(values)
+    assert [a.tobytes() for a in local] == [b.tobytes() for b in there]
+    with pytest.raises(OutsideGrid, match="reach beyond the emulator's buffer"):
+        mixjobs.load_mixture(path)(values)
+
+
 def test_orders_in_the_order_wanted(store, client):
     values = draw(5)
     local = mixjobs.load_mixture(store, orders=[7, 4])(values)
@@ -82,6 +108,10 @@ def test_errors_are_those_of_the_model(store, client, tmp_path):
         evaluate(outside)
     with pytest.raises(InvalidInput, match=r"share .*unknown 'colour'"):
         spread_mixture(client, store, share=("colour",))(draw(1))
+    with pytest.raises(InvalidInput, match="wavelengths lack order 7"):
+        spread_mixture(client, store, wavelengths={4: [5004.0], 9: [5009.0], 2: [5014.0]})
+    with pytest.raises(InvalidInput, match="one for each of 4 orders"):
+        spread_mixture(client, store, resolution=[1e4, 2e4])
     with pytest.raises(InvalidInput, match="there is no order 3"):
         spread_mixture(client, store, orders=[3])
     without = mixjobs.build(

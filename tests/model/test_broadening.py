@@ -333,7 +333,8 @@ def test_the_librarys_resolution_is_taken_off(resolution, sharper):
 
 def test_no_instrument_and_an_equal_library():
     assert instrument_sigma() == 0.0
-    assert instrument_sigma(library_resolution=500_000) == 0.0
+    with pytest.raises(InvalidInput, match="give resolution or fwhm too"):
+        instrument_sigma(library_resolution=500_000)
     assert instrument_sigma(3e4, library_resolution=3e4) == 0.0
 
 

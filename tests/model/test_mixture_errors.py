@@ -50,11 +50,33 @@ class Dense:
         self.covariance = np.array(facts["error_covariance"])
         self.log_mean = facts["error_log_mean"]
 
-    def of_one(self, vsini, rv):
-        """Covariance (n_pixels, n_pixels) of a single star, broadened in real space."""
+    def seen(self, vsini, rv):
+        """Components (K, n_pixels), broadened in real space."""
         sigma = sigma_of(RESOLUTION)
-        seen = [broadened(self.grid, c, self.wavelength, rv, vsini, sigma) for c in self.components]
-        return np.transpose(seen) @ self.covariance @ np.array(seen)
+        return np.array(
+            [broadened(self.grid, c, self.wavelength, rv, vsini, sigma) for c in self.components]
+        )
+
+    def of_one(self, vsini, rv):
+        """Covariance (n_pixels, n_pixels) of a single star."""
+        seen = self.seen(vsini, rv)
+        return seen.T @ self.covariance @ seen
+
+    def of_two(self, light, motions, rho):
+        """That of two components whose weights' errors are correlated by rho."""
+        first, second = (
+            size * self.seen(*motion) for size, motion in zip(light, motions, strict=True)
+        )
+        cross = rho * first.T @ self.covariance @ second
+        own = [part.T @ self.covariance @ part for part in (first, second)]
+        return own[0] + own[1] + cross + cross.T
+
+
+def correlation(teff_1, teff_2):
+    """Of errors at two Teff, by their distance in steps of the demo grid."""
+    values = LIBRARY.axes[0][1]
+    step = (values[-1] - values[0]) / (len(values) - 1)
+    return np.exp(-0.5 * ((teff_1 - teff_2) / step) ** 2)
 
 
 def factor(model, values):
@@ -88,10 +110,9 @@ def test_the_factor_of_the_covariance(store, share):
             named[name if name in share else f"{name}_{k}"] = value
     x, parts, light = factor(model, named)
     dense = Dense(store)
-    expected = sum(
-        size**2 * dense.of_one(*motion) for size, motion in zip(light, motions, strict=True)
-    )
-    same_covariance(x[:, :-1], expected)
+    rho = correlation(5700, 5900)
+    assert 0.1 < rho < 0.9
+    same_covariance(x[:, :-1], dense.of_two(light, motions, rho))
     # no more columns than there are motions
     single, _, _ = factor(
         mixjobs.load_mixture(store, 1, resolution=RESOLUTION, orders=[ORDER]), [*theta[0], 9, 15]
@@ -100,7 +121,21 @@ def test_the_factor_of_the_covariance(store, share):
     assert 3 <= n_columns <= 8
     assert x.shape[1] == (n_columns if "rv" in share else 2 * n_columns) + 1
     # f2bar/f1bar is off by both means
-    np.testing.assert_allclose(x[:, -1], np.sqrt(2) * dense.log_mean * parts[1], rtol=1e-12)
+    error = np.sqrt(2 - 2 * rho) * dense.log_mean
+    np.testing.assert_allclose(x[:, -1], error * parts[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("share", [("logg", "feh", "vsini", "rv"), ()])
+def test_equal_components_have_the_errors_of_one_star(store, share):
+    """A spot like its photosphere cannot be told from none: neither by the spectrum nor by X."""
+    star = mixjobs.load_mixture(store, 1, orders=[ORDER], resolution=RESOLUTION)
+    alone, _, _ = factor(star, [5700, 4.3, -0.3, 9.0, 15.0])
+    both = mixjobs.load_mixture(store, share=share, orders=[ORDER], resolution=RESOLUTION)
+    values = {"teff": 5700, "logg": 4.3, "feh": -0.3, "vsini": 9.0, "rv": 15.0}
+    for c in (0.0, 0.3, 1.0):
+        x, _, _ = factor(both, {n: values.get(n.partition("_")[0], c) for n in both.parameters})
+        scale = np.diag(alone @ alone.T).max()
+        np.testing.assert_allclose(x @ x.T, alone @ alone.T, atol=1e-7 * scale)
 
 
 def test_the_flux_ratios_column_is_a_finite_difference(store):
@@ -116,7 +151,7 @@ def test_the_flux_ratios_column_is_a_finite_difference(store):
         return model([*theta, np.log10(omega), np.log10(omega) + log_q / np.log(10)])[0]
 
     slope = (spectrum(h) - spectrum(-h)) / (2 * h)
-    error = np.sqrt(2) * Dense(store).log_mean
+    error = np.sqrt(2 - 2 * correlation(5700, 5900)) * Dense(store).log_mean
     np.testing.assert_allclose(x[:, -1], error * slope, rtol=1e-7, atol=1e-12)
 
 
@@ -126,8 +161,11 @@ def test_solid_angles_have_a_column_each(store):
     )
     x, parts, light = factor(model, [5700, 5900, 4.3, -0.3, 9.0, 15.0, -7.0, -7.3])
     dense = Dense(store)
-    same_covariance(x[:, :-2], (light**2).sum() * dense.of_one(9.0, 15.0))
-    np.testing.assert_allclose(x[:, -2:].T, dense.log_mean * parts, rtol=1e-12)
+    rho = correlation(5700, 5900)
+    together = (light**2).sum() + 2 * rho * light.prod()
+    same_covariance(x[:, :-2], together * dense.of_one(9.0, 15.0))
+    of_means = dense.log_mean**2 * np.array([[1, rho], [rho, 1]])
+    np.testing.assert_allclose(x[:, -2:] @ x[:, -2:].T, parts.T @ of_means @ parts, rtol=1e-9)
 
 
 def test_a_single_star_has_no_flux_ratio_and_a_black_body_no_error(store):
@@ -156,21 +194,15 @@ def test_errors_of_two_libraries(store, tmp_path):
 
 def test_three_components_share_the_error_of_the_first_ones_mean(store):
     """ln q_k = ln mean_k - ln mean_1: the errors of all q are correlated through mean_1."""
-    model = mixjobs.load_mixture(store, 3)
-    names = dict.fromkeys(model.parameters, 0.0)
-    first = mixjobs.open_store(store).grid.points[0]
-    theta = dict(zip(mixjobs.open_store(store).grid.names, first, strict=True))
-    given = {name: theta.get(name.partition("_")[0], value) for name, value in names.items()}
-    given |= {"c_2": 0.3, "c_3": 0.25}
-    (block, *_) = model.stream(given, errors=True)
-    _, second, third = model.parts(given)[0]
-    error = model.sources[0].log_mean_error(0)
-    together = np.stack([second, third])
-    covariance = error**2 * (np.eye(2) + np.ones((2, 2)))
-    columns = block.error[0, :, -3:]
-    np.testing.assert_allclose(
-        columns @ columns.T, together.T @ covariance @ together, rtol=1e-10, atol=1e-16
-    )
+    model = mixjobs.load_mixture(store, 3, orders=[ORDER])
+    given = dict(zip(model.parameters, [5700, 5850, 6000, 4.3, -0.3, 0, 0, 0.3, 0.25], strict=True))
+    x, (_, second, third), _ = factor(model, given)
+    teff = np.array([5700, 5850, 6000])
+    of_means = Dense(store).log_mean ** 2 * correlation(teff[:, None], teff)
+    over_first = np.array([[-1, 1, 0], [-1, 0, 1]])
+    parts = np.stack([second, third])
+    expected = parts.T @ over_first @ of_means @ over_first.T @ parts
+    np.testing.assert_allclose(x[:, -2:] @ x[:, -2:].T, expected, rtol=1e-9, atol=1e-18)
 
 
 def between_the_nodes(n):
@@ -214,10 +246,10 @@ def test_the_flux_ratio_between_the_nodes_is_about_as_good_as_stated(wide, metho
     )
     means = np.array([mean_flux(WIDE, WIDE_ORDER, t) for t in theta])
     found = np.log(two.light(values)[:, 1, 0] * means[:30] / means[30:])
-    block = next(iter(two.stream(values, errors=True)))
-    stated = block.error[:, :, -1] / block.flux  # c = 1: all light is component 2's
-    assert np.ptp(stated) < 1e-9
-    assert 1 / 3 < np.sqrt((found**2).mean()) / stated.mean() < 3
+    blocks = list(two.stream(values, errors=True))
+    # c = 1: all light is component 2's
+    stated = np.concatenate([(block.error[:, :, -1] / block.flux)[:, 0] for block in blocks])
+    assert 1 / 3 < np.sqrt((found**2).mean() / (stated**2).mean()) < 3
 
 
 def test_another_method_has_errors_of_its_own(wide):

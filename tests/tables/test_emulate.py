@@ -196,6 +196,14 @@ def test_uneven_pixels_go_through_a_spline():
     assert window.grid.step <= np.diff(np.log(wavelength[used])).min() / 2 * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("step", [400.0, 7000.0, 1e5])
+def test_a_step_that_leaves_too_few_pixels(demo, tmp_path, step):
+    settings = EmulatorSettings(max_rv=20, max_vsini=0, min_resolution=50_000, step=step)
+    with pytest.raises(OrderError, match=r"order 3 has \d pixel.* smaller --step"):
+        mixjobs.build(demo, ORDERS, tmp_path / "q.zarr", emulator=settings)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_wider_step_averages_and_keeps_the_flux(demo):
     library = mixjobs.open_library(demo)
     settings = EmulatorSettings(max_rv=20, max_vsini=0, step=20.0)
