@@ -58,6 +58,8 @@ class EmulatorSettings:
     accuracy: Accuracy = field(default_factory=Accuracy)
 
     def __post_init__(self) -> None:
+        for name in ("max_rv", "max_vsini", "min_resolution"):  # 50 and 50.0 are the same job
+            object.__setattr__(self, name, float(getattr(self, name)))
         for name in ("max_rv", "max_vsini"):
             if not 0 <= getattr(self, name) < SPEED_OF_LIGHT / 10:
                 raise InvalidInput(f"{name} = {getattr(self, name):g} km/s; expected 0 to 29979")

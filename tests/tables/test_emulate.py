@@ -182,6 +182,10 @@ def test_settings_that_cannot_be(given, message):
         EmulatorSettings(**given)
 
 
+def test_whole_numbers_are_the_same_job():
+    assert repr(EmulatorSettings(50, 20, 1000)) == repr(EmulatorSettings(50.0, 20.0, 1000.0))
+
+
 def test_uneven_pixels_go_through_a_spline():
     """Against scipy's own cubic spline through the same pixels."""
     rng = np.random.default_rng(0)
