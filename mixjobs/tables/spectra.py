@@ -130,7 +130,7 @@ def decompose_order(block: OrderBlock) -> None:
         "error_log_mean": error.log_mean,
         "error_factors": error.factors,
     }
-    aside = block.scratch / f"{number}.writing"
+    aside = block.scratch.parent / f"{number}.writing"  # no part of a Zarr group, if it is left
     write_order(aside, block.store, number, emulator, facts)
 
 
