@@ -22,13 +22,13 @@ from mixjobs.model.parameters import lay_out
 from mixjobs.model.synthesis import order_basis
 from mixjobs.orders import Orders
 from mixjobs.tables.emulator_store import emulated_orders, read_attributes, read_order
+from mixjobs.tables.plausibility import UNITS
 from mixjobs.tables.store import Store, open_store
 
 Floats = NDArray[np.float64]
 
 SHARED = ("logg", "feh", "vsini", "rv")
 BLACK_BODY = "blackbody"
-_UNITS = {"erg/s/cm2/AA": 1.0, "erg/s/cm2/cm": 1e8}  # of 1 erg/s/cm²/Å
 
 
 def load_mixture(
@@ -237,9 +237,9 @@ def _other(path: Path, method: Method | None, first: _Loaded, orders: Orders) ->
 
 def _unit(store: Store) -> float:
     unit = store.attributes.get("flux_unit")
-    if unit not in _UNITS:
+    if unit not in UNITS:
         raise InvalidInput(
-            f"{store.path}: a black body needs a library in {' or '.join(_UNITS)}; this one is in "
+            f"{store.path}: a black body needs a library in {' or '.join(UNITS)}; this one is in "
             f"{unit!r}"
         )
-    return _UNITS[str(unit)]
+    return UNITS[str(unit)]

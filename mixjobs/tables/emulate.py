@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from mixjobs.tables.spectra import OrderBlock, SpectraBlock, decompose_order
 
 Report = Callable[[str, int, int], None]
 
-SCRATCH = "scratch"  # beside the store that is being filled
+SCRATCH = "scratch"  # beside the store that is being filled; it goes when the store is complete
 
 
 def create(group: Path, job: Job, emulator: EmulatorPlan) -> None:
@@ -77,4 +76,3 @@ def write_all_orders(
         partial.record("emulator", [task.row])
         n_done += 1
         report("emulator", n_done, n_orders)
-    shutil.rmtree(partial.folder / SCRATCH, ignore_errors=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mixjobs.errors import StoreError
 from mixjobs.log_grid import LogGrid
 from mixjobs.model.emulator import OrderEmulator
-from mixjobs.tables.store import consolidate, open_array, write_whole
+from mixjobs.tables.store import consolidate, is_group, open_array, write_whole
 
 Floats = NDArray[np.float64]
 
@@ -114,14 +114,14 @@ def write_order(
 def emulated_orders(path: Path) -> list[int]:
     """Numbers of the orders that a store's emulator has, ascending; none without an emulator."""
     folder = path / GROUP
-    if not (folder / "zarr.json").is_file():
+    if not is_group(folder):
         return []
     return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.lstrip("-").isdigit())
 
 
 def n_planned(path: Path) -> int:
     """How many orders the emulator of a store, finished or not, is to have; 0 without one."""
-    if not (path / GROUP / "zarr.json").is_file():
+    if not is_group(path / GROUP):
         return 0
     return int(read_attributes(path)["n_orders"])
 

@@ -32,7 +32,7 @@ _STEFAN_BOLTZMANN = 5.670374e-5  # erg/s/cm²/K⁴
 _ALIKE = 1e-3
 
 # Flux units, in erg/s/cm²/Å, and how the declarations of each end.
-_UNITS = {"erg/s/cm2/AA": 1.0, "erg/s/cm2/cm": 1e8}
+UNITS = {"erg/s/cm2/AA": 1.0, "erg/s/cm2/cm": 1e8}
 _ENDINGS = {
     "erg/s/cm2/AA": re.compile(r"(/\s*|\b)(a|aa|å|angstroms?)(\^?-1)?$"),
     "erg/s/cm2/cm": re.compile(r"(/\s*|\b)cm(\^?-1|\^?-?3)?$"),
@@ -85,17 +85,17 @@ def check_raw(grid: Grid, orders: Orders, mean_flux: Floats, declared_unit: str)
     teff = grid.points[:, grid.names.index("teff")]
     excess = np.log(mean_flux / planck_mean(orders.wave_min, orders.wave_max, teff).T)
     level = float(np.median(excess))
-    unit = min(_UNITS, key=lambda name: abs(level - log(_UNITS[name])))
-    median = exp(level - log(_UNITS[unit]))
+    unit = min(UNITS, key=lambda name: abs(level - log(UNITS[name])))
+    median = exp(level - log(UNITS[unit]))
     if not 1 / FACTOR < median < FACTOR:
         raise NotRaw(
             f"mean flux over black body is {exp(level):.2g} (median); expected about 1 in "
             "erg/s/cm2/AA or 1e8 in erg/s/cm2/cm: the spectra are normalised or in another unit; "
             f"{_ADVICE}"
         )
-    _check_not_scaled(excess - log(_UNITS[unit]), grid)
+    _check_not_scaled(excess - log(UNITS[unit]), grid)
     how = f"mean flux over black body is {median:.2g} (median) in {unit}"
-    if any(_ENDINGS[u].search(declared_unit.lower()) for u in _UNITS if u != unit):
+    if any(_ENDINGS[u].search(declared_unit.lower()) for u in UNITS if u != unit):
         how += f", though the library declares {declared_unit!r}"
     return Plausibility(unit, how)
 

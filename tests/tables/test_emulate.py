@@ -85,7 +85,7 @@ def test_the_store_is_read_by_others_and_nothing_is_left(store):
     assert [entry.name for entry in store.path.parent.iterdir()] == ["q.zarr"]
 
 
-@pytest.mark.parametrize("stage", ["mean_flux", "emulator"])
+@pytest.mark.parametrize("stage", ["mean_flux", "emulator", "flux_ratio"])
 def test_an_interrupted_build_goes_on(store, demo, tmp_path, stage):
     path, told = tmp_path / "q.zarr", []
 
@@ -97,13 +97,14 @@ def test_an_interrupted_build_goes_on(store, demo, tmp_path, stage):
         mixjobs.build(demo, ORDERS, path, block=(3, 5), emulator=FULL, report=stop)
     done = job_status(path)["stages"]
     assert done["mean_flux"]["done"] == (30 if stage == "mean_flux" else 36)
-    assert (done["emulator"]["done"], done["emulator"]["total"]) == (2 * (stage == "emulator"), 3)
+    emulated = {"mean_flux": 0, "emulator": 2, "flux_ratio": 3}[stage]
+    assert (done["emulator"]["done"], done["emulator"]["total"]) == (emulated, 3)
     with pytest.raises(StoreError, match="emulator: max_rv 20"):
         mixjobs.build(demo, ORDERS, path, emulator=EmulatorSettings(max_rv=10, max_vsini=0))
     # another block than at first: the scratch array's Zarr chunks decide
     mixjobs.build(demo, ORDERS, path, block=(3, 7), emulator=FULL, report=lambda *a: told.append(a))
     assert told[0] == ("mean_flux", 2 if stage == "mean_flux" else 3, 3)
-    assert next(a for a in told if a[0] == "emulator")[1] == (0 if stage == "mean_flux" else 2)
+    assert next(a for a in told if a[0] == "emulator")[1] == emulated
     assert files(path) == files(store.path)
 
 
