@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -20,9 +21,15 @@ class Terminated(KeyboardInterrupt):
 def termination() -> Iterator[None]:
     """Raise `Terminated` on SIGTERM, of which a second one does not disturb the cleaning up.
 
-    Where a signal falls into a callback of the garbage collector, Python drops what is raised: so
-    the work asks now and then (`stop_if_told`), and whatever it ends with is what was dropped.
+    Where a signal falls into a callback of the garbage collector, Python drops what is raised, and
+    prints it, which is silenced here: the work asks now and then (`stop_if_told`), and whatever it
+    ends with is what was dropped.
     """
+    told_of = sys.unraisablehook
+
+    def tell(dropped: sys.UnraisableHookArgs) -> None:
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            told_of(dropped)
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGTERM:
@@ -31,6 +38,7 @@ def termination() -> Iterator[None]:
         stop_if_told()
 
     _told.clear()
+    sys.unraisablehook = tell
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -38,6 +46,7 @@ def termination() -> Iterator[None]:
         stop_if_told()
         raise
     finally:
+        sys.unraisablehook = told_of
         if signal.SIGTERM not in _told:  # else we are about to end
             for number, handler in before.items():
                 signal.signal(number, handler)
