@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
 
-import h5py
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from mixjobs.errors import MissingFile, MixjobsError, OrderError, UnreadableFile
+from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
+from mixjobs.observed_content import (
+    Bools,
+    Content,
+    Floats,
+    Ints,
+    Medium,
+    check_wavelength,
+    unused,
+    usable,
+)
+from mixjobs.observed_orders import (
+    Piece,
+    by_number,
+    by_window,
+    cut_into,
+    enough,
+    extent,
+    in_library_medium,
+    not_in_both,
+    settle_medium,
+)
+from mixjobs.observed_starfish import read_starfish
+from mixjobs.observed_tables import is_table, read_table
+from mixjobs.observed_windows import check_windows, inside
 from mixjobs.orders import Orders
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Medium = Literal["air", "vacuum"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +59,12 @@ class ObservedSpectrum:
     path : Path
     notes : tuple of str
         What was noticed and done about it, one line each.
+    barycentric_velocity : float or None
+        km/s, as the file says: positive while the Earth moves towards the star, to be added to a
+        velocity measured from the Earth. None when the file does not say. Whether the wavelengths
+        are corrected for it already, files do not say.
+    numbered : bool
+        Whether the orders' numbers are the file's own, not rows.
     """
 
     orders: Orders
@@ -50,30 +75,140 @@ class ObservedSpectrum:
     medium: Medium | None
     path: Path
     notes: tuple[str, ...]
+    barycentric_velocity: float | None = None
+    numbered: bool = False
+
+    def masking(self, windows: ArrayLike) -> ObservedSpectrum:
+        """Return the spectrum without the pixels inside any of the windows.
+
+        Parameters
+        ----------
+        windows : (n, 2) array
+            Å, in the spectrum's own medium, ends included; `read_windows` of
+            `mixjobs.observed_windows` reads a table of them.
+
+        Raises
+        ------
+        InvalidInput
+            The windows are not pairs of finite wavelengths, the smaller first.
+        """
+        pairs = check_windows(windows)
+        mask = tuple(
+            use & ~inside(wave, pairs) for wave, use in zip(self.wavelength, self.mask, strict=True)
+        )
+        for array in mask:
+            array.setflags(write=False)
+        lost = sum(int(use.sum()) for use in self.mask) - sum(int(use.sum()) for use in mask)
+        notes = [f"pixels masked in {len(pairs)} windows of wavelength: {lost}"]
+        notes += [note for note in unused(self.orders.number, mask) if note not in self.notes]
+        return replace(self, mask=mask, notes=(*self.notes, *notes))
+
+    def in_orders(
+        self, orders: Orders, library_medium: str, medium: Medium | None = None
+    ) -> ObservedSpectrum:
+        """Return the spectrum arranged in a store's orders.
+
+        Orders are matched by number: those that both have. Masked pixels at the ends of an order
+        that lie outside the store's are cut off. A spectrum of a single order without a number of
+        its own is cut by the windows instead, each piece with the number of the store's order; a
+        pixel in two windows goes to both. Orders with fewer than five pixels to use are left out.
+
+        Parameters
+        ----------
+        orders : Orders
+            The store's, in the library's medium.
+        library_medium : str
+            "air", "vacuum", or "unknown": then nothing is converted.
+        medium : "air", "vacuum" or None
+            Of this spectrum, where its file does not say; the library's if neither does.
+
+        Returns
+        -------
+        ObservedSpectrum
+            In the order of `orders`; its wavelengths are not converted, its medium is settled.
+            Notes say what was taken and left out.
+
+        Raises
+        ------
+        OrderError
+            A pixel to use lies outside the store's order of the same number.
+        InvalidInput
+            The file says another medium, or there is no order in common.
+        """
+        settled, said = settle_medium(self.path, self.medium, medium, library_medium)
+        convert = partial(in_library_medium, medium=settled, library=library_medium)
+        numbers = self.orders.number.tolist()
+        if len(numbers) == 1 and not self.numbered:
+            pieces, notes = enough(by_window(self.wavelength[0], orders, convert), self.mask)
+            notes = [*cut_into(pieces, self.mask[0]), *notes]
+        else:
+            matched = by_number(self.path, numbers, self.wavelength, self.mask, orders, convert)
+            pieces, notes = enough(matched, self.mask)
+            notes += not_in_both(numbers, orders)
+        if not pieces:
+            has, store = extent(self.orders), extent(orders)
+            raise InvalidInput(
+                f"{self.path}: has no order with enough pixels to use in common with the store: "
+                f"it has {has}, the store {store}; choose a store that covers it"
+            )
+        return self._of(pieces, settled, (*self.notes, said, *notes))
+
+    def _of(
+        self, pieces: list[Piece], medium: Medium | None, notes: tuple[str, ...]
+    ) -> ObservedSpectrum:
+        wavelength = tuple(self.wavelength[piece.row][piece.pixels] for piece in pieces)
+        return replace(
+            self,
+            orders=_windows(np.array([piece.number for piece in pieces]), wavelength),
+            wavelength=wavelength,
+            flux=tuple(self.flux[piece.row][piece.pixels] for piece in pieces),
+            sigma=tuple(self.sigma[piece.row][piece.pixels] for piece in pieces),
+            mask=tuple(self.mask[piece.row][piece.pixels] for piece in pieces),
+            medium=medium,
+            notes=notes,
+            numbered=True,
+        )
 
 
 def open_spectrum(path: str | os.PathLike[str]) -> ObservedSpectrum:
-    """Read an observed spectrum from a Starfish HDF5 file.
+    """Read an observed spectrum from a Starfish HDF5 file, or from an ECSV or FITS table.
 
-    The datasets are `waves`, `fluxes`, `sigmas` (current Starfish) or `wls`, `fls`, `sigmas`
-    (older Starfish), each (orders, pixels) or (pixels,), and an optional `masks` of the same shape,
-    1 = use. A `masks` that holds anything but 0 and 1 is ignored, with a note: Starfish has written
-    files with the wavelengths in its place. An `air` attribute of the file or of the wavelengths
-    sets the medium. These files have no order numbers: an order's number is its row, from 0.
+    **Starfish HDF5** (any ending but those below). The datasets are `waves`, `fluxes`, `sigmas`
+    (current Starfish) or `wls`, `fls`, `sigmas` (older Starfish), each (orders, pixels) or
+    (pixels,), and an optional `masks` of the same shape, 1 = use. A `masks` that holds anything but
+    0 and 1 is ignored, with a note: Starfish has written files with the wavelengths in its place.
+    An `air` attribute of the file or of the wavelengths sets the medium, the attribute `BCV` of the
+    older files the barycentric velocity. These files have no order numbers: an order's number is
+    its row, from 0.
+
+    **Tables** (.ecsv; .fits or .fit, also with .gz: the first table of the file) have a row a
+    pixel. Names of columns are found in any case; other columns are left alone:
+
+    - `wavelength`, `wave`, `wl` or `lambda`, in its unit (nm, um, ...), or Å if it has none;
+    - `flux`;
+    - `sigma`, `error`, `err`, `uncertainty`, `flux_error` or `flux_err`: the standard error;
+    - `mask`, optional: **1 = use**, 0 = leave out (the other way round from numpy's);
+    - `order`, optional: whole numbers, the file's own; without it there is one order, 0. Rows of
+      different orders may be mixed, within an order wavelengths ascend.
+
+    Missing values of flux or sigma mask a pixel. The table's meta, or the header of the FITS table
+    or file, may have `medium` ("air" or "vacuum") and `barycentric_velocity` or `BCV` (km/s).
+    BERV, HELCORR and the like are not read: their sign and unit differ between observatories.
 
     Raises
     ------
     MissingFile
         There is no such file.
     UnreadableFile
-        The file is not HDF5, is damaged, or has another layout; datasets that are not numbers or
-        differ in shape.
+        The file is not of the format that its ending says, is damaged, or has another layout;
+        columns or datasets that are missing, are not numbers or differ in shape.
     OrderError
         The wavelengths of an order are not finite, positive and strictly ascending.
 
     Examples
     --------
     >>> import tempfile
+    >>> import h5py
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with h5py.File(f"{folder}/star.hdf5", "w") as file:
     ...         file["waves"] = [[5000.0, 5001.0], [5001.0, 5002.0]]
@@ -90,153 +225,35 @@ def open_spectrum(path: str | os.PathLike[str]) -> ObservedSpectrum:
         raise MissingFile(f"{path}: no such file; expected an observed spectrum, check the path")
     if not path.is_file():
         raise UnreadableFile(f"{path} is a folder; expected the file of an observed spectrum")
-    # A format is one function from a path to _Content. Starfish HDF5 is the only one.
-    return _spectrum(path, _read_starfish(path))
+    return _spectrum(path, read_table(path) if is_table(path) else read_starfish(path))
 
 
-class _Content(NamedTuple):
-    """What a file holds, unchecked but for shape: every array (orders, pixels), as float64."""
-
-    wavelength: Floats
-    flux: Floats
-    sigma: Floats
-    masks: Floats | None
-    medium: Medium | None
-
-
-def _spectrum(path: Path, content: _Content) -> ObservedSpectrum:
+def _spectrum(path: Path, content: Content) -> ObservedSpectrum:
     """Check a file's content and make the spectrum of it."""
-    wavelength = content.wavelength
-    for row, wave in enumerate(wavelength):
-        _check_wavelength(path, row, wave)
-    mask, notes = _usable(content)
-    for array in (wavelength, content.flux, content.sigma, mask):
-        array.setflags(write=False)
+    for number, wave in zip(content.number, content.wavelength, strict=True):
+        check_wavelength(path, number, wave)
+    mask, notes = usable(content)
+    for arrays in (content.wavelength, content.flux, content.sigma, mask):
+        for array in arrays:
+            array.setflags(write=False)
     return ObservedSpectrum(
-        orders=Orders(
-            np.arange(len(wavelength)),
-            wavelength[:, 0],
-            np.nextafter(wavelength[:, -1], np.inf),  # windows are half open: keep the last pixel
-        ),
-        wavelength=tuple(wavelength),
-        flux=tuple(content.flux),
-        sigma=tuple(content.sigma),
-        mask=tuple(mask),
+        orders=_windows(content.number, content.wavelength),
+        wavelength=content.wavelength,
+        flux=content.flux,
+        sigma=content.sigma,
+        mask=mask,
         medium=content.medium,
         path=path,
         notes=notes,
+        barycentric_velocity=content.barycentric_velocity,
+        numbered=content.numbered,
     )
 
 
-def _check_wavelength(path: Path, number: int, wave: Floats) -> None:
-    bad = np.flatnonzero(~(np.isfinite(wave) & (wave > 0)))
-    if len(bad):
-        raise OrderError(
-            f"{path}: order {number} has the wavelength {wave[bad[0]]:g} at pixel {bad[0]}; "
-            "expected finite, positive values in Å; cut such pixels out of the file"
-        )
-    back = np.flatnonzero(np.diff(wave) <= 0)
-    if len(back):
-        first, second = wave[back[0]], wave[back[0] + 1]
-        fault = "repeats the wavelength" if first == second else "does not ascend: it goes from"
-        values = f"{first:.10g}" if first == second else f"{first:.10g} to {second:.10g}"
-        raise OrderError(
-            f"{path}: order {number} {fault} {values} Å at pixel {back[0] + 1}; "
-            "expected strictly ascending wavelengths; sort each order's pixels"
-        )
-
-
-def _usable(content: _Content) -> tuple[Bools, tuple[str, ...]]:
-    """The pixels to use, (orders, pixels), and notes of what was noticed on the way."""
-    sigma, masks, notes = content.sigma, content.masks, []
-    sound = np.isfinite(content.flux) & np.isfinite(sigma) & (sigma > 0)
-    mask = sound
-    if masks is not None:
-        stray = masks[~np.isin(masks, (0, 1))]
-        if len(stray):
-            notes.append(
-                f"the masks dataset is not a mask and is ignored: it holds {stray[0]:g}; "
-                "a mask holds only 0 and 1"
-            )
-        else:
-            mask = sound & (masks == 1)
-    if not sound.all():
-        notes.append(f"pixels masked for a flux or sigma that cannot be used: {(~sound).sum()}")
-    unused = np.flatnonzero(~mask.any(axis=1))
-    if len(unused):
-        notes.append(f"orders without a pixel to use: {', '.join(map(str, unused))}")
-    return mask, tuple(notes)
-
-
-# Starfish HDF5: the names of wavelength, flux and sigma, the current layout first.
-_LAYOUTS = (("waves", "fluxes", "sigmas"), ("wls", "fls", "sigmas"))
-
-
-def _read_starfish(path: Path) -> _Content:
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return _starfish_content(path, file)
-    except MixjobsError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError) as error:  # what h5py raises on damage
-        reason = " ".join(str(error).split())  # HDF5 puts a line break after the time of a failure
-        raise UnreadableFile(
-            f"{path}: cannot be read as HDF5 ({reason}); "
-            "expected a whole Starfish HDF5 file, get it again or check its format"
-        ) from None
-
-
-def _starfish_content(path: Path, file: h5py.File) -> _Content:
-    names = _layout(path, file)
-    if "masks" in file:
-        names = (*names, "masks")
-    _check_datasets(path, file, names)
-    arrays = [np.atleast_2d(np.array(file[name][...], dtype=np.float64)) for name in names]
-    wavelength, flux, sigma = arrays[:3]
-    masks = arrays[3] if len(arrays) == 4 else None
-    return _Content(wavelength, flux, sigma, masks, _medium(path, file, file[names[0]]))
-
-
-def _layout(path: Path, file: h5py.File) -> tuple[str, ...]:
-    for names in _LAYOUTS:
-        if all(isinstance(file.get(name), h5py.Dataset) for name in names):
-            return names
-    found = sorted(map(str, file))  # h5py gives a name that is not UTF-8 as bytes
-    shown = ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-    expected = " or ".join(", ".join(names) for names in _LAYOUTS)
-    raise UnreadableFile(
-        f"{path}: not a known layout of an observed spectrum: it holds {shown or 'nothing'}; "
-        f"expected the datasets {expected}"
+def _windows(number: Ints, wavelength: tuple[Floats, ...]) -> Orders:
+    return Orders(
+        number,
+        np.array([wave[0] for wave in wavelength]),
+        # windows are half open: keep the last pixel
+        np.array([np.nextafter(wave[-1], np.inf) for wave in wavelength]),
     )
-
-
-def _check_datasets(path: Path, file: h5py.File, names: tuple[str, ...]) -> None:
-    """Refuse datasets that are not numbers, or not all (pixels,) or (orders, pixels)."""
-    for name in names:
-        held = file[name]
-        if not isinstance(held, h5py.Dataset) or held.dtype.kind not in "biuf":
-            raise UnreadableFile(f"{path}: {name} is {held!r}; expected a dataset of real numbers")
-    shapes = {name: file[name].shape for name in names}
-    shape = shapes[names[0]]
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise UnreadableFile(f"{path}: the shapes differ: {listed}; expected the same for all")
-    if shape is None or len(shape) not in (1, 2) or 0 in shape:
-        raise UnreadableFile(
-            f"{path}: {names[0]} has shape {shape}; expected (pixels,) or (orders, pixels)"
-        )
-
-
-def _medium(path: Path, file: h5py.File, wavelength: h5py.Dataset) -> Medium | None:
-    """The medium by the `air` attributes of the file and of its wavelengths; None without one."""
-    said: list[Any] = [owner.attrs["air"] for owner in (file, wavelength) if "air" in owner.attrs]
-    for value in said:
-        if np.size(value) != 1 or value not in (0, 1):
-            raise UnreadableFile(f"{path}: its attribute air is {value!r}; expected True or False")
-    media: set[Medium] = {"air" if value else "vacuum" for value in said}
-    if len(media) > 1:
-        raise UnreadableFile(
-            f"{path}: the attribute air differs between the file ({said[0]}) and its wavelengths "
-            f"({said[1]}); expected one medium, correct the file"
-        )
-    return media.pop() if media else None

@@ -22,7 +22,7 @@ FLUX = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 SIGMA = np.full((2, 3), 0.1)
 
 
-def write(path, wave=WAVE, flux=FLUX, sigma=SIGMA, masks=None, names=CURRENT, air=None):
+def write(path, wave=WAVE, flux=FLUX, sigma=SIGMA, masks=None, names=CURRENT, air=None, bcv=None):
     """A Starfish file; `air` is a pair, of the file and of the wavelengths, None for no attribute.
 
     `masks` and every array may be anything that h5py stores.
@@ -34,6 +34,8 @@ def write(path, wave=WAVE, flux=FLUX, sigma=SIGMA, masks=None, names=CURRENT, ai
         for owner, value in zip((file, file[names[0]]), air or (None, None), strict=True):
             if value is not None:
                 owner.attrs["air"] = value
+        if bcv is not None:
+            file.attrs["BCV"] = bcv
     return path
 
 
@@ -80,6 +82,9 @@ class TestReal:
         assert sum(mask.sum() for mask in observed.mask) == n_used
         assert list(observed.notes) == notes
         assert observed.medium is None
+        velocities = {"LkCa15-2013-10-12": 23.09774, "WASP14-2009-06-14": -19.99458}
+        assert observed.barycentric_velocity == velocities.get(name)
+        assert not observed.numbered
         assert observed.path == data / f"{name}.hdf5"
 
     def test_orders_that_a_library_covers(self, data):
@@ -178,6 +183,11 @@ class TestContent:
     )
     def test_medium(self, tmp_path, air, medium):
         assert open_spectrum(write(tmp_path / "o.hdf5", air=air)).medium == medium
+
+    @pytest.mark.parametrize("bcv", [None, 0, -12.5, np.float32(0.5), np.array([3.0])])
+    def test_barycentric_velocity(self, tmp_path, bcv):
+        observed = open_spectrum(write(tmp_path / "o.hdf5", bcv=bcv))
+        assert observed.barycentric_velocity == (None if bcv is None else float(np.squeeze(bcv)))
 
     def test_arrays_are_read_only_and_pickle(self, tmp_path):
         observed = open_spectrum(str(write(tmp_path / "o.hdf5")))
@@ -339,6 +349,9 @@ BAD = [
     ),
     (writes(flux=FLUX + 0j), UnreadableFile, 'fluxes is <.*type "<c16">; expected'),
     (writes(air=("False", None)), UnreadableFile, "attribute air is 'False'; expected True or F"),
+    (writes(bcv="fast"), UnreadableFile, "attribute BCV is 'fast'; expected a velocity in km/s"),
+    (writes(bcv=NAN), UnreadableFile, "attribute BCV is .*nan.*; expected a velocity in km/s"),
+    (writes(bcv=[1.0, 2.0]), UnreadableFile, "attribute BCV is array.*; expected a velocity"),
     (writes(air=(None, [True, True])), UnreadableFile, "attribute air is array"),
     (
         writes(air=(True, False)),

@@ -1,0 +1,94 @@
+"""Windows of wavelength that are not used, such as tellurics, and the pixels inside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
+from mixjobs.observed_content import Bools, Floats
+
+
+def read_windows(path: str | Path) -> Floats:
+    """Read windows from a text table, a row ``low high`` each.
+
+    Columns are separated by blanks or commas, wavelengths are in Å, ``#`` starts a comment.
+
+    Returns
+    -------
+    (n, 2) array
+        Å.
+
+    Raises
+    ------
+    MissingFile
+        There is no such file.
+    UnreadableFile
+        It is not such a table: a row of another length, not numbers, or reversed; or no row.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "tellurics.txt")
+    ...     _ = path.write_text("# low high\\n6867 6944  # B band\\n7593 7688\\n")
+    ...     read_windows(path).tolist()
+    [[6867.0, 6944.0], [7593.0, 7688.0]]
+    """
+    if not Path(path).is_file():
+        raise MissingFile(f"{path}: no such table of wavelength windows; check the path")
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (UnicodeDecodeError, OSError) as error:
+        raise UnreadableFile(f"{path}: not a table of wavelength windows: {error}") from None
+    split = [(k, line.split("#")[0].replace(",", " ").split()) for k, line in enumerate(lines, 1)]
+    rows = [_row(path, k, words) for k, words in split if words]
+    if not rows:
+        raise UnreadableFile(f"{path}: holds no window; expected rows of 'low high', in Å")
+    return np.array(rows)
+
+
+def _row(path: str | Path, line: int, words: list[str]) -> tuple[float, float]:
+    try:
+        low, high = map(float, words)
+        check_windows([(low, high)])
+    except ValueError:
+        raise UnreadableFile(
+            f"{path}: line {line} is {' '.join(words)!r}; "
+            "expected 'low high': two wavelengths in Å, the smaller first"
+        ) from None
+    return low, high
+
+
+def check_windows(windows: ArrayLike) -> Floats:
+    """Return the windows as an (n, 2) array.
+
+    Raises
+    ------
+    InvalidInput
+        They are not pairs of finite numbers, the smaller first.
+    """
+    try:
+        array = np.asarray(windows, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"windows {windows!r}: expected pairs of wavelengths in Å") from None
+    if array.size == 0:
+        return np.empty((0, 2))
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise InvalidInput(f"windows have shape {array.shape}; expected (n, 2): pairs low, high")
+    for low, high in array:
+        if not (0 <= low < high < np.inf):
+            raise InvalidInput(
+                f"window from {low:g} to {high:g} Å; expected two wavelengths, the smaller first"
+            )
+    return array
+
+
+def inside(wavelength: Floats, windows: Floats) -> Bools:
+    """Which wavelengths (n_pixels,) are inside any of the windows (n, 2), their ends included."""
+    within: Bools = np.zeros(len(wavelength), dtype=np.bool_)
+    for low, high in windows:
+        within |= (wavelength >= low) & (wavelength <= high)
+    return within

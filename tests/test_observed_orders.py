@@ -1,0 +1,381 @@
+"""Observed spectra without some windows of wavelength, and arranged in a store's orders."""
+
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from astropy.table import Table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixjobs.errors import InvalidInput, MissingFile, MixjobsError, OrderError, UnreadableFile
+from mixjobs.model.air import air_to_vacuum, vacuum_to_air
+from mixjobs.model.data_pixels import data_pixels
+from mixjobs.observed import open_spectrum
+from mixjobs.observed_orders import by_window
+from mixjobs.observed_windows import read_windows
+from mixjobs.orders import Orders
+
+MEDIA = ("air", "vacuum")
+
+
+def spectrum(path, wave, masks=None, medium=None, number=None):
+    """A spectrum of orders (n_pixels,) each, in ECSV; with `number`, in orders of these numbers."""
+    wave = [np.asarray(one, dtype=float) for one in wave]
+    flat = np.concatenate(wave)
+    columns = {
+        "wavelength": flat,
+        "flux": np.arange(len(flat), dtype=float),
+        "sigma": np.full(len(flat), 0.1),
+    }
+    if masks is not None:
+        columns["mask"] = np.concatenate(masks).astype(int)
+    if number is not None:
+        columns["order"] = np.repeat(number, [len(one) for one in wave])
+    meta = {"medium": medium} if medium else None
+    table = Table(columns, meta=meta)
+    table["wavelength"].unit = "Angstrom"
+    table.write(path, format="ascii.ecsv")
+    return open_spectrum(path)
+
+
+def in_medium(wave, medium, library):
+    """Pixel by pixel, as `load_mixture` has them."""
+    convert = {("air", "vacuum"): air_to_vacuum, ("vacuum", "air"): vacuum_to_air}
+    return convert.get((medium, library), np.asarray)(wave)
+
+
+def check(arranged, orders, library):
+    """What holds of every arranged spectrum."""
+    data_pixels(
+        dict(zip(arranged.orders.number.tolist(), arranged.wavelength, strict=True)),
+        orders.select(arranged.orders.number.tolist()),
+        arranged.medium,
+        [np.empty(0)] * len(arranged.orders),
+        library,
+    )
+    lengths = {len(arranged.orders)}
+    for one in (arranged.wavelength, arranged.flux, arranged.sigma, arranged.mask):
+        lengths.add(len(one))
+        assert not any(array.flags.writeable for array in one)
+    assert len(lengths) == 1
+    for m, (flux, sigma, mask) in enumerate(
+        zip(arranged.flux, arranged.sigma, arranged.mask, strict=True)
+    ):
+        assert flux.shape == sigma.shape == mask.shape == arranged.wavelength[m].shape
+        assert np.isfinite(flux[mask]).all()
+        assert (np.isfinite(sigma[mask]) & (sigma[mask] > 0)).all()
+        lo, hi = arranged.orders.take([m]).windows(arranged.wavelength[m])
+        assert (lo[0], hi[0]) == (0, len(flux))
+
+
+class TestReal:
+    def test_one_dimension_is_cut(self, data):
+        observed = open_spectrum(data / "Gl51.hdf5")
+        orders = Orders([11, 12, 14], [8500.0, 12000.0, 21000.0], [12000.0, 18000.0, 23000.0])
+        arranged = observed.in_orders(orders, "vacuum")
+        check(arranged, orders, "vacuum")
+        with h5py.File(data / "Gl51.hdf5", "r", locking=False) as file:
+            wave, flux, masks = (file[name][...] for name in ("wls", "fls", "masks"))
+        assert arranged.orders.number.tolist() == [11, 12, 14]
+        used = 0
+        for m, (low, high) in enumerate(zip(orders.wave_min, orders.wave_max, strict=True)):
+            within = (wave >= low) & (wave < high)
+            np.testing.assert_array_equal(arranged.wavelength[m], wave[within])
+            np.testing.assert_array_equal(arranged.flux[m], flux[within])
+            np.testing.assert_array_equal(arranged.mask[m], masks[within] == 1)
+            used += int(masks[within].sum())
+        assert arranged.medium == "vacuum"
+        assert arranged.notes[1:] == (
+            "wavelengths in vacuum, as the library's",
+            f"cut by the store's windows into the orders 11, 12, 14: {used} of 4297 pixels to use",
+        )
+
+    def test_matched_by_number(self, data):
+        observed = open_spectrum(data / "LkCa15-2013-10-12.hdf5")
+        numbers = [24, 22, 60]
+        low = np.array([observed.wavelength[n][0] for n in numbers[:2]])
+        high = np.array([observed.wavelength[n][-1] for n in numbers[:2]])
+        orders = Orders(numbers, [*low - 2, 9000], [*high + 2, 9100])
+        arranged = observed.in_orders(orders, "air")
+        check(arranged, orders, "air")
+        assert arranged.orders.number.tolist() == [24, 22]
+        for m, n in enumerate(numbers[:2]):
+            np.testing.assert_array_equal(arranged.wavelength[m], observed.wavelength[n])
+            np.testing.assert_array_equal(arranged.sigma[m], observed.sigma[n])
+        assert arranged.barycentric_velocity == 23.09774
+        assert arranged.notes[0] == "wavelengths in air, as the library's"
+        assert arranged.notes[1].startswith("orders left out, the store has them not: 0, 1, 2,")
+        assert arranged.notes[2] == "orders of the store that the spectrum has not: 60"
+        with pytest.raises(OrderError, match="order 24 is not covered by the store: "):
+            observed.in_orders(Orders([24], low[:1], high[:1] - 1), "air")
+
+
+@st.composite
+def one_dimensional(draw):
+    """A spectrum of one order, and windows whose edges are often pixels in the library's medium."""
+    n = draw(st.integers(5, 40))
+    steps = draw(st.lists(st.floats(0.01, 30.0), min_size=n, max_size=n))
+    wave = 4000.0 + np.cumsum(steps)
+    masks = np.array(draw(st.lists(st.sampled_from([1, 1, 1, 0]), min_size=n, max_size=n)))
+    medium, library = draw(st.sampled_from(MEDIA)), draw(st.sampled_from(MEDIA))
+    edges = in_medium(wave, medium, library)
+    windows = []
+    for _ in range(draw(st.integers(1, 3))):
+        first = draw(st.integers(0, n - 2))
+        last = draw(st.integers(first + 1, n - 1))
+        shift = draw(st.sampled_from([0.0, -0.003, 0.003]))
+        windows.append((edges[first] + shift, edges[last]))
+    return wave, masks, medium, library, np.array(windows)
+
+
+class TestCut:
+    @given(one_dimensional())
+    def test_pieces_are_the_pixels_in_the_windows(self, drawn):
+        wave, masks, medium, library, windows = drawn
+        orders = Orders.from_edges(windows)
+        converted = in_medium(wave, medium, library)
+        expected = {}
+        for number, (low, high) in enumerate(windows):
+            within = (converted >= low) & (converted < high)
+            if masks[within].sum() >= 5:
+                expected[number] = within
+        with tempfile.TemporaryDirectory() as folder:
+            observed = spectrum(Path(folder, "o.ecsv"), [wave], [masks], medium)
+        if not expected:
+            with pytest.raises(InvalidInput, match="in common with the store"):
+                observed.in_orders(orders, library)
+            return
+        arranged = observed.in_orders(orders, library)
+        check(arranged, orders, library)
+        assert arranged.orders.number.tolist() == list(expected)
+        assert arranged.medium == medium
+        for m, within in enumerate(expected.values()):
+            # a pixel whose last bit decides may be on either side
+            sure = within & (np.abs(converted[:, None] - windows.ravel()) > 1e-9).all(axis=1)
+            assert set(wave[sure]) <= set(arranged.wavelength[m]) <= set(wave[within])
+            at = np.isin(wave, arranged.wavelength[m])
+            np.testing.assert_array_equal(arranged.flux[m], observed.flux[0][at])
+            np.testing.assert_array_equal(arranged.mask[m], masks[at] == 1)
+
+    def test_overlapping_windows_both_get_their_pixels(self, tmp_path):
+        observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)])
+        orders = Orders([3, 4, 9], [5000, 5010, 5026], [5015, 5025, 5035])
+        arranged = observed.in_orders(orders, "air")
+        assert arranged.orders.number.tolist() == [3, 4]
+        assert arranged.wavelength[0].tolist() == list(np.arange(5000.0, 5015.0))
+        assert arranged.wavelength[1].tolist() == list(np.arange(5010.0, 5025.0))
+        assert arranged.notes[1:] == (
+            "cut by the store's windows into the orders 3, 4: 25 of 30 pixels to use",
+            "pixels used in more than one order, where windows overlap: 5",
+            "orders left out, fewer than 5 pixels to use: 9",
+        )
+        again = arranged.in_orders(orders, "air")
+        for one, other in zip(arranged.wavelength, again.wavelength, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    def test_one_piece_keeps_its_number(self, tmp_path):
+        observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)])
+        one = observed.in_orders(Orders([3], [5000], [5015]), "air")
+        again = one.in_orders(Orders([2, 3], [4990, 5000], [5010, 5015]), "air")
+        assert again.orders.number.tolist() == [3]
+
+    def test_last_bits_that_depend_on_the_pixels_converted(self):
+        """Converted again alone, as a mixture model does, the piece lies within the window."""
+        wave = np.arange(5000.0, 5010.0)
+        calls = []
+
+        def convert(some):
+            calls.append(len(some))
+            return some - 1e-9 * (len(some) < 9)
+
+        (piece,) = by_window(wave, Orders.from_edges([5002, 5020]), convert)
+        part = convert(wave[piece.pixels])
+        assert (part >= 5002).all()
+        assert wave[piece.pixels].tolist() == list(range(5003, 5010))
+        assert calls == [10, 8, 7, 7]
+
+    def test_one_order_with_a_number_of_its_own_is_not_cut(self, tmp_path):
+        observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)], number=[4])
+        orders = Orders([3, 4], [4990, 4995], [5015, 5035])
+        assert observed.in_orders(orders, "air").orders.number.tolist() == [4]
+
+
+class TestByNumber:
+    WAVE = (np.arange(5000.0, 5030.0), np.arange(5020.0, 5060.0))
+
+    @pytest.mark.parametrize(("medium", "library"), [(m, n) for m in MEDIA for n in MEDIA])
+    def test_masked_ends_are_cut_off(self, tmp_path, medium, library):
+        masks = [np.ones(len(wave)) for wave in self.WAVE]
+        masks[0][:3], masks[0][10], masks[1][-2:] = 0, 0, 0
+        observed = spectrum(tmp_path / "o.ecsv", self.WAVE, masks, medium, [7, 8])
+        shown = Orders([8, 7], [5019.5, 5002.5], [5057.5, 5029.5])
+        orders = Orders(
+            shown.number,
+            *(in_medium(edges, medium, library) for edges in (shown.wave_min, shown.wave_max)),
+        )
+        arranged = observed.in_orders(orders, library)
+        check(arranged, orders, library)
+        assert arranged.orders.number.tolist() == [8, 7]
+        assert arranged.wavelength[0].tolist() == self.WAVE[1][:-2].tolist()
+        assert arranged.wavelength[1].tolist() == self.WAVE[0][3:].tolist()
+        assert np.flatnonzero(~arranged.mask[1]).tolist() == [7]
+
+    @pytest.mark.parametrize("pixel", [0, 29])
+    def test_a_pixel_to_use_outside_is_refused(self, tmp_path, pixel):
+        masks = [np.ones(30), np.ones(40)]
+        masks[0][[0, 29]] = 0
+        orders = Orders([7, 8], [5000.5, 5000], [5028.5, 5070])
+        observed = spectrum(tmp_path / "fine.ecsv", self.WAVE, masks, number=[7, 8])
+        assert len(observed.in_orders(orders, "air").wavelength[0]) == 28
+        masks[0][pixel] = 1
+        observed = spectrum(tmp_path / "o.ecsv", self.WAVE, masks, number=[7, 8])
+        with pytest.raises(OrderError, match="order 7 is not covered by the store") as caught:
+            observed.in_orders(orders, "air")
+        assert "\n" not in str(caught.value)
+
+    def test_an_order_without_pixels_to_use_is_left_out(self, tmp_path):
+        masks = [np.zeros(30), np.ones(40)]
+        masks[0][10:14] = 1
+        observed = spectrum(tmp_path / "o.ecsv", self.WAVE, masks, number=[7, 8])
+        orders = Orders([7, 8], [5000, 5000], [5070, 5070])
+        arranged = observed.in_orders(orders, "air")
+        assert arranged.orders.number.tolist() == [8]
+        assert "orders left out, fewer than 5 pixels to use: 7" in arranged.notes
+
+    def test_nothing_in_common(self, tmp_path):
+        observed = spectrum(tmp_path / "o.ecsv", self.WAVE, number=[7, 8])
+        with pytest.raises(InvalidInput) as caught:
+            observed.in_orders(Orders([1, 2], [5000, 5000], [5070, 5070]), "air")
+        assert str(caught.value) == (
+            f"{observed.path}: has no order with enough pixels to use in common with the store: it "
+            "has orders 7, 8 (5000 to 5059 Å), the store orders 1, 2 (5000 to 5070 Å); "
+            "choose a store that covers it"
+        )
+
+
+class TestMedium:
+    @pytest.mark.parametrize(
+        ("says", "asked", "library", "settled", "note"),
+        [
+            ("air", None, "vacuum", "air", "wavelengths in air, as the file says"),
+            ("air", "air", "vacuum", "air", "wavelengths in air, as the file says"),
+            (None, "air", "vacuum", "air", "wavelengths in air, as was asked"),
+            (None, None, "vacuum", "vacuum", "wavelengths in vacuum, as the library's"),
+            (None, None, "unknown", None, "wavelengths as the library's: neither says whether "
+             "they are in air or vacuum"),
+            ("air", None, "unknown", "air", "wavelengths in air, as the file says; not converted: "
+             "the library's is not known"),
+        ],
+    )  # fmt: skip
+    def test_is_settled(self, tmp_path, says, asked, library, settled, note):
+        observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)], medium=says)
+        orders = Orders.from_edges([5010, 5025])
+        arranged = observed.in_orders(orders, library, asked)
+        assert (arranged.medium, arranged.notes[0]) == (settled, note)
+        low = in_medium(arranged.wavelength[0][0], settled, library)
+        assert 5010 <= low < 5011
+
+    def test_a_contradiction_is_refused(self, tmp_path):
+        observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)], medium="air")
+        orders = Orders.from_edges([5010, 5025])
+        with pytest.raises(InvalidInput, match=r"medium 'vacuum': .*ecsv says air; leave it out"):
+            observed.in_orders(orders, "air", "vacuum")
+        with pytest.raises(InvalidInput, match="medium 'water': expected air or vacuum"):
+            observed.in_orders(orders, "air", "water")
+
+
+@st.composite
+def windows_and_masks(draw):
+    edge = st.sampled_from([5000.0, 5002.0, 5003.5, 5005.0, 5009.0, 5020.0])
+    pairs = draw(st.lists(st.tuples(edge, edge).filter(lambda pair: pair[0] < pair[1]), max_size=3))
+    return pairs, np.array(draw(st.lists(st.booleans(), min_size=10, max_size=10)))
+
+
+class TestMasking:
+    @given(windows_and_masks())
+    def test_pixels_inside_are_masked(self, drawn):
+        pairs, mask = drawn
+        wave = np.arange(5000.0, 5010.0)
+        with tempfile.TemporaryDirectory() as folder:
+            observed = spectrum(Path(folder, "o.ecsv"), [wave[:4], wave[4:]], [mask[:4], mask[4:]],
+                                number=[1, 2])  # fmt: skip
+        masked = observed.masking(pairs)
+        expected = [
+            bool(use) and not any(low <= w <= high for low, high in pairs)
+            for w, use in zip(wave, mask, strict=True)
+        ]
+        assert np.concatenate(masked.mask).tolist() == expected
+        assert np.concatenate(observed.mask).tolist() == mask.tolist()
+        assert not any(one.flags.writeable for one in masked.mask)
+        lost = int(mask.sum()) - sum(expected)
+        assert f"pixels masked in {len(pairs)} windows of wavelength: {lost}" in masked.notes
+        assert masked.notes[: len(observed.notes)] == observed.notes
+        for one, other in zip(masked.flux, observed.flux, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    def test_an_order_that_is_lost_is_noted(self, tmp_path):
+        observed = spectrum(tmp_path / "o.ecsv", [[5000, 5001], [5001, 5002]], number=[1, 2])
+        assert observed.masking([[4999, 5001]]).notes == (
+            "pixels masked in 1 windows of wavelength: 3",
+            "orders without a pixel to use: 1",
+        )
+
+    @pytest.mark.parametrize(
+        ("windows", "message"),
+        [
+            ([[5001, 5000]], "window from 5001 to 5000 Å; expected two wavelengths, the smaller"),
+            ([[5000, np.nan]], "window from 5000 to nan Å"),
+            ([[5000, np.inf]], "window from 5000 to inf Å"),
+            ([5000, 5001], r"windows have shape \(2,\); expected \(n, 2\)"),
+            ([["a", "b"]], "expected pairs of wavelengths in Å"),
+            ([[1, 2], [3]], "expected pairs of wavelengths in Å"),
+        ],
+    )
+    def test_bad_windows_are_one_line(self, tmp_path, windows, message):
+        observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5010.0)])
+        with pytest.raises(InvalidInput, match=message) as caught:
+            observed.masking(windows)
+        assert "\n" not in str(caught.value)
+
+
+class TestReadWindows:
+    @given(st.lists(st.tuples(st.floats(0, 1e5), st.floats(1e-3, 1e4)), min_size=1, max_size=5))
+    def test_what_was_written(self, drawn):
+        pairs = [(low, low + width) for low, width in drawn]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "windows.txt")
+            lines = [f"  {low!r}, {high!r} # a band" for low, high in pairs]
+            path.write_text("\n".join(["# low high", "", *lines]))
+            assert read_windows(path).tolist() == [list(pair) for pair in pairs]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "holds no window; expected rows of 'low high'"),
+            ("# nothing\n", "holds no window"),
+            ("1 2\n3\n", "line 2 is '3'; expected 'low high': two wavelengths in Å, the smaller"),
+            ("1 2 3", "line 1 is '1 2 3'; expected"),
+            ("low high", "line 1 is 'low high'; expected"),
+            ("\n6 5", "line 2 is '6 5'; expected"),
+            ("5 5", "line 1 is '5 5'; expected"),
+            ("5 nan", "line 1 is '5 nan'; expected"),
+            ("-5 5", "line 1 is '-5 5'; expected"),
+            ("5 inf", "line 1 is '5 inf'; expected"),
+            (b"\xe5 5", "not a table of wavelength windows: .*decode"),
+        ],
+    )
+    def test_bad_files_are_one_line(self, tmp_path, text, message):
+        path = tmp_path / "windows.txt"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        with pytest.raises(UnreadableFile, match=message) as caught:
+            read_windows(path)
+        assert isinstance(caught.value, MixjobsError)
+        assert "\n" not in str(caught.value)
+        assert str(caught.value).startswith(str(path))
+
+    def test_a_missing_file(self, tmp_path):
+        with pytest.raises(MissingFile, match=r"windows.txt: no such table"):
+            read_windows(tmp_path / "windows.txt")

@@ -1,0 +1,335 @@
+"""Observed spectra in ECSV and FITS tables: the same as from HDF5, and every kind of bad table."""
+
+import gzip
+import tempfile
+import warnings
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from astropy import units
+from astropy.io import fits
+from astropy.table import MaskedColumn, Table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixjobs.errors import MissingFile, MixjobsError, OrderError, UnreadableFile
+from mixjobs.observed import open_spectrum
+
+NAN, INF = np.nan, np.inf
+ENDINGS = (".ecsv", ".fits", ".fit", ".fits.gz", ".fit.gz", ".FITS")
+FILE_ENDINGS = (".ecsv", ".fits", ".fits.gz")
+NO_UNIT = "the wavelengths have no unit and are taken as Å"
+GOOD = {"wavelength": [5000.0, 5001.0, 5002.5], "flux": [1.0, 2.0, 3.0], "sigma": [0.1, 0.1, 0.2]}
+
+
+def write(path, columns, meta=None, unit="Angstrom"):
+    """Write columns with astropy; the unit is that of the first of them."""
+    table = Table(columns, meta=meta)
+    if unit:
+        table[table.colnames[0]].unit = units.Unit(unit, parse_strict="silent")
+    if path.name.endswith(".ecsv"):
+        table.write(path, format="ascii.ecsv")
+        return path
+    with warnings.catch_warnings():  # a long keyword, a unit that is none: both are meant
+        warnings.simplefilter("ignore")
+        hdus = fits.HDUList([fits.PrimaryHDU(), fits.table_to_hdu(table)])
+    opened = gzip.open if path.name.endswith(".gz") else open
+    with opened(path, "wb") as file:
+        hdus.writeto(file)
+    return path
+
+
+def write_starfish(path, wave, flux, sigma, masks):
+    with h5py.File(path, "w") as file:
+        content = {"waves": wave, "fluxes": flux, "sigmas": sigma, "masks": masks}
+        for name, values in content.items():
+            file[name] = values
+    return path
+
+
+def arrays(observed):
+    return (*observed.wavelength, *observed.flux, *observed.sigma, *observed.mask)
+
+
+flux_values = st.sampled_from([1.0, 2.5, -3.0, 0.0, 1e-18, NAN, INF, -INF])
+sigma_values = st.sampled_from([0.1, 1e-30, 0.0, -99.9, NAN, INF])
+
+
+@st.composite
+def spectra(draw):
+    """Orders of one length, as HDF5 holds them, and an order of rows that mixes the orders."""
+    n_orders, n_pixels = draw(st.integers(1, 4)), draw(st.integers(1, 6))
+
+    def table(of):
+        row = st.lists(of, min_size=n_pixels, max_size=n_pixels)
+        return np.array(draw(st.lists(row, min_size=n_orders, max_size=n_orders)))
+
+    wave = np.cumsum(table(st.floats(1e-3, 3e3)), axis=1) + 100.0
+    order = np.repeat(np.arange(n_orders), n_pixels)
+    mixed = np.array(draw(st.permutations(order.tolist())), dtype=np.int64)
+    return wave, table(flux_values), table(sigma_values), table(st.booleans()), mixed
+
+
+class TestLaws:
+    @given(spectra(), st.sampled_from(FILE_ENDINGS))
+    def test_a_table_is_what_the_hdf5_file_is(self, spectrum, ending):
+        wave, flux, sigma, masks, mixed = spectrum
+        row = np.empty(len(mixed), dtype=int)  # of each order the next pixel, wherever it comes
+        for n in range(len(wave)):
+            row[mixed == n] = np.arange(wave.shape[1])
+        named = {"wavelength": wave, "flux": flux, "sigma": sigma, "mask": masks.astype(np.int16)}
+        columns = {name: values[mixed, row] for name, values in named.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            path = write(Path(folder, f"o{ending}"), columns | {"order": mixed})
+            table = open_spectrum(path)
+            starfish = open_spectrum(write_starfish(Path(folder, "o.hdf5"), *spectrum[:4]))
+        assert table.notes[1:] == starfish.notes
+        assert table.orders.number.tolist() == starfish.orders.number.tolist()
+        assert table.orders.wave_max.tolist() == starfish.orders.wave_max.tolist()
+        for one, other in zip(arrays(table), arrays(starfish), strict=True):
+            assert one.dtype == other.dtype
+            assert one.dtype.isnative
+            assert not one.flags.writeable
+            np.testing.assert_array_equal(one, other)
+
+    @given(spectra(), st.sampled_from(FILE_ENDINGS))
+    def test_pixels_to_use_are_sound(self, spectrum, ending):
+        wave, flux, sigma, *_ = spectrum
+        columns = {"wave": wave[0], "flux": flux[0], "error": sigma[0]}
+        with tempfile.TemporaryDirectory() as folder:
+            observed = open_spectrum(write(Path(folder, f"o{ending}"), columns))
+        sound = [abs(f) < INF and 0 < s < INF for f, s in zip(flux[0], sigma[0], strict=True)]
+        assert observed.mask[0].tolist() == sound
+
+
+class TestContent:
+    @pytest.mark.parametrize("ending", ENDINGS)
+    def test_orders_of_different_length(self, tmp_path, ending):
+        columns = {
+            "wavelength": [6000.0, 5000.0, 5001.0, 6001.0, 5002.0],
+            "flux": np.array([6, 1, 2, 7, 3], dtype=np.int32),
+            "sigma": np.full(5, 0.1, dtype=np.float32),
+            "order": np.array([40, -3, -3, 40, -3], dtype=np.int16),
+        }
+        observed = open_spectrum(write(tmp_path / f"o{ending}", columns))
+        assert observed.orders.number.tolist() == [-3, 40]
+        assert [flux.tolist() for flux in observed.flux] == [[1.0, 2.0, 3.0], [6.0, 7.0]]
+        assert (observed.numbered, observed.medium, observed.barycentric_velocity) == (
+            True, None, None,
+        )  # fmt: skip
+        assert observed.notes == ()
+
+    @pytest.mark.parametrize("ending", FILE_ENDINGS)
+    @pytest.mark.parametrize(
+        ("unit", "factor", "notes"),
+        [
+            ("nm", 10.0, ()), ("um", 1e4, ()), ("Angstrom", 1.0, ()), (None, 1.0, (NO_UNIT,)),
+        ],
+    )  # fmt: skip
+    def test_units(self, tmp_path, ending, unit, factor, notes):
+        columns = GOOD | {"wavelength": np.array(GOOD["wavelength"]) / factor}
+        observed = open_spectrum(write(tmp_path / f"o{ending}", columns, unit=unit))
+        np.testing.assert_allclose(observed.wavelength[0], GOOD["wavelength"], rtol=1e-14)
+        assert observed.notes == notes
+        assert observed.orders.number.tolist() == [0]
+        assert not observed.numbered
+
+    @pytest.mark.parametrize("ending", FILE_ENDINGS)
+    @pytest.mark.parametrize(
+        "names",
+        [
+            ("WAVELENGTH", "FLUX", "SIGMA"), ("Wave", "Flux", "Error"), ("wl", "flux", "err"),
+            ("lambda", "flux", "uncertainty"), ("wl", "flux", "flux_error"),
+            ("wl", "flux", "FLUX_ERR"),
+        ],
+    )  # fmt: skip
+    def test_names_of_columns(self, tmp_path, ending, names):
+        columns = dict(zip(names, GOOD.values(), strict=True)) | {"sky": [1.0, 2.0, 3.0]}
+        observed = open_spectrum(write(tmp_path / f"o{ending}", columns))
+        assert observed.sigma[0].tolist() == GOOD["sigma"]
+        assert observed.wavelength[0].tolist() == GOOD["wavelength"]
+
+    @pytest.mark.parametrize("ending", FILE_ENDINGS)
+    @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float64])
+    def test_one_is_a_pixel_to_use(self, tmp_path, ending, dtype):
+        columns = GOOD | {"Mask": np.array([1, 0, 1], dtype=dtype)}
+        observed = open_spectrum(write(tmp_path / f"o{ending}", columns))
+        assert observed.mask[0].tolist() == [True, False, True]
+        assert observed.notes == ("column Mask, 1 = use: 2 of 3 pixels are used",)
+
+    @pytest.mark.parametrize("ending", FILE_ENDINGS)
+    def test_a_missing_value_is_masked(self, tmp_path, ending):
+        columns = GOOD | {"flux": MaskedColumn([1.0, 2.0, 3.0], mask=[False, True, False])}
+        observed = open_spectrum(write(tmp_path / f"o{ending}", columns))
+        assert observed.mask[0].tolist() == [True, False, True]
+        assert np.isnan(observed.flux[0][1])
+
+    @pytest.mark.parametrize("ending", FILE_ENDINGS)
+    @pytest.mark.parametrize("key", ["barycentric_velocity", "BCV", "bcv"])
+    @pytest.mark.parametrize(("medium", "found"), [("air", "air"), ("Vacuum", "vacuum")])
+    def test_what_the_table_says(self, tmp_path, ending, key, medium, found):
+        meta = {key: -12.5, "Medium": medium}
+        observed = open_spectrum(write(tmp_path / f"o{ending}", GOOD, meta))
+        assert (observed.medium, observed.barycentric_velocity) == (found, -12.5)
+
+    def test_a_velocity_with_a_unit(self, tmp_path):
+        meta = {"barycentric_velocity": -1500 * units.m / units.s}
+        assert open_spectrum(
+            write(tmp_path / "o.ecsv", GOOD, meta)
+        ).barycentric_velocity == pytest.approx(-1.5)
+
+    def test_what_the_primary_header_says(self, tmp_path):
+        path = write(tmp_path / "o.fits", GOOD)
+        for name, value in (("MEDIUM", "vacuum"), ("BCV", 7.25)):
+            fits.setval(path, name, value=value, ext=0)
+        observed = open_spectrum(path)
+        assert (observed.medium, observed.barycentric_velocity) == ("vacuum", 7.25)
+
+    def test_other_columns_are_left_alone(self, tmp_path):
+        names = {"name": ["a", "b", "c"], "cube": np.ones((3, 2))}
+        assert open_spectrum(write(tmp_path / "o.fits", GOOD | names)).notes == ()
+
+    def test_a_warning_of_astropy_is_a_note(self, tmp_path):
+        path = write(tmp_path / "o.fits", GOOD)
+        fits.append(path, Table(GOOD).as_array())
+        notes = open_spectrum(path).notes
+        assert len(notes) == 1
+        assert notes[0].startswith("astropy: ")
+        assert "multiple tables" in notes[0]
+
+
+def without(name):
+    return {key: values for key, values in GOOD.items() if key != name}
+
+
+def writes(columns=GOOD, meta=None, unit="Angstrom"):
+    return lambda path: write(path, columns, meta, unit)
+
+
+def units_differ(path):
+    table = {key: units.Quantity(values) for key, values in GOOD.items()}
+    write(path, table | {"flux": GOOD["flux"] * units.W, "sigma": GOOD["sigma"] * units.mW})
+
+
+def truncated(path):
+    write(path, GOOD)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - (20 if path.suffix == ".gz" else len(whole) // 3)])
+
+
+def two_lines(path):
+    path.write_text("a\nb\n")
+
+
+BAD = [
+    (lambda path: None, MissingFile, "no such file"),
+    (lambda path: path.write_bytes(b""), UnreadableFile, "cannot be read as"),
+    (two_lines, UnreadableFile, "cannot be read as .*expected a table with a row a pixel"),
+    (
+        writes(without("sigma")),
+        UnreadableFile,
+        "no column of sigma: it has wavelength, flux; expected one named sigma or error or",
+    ),
+    (writes(without("flux")), UnreadableFile, "no column of flux: it has wavelength, sigma; "),
+    (writes(without("wavelength"), unit=None), UnreadableFile, "no column of wavelength: it has"),
+    (
+        writes(GOOD | {"error": GOOD["sigma"]}),
+        UnreadableFile,
+        "the columns sigma and error could each be the sigma; expected one of them",
+    ),
+    (writes({name: [] for name in GOOD}), UnreadableFile, "the table has no rows"),
+    (writes(unit="km/s"), UnreadableFile, "wavelength is in 'km / s'; expected a unit of length"),
+    (writes(unit="smoots"), UnreadableFile, "wavelength is in 'smoots'; expected a unit of length"),
+    (units_differ, UnreadableFile, "flux is in 'W', sigma in 'mW'; expected the same unit"),
+    (writes(GOOD | {"flux": ["a", "b", "c"]}), UnreadableFile, "column flux holds .*; expected"),
+    (
+        writes(GOOD | {"flux": np.ones((3, 2))}),
+        UnreadableFile,
+        r"column flux holds .*float64 of shape \(3, 2\); expected one real number a row",
+    ),
+    (writes(GOOD | {"mask": [0, 4, 1]}), UnreadableFile, "column mask holds 4; expected 1 for"),
+    (
+        writes(GOOD | {"order": [1.0, 1.0, 2.0]}),
+        UnreadableFile,
+        "column order holds .*float64 .*; expected a whole number a row",
+    ),
+    (
+        writes(GOOD | {"order": MaskedColumn([1, 1, 1], mask=[False, True, False])}),
+        UnreadableFile,
+        "column order holds rows without a value; expected a whole number",
+    ),
+    (
+        writes(GOOD | {"wavelength": [5000.0, 5002.0, 5001.0], "order": [7, 7, 7]}),
+        OrderError,
+        "order 7 does not ascend: it goes from 5002 to 5001 Å at pixel 2",
+    ),
+    (
+        writes(GOOD | {"wavelength": MaskedColumn(GOOD["wavelength"], mask=[0, 1, 0])}),
+        OrderError,
+        "order 0 has the wavelength nan at pixel 1",
+    ),
+    (writes(meta={"medium": "water"}), UnreadableFile, "is 'water'; expected air or vacuum"),
+    (writes(meta={"BCV": "fast"}), UnreadableFile, "BCV is 'fast'; expected a velocity in km/s"),
+    (
+        writes(meta={"bcv": 1.0, "barycentric_velocity": 2.0}),
+        UnreadableFile,
+        "has the barycentric velocities 1 and 2 km/s; expected one",
+    ),
+]
+
+
+@pytest.mark.parametrize("ending", FILE_ENDINGS)
+@pytest.mark.parametrize(("make", "error", "message"), BAD)
+def test_bad_input_is_one_line_with_the_path(tmp_path, make, error, message, ending):
+    path = tmp_path / f"bad{ending}"
+    make(path)
+    with pytest.raises(error, match=message) as caught:
+        open_spectrum(path)
+    assert isinstance(caught.value, MixjobsError)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_air_and_vacuum(tmp_path):
+    path = write(tmp_path / "o.fits", GOOD, {"MEDIUM": "air"})
+    fits.setval(path, "MEDIUM", value="vacuum", ext=0)
+    with pytest.raises(UnreadableFile, match="says both air and vacuum; expected one"):
+        open_spectrum(path)
+
+
+@pytest.mark.parametrize("ending", FILE_ENDINGS[1:])
+def test_a_truncated_fits_file(tmp_path, ending):
+    path = tmp_path / f"o{ending}"
+    truncated(path)
+    with pytest.raises(UnreadableFile, match="cannot be read as a FITS table"):
+        open_spectrum(path)
+
+
+@pytest.mark.parametrize("ending", FILE_ENDINGS)
+def test_damage_anywhere_is_answered_or_refused(tmp_path, ending):
+    """Other exceptions than ours must not come out, whichever part of the file is damaged."""
+    path = write(tmp_path / f"o{ending}", GOOD | {"order": [1, 1, 2]}, {"medium": "air"})
+    whole, refused = path.read_bytes(), 0
+    for start in range(0, len(whole), max(1, len(whole) // 60)):
+        damaged = bytes(255 - byte for byte in whole[start : start + 4])
+        path.write_bytes(whole[:start] + damaged + whole[start + 4 :])
+        try:
+            open_spectrum(path)
+        except MixjobsError:
+            refused += 1
+    assert refused > 5
+
+
+def test_astropy_is_not_imported_for_hdf5(tmp_path):
+    import subprocess
+    import sys
+
+    path = write_starfish(tmp_path / "o.hdf5", *([[1.0, 2.0]] for _ in range(4)))
+    code = (
+        "import sys; from mixjobs.observed import open_spectrum; "
+        f"open_spectrum({str(path)!r}); print('astropy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
