@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
-from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
+from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile, nearest
 
 Pair = Annotated[tuple[float, float], Strict(False)]
 PositiveInt = Annotated[int, Field(gt=0)]
 Walltime = Annotated[str, Field(pattern=r"^(\d+-)?\d{1,3}:\d\d:\d\d$")]
 IntPair = Annotated[tuple[PositiveInt, PositiveInt], Strict(False)]
-
+Expected = Mapping[tuple[str, ...], str]
 
 # What a value of several parts should be; pydantic's own words for these do not help.
-_EXPECTED: dict[tuple[str, ...], str] = {
+_EXPECTED: Expected = {
     ("block",): "[ORDERS, POINTS], two whole numbers from 1 up",
     ("select",): "a range for each parameter, such as { teff = [3000, 4500] }",
     ("orders", "edges"): "edges [5000, 5500, 6000], or pairs [[5000, 5400], [5300, 5800]]",
@@ -35,11 +34,13 @@ _ORDER_SOURCES = {
 }
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A table of a job file: no key but its own, no value of another type."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class OrdersTable(_Table):
+class OrdersTable(Table):
     """Where the orders come from: exactly one of `from`, `n`, `edges`, `table`."""
 
     from_file: str | None = Field(None, alias="from")
@@ -51,7 +52,7 @@ class OrdersTable(_Table):
     skip_uncovered: bool = False
 
 
-class ClusterTable(_Table):
+class ClusterTable(Table):
     """Where the tasks run, and how that is asked for."""
 
     kind: Literal["local", "allocation", "address", "slurm"] = "local"
@@ -72,7 +73,7 @@ class ClusterTable(_Table):
     scratch: str | None = None
 
 
-class EmulatorTable(_Table):
+class EmulatorTable(Table):
     """What the emulator is made for, and how well; what is left out has its default."""
 
     max_rv: float | None = None
@@ -86,7 +87,7 @@ class EmulatorTable(_Table):
     rank: PositiveInt | None = None
 
 
-class BuildJob(_Table):
+class BuildJob(Table):
     """What ``mixjobs build`` is asked to do."""
 
     library: str
@@ -125,15 +126,15 @@ def read_build_job(path: str | Path) -> BuildJob:
     InvalidInput
         A key is unknown or missing, or has a wrong type.
     """
-    job = make_build_job(_read_toml(path), str(path))
+    job = make_build_job(read_toml(path), str(path))
     folder = Path(path).parent
     orders = job.orders.model_copy(
         update={
-            "from_file": _beside(folder, job.orders.from_file),
-            "table": _beside(folder, job.orders.table),
+            "from_file": beside(folder, job.orders.from_file),
+            "table": beside(folder, job.orders.table),
         }
     )
-    places = {"library": _beside(folder, job.library), "output": _beside(folder, job.output)}
+    places = {"library": beside(folder, job.library), "output": beside(folder, job.output)}
     return job.model_copy(update={"orders": orders, **places})
 
 
@@ -147,7 +148,7 @@ def read_cluster(path: str | Path) -> ClusterTable:
     InvalidInput
         It has no such table, or a key is unknown or has a wrong type.
     """
-    data = _read_toml(path)
+    data = read_toml(path)
     if not isinstance(data.get("cluster"), dict):
         raise InvalidInput(f"{path}: has no table [cluster]")
     return make_cluster(data["cluster"], str(path))
@@ -158,8 +159,10 @@ def make_cluster(data: Mapping[str, Any], source: str) -> ClusterTable:
     try:
         table = ClusterTable.model_validate(data)
     except ValidationError as error:
-        raise InvalidInput(f"{source}: {_first_fault(error, ('cluster',))}") from None
-    _check_cluster(table, source)
+        raise InvalidInput(
+            f"{source}: {first_fault(error, data, ClusterTable, _EXPECTED, ('cluster',))}"
+        ) from None
+    check_cluster(table, source)
     return table
 
 
@@ -168,7 +171,7 @@ def make_build_job(data: Mapping[str, Any], source: str) -> BuildJob:
     try:
         job = BuildJob.model_validate(data)
     except ValidationError as error:
-        raise InvalidInput(f"{source}: {_first_fault(error)}") from None
+        raise InvalidInput(f"{source}: {first_fault(error, data, BuildJob, _EXPECTED)}") from None
     given = [name for name in _ORDER_SOURCES if getattr(job.orders, name) is not None]
     if len(given) != 1:
         raise InvalidInput(
@@ -182,18 +185,20 @@ def make_build_job(data: Mapping[str, Any], source: str) -> BuildJob:
     if job.serial + sum(name is not None for name in named) > 1:
         raise InvalidInput(f"{source}: give only one of serial, workers, scheduler, cluster")
     if job.cluster is not None:
-        _check_cluster(job.cluster, source)
+        check_cluster(job.cluster, source)
     return job
 
 
-def _check_cluster(table: ClusterTable, source: str) -> None:
+def check_cluster(table: ClusterTable, source: str) -> None:
+    """Refuse a cluster whose keys contradict each other."""
     if (table.kind == "address") != (table.scheduler is not None):
         raise InvalidInput(f'{source}: cluster kind "address" and scheduler go together')
     if table.jobs[0] > table.jobs[1]:
         raise InvalidInput(f"{source}: cluster jobs = {list(table.jobs)}; expected [LEAST, MOST]")
 
 
-def _read_toml(path: str | Path) -> dict[str, Any]:
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file; `MissingFile` or `UnreadableFile` where that cannot be done."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -202,41 +207,76 @@ def _read_toml(path: str | Path) -> dict[str, Any]:
         raise UnreadableFile(f"{path}: not a TOML job file: {error}") from None
 
 
-def _beside(folder: Path, path: str | None) -> str | None:
+def beside(folder: Path, path: str | None) -> str | None:
+    """Return a path that is relative to the job file's folder."""
     return None if path is None else str(folder / path)
 
 
-def _first_fault(error: ValidationError, within: tuple[str, ...] = ()) -> str:
+def first_fault(
+    error: ValidationError,
+    data: Any,
+    root: type[BaseModel],
+    expected: Expected,
+    within: tuple[str, ...] = (),
+) -> str:
+    """Say in one line what is wrong with the data of a job.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What pydantic found in `data`.
+    root : type
+        The model of the data.
+    expected : mapping
+        What should be at a place, in better words than pydantic's; by one or two keys.
+    within : tuple of str
+        Where in the file the data are.
+    """
     faults = error.errors()  # a key that is mistyped before one that is missing for it
     fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
-    location = within + tuple(str(part) for part in fault["loc"] if "[" not in str(part))
+    location = within + _keys_of_data(fault["loc"], data, fault["type"] == "missing")
     place = ".".join(location)
     if fault["type"] == "extra_forbidden":
-        tables: dict[str, type[BaseModel]] = {
-            "orders": OrdersTable, "cluster": ClusterTable, "emulator": EmulatorTable
-        }  # fmt: skip
-        known = tables.get(location[0], BuildJob)
-        return f"unknown key {place!r}{nearest(location[-1], _keys(known))}"
-    expected = _EXPECTED.get(location[:1]) or _EXPECTED.get(location[:2])
-    if fault["type"] == "missing" and not expected:
+        return f"unknown key {place!r}{nearest(location[-1], _keys(_model_at(root, fault['loc'])))}"
+    words = tuple(part for part in location if not part.isdigit())
+    said = expected.get(words[:2]) or expected.get(words[:1])
+    if fault["type"] == "missing" and not said:
         return f"{place!r} is missing"
-    if not expected:
-        expected = fault["msg"].removeprefix("Input should be ").partition(" or instance of")[0]
-    return f"{place} = {fault['input']!r}; expected {expected}"
+    if not said:
+        said = fault["msg"].removeprefix("Input should be ").partition(" or instance of")[0]
+    return f"{place} = {fault['input']!r}; expected {said}"
+
+
+def _keys_of_data(location: Sequence[str | int], data: Any, missing: bool) -> tuple[str, ...]:
+    """Keep what the data's writer knows of pydantic's location: its own keys and places."""
+    kept = []
+    for part in location:
+        if isinstance(data, Mapping) and part in data:
+            data = data[str(part)]
+        elif isinstance(data, Sequence) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        elif not (missing and part == location[-1] and isinstance(part, str)):
+            continue
+        kept.append(str(part))
+    return tuple(kept)
+
+
+def _model_at(root: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
+    model = root
+    for part in location[:-1]:
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        if part in fields:
+            model = _model_in(fields[str(part)].annotation) or model
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Find the table that an annotation speaks of, if any: itself, or a part of it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(part) for part in get_args(annotation))
+    return next((model for model in found if model is not None), None)
 
 
 def _keys(table: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in table.model_fields.items()]
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Suggest the nearest of the known words, for an error message.
-
-    Examples
-    --------
-    >>> nearest("overwite", ["output", "overwrite"])
-    '; did you mean overwrite?'
-    """
-    names = list(known)
-    close = get_close_matches(word, names, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(names)}"

@@ -1,5 +1,10 @@
 """The errors of mixjobs: each is a MixjobsError and the built-in that fits."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class MixjobsError(Exception):
     """Base of every error that mixjobs raises for a user's input or surroundings.
@@ -50,3 +55,16 @@ class StoreLocked(MixjobsError, RuntimeError):
 
 class JobFailed(MixjobsError, RuntimeError):
     """A job could not be finished: a worker kept dying, or the disk is full."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Suggest the nearest of the known words, for an error message.
+
+    Examples
+    --------
+    >>> nearest("overwite", ["output", "overwrite"])
+    '; did you mean overwrite?'
+    """
+    names = list(known)
+    close = get_close_matches(word, names, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(names)}"

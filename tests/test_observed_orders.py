@@ -14,8 +14,8 @@ from mixjobs.errors import InvalidInput, MissingFile, MixjobsError, OrderError, 
 from mixjobs.model.air import air_to_vacuum, vacuum_to_air
 from mixjobs.model.data_pixels import data_pixels
 from mixjobs.observed import open_spectrum
-from mixjobs.observed_orders import by_window
-from mixjobs.observed_windows import read_windows
+from mixjobs.observed.orders import by_window
+from mixjobs.observed.windows import read_windows
 from mixjobs.orders import Orders
 
 MEDIA = ("air", "vacuum")

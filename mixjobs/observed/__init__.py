@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
-from mixjobs.observed_content import (
+from mixjobs.observed.content import (
     Bools,
     Content,
     Floats,
@@ -21,7 +21,7 @@ from mixjobs.observed_content import (
     unused,
     usable,
 )
-from mixjobs.observed_orders import (
+from mixjobs.observed.orders import (
     Piece,
     by_number,
     by_window,
@@ -32,9 +32,9 @@ from mixjobs.observed_orders import (
     not_in_both,
     settle_medium,
 )
-from mixjobs.observed_starfish import read_starfish
-from mixjobs.observed_tables import is_table, read_table
-from mixjobs.observed_windows import check_windows, inside
+from mixjobs.observed.starfish import read_starfish
+from mixjobs.observed.tables import is_table, read_table
+from mixjobs.observed.windows import check_windows, inside
 from mixjobs.orders import Orders
 
 
@@ -85,7 +85,7 @@ class ObservedSpectrum:
         ----------
         windows : (n, 2) array
             Å, in the spectrum's own medium, ends included; `read_windows` of
-            `mixjobs.observed_windows` reads a table of them.
+            `mixjobs.observed.windows` reads a table of them.
 
         Raises
         ------

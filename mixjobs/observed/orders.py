@@ -10,7 +10,7 @@ import numpy as np
 
 from mixjobs.errors import InvalidInput, OrderError
 from mixjobs.model.air import air_to_vacuum, vacuum_to_air
-from mixjobs.observed_content import Bools, Floats, Medium
+from mixjobs.observed.content import Bools, Floats, Medium
 from mixjobs.orders import Orders
 
 Convert = Callable[[Floats], Floats]
