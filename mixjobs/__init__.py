@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixjobs.errors import MixjobsError
     from mixjobs.grid import Grid
+    from mixjobs.inference.job import load_log_probability
     from mixjobs.library import open_library
     from mixjobs.loading import load_flux_ratio
     from mixjobs.loading_mixture import load_mixture
@@ -24,6 +25,7 @@ _HOME = {
     "Orders": "orders",
     "build": "tables.build",
     "load_flux_ratio": "loading",
+    "load_log_probability": "inference.job",
     "load_mixture": "loading_mixture",
     "mix": "model.mixture",
     "open_library": "library",
@@ -38,6 +40,7 @@ __all__ = [
     "Orders",
     "build",
     "load_flux_ratio",
+    "load_log_probability",
     "load_mixture",
     "mix",
     "open_library",

@@ -14,7 +14,8 @@ from command import complaints, finish, start, wait_for
 
 import mixjobs
 from mixjobs.cli import main
-from mixjobs.cli.build import named_cluster, workers
+from mixjobs.cli.build import named_cluster
+from mixjobs.cli.client import n_workers
 from mixjobs.config import ClusterTable, make_build_job
 from mixjobs.errors import InvalidInput, MissingFile
 from mixjobs.report.status import job_status
@@ -147,10 +148,10 @@ class TestChoice:
 
         monkeypatch.setenv("SLURM_NTASKS", "6")
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
-        assert workers(job(serial=True)) == 1
-        assert workers(job(workers=3)) == 3
-        assert workers(job(cluster={"kind": "slurm", "jobs": [1, 5], "workers": 4})) == 20
-        assert workers(job(cluster={"kind": "allocation"})) == 6
+        assert n_workers(job(serial=True).where) == 1
+        assert n_workers(job(workers=3).where) == 3
+        assert n_workers(job(cluster={"kind": "slurm", "jobs": [1, 5], "workers": 4}).where) == 20
+        assert n_workers(job(cluster={"kind": "allocation"}).where) == 6
 
 
 class TestStatus:

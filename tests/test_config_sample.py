@@ -113,7 +113,7 @@ def test_the_least_that_is_needed():
         "components": 2, "share": list(SHARED), "limb_darkening": 0.6, "emulator_error": True
     }  # fmt: skip
     assert (job.continuum.of_order(3), job.continuum.sigma, job.noise.correlated) == (4, 1, True)
-    assert (job.parameters.said, job.parameters.constraints) == ({}, [])
+    assert (job.parameters.said, job.parameters.constraints) == ({}, None)
     assert job.parameters.dirichlet is None
     assert job.sampling.model_dump() == {
         "walkers": None, "ensembles": 2, "max_steps": 20000, "checkpoint": 100

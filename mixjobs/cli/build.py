@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from distributed import Client
 
+from mixjobs.cli.client import client_of, n_workers
 from mixjobs.cli.stopping import is_told, stop_if_told
 from mixjobs.cli.words import parse_floats, parse_range, parse_select, say
-from mixjobs.cluster import connect
-from mixjobs.cluster.machine import workers_here
-from mixjobs.cluster.monitor import dashboard_lines
 from mixjobs.config import (
     BuildJob,
     ClusterTable,
@@ -66,7 +60,7 @@ def build(args: Namespace) -> None:
         check_not_in_use(path)
     planned, source = plan(job)
     if args.dry_run:
-        print_facts(dry_run_facts(planned, workers(job)))
+        print_facts(dry_run_facts(planned, n_workers(job.where)))
         return
     if there and open_store(path).attributes.get("identity") == planned.attributes["identity"]:
         say(f"{path}: complete already, made by this very job; nothing to do")
@@ -177,7 +171,7 @@ def plan(job: BuildJob) -> tuple[Job, str]:
     orders, source = choose_orders(job.orders, library)
     dtype = job.dtype if job.table else None
     planned = prepare(
-        library, orders, workers(job), job.select, job.block, dtype, job.assume_raw,
+        library, orders, n_workers(job.where), job.select, job.block, dtype, job.assume_raw,
         settings,
     )  # fmt: skip
     for note in planned.emulator.notes if planned.emulator else ():
@@ -194,23 +188,11 @@ def emulator_settings(table: EmulatorTable | None) -> EmulatorSettings | None:
     return EmulatorSettings(**given, accuracy=Accuracy(**accuracy))
 
 
-def workers(job: BuildJob) -> int:
-    """How many workers a job will have, as far as that is known before it starts."""
-    table = job.where
-    if table is None:
-        return 1
-    if table.kind == "slurm":
-        return table.jobs[1] * (table.workers or 1)
-    if table.kind == "allocation":
-        return int(os.environ.get("SLURM_NTASKS") or 1) * workers_here()
-    return workers_here(table.workers)
-
-
 def run(job: BuildJob, planned: Job, source: str) -> Store:
     """Run a planned job to its end, saying on standard error how it goes."""
     notes = {"orders_from": source}
     try:
-        with _client(job) as client, reporter() as show:
+        with client_of(job.where, job.output) as client, reporter() as show:
 
             def report(stage: str, done: int, total: int) -> None:
                 show(stage, done, total)
@@ -239,25 +221,6 @@ def _say_what(library: Library) -> None:
         holes = f", {len(grid.holes)} hole(s): ({named}){more}"
     say(f"{library.path}: {len(grid)} points in {', '.join(grid.names)}{holes}; {library.medium}")
     say(f"raw or not: {library.raw.how}")
-
-
-@contextmanager
-def _client(job: BuildJob) -> Iterator[Client | None]:
-    table = job.where
-    if table is None:
-        yield None
-        return
-    with connect(table, _logs(job, table)) as client:
-        for line in dashboard_lines(client, table):
-            say(line)
-        yield client
-
-
-def _logs(job: BuildJob, table: ClusterTable) -> Path | None:
-    """Where the logs go: as asked for, else beside the store where workers are on other nodes."""
-    if table.logs is not None:
-        return Path(table.logs)
-    return Path(f"{job.output}.logs") if table.kind in ("allocation", "slurm") else None
 
 
 def dry_run_facts(planned: Job, n_workers: int) -> dict[str, Any]:

@@ -89,6 +89,8 @@ class Block:
     error : (n, n_pixels, J) array
         Factor X of the covariance X Xᵀ of the mixture's error: the emulator's columns, then that of
         q (of three components or more one for each mean flux). No columns where not asked for.
+    level_error : (n, J) array
+        How the level moves with each column.
     """
 
     order: int
@@ -96,6 +98,7 @@ class Block:
     flux: Floats
     level: Floats
     error: Floats
+    level_error: Floats
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -231,8 +234,9 @@ class MixtureModel:
         for m in range(len(self.orders)):
             order = self._order(rows, m)
             for here in _blocks(len(rows)):
-                flux, error = order.spectra(here, errors)
-                yield Block(m, here, flux, order.light[here].sum(axis=1), error)
+                flux, error, level_error = order.spectra(here, errors)
+                level = order.light[here].sum(axis=1)
+                yield Block(m, here, flux, level, error, level_error)
 
 
 def _blocks(n: int) -> Iterator[slice]:

@@ -47,9 +47,10 @@ class OrderRows:
     coefficients: tuple[Floats | None, ...]
     relative: bool
 
-    def spectra(self, here: slice, errors: bool) -> tuple[Floats, Floats]:
+    def spectra(self, here: slice, errors: bool) -> tuple[Floats, Floats, Floats]:
         """Return the mixture (n, n_pixels) of some rows, and the factor of its error's covariance.
 
+        The factor is (n, n_pixels, J); how its columns move the level, (n, J), comes with it.
         Components of one library are added before the one inverse transform.
         """
         factors: dict[tuple[int, ...], Complexes] = {}
@@ -68,10 +69,13 @@ class OrderRows:
             assert basis is not None  # only libraries are mixed
             parts.append(basis.pixels(spectra))
         flux = sum(parts[1:], parts[0])
-        columns = [np.empty((len(flux), 0, flux.shape[1]))]
-        if errors:
-            columns += [*self._emulator_errors(factors, here), *self._light_errors(here)]
-        return flux, np.concatenate(columns, axis=1).transpose(0, 2, 1)
+        if not errors:
+            return flux, np.empty((*flux.shape, 0)), np.empty((len(flux), 0))
+        of_light, of_level = self._light_errors(here, flux.shape[1])
+        error = np.concatenate([*self._emulator_errors(factors, here), of_light], axis=1)
+        level_error = np.zeros(error.shape[:2])  # a normalised spectrum's errors have mean 0
+        level_error[:, error.shape[1] - of_level.shape[1] :] = of_level
+        return flux, error.transpose(0, 2, 1), level_error
 
     def _basis(self, k: int) -> OrderBasis | None:
         """What component `k` is made of in this order; None for a black body."""
@@ -129,24 +133,25 @@ class OrderRows:
                     spectra = spectra + size[:, None] * factors[group]
                 yield basis.pixels(np.asarray(spectra)[:, None] * basis.errors)
 
-    def _light_errors(self, here: slice) -> list[Floats]:
-        """Columns (n, 1, n_pixels) of the error of each light that is not 1 by definition.
+    def _light_errors(self, here: slice, n_pixels: int) -> tuple[Floats, Floats]:
+        """Columns (n, J, n_pixels) of the error of each light that is not 1 by definition.
 
-        The derivative of a part by ln(light) is the part itself. ln(light) is that of a mean flux,
-        or, in units of component 1's, the difference of two; their errors are correlated as those
-        of the emulators.
+        How they move the level, (n, J), comes with them. The derivative of a part by ln(light) is
+        the part itself. ln(light) is that of a mean flux, or, in units of component 1's, the
+        difference of two; their errors are correlated as those of the emulators.
         """
         errors = np.array([source.log_mean_error(self.m) for source in self.sources])
         covariance = self.rows.correlation[here] * errors[:, None] * errors
         if self.relative:
             over_first = np.eye(len(errors))[1:] - np.eye(len(errors))[:1]
             covariance = over_first @ covariance @ over_first.T
-        first = int(self.relative)
+        first, factor = int(self.relative), root(covariance)
+        light = self.light[here, first:]
         parts = [self.part(k, here) for k in range(first, len(errors))]
         if not parts:
-            return []
-        columns = np.einsum("knp,nkj->jnp", np.stack(parts), root(covariance))
-        return [column[:, None] for column in columns]
+            return np.empty((len(light), 0, n_pixels)), np.empty((len(light), 0))
+        columns = np.einsum("knp,nkj->njp", np.stack(parts), factor)
+        return columns, np.einsum("nk,nkj->nj", light, factor)
 
 
 def root(covariance: Floats) -> Floats:

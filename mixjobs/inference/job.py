@@ -1,0 +1,260 @@
+"""From a job file to the log-probability: spectra, model, continua, priors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixjobs.config_sample import SampleJob, SpectrumTable, read_sample_job
+from mixjobs.errors import InvalidInput
+from mixjobs.inference.likelihood import Continuum, order_data
+from mixjobs.inference.noise import NAMES
+from mixjobs.inference.order_fits import EpochOrder, FitPlan
+from mixjobs.inference.priors import Normal, Prior, Uniform
+from mixjobs.inference.rules import fraction_names
+from mixjobs.inference.settings import make_parameters
+from mixjobs.inference.target import LogProbability, make_log_probability
+from mixjobs.loading_mixture import load_mixture
+from mixjobs.log_grid import SPEED_OF_LIGHT
+from mixjobs.model.components import LibraryModel
+from mixjobs.model.mixture import MixtureModel
+from mixjobs.observed import ObservedSpectrum, open_spectrum
+from mixjobs.observed.windows import read_windows
+from mixjobs.tables.emulator_store import emulated_orders
+from mixjobs.tables.store import Store, open_store
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_BLACK_BODY_TEFF = Uniform(500.0, 10_000.0)
+_LN_NOISE = Normal(0.0, 1.0)
+_LOG_AMPLITUDE = Uniform(-4.0, -0.5)
+_PART_OF_ORDER = 0.25  # the longest correlation of the noise
+_PART_OF_REACH = 0.5  # of the emulator's buffer, for the default priors of rv and vsini
+
+
+def load_log_probability(
+    job: str | Path | SampleJob, client: Client | None = None
+) -> LogProbability:
+    """Load the data and the model of a job, for a sampler of your own.
+
+    Parameters
+    ----------
+    job : str, Path or SampleJob
+        A job file of ``mixjobs sample``.
+    client : Client, optional
+        Of Dask, for the orders on its workers, which must see the store; None for this process.
+
+    Returns
+    -------
+    LogProbability
+        ``logp(theta)`` for theta (P,) or (n, P), the free parameters as ``logp.names`` has them.
+
+    Raises
+    ------
+    InvalidInput
+        The job, the data or the model cannot be used; each error says what was expected.
+    """
+    asked = job if isinstance(job, SampleJob) else read_sample_job(job)
+    spectra = observed_spectra(asked)
+    plan = _plan(asked, spectra)
+    first = plan.orders[0].number
+    model = load_mixture(plan.store, plan.components, orders=[first], **plan.options)
+    fit = (*model.parameters, *NAMES[: 3 if asked.noise.correlated else 1])
+    said = asked.parameters
+    dirichlet = said.dirichlet
+    fractions = fraction_names(fit)
+    if len(fractions) > 1 and not dirichlet and not set(fractions) & set(said.said):
+        dirichlet = [1.0] * (1 + len(fractions))
+    parameters = make_parameters(
+        fit, _priors(model, plan), said.said, per_epoch=asked.per_epoch,
+        n_epochs=len(spectra), constraints=_constraints(asked, model), dirichlet=dirichlet,
+    )  # fmt: skip
+    return make_log_probability(parameters, plan, client, _notes(asked, spectra))
+
+
+def observed_spectra(job: SampleJob) -> list[ObservedSpectrum]:
+    """Open the spectra of a job, in the store's orders, with what it excludes masked.
+
+    Raises
+    ------
+    InvalidInput, MissingFile, UnreadableFile, OrderError
+    """
+    store = open_store(job.store)
+    emulated = emulated_orders(store.path)
+    have = [n for n in store.orders.number.tolist() if n in emulated or not emulated]
+    return [_observed(spectrum, store, have) for spectrum in job.spectra]
+
+
+def _notes(job: SampleJob, spectra: list[ObservedSpectrum]) -> list[str]:
+    notes = [f"{spectrum.path}: {note}" for spectrum in spectra for note in spectrum.notes]
+    for asked, spectrum in zip(job.spectra, spectra, strict=True):
+        velocity = spectrum.barycentric_velocity
+        if velocity is None:
+            said = "no barycentric velocity is stated; rv is as the wavelengths have it"
+        else:
+            by = "by the job" if asked.barycentric_velocity is not None else "as the file says"
+            said = f"barycentric velocity {velocity:g} km/s, {by}, is added to what is measured"
+        notes.append(f"{spectrum.path}: {said}")
+    return notes
+
+
+def _observed(asked: SpectrumTable, store: Store, have: list[int]) -> ObservedSpectrum:
+    lacking = [number for number in asked.orders or [] if number not in have]
+    if lacking:
+        raise InvalidInput(f"{store.path}: has no emulator of order {lacking[0]}; it has {have}")
+    orders = store.orders.select(asked.orders or have)
+    spectrum = open_spectrum(asked.file)
+    if asked.exclude is not None:
+        windows = read_windows(asked.exclude) if isinstance(asked.exclude, str) else asked.exclude
+        spectrum = spectrum.masking(windows)
+    spectrum = spectrum.in_orders(orders, store.attributes["medium"], asked.medium)
+    lost = sorted(set(asked.orders or []) - set(spectrum.orders.number.tolist()))
+    if lost:
+        raise InvalidInput(f"{asked.file}: has no pixels to use in order {lost[0]}; leave it out")
+    if asked.barycentric_velocity is not None:
+        return replace(spectrum, barycentric_velocity=asked.barycentric_velocity)
+    return spectrum
+
+
+def _plan(job: SampleJob, spectra: list[ObservedSpectrum]) -> FitPlan:
+    orders = [
+        order
+        for epoch, (asked, spectrum) in enumerate(zip(job.spectra, spectra, strict=True))
+        for order in _epoch_orders(job, epoch, asked, spectrum)
+    ]
+    options: dict[str, Any] = {
+        "share": tuple(job.model.share), "method": job.model.method,
+        "limb_darkening": job.model.limb_darkening,
+        "library_resolution": job.model.library_resolution,
+    }  # fmt: skip
+    epochs = [
+        {"medium": s.medium, "barycentric_velocity": s.barycentric_velocity or 0.0} for s in spectra
+    ]
+    return FitPlan(job.store, job.model.components, options, epochs, orders,
+                   job.model.emulator_error)  # fmt: skip
+
+
+def _epoch_orders(
+    job: SampleJob, epoch: int, asked: SpectrumTable, spectrum: ObservedSpectrum
+) -> list[EpochOrder]:
+    numbers = spectrum.orders.number.tolist()
+    kind = "fwhm" if asked.fwhm is not None else "resolution"
+    widths = getattr(asked, kind)
+    if isinstance(widths, list) and len(widths) != len(numbers):
+        raise InvalidInput(
+            f"{asked.file}: {len(widths)} values of {kind} for {len(numbers)} orders; "
+            "give one for all, or one for each"
+        )
+    orders = []
+    for row, number in enumerate(numbers):
+        profile = widths[row] if isinstance(widths, list) else widths
+        order = EpochOrder(
+            epoch, number, spectrum.wavelength[row], spectrum.flux[row], spectrum.sigma[row],
+            spectrum.mask[row], Continuum(job.continuum.of_order(number), job.continuum.sigma),
+            {} if profile is None else {kind: profile},
+        )  # fmt: skip
+        try:
+            order_data(order.wavelength, order.flux, order.sigma, order.used, order.continuum)
+        except InvalidInput as error:
+            raise InvalidInput(f"{asked.file}, order {number}: {error}") from None
+        orders.append(order)
+    return orders
+
+
+def _priors(model: MixtureModel, plan: FitPlan) -> dict[str, Prior]:
+    """Return the priors of what the user says nothing about."""
+    found: dict[str, Prior] = {"c": Uniform(0.0, 1.0), "ln_noise": _LN_NOISE}
+    found |= {"log_amplitude": _LOG_AMPLITUDE, "log_length": _log_length(plan)}
+    for source, columns in zip(model.sources, model.layout.columns, strict=True):
+        for own, column in columns.items():
+            name = model.layout.every[column]
+            if not isinstance(source, LibraryModel):
+                found.setdefault(name, _BLACK_BODY_TEFF)
+            elif own in ("rv", "vsini"):
+                found |= _velocities(own, name, _PART_OF_REACH * source.reach, plan)
+            else:
+                axis = source.grid.axes[source.grid.names.index(own)]
+                found.setdefault(name, Uniform(float(axis[0]), float(axis[-1])))
+    return found
+
+
+def _velocities(own: str, name: str, most: float, plan: FitPlan) -> dict[str, Prior]:
+    """Return the default prior of a velocity, and that of each epoch for itself."""
+    if own == "vsini":
+        return {name: Uniform(0.0, most)}
+    shifts = [float(epoch["barycentric_velocity"]) for epoch in plan.epochs]
+    own_ones: dict[str, Prior] = {
+        f"{name}_e{e}": Uniform(shift - most, shift + most) for e, shift in enumerate(shifts, 1)
+    }
+    return own_ones | {name: Uniform(min(shifts) - most, max(shifts) + most)}
+
+
+def _log_length(plan: FitPlan) -> Uniform:
+    """From a pixel to a part of the narrowest order, in log10 of km/s."""
+    waves = [order.wavelength[order.used] for order in plan.orders]
+    steps = [SPEED_OF_LIGHT * np.median(np.diff(np.log(wave))) for wave in waves]
+    widths = [SPEED_OF_LIGHT * np.log(wave[-1] / wave[0]) for wave in waves]
+    low, high = np.median(steps), _PART_OF_ORDER * min(widths)
+    return Uniform(float(np.log10(low)), float(np.log10(max(high, 2 * low))))
+
+
+def _constraints(job: SampleJob, model: MixtureModel) -> list[str]:
+    """Return the user's, or that of two stars of one library: component 2 is the cooler."""
+    if job.parameters.constraints is not None:
+        return job.parameters.constraints
+    one_library = len(model.sources) == 2 and model.sources[0] is model.sources[1]
+    free = not any(
+        isinstance(job.parameters.said.get(n), str | float) for n in ("teff_1", "teff_2")
+    )
+    both = {"teff_1", "teff_2"} <= set(model.parameters)
+    return ["teff_2 < teff_1"] if one_library and both and free else []
+
+
+def identity(job: SampleJob, log_probability: LogProbability) -> dict[str, Any]:
+    """What makes a chain this chain and no other: model, data, store, priors, seed, walkers."""
+    plan, parameters = log_probability.plan, log_probability.parameters
+    store = open_store(plan.store)
+    data = hashlib.sha256()
+    for order in plan.orders:
+        for array in (order.wavelength, order.flux, order.sigma, order.used):
+            data.update(np.ascontiguousarray(array).tobytes())
+    means = hashlib.sha256(np.ascontiguousarray(store.mean_flux).tobytes()).hexdigest()
+    settings = job.model_dump(mode="json", include={"model", "continuum", "noise", "seed"})
+    return {
+        "names": [name for name in parameters.names if name not in parameters.optimum],
+        "orders": [[order.epoch, order.number] for order in plan.orders],
+        "data": data.hexdigest(),
+        "epochs": [dict(epoch) for epoch in plan.epochs],
+        "profiles": [dict(order.profile) for order in plan.orders],
+        "store": {"means": means, "identity": _plain(store.attributes.get("identity"))},
+        "parameters": [list(row) for row in parameters.rows()],
+        "constraints": [str(constraint) for constraint in parameters.constraints],
+        **settings,
+        "walkers": walkers(job, log_probability),
+        "ensembles": job.sampling.ensembles,
+    }
+
+
+def walkers(job: SampleJob, log_probability: LogProbability) -> int:
+    """Walkers of an ensemble: those asked for, or the larger of 32 and 4 a free parameter."""
+    n_free = len(log_probability.names) - len(log_probability.parameters.optimum)
+    asked = job.sampling.walkers
+    if asked is not None and asked < 2 * n_free:
+        raise InvalidInput(
+            f"{asked} walkers for {n_free} free parameters; expected at least {2 * n_free}"
+        )
+    return asked or max(32, 4 * n_free)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON makes of a value."""
+    if isinstance(value, Mapping):
+        value = dict(value)
+    return json.loads(json.dumps(value, default=str))

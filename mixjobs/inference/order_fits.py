@@ -1,0 +1,209 @@
+"""The orders of a fit: each a model of the mixture, the data it is compared with, and a likelihood.
+
+An order here is one of one epoch: a spectrum of the star. `OrderFits` is made where it is
+evaluated, in this process or in a worker, from `FitPlan`, which is small and can be pickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixjobs.inference.likelihood import Continuum, Fit, OrderData, fit_order, order_data
+from mixjobs.inference.noise import NAMES, NoiseRows
+from mixjobs.loading_mixture import load_mixture
+from mixjobs.model.mixture import Block, MixtureModel
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Medium = Literal["air", "vacuum"] | None
+
+
+@dataclass(frozen=True, eq=False)
+class EpochOrder:
+    """One order of one spectrum: what was observed.
+
+    Attributes
+    ----------
+    epoch : int
+        Row of the spectrum.
+    number : int
+        Of the order.
+    wavelength : (n_pixels,) array
+        Å, all pixels of the order, in the spectrum's medium.
+    flux, sigma : (n_pixels,) arrays
+    used : (n_pixels,) bool array
+    continuum : Continuum
+    profile : dict
+        ``{"resolution": R}``, ``{"fwhm": km/s}``, or nothing.
+    """
+
+    epoch: int
+    number: int
+    wavelength: Floats
+    flux: Floats
+    sigma: Floats
+    used: Bools
+    continuum: Continuum
+    profile: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class FitPlan:
+    """All that workers need to evaluate likelihoods.
+
+    Attributes
+    ----------
+    store : str
+    components : int or list of str
+    options : dict
+        Other arguments of `load_mixture`.
+    epochs : tuple of dict
+        Of each spectrum its `medium`, and its `barycentric_velocity` in km/s, which is added to
+        the velocities measured in its wavelengths.
+    orders : tuple of EpochOrder
+    emulator_error : bool
+        Whether the emulator's error, and that of q, are part of the covariance.
+    """
+
+    store: str
+    components: int | Sequence[str]
+    options: Mapping[str, Any]
+    epochs: Sequence[Mapping[str, Any]]
+    orders: Sequence[EpochOrder]
+    emulator_error: bool
+
+    def load(self, share: Sequence[int]) -> OrderFits:
+        """Load the models of some orders, given by their rows."""
+        epochs = []
+        for epoch, known in enumerate(self.epochs):
+            rows = [row for row in share if self.orders[row].epoch == epoch]
+            if rows:
+                orders = [self.orders[row] for row in rows]
+                model = self._model(orders, known["medium"])
+                data = [_data(order) for order in orders]
+                epochs.append(_Epoch(epoch, known["barycentric_velocity"], model, data))
+        return OrderFits(tuple(epochs), self.emulator_error)
+
+    def _model(self, orders: Sequence[EpochOrder], medium: Medium) -> MixtureModel:
+        profile: dict[str, Any] = {
+            name: [order.profile[name] for order in orders] for name in orders[0].profile
+        }
+        return load_mixture(
+            self.store, self.components, orders=[order.number for order in orders],
+            wavelengths=[order.wavelength for order in orders], medium=medium,
+            outside="nan", **profile, **self.options,
+        )  # fmt: skip
+
+
+def _data(order: EpochOrder) -> OrderData:
+    return order_data(order.wavelength, order.flux, order.sigma, order.used, order.continuum)
+
+
+@dataclass(frozen=True, eq=False)
+class _Epoch:
+    epoch: int
+    barycentric_velocity: float
+    model: MixtureModel
+    data: list[OrderData]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedBlock:
+    """Some rows of parameters in one order of one epoch, with what the likelihood found.
+
+    Attributes
+    ----------
+    order : int
+        Row of the order, among those of the share.
+    rows : slice
+        Rows of the parameters.
+    answered : (n,) bool array
+        Where the model has no answer, the other arrays mean nothing.
+    spectra : (n, n_pixels) array
+        Over the mean level, on the pixels used.
+    errors : (n, n_pixels, J) array
+    noise : NoiseRows
+    data : OrderData
+    fit : Fit
+    """
+
+    order: int
+    rows: slice
+    answered: Bools
+    spectra: Floats
+    errors: Floats
+    noise: NoiseRows
+    data: OrderData
+    fit: Fit
+
+
+@dataclass(frozen=True, eq=False)
+class OrderFits:
+    """The likelihoods of some orders; made by `FitPlan.load`."""
+
+    epochs: tuple[_Epoch, ...]
+    emulator_error: bool
+
+    def __call__(self, tables: Sequence[Floats]) -> list[Floats]:
+        """Evaluate the likelihoods.
+
+        Parameters
+        ----------
+        tables : sequence over epochs of (n, n_names) arrays
+            The mixture's parameters, then those of the noise.
+
+        Returns
+        -------
+        list
+            ln of the likelihood in each order, (n,); -inf where the model has no answer.
+        """
+        results = [np.empty(len(tables[0])) for epoch in self.epochs for _ in epoch.data]
+        for block in self.stream(tables):
+            found = np.where(block.answered, block.fit.log_likelihood, -np.inf)
+            results[block.order][block.rows] = found
+        return results
+
+    def stream(self, tables: Sequence[Floats]) -> Iterator[FittedBlock]:
+        """Fit the continua order by order, in blocks of rows."""
+        first = 0
+        for epoch in self.epochs:
+            values, noise = _read(tables[epoch.epoch], epoch)
+            for block in epoch.model.stream(values, errors=self.emulator_error):
+                data = epoch.data[block.order]
+                answered, spectra, errors = _normalised(block, data.used)
+                here = noise.take(block.rows)
+                fit = fit_order(data, spectra, errors, here)
+                order = first + block.order
+                yield FittedBlock(order, block.rows, answered, spectra, errors, here, data, fit)
+            first += len(epoch.data)
+
+
+def _read(table: Floats, epoch: _Epoch) -> tuple[Floats, NoiseRows]:
+    """Split a table into the mixture's parameters, as the spectrum has them, and the noise's."""
+    names = epoch.model.parameters
+    values = table[:, : len(names)].copy()
+    moving = [name.partition("_")[0] == "rv" for name in names]
+    values[:, moving] -= epoch.barycentric_velocity
+    noise = dict.fromkeys(NAMES, np.zeros(len(table)))
+    noise["log_amplitude"] = np.full(len(table), -np.inf)  # of a fit without correlated noise
+    given = table[:, len(names) :].T
+    noise |= dict(zip(NAMES[: len(given)], given, strict=True))
+    return values, NoiseRows.of(**noise)
+
+
+def _normalised(block: Block, used: Bools) -> tuple[Bools, Floats, Floats]:
+    """Divide spectra and their errors by the mean level, which carries an error of its own.
+
+    With f the mixture and l its level, the error of f/l is ``(df - f/l dl)/l``. Thus components
+    with one spectrum between them have no error of q, nor do they tell c.
+    """
+    level, flux = block.level[:, None], block.flux[:, used]
+    answered = np.isfinite(flux).all(axis=1) & np.isfinite(block.level)
+    flux = np.where(answered[:, None], flux / level, 1.0)
+    errors = block.error[:, used] - flux[:, :, None] * block.level_error[:, None, :]
+    return answered, flux, np.where(answered[:, None, None], errors / level[:, :, None], 0.0)

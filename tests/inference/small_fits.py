@@ -1,0 +1,84 @@
+"""Fits of simulated spectra on the demo library, small enough for tests."""
+
+import numpy as np
+
+import mixjobs
+from mixjobs.inference.likelihood import Continuum
+from mixjobs.inference.order_fits import EpochOrder, FitPlan
+from mixjobs.inference.priors import Normal, Uniform
+from mixjobs.inference.settings import make_parameters
+from mixjobs.inference.target import make_log_probability
+from mixjobs.library.demo import DemoLibrary
+
+KMS = 1 / 299792.458
+AXES = {"teff": (4500, 5000, 5500, 6000), "logg": (4.5,), "feh": (-0.5, 0.0, 0.5)}
+ORDERS = mixjobs.Orders([4, 5], [5004, 5009], [5010, 5015])
+NOISE = ("ln_noise", "log_amplitude", "log_length")
+TRUTH = {"teff_1": 5700.0, "teff_2": 4800.0, "feh": 0.1, "vsini": 6.0, "rv": 5.0, "c": 0.3}
+PRIORS = {
+    "teff_1": Uniform(4500, 6000), "teff_2": Uniform(4500, 6000), "feh": Uniform(-0.5, 0.5),
+    "teff": Uniform(4500, 6000), "rv": Uniform(-30, 30), "vsini": Uniform(0, 20),
+    "c": Uniform(0, 1), "ln_noise": Normal(0, 1), "log_amplitude": Uniform(-4, -0.5),
+    "log_length": Uniform(0.5, 2),
+}  # fmt: skip
+OTHERS = {"ln_noise": 0.1, "log_amplitude": -2.0, "log_length": 1.2}
+
+
+def build_store(folder):
+    """A store with an emulator of two orders."""
+    end = 4996 * np.exp(1600 * KMS)
+    library = DemoLibrary(AXES, wave_min=4996.0, wave_max=end, n_pixels=1600)
+    emulator = mixjobs.EmulatorSettings(max_rv=60, max_vsini=25, min_resolution=20_000)
+    path = library.write(folder / "library.hdf5")
+    mixjobs.build(path, ORDERS, folder / "store.zarr", emulator=emulator, table=False)
+    return folder / "store.zarr"
+
+
+def observed(store, values=None, epoch=0, seed=1, signal_to_noise=100.0, continuum=None, tilt=0.1):
+    """Both orders of a star, as the model has it, with noise."""
+    rng = np.random.default_rng([seed, epoch])
+    waves = [low + np.arange(80) * 0.06 for low in (5004.2, 5009.2)]
+    model = mixjobs.load_mixture(store, wavelengths=waves, resolution=30_000)
+    orders = []
+    for number, wave, flux in zip((4, 5), waves, model(values or TRUTH), strict=True):
+        flux = 3e-14 * flux * (1 + tilt * np.linspace(-1, 1, len(wave)))
+        sigma = np.full(len(wave), flux.mean() / signal_to_noise)
+        made = EpochOrder(
+            epoch,
+            number,
+            wave,
+            flux + sigma * rng.normal(size=len(wave)),
+            sigma,
+            np.ones(len(wave), bool),
+            continuum or Continuum(2, 1.0),
+            {"resolution": 30_000},
+        )
+        orders.append(made)
+    return orders
+
+
+def plan_of(store, orders, components=2, emulator_error=True, velocities=(0.0,), **options):
+    """A plan of the fit of some orders."""
+    epochs = [{"medium": "vacuum", "barycentric_velocity": v} for v in velocities]
+    return FitPlan(str(store), components, options, epochs, orders, emulator_error)
+
+
+def log_probability(plan, settings=None, client=None, correlated=True, **options):
+    """The log-probability of a plan, with broad priors."""
+    names = mixjobs.load_mixture(plan.store, plan.components, **plan.options).parameters
+    fit = (*names, *(NOISE if correlated else NOISE[:1]))
+    parameters = make_parameters(fit, PRIORS, settings, n_epochs=len(plan.epochs), **options)
+    return make_log_probability(parameters, plan, client)
+
+
+def theta_of(logp, **values):
+    """The truth as theta (P,), some values replaced."""
+    known = TRUTH | OTHERS | values
+    return np.array([known[name] for name in logp.names])
+
+
+def around(logp, n, seed=0, scale=0.02, **values):
+    """Some theta (n, P) near the truth."""
+    theta = theta_of(logp, **values)
+    rng = np.random.default_rng(seed)
+    return theta * (1 + scale * rng.uniform(-1, 1, (n, len(theta))))

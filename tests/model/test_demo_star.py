@@ -1,0 +1,16 @@
+import numpy as np
+import real_space
+
+from mixjobs.library.demo import DemoLibrary
+from mixjobs.library.demo_star import star_spectrum
+
+
+def test_it_is_the_integral_in_real_space():
+    library = DemoLibrary({"teff": (4000, 6000)}, wave_max=5020.0, n_pixels=1200)
+    fine = DemoLibrary({"teff": (4000, 6000)}, wave_max=5020.0, n_pixels=9600)
+    wave = np.linspace(5005, 5015, 150)
+    found = star_spectrum(library, [[5900.0], [4200.0]], [0.7, 0.3], wave, 12.0, 15.0, 30_000)
+    mixed = 0.7 * fine.spectrum([5900.0]) + 0.3 * fine.spectrum([4200.0])
+    sigma = 1 / 30_000 / 2.354820045
+    expected = real_space.broadened(fine.wavelength, mixed, wave, 12.0, 15.0, sigma)
+    np.testing.assert_allclose(found, expected, rtol=2e-4)
