@@ -50,7 +50,7 @@ class OutputExists(MixjobsError, FileExistsError):
 
 
 class StoreLocked(MixjobsError, RuntimeError):
-    """Another live job is building the same store."""
+    """Another live job is at work on the same store or run folder."""
 
 
 class JobFailed(MixjobsError, RuntimeError):

@@ -9,7 +9,7 @@ import time
 PROGRESS = re.compile(
     r"(mean_flux|flux_ratio|interpolators): \d+ of \d+ blocks, |dashboard: http|raw or not: "
     r"|raw by the numbers: |emulator: |from your own machine: |left out \d+ orders"
-    r"|.*: \d+ (points in|orders, )|writing .* spectra"
+    r"|.*: \d+ (points in|orders, )|writing .* spectra|sampling: step \d+|search: \d+ of"
 )
 
 

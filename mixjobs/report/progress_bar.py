@@ -26,6 +26,11 @@ _FIRST, _MOST, _PART = 10.0, 600.0, 0.05
 _ENOUGH = 10  # blocks before an estimate says anything: the first ones wait for workers
 
 
+def pause(seconds: float) -> float:
+    """Return the seconds between lines when so many have passed since the first."""
+    return min(max(_FIRST, _PART * seconds), _MOST)
+
+
 @contextmanager
 def reporter() -> Iterator[Report]:
     """Yield a function (stage, done, total) that shows progress on standard error."""
@@ -55,8 +60,7 @@ def _lines() -> Report:
         begun.setdefault(stage, now)
         there.setdefault(stage, done)
         seconds = now - begun[stage]
-        pause = min(max(_FIRST, _PART * seconds), _MOST)
-        if done < total and now - last.get(stage, begun[stage]) < pause:
+        if done < total and now - last.get(stage, begun[stage]) < pause(seconds):
             return
         last[stage] = now
         line = f"{stage}: {done} of {total} blocks, {timedelta(seconds=round(seconds))}"

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.errors import MissingFile
+from mixjobs.lock import STALE, heartbeat_age, read_holder
 from mixjobs.tables import progress
 from mixjobs.tables.emulator_store import n_planned
-from mixjobs.tables.lock import STALE, heartbeat_age, read_holder
 from mixjobs.tables.partial import GROUP
 from mixjobs.tables.progress import Done
 from mixjobs.tables.store import open_store, partial_path, read_group

@@ -6,29 +6,26 @@ what gets the name in the end.
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mixjobs.disk import disk_faults_named
 from mixjobs.errors import (
     InvalidInput,
-    JobFailed,
     LibraryError,
     OutputExists,
     StoreError,
     StoreLocked,
 )
+from mixjobs.lock import Holder, JobLock, read_holder, refuse_living
 from mixjobs.tables import progress
-from mixjobs.tables.lock import Holder, JobLock, read_holder, refuse_living
 from mixjobs.tables.progress import Done, Floats
 from mixjobs.tables.store import consolidate, is_group, partial_path, read_group
 
 GROUP = "store"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_REFUSED = (errno.EACCES, errno.EROFS, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +84,7 @@ def partial_store(
     """
     check_output(path, overwrite)
     folder = partial_path(path)
-    with _faults_named(path):
+    with disk_faults_named(path):
         lock = _locked(folder)
         try:
             check_output(path, overwrite)  # another job may have finished it meanwhile
@@ -190,19 +187,3 @@ def _clear_if_useless(folder: Path, fault: BaseException) -> None:
         return
     if isinstance(fault, LibraryError) or not progress.read(folder):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _faults_named(path: Path) -> Iterator[None]:
-    """Turn what the disk says into an error that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise JobFailed(
-                f"{path}: no space left on the disk; make room and start again, "
-                "what is finished is kept"
-            ) from None
-        if error.errno in _REFUSED:
-            raise JobFailed(f"{path}: cannot be written ({error.strerror})") from None
-        raise

@@ -105,7 +105,7 @@ def test_a_killed_driver_loses_nothing_that_was_done(
     assert main([*words, "--serial"]) == 2  # a second start, while the first lives
     (complaint,) = complaints(capsys.readouterr().err)
     assert f"process {driver.pid} on " in complaint
-    assert complaint.endswith("is building this store; wait for it, or stop it and start again")
+    assert complaint.endswith("is at work on it; wait for it, or stop it and start again")
 
     workers = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
@@ -203,7 +203,7 @@ def test_two_commands_at_the_same_moment(large, large_reference, tmp_path):
     assert [status for status, _, _ in ended] == [0, 2]
     (complaint,) = complaints(ended[1][2])
     assert re.search(
-        "is building this store|exists already|is taking this store over|has finished or given up",
+        "is at work on it|exists already|is taking it over|has finished or given up",
         complaint,
     )
     assert_same(path, large_reference)

@@ -17,8 +17,8 @@ from mixjobs.errors import (
     StoreError,
     StoreLocked,
 )
+from mixjobs.lock import Holder, JobLock, read_holder
 from mixjobs.tables import progress
-from mixjobs.tables.lock import Holder, JobLock, read_holder
 from mixjobs.tables.partial import check_output, partial_store
 from mixjobs.tables.progress import recorded_means
 from mixjobs.tables.store import open_array, open_store, write_whole

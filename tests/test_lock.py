@@ -1,4 +1,4 @@
-"""The lock of a store in the making, held by real other processes."""
+"""The lock of a folder that one job works in, held by real other processes."""
 
 import json
 import os
@@ -13,16 +13,16 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from mixjobs import lock as lock_module
 from mixjobs.errors import StoreLocked
-from mixjobs.tables import lock as lock_module
-from mixjobs.tables.lock import STALE, Holder, JobLock, heartbeat_age, read_holder
+from mixjobs.lock import STALE, Holder, JobLock, heartbeat_age, read_holder
 
 NAME = "job.lock"
 CHILD = """
 import sys, time
 from pathlib import Path
 from mixjobs.errors import StoreLocked
-from mixjobs.tables import lock
+from mixjobs import lock
 lock.HEARTBEAT = 0.05
 held = lock.JobLock(Path(sys.argv[1]))
 held.acquire()
@@ -38,7 +38,7 @@ RACE = """
 import sys, time
 from pathlib import Path
 from mixjobs.errors import StoreLocked
-from mixjobs.tables.lock import JobLock
+from mixjobs.lock import JobLock
 print("ready", flush=True)
 start = float(sys.stdin.readline())
 for k, folder in enumerate(sys.argv[1:]):
@@ -128,7 +128,7 @@ def test_it_is_given_back_and_leaves_nothing(tmp_path, job):
 
 class TestSecondJob:
     def test_is_refused_while_the_first_lives(self, tmp_path, other, job):
-        who = f"process {other.process.pid} on {socket.gethostname()} is building this store"
+        who = f"process {other.process.pid} on {socket.gethostname()} is at work on it"
         with pytest.raises(StoreLocked, match=who):
             job.acquire()
         assert [p.name for p in tmp_path.iterdir()] == [NAME]
@@ -138,7 +138,7 @@ class TestSecondJob:
 
     def test_in_the_same_process_is_refused_too(self, tmp_path, job):
         job.acquire()
-        with pytest.raises(StoreLocked, match="is building this store"):
+        with pytest.raises(StoreLocked, match="is at work on it"):
             JobLock(tmp_path).acquire()
 
     def test_takes_over_at_once_from_a_process_that_died(self, tmp_path, other, job):
@@ -163,7 +163,7 @@ class TestSecondJob:
 
     def test_elsewhere_is_judged_by_its_heartbeat(self, tmp_path, job):
         leave(tmp_path, age=STALE - 5)
-        with pytest.raises(StoreLocked, match=f"process {NOBODY} on elsewhere is building this"):
+        with pytest.raises(StoreLocked, match=f"process {NOBODY} on elsewhere is at work on it"):
             job.acquire()
         leave(tmp_path, age=STALE + 1)
         job.acquire()
@@ -322,5 +322,5 @@ class TestRace:
         for thread in threads:
             thread.join()
         assert (len(won), len(lost)) == (1, 7)
-        assert all("taking this store over just now" in message for message in lost)
+        assert all("taking it over just now" in message for message in lost)
         won[0].release()

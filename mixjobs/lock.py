@@ -1,4 +1,4 @@
-"""One job a store: a lock that says who builds it, and a heartbeat that says that they live."""
+"""One job a folder: a lock that says who works in it, and a heartbeat that says that they live."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Holder:
 
 
 class JobLock:
-    """The lock of a store that is being built; held from `acquire` to `release`.
+    """The lock of a folder that one job works in; held from `acquire` to `release`.
 
     Parameters
     ----------
     folder : Path
-        The partial store, which must exist.
+        A partial store or a run folder, which must exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -119,7 +119,7 @@ class JobLock:
             os.link(mine, self.folder / f".after-{dead.st_ino}-{dead.st_mtime_ns}")
         except FileExistsError:
             raise StoreLocked(
-                f"{self.folder}: another job is taking this store over just now; "
+                f"{self.folder}: another job is taking it over just now; "
                 f"wait for it, or remove {lock} if there is none"
             ) from None
         mine.replace(lock)
@@ -132,7 +132,7 @@ class JobLock:
 
 
 def read_holder(folder: Path) -> Holder | None:
-    """Return who holds a store's lock; None where there is none, or it is not legible."""
+    """Return who holds a folder's lock; None where there is none, or it is not legible."""
     try:
         there = json.loads((folder / _NAME).read_text(encoding="utf-8"))
         return Holder(
@@ -149,7 +149,7 @@ def refuse_living(holder: Holder, me: Holder, folder: Path) -> None:
     """Raise StoreLocked if a lock's holder lives."""
     if is_alive(holder, me, folder):
         raise StoreLocked(
-            f"{folder}: {holder} is building this store; wait for it, or stop it and start again"
+            f"{folder}: {holder} is at work on it; wait for it, or stop it and start again"
         )
 
 

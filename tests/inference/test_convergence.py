@@ -1,0 +1,138 @@
+"""The measures of a chain, against processes whose autocorrelation time is known, and emcee's."""
+
+import emcee
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixjobs.inference.convergence import Assessment, assess, autocorrelation_time, r_hat
+
+
+def autoregressive(a, shape, seed=0, axis=0):
+    """x[t] = a x[t-1] + noise, at rest: its autocorrelation time is (1 + a) / (1 - a)."""
+    noise = np.random.default_rng(seed).normal(size=shape)
+    x = np.moveaxis(noise, axis, 0)
+    x[0] /= np.sqrt(1 - a**2)
+    for t in range(1, len(x)):
+        x[t] += a * x[t - 1]
+    return noise
+
+
+@pytest.mark.parametrize("a", [0.0, 0.5, 0.9, 0.98])
+def test_known_time(a):
+    expected = (1 + a) / (1 - a)
+    time = autocorrelation_time(autoregressive(a, (int(400 * expected), 20, 3)))
+    np.testing.assert_allclose(time, expected, rtol=0.15)
+
+
+def test_as_emcee_where_walkers_mix():
+    x = autoregressive(0.9, (20000, 6, 2))
+    theirs = emcee.autocorr.integrated_time(x)
+    np.testing.assert_allclose(autocorrelation_time(x), theirs, rtol=0.02)
+
+
+def test_one_stuck_walker_is_seen():
+    """About each walker's own mean, as emcee's has it, it would not be."""
+    x = autoregressive(0.5, (3000, 10, 1))
+    x[:, 3] = 3 + autoregressive(0.5, (3000, 1)) * 1e-3
+    assert autocorrelation_time(x)[0] > 100
+    assert emcee.autocorr.integrated_time(x)[0] < 4
+
+
+def test_a_parameter_that_does_not_change():
+    x = autoregressive(0.5, (100, 10, 2))
+    x[..., 1] = 7
+    assert np.isfinite(autocorrelation_time(x)).tolist() == [True, False]
+    end = assess(np.stack([x, x]))
+    assert (end.enough, end.burn, end.thin) == (False, 50, end.thin)
+
+
+@given(
+    scale=st.floats(1e-6, 1e6), shift=st.floats(-1e3, 1e3), order=st.permutations(range(6)),
+    a=st.floats(0, 0.95),
+)  # fmt: skip
+def test_units_and_order_of_walkers_do_not_matter(scale, shift, order, a):
+    x = autoregressive(a, (2, 200, 6, 1), axis=1)
+    y = (scale * (x + shift))[:, :, list(order)]
+    np.testing.assert_allclose(r_hat(y), r_hat(x), rtol=1e-6)
+    np.testing.assert_allclose(
+        autocorrelation_time(y[0]), autocorrelation_time(x[0]), rtol=1e-6, atol=1e-6
+    )
+
+
+class TestAgreement:
+    @given(seed=st.integers(0, 1000), n=st.integers(2, 4))
+    def test_of_what_is_alike(self, seed, n):
+        x = autoregressive(0.5, (n, 400, 20, 2), seed, axis=1)
+        np.testing.assert_array_less(r_hat(x), 1.01)
+
+    @given(seed=st.integers(0, 1000), away=st.floats(0.5, 10))
+    def test_of_ensembles_apart(self, seed, away):
+        """Two ensembles, a distance d of their widths apart: var(means) is d² / 3 of 4 halves."""
+        x = autoregressive(0.5, (2, 400, 20, 2), seed, axis=1)
+        x[1, ..., 1] += away * x[..., 1].std()
+        near, far = r_hat(x)
+        assert near < 1.01
+        assert far == pytest.approx(np.sqrt(1 + away**2 / 3), rel=0.1)
+
+    def test_of_a_drift(self):
+        """What both ensembles do alike is seen by their halves."""
+        x = autoregressive(0.5, (2, 400, 20, 1), axis=1)
+        x += np.linspace(0, 2, 400)[:, None, None] * x.std()
+        assert r_hat(x)[0] > 1.1
+
+    def test_of_next_to_nothing(self):
+        assert r_hat(np.zeros((2, 1, 6, 2))).tolist() == [np.inf, np.inf]
+        assert r_hat(np.zeros((2, 8, 6, 1))).tolist() == [np.inf]
+
+
+class TestRule:
+    """Chains of time 19 (a = 0.9)."""
+
+    def test_long_enough(self):
+        end = assess(autoregressive(0.9, (2, 1900, 30, 2), axis=1))
+        assert end.enough
+        assert end.burn == pytest.approx(190, rel=0.2)
+        assert end.wanted == pytest.approx(60 * 19, rel=0.2)
+        assert end.thin in (8, 9, 10)
+
+    def test_too_short(self):
+        end = assess(autoregressive(0.9, (2, 760, 30, 2), axis=1))
+        assert "autocorrelation times after the burn-in, 50 wanted" in end.lacks
+
+    def test_one_slow_ensemble(self):
+        x = autoregressive(0.9, (2, 1900, 30, 2), axis=1)
+        x[1, ..., 1] = autoregressive(0.97, (1900, 30))
+        assert "50 wanted" in assess(x).lacks
+
+    def test_the_way_from_the_start_is_burn_in(self):
+        x = autoregressive(0.9, (2, 2400, 30, 1), axis=1)
+        x += 100 * np.exp(-np.arange(2400) / 19)[:, None, None]
+        end = assess(x)
+        assert end.burn == pytest.approx(190, rel=0.2)
+        assert end.longest == pytest.approx(19, rel=0.2)
+
+    @pytest.mark.parametrize(
+        ("tau", "shorter", "r_hat", "said"),
+        [
+            (10.0, 9.6, 1.009, ""),
+            (18.1, 18.1, 1.0, "49.7 autocorrelation times after the burn-in, 50 wanted"),
+            (10.0, 9.4, 1.0, "still changes by 6%, 5% allowed"),
+            (10.0, 10.6, 1.0, "still changes by 6%, 5% allowed"),
+            (10.0, 10.0, 1.02, "the ensembles differ, R-hat 1.020, 1.01 allowed"),
+            (np.inf, np.inf, np.inf, "0 autocorrelation times after the burn-in"),
+        ],
+    )
+    def test_each_condition(self, tau, shorter, r_hat, said):
+        tau, shorter = np.full((2, 3), tau), np.full((2, 3), shorter)
+        lacks = Assessment(1000, 100, tau, shorter, np.array([1.0, 1.0, r_hat])).lacks
+        assert said in lacks
+        assert bool(lacks) == bool(said)
+
+    @given(n=st.integers(1, 30), seed=st.integers(0, 9))
+    def test_few_steps_are_never_enough(self, n, seed):
+        end = assess(np.random.default_rng(seed).normal(size=(2, n, 6, 2)))
+        assert not end.enough
+        assert 0 <= end.burn <= n // 2
+        assert 1 <= end.thin <= n

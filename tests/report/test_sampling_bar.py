@@ -1,0 +1,75 @@
+"""Lines and the bar of a sampler's progress."""
+
+import math
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from mixjobs.inference.sampling import Progress
+from mixjobs.report import sampling_bar
+from mixjobs.report.sampling_bar import figures, sampling_reporter
+
+NOT_YET = {"tau": math.nan, "wanted": math.nan}
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        (Progress(0, 9, math.nan, **NOT_YET), ""),
+        (Progress(1, 9, 0.234, **NOT_YET), "acceptance 0.23"),
+        (
+            Progress(100, 900, 0.5, tau=7.125, wanted=428),
+            "acceptance 0.50, autocorrelation time 7.12 steps, about 328 more wanted",
+        ),
+        (
+            Progress(500, 900, 0.5, tau=7.0, wanted=420),
+            "acceptance 0.50, autocorrelation time 7 steps, long enough if it stays so",
+        ),
+        (Progress(5, 9, 0.0, tau=math.inf, wanted=math.inf), "acceptance 0.00"),
+    ],
+)
+def test_figures(progress, said):
+    assert figures(progress) == said
+
+
+def test_a_line_now_and_then_and_one_at_the_limit(monkeypatch, capsys):
+    class Clock:
+        now = 100.0
+
+        def monotonic(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(sampling_bar, "time", clock)
+    with sampling_reporter() as report:
+        for steps in range(26):
+            report(Progress(steps, 25, 0.25, **NOT_YET))
+            clock.now += 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "sampling: step 10 of at most 25, 0:00:10, acceptance 0.25",
+        "sampling: step 20 of at most 25, 0:00:20, acceptance 0.25",
+        "sampling: step 25 of at most 25, 0:00:25, acceptance 0.25",
+    ]
+
+
+def test_bar_on_a_terminal():
+    """In a process of its own, whose standard error is a terminal."""
+    program = (
+        "from mixjobs.report.sampling_bar import *\n"
+        "with sampling_reporter() as report:\n"
+        "    report(Progress(300, 900, 0.5, 7.0, 420.0))\n"
+    )
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "150"}
+    subprocess.run([sys.executable, "-c", program], stderr=theirs, check=True, env=environment)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "sampling" in shown
+    assert "300/900" in shown
+    assert "acceptance 0.50, autocorrelation time 7 steps, about 120 more wanted" in shown
