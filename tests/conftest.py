@@ -28,8 +28,9 @@ ROOT = Path(__file__).parent.parent
 # Files that take longest, or wait most. They come first: a file is run by one process, and one
 # that begins late would leave the other cores idle in the end.
 LONG = (
-    "test_random_kills.py", "test_benchmarks.py", "test_sampling.py", "test_faults.py", "test_cli_cluster.py",
-    "test_cluster.py", "test_cli.py", "test_disk_full.py", "test_build.py",
+    "test_random_kills.py", "test_benchmarks.py", "test_sampling.py", "test_sample_command.py",
+    "test_faults.py", "test_cli_cluster.py", "test_cluster.py", "test_cli.py", "test_disk_full.py",
+    "test_build.py",
 )  # fmt: skip
 
 # No deadline: other programs may have the cores. Few draws of each law: they are many.

@@ -338,7 +338,7 @@ def test_options_of_build(fault, library, star, tmp_path, capsys, monkeypatch):
         ("demo star.hdf5", r"star\.hdf5: cannot be made a folder \(File exists\); name another"),
         ("info", r"arguments are required: PATH"),
         ("ratio q.zarr --theta1 1,2,3", r"arguments are required: --theta2"),
-        ("plot q.zarr", r"arguments are required: -o/--output"),
+        ("plot q.zarr", r"q\.zarr: say where its figures go, with -o DIR"),
     ],
 )  # fmt: skip
 def test_words(words, message, library, star, tmp_path, capsys, monkeypatch):

@@ -20,7 +20,10 @@ from mixjobs.cli import main
 from mixjobs.cli.parser import parser
 from mixjobs.library.demo import DemoLibrary
 
-COMMANDS = ("demo", "build", "status", "info", "ratio", "check", "plot", "spectrum", "cluster")
+COMMANDS = (
+    "demo", "build", "status", "info", "ratio", "check", "plot", "spectrum", "sample", "summary",
+    "cluster",
+)  # fmt: skip
 EDGES = "5001,5006,5012,5029"
 Q_KEYS = {"method", "theta1", "theta2", "orders", "q", "direct"}
 

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from mixjobs.cli.build import plan, run
+from mixjobs.cli.demo_sample import sample_star
 from mixjobs.cli.parser import parser
 from mixjobs.cli.plot import save
 from mixjobs.cli.ratio import direct_ratio
@@ -49,7 +50,10 @@ def demo(args: Namespace) -> None:
     for path in save({name: figure}, folder):
         print(f"drew {path}")
     _mix(store, truth, folder / "mixture.png")
-    say(f"next: mixjobs check {store_path}; mixjobs spectrum --help")
+    if args.sample:
+        sample_star(folder)
+        return
+    say(f"next: mixjobs check {store_path}; mixjobs spectrum --help; mixjobs demo --sample")
 
 
 def _mix(store: Store, truth: DemoLibrary, figure: Path) -> None:

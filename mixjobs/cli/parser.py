@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for add in (
         _add_demo, _add_build, _add_status, _add_info, _add_ratio, _add_check, _add_plot,
-        _add_spectrum, _add_cluster,
+        _add_spectrum, _add_sample, _add_summary, _add_cluster,
     ):  # fmt: skip
         add(subcommands)
     return top
@@ -66,6 +66,10 @@ def _add_demo(subcommands: Any) -> None:
         "mixjobs demo my-demo --workers 2",
     )  # fmt: skip
     sub.add_argument("folder", metavar="DIR", nargs="?", default="mixjobs-demo")
+    sub.add_argument(
+        "--sample", action="store_true",
+        help="also simulate a star, and sample its parameters: some minutes more",
+    )  # fmt: skip
     sub.add_argument(
         "--workers", type=_positive, metavar="N", help="processes (default: all cores)"
     )
@@ -200,11 +204,11 @@ def _add_check(subcommands: Any) -> None:
 def _add_plot(subcommands: Any) -> None:
     sub = _command(
         subcommands, "plot",
-        "draw flux ratios against Teff of component 2, and a ratio table",
-        "mixjobs plot ratios.zarr -o figures --theta1 6000,4.0,0",
+        "draw a store's flux ratios, or what a run has found: corner, traces, fits",
+        "mixjobs plot ratios.zarr -o figures --theta1 6000,4.0,0\n  mixjobs plot run",
     )  # fmt: skip
-    sub.add_argument("store", metavar="STORE")
-    sub.add_argument("-o", "--output", metavar="DIR", required=True)
+    sub.add_argument("store", metavar="STORE|RUN")
+    sub.add_argument("-o", "--output", metavar="DIR", help="(default for a run: RUN/figures)")
     sub.add_argument("--theta1", help="component 1 (default: the grid point in the middle)")
     sub.add_argument("--method", choices=METHODS, default="cubic")
 
@@ -246,6 +250,37 @@ def _add_spectrum(subcommands: Any) -> None:
     where.add_argument("--medium", choices=("air", "vacuum"),
                        help="of FILE where it does not say (default: the library's)")  # fmt: skip
     where.add_argument("--orders", type=_numbers, metavar="21,22", help="only these")
+    _add_json(sub)
+
+
+def _add_sample(subcommands: Any) -> None:
+    sub = _command(
+        subcommands, "sample",
+        "sample the posterior of a star's, or a mixture's, parameters, from a job file",
+        "mixjobs sample job.toml --workers 4\n"
+        "  mixjobs sample job.toml --resume\n\n"
+        "docs/sampling.md explains the job file.",
+    )  # fmt: skip
+    sub.add_argument("job", metavar="JOB.toml")
+    how = sub.add_argument_group("how it is run")
+    how.add_argument("--workers", type=_positive, metavar="N",
+                     help="processes that share the orders (default: this one alone)")  # fmt: skip
+    how.add_argument("--serial", action="store_true", help="in this process, whatever the job says")
+    how.add_argument("--cluster", metavar="KIND|FILE.toml", help="as for mixjobs build")
+    how.add_argument("--resume", action="store_true",
+                     help="go on with the run that is there, or begin one")  # fmt: skip
+    how.add_argument("--overwrite", action="store_true", help="replace the run that is there")
+    how.add_argument("--dry-run", action="store_true",
+                     help="print data, parameters and priors, and stop")  # fmt: skip
+
+
+def _add_summary(subcommands: Any) -> None:
+    sub = _command(
+        subcommands, "summary",
+        "print what a run has found: medians, intervals, the upper limit on c, one star or two",
+        "mixjobs summary run",
+    )  # fmt: skip
+    sub.add_argument("run", metavar="RUN")
     _add_json(sub)
 
 

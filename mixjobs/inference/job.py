@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,12 +94,13 @@ def observed_spectra(job: SampleJob) -> list[ObservedSpectrum]:
 def _notes(job: SampleJob, spectra: list[ObservedSpectrum]) -> list[str]:
     notes = [f"{spectrum.path}: {note}" for spectrum in spectra for note in spectrum.notes]
     for asked, spectrum in zip(job.spectra, spectra, strict=True):
-        velocity = spectrum.barycentric_velocity
-        if velocity is None:
-            said = "no barycentric velocity is stated; rv is as the wavelengths have it"
+        if asked.barycentric_velocity is not None:
+            said = f"barycentric velocity {asked.barycentric_velocity:g} km/s, by the job, is added"
+        elif spectrum.barycentric_velocity is not None:
+            stated = f"{spectrum.barycentric_velocity:g} km/s"
+            said = f"states a barycentric velocity of {stated}; taken as corrected for it already"
         else:
-            by = "by the job" if asked.barycentric_velocity is not None else "as the file says"
-            said = f"barycentric velocity {velocity:g} km/s, {by}, is added to what is measured"
+            said = "no barycentric velocity is stated; rv is as the wavelengths have it"
         notes.append(f"{spectrum.path}: {said}")
     return notes
 
@@ -118,8 +118,6 @@ def _observed(asked: SpectrumTable, store: Store, have: list[int]) -> ObservedSp
     lost = sorted(set(asked.orders or []) - set(spectrum.orders.number.tolist()))
     if lost:
         raise InvalidInput(f"{asked.file}: has no pixels to use in order {lost[0]}; leave it out")
-    if asked.barycentric_velocity is not None:
-        return replace(spectrum, barycentric_velocity=asked.barycentric_velocity)
     return spectrum
 
 
@@ -135,7 +133,8 @@ def _plan(job: SampleJob, spectra: list[ObservedSpectrum]) -> FitPlan:
         "library_resolution": job.model.library_resolution,
     }  # fmt: skip
     epochs = [
-        {"medium": s.medium, "barycentric_velocity": s.barycentric_velocity or 0.0} for s in spectra
+        {"medium": spectrum.medium, "barycentric_velocity": asked.barycentric_velocity or 0.0}
+        for asked, spectrum in zip(job.spectra, spectra, strict=True)
     ]
     return FitPlan(job.store, job.model.components, options, epochs, orders,
                    job.model.emulator_error)  # fmt: skip

@@ -99,3 +99,28 @@ def _whiten_row(
     white = np.ascontiguousarray(columns)
     white = driver.solve_lower(velocity, c, u, w, white, np.empty_like(white))
     return white / np.sqrt(d)[:, None], float(np.log(d).sum())
+
+
+def correlated_part(noise: NoiseRows, velocity: Floats, sigma: Floats, residual: Floats) -> Floats:
+    """Return what the correlated noise of one row absorbs of residuals (n_pixels,).
+
+    Its conditional mean, ``K N⁻¹ r = r - D N⁻¹ r`` with ``N = K + D`` (Rasmussen & Williams 2006,
+    equation 2.23), K the Matern term and D the diagonal.
+
+    Parameters
+    ----------
+    noise : NoiseRows
+        Of one row.
+    velocity, sigma, residual : (n_pixels,) arrays
+    """
+    if noise.is_diagonal:
+        return np.zeros_like(residual)
+    diagonal = np.exp(noise.ln_noise[0]) * sigma**2
+    term = Matern32Term(sigma=noise.amplitude[0], rho=noise.length[0], eps=_EPSILON)
+    c, a, u, v = term.get_celerite_matrices(velocity, diagonal)
+    d, w = driver.factor(velocity, c, a, u, v, a, v.copy())
+    column = np.ascontiguousarray(residual)[:, None]
+    lower = driver.solve_lower(velocity, c, u, w, column, np.empty_like(column)) / d[:, None]
+    solved = driver.solve_upper(velocity, c, u, w, lower, np.empty_like(lower))
+    absorbed: Floats = residual - diagonal * solved[:, 0]
+    return absorbed

@@ -20,6 +20,7 @@ _LOOKS = 1024  # thetas spread over the prior, of which the best begin the searc
 _LEAST, _PER_PARAMETER = 40, 8  # members of the population
 _GENERATIONS = 300  # at most
 _CLOSE = 1.0  # standard deviation of ln P over the population at which it has converged
+_ENOUGH = 0.1  # of ln P, at which the simplex stops
 _EDGE = 1e-9  # of the unit cube, left out: quantiles may be infinite there
 _HALVINGS = 40
 _SPREAD = 2.0  # of the walkers, in widths at which ln P falls by 1/2
@@ -62,7 +63,7 @@ def find_optimum(
     report("search", _GENERATIONS, _GENERATIONS)
     simplex = minimize(
         lambda unit: float(minus(unit[None])[0]), evolved.x, method="Nelder-Mead",
-        options={"maxfev": 100 * n_free, "fatol": 0.01, "xatol": 1e-8,
+        options={"maxfev": 50 * n_free, "fatol": _ENOUGH, "xatol": np.inf,
                  "initial_simplex": _around(evolved)},
     )  # fmt: skip
     unit = simplex.x if simplex.fun < evolved.fun else evolved.x

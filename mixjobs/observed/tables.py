@@ -111,7 +111,7 @@ def _values(path: Path, column: Column) -> Floats:
             f"{path}: column {column.name} holds {held.dtype.name} of shape {held.shape}; "
             "expected one real number a row"
         )
-    filled: Floats = np.ma.filled(held.astype(np.float64), np.nan)
+    filled: Floats = np.asarray(np.ma.filled(held.astype(np.float64), np.nan))  # not a Column
     return filled
 
 
@@ -121,7 +121,7 @@ def _in_angstrom(path: Path, column: Column, values: Floats) -> tuple[Floats, li
     if column.unit is None:
         return values, ["the wavelengths have no unit and are taken as Å"]
     try:
-        converted: Floats = units.Quantity(values, column.unit).to_value(units.AA)
+        converted: Floats = np.asarray(units.Quantity(values, column.unit).to_value(units.AA))
     except (units.UnitsError, TypeError, ValueError):
         raise UnreadableFile(
             f"{path}: column {column.name} is in {str(column.unit)!r}; "

@@ -32,11 +32,11 @@ def pause(seconds: float) -> float:
 
 
 @contextmanager
-def reporter() -> Iterator[Report]:
+def reporter(what: str = "blocks") -> Iterator[Report]:
     """Yield a function (stage, done, total) that shows progress on standard error."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _lines()
+        yield _lines(what)
         return
     columns = TextColumn("{task.description:14}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeRemainingColumn(), console=console) as bars:
@@ -50,7 +50,7 @@ def reporter() -> Iterator[Report]:
         yield report
 
 
-def _lines() -> Report:
+def _lines(what: str) -> Report:
     begun: dict[str, float] = {}
     last: dict[str, float] = {}
     there: dict[str, int] = {}  # at the start, of a job that goes on
@@ -63,7 +63,7 @@ def _lines() -> Report:
         if done < total and now - last.get(stage, begun[stage]) < pause(seconds):
             return
         last[stage] = now
-        line = f"{stage}: {done} of {total} blocks, {timedelta(seconds=round(seconds))}"
+        line = f"{stage}: {done} of {total} {what}, {timedelta(seconds=round(seconds))}"
         if there[stage] + _ENOUGH <= done < total:
             left = seconds * (total - done) / (done - there[stage])
             line += f", {timedelta(seconds=round(left))} left"

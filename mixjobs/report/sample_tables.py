@@ -1,0 +1,45 @@
+"""What ``mixjobs sample`` prints before it starts: the data and the parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from mixjobs.inference.order_fits import FitPlan
+from mixjobs.inference.parameters import Parameters
+
+
+def data_table(plan: FitPlan) -> Table:
+    """One row an order: its pixels, those used, the profile and the continuum."""
+    table = Table("spectrum", "order", "Å", "pixels", "used", "median S/N", "profile", "degree")
+    for order in plan.orders:
+        ratio = float(np.median(order.flux[order.used] / order.sigma[order.used]))
+        profile = ", ".join(
+            f"R {value:g}" if kind == "resolution" else f"{value:g} km/s"
+            for kind, value in order.profile.items()
+        )
+        table.add_row(
+            str(order.epoch + 1), str(order.number),
+            f"{order.wavelength[0]:.6g} to {order.wavelength[-1]:.6g}",
+            str(len(order.wavelength)), str(order.used.sum()), f"{ratio:.3g}",
+            profile or "none", str(order.continuum.degree),
+        )  # fmt: skip
+    return table
+
+
+def parameter_table(parameters: Parameters) -> Table:
+    """One row a parameter: free, fixed or tied, and its prior."""
+    table = Table("parameter", "", "prior or value")
+    for row in parameters.rows():
+        table.add_row(*row)
+    for constraint in parameters.constraints:
+        table.add_row("", "constraint", str(constraint))
+    return table
+
+
+def print_tables(*tables: Table) -> None:
+    """Print tables on standard error: standard output is for results."""
+    console = Console(stderr=True)
+    for table in tables:
+        console.print(table)

@@ -1,0 +1,214 @@
+"""The posterior of a real run: what is kept, and what follows from it."""
+
+import json
+
+import numpy as np
+import pytest
+from finished_runs import FIXED, ORDERS, TRUTH, begin_in, finished, job_in, spectrum_in
+
+import mixjobs
+from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
+from mixjobs.inference.convergence import Assessment, assess
+from mixjobs.inference.derived import derived, light_of
+from mixjobs.inference.job import load_log_probability
+from mixjobs.inference.posterior import (
+    MOST_DRAWS,
+    kept_steps,
+    make_posterior,
+    order_labels,
+    parameter_draws,
+    read_posterior,
+    write_posterior,
+)
+from mixjobs.inference.run import POSTERIOR, open_run, read_chain
+
+
+@pytest.fixture(scope="module")
+def run():
+    return finished()
+
+
+@pytest.fixture(scope="module")
+def posterior(run):
+    return read_posterior(run.folder.path / POSTERIOR)
+
+
+@pytest.fixture(scope="module")
+def chain(run):
+    return read_chain(run.folder)
+
+
+def by_hand(values, chain):
+    """Draws of each ensemble, walker by walker, after burn-in and thinning."""
+    judged = assess(chain.positions)
+    rows = []
+    for ensemble in values:
+        rows.append([])
+        for walker in range(ensemble.shape[1]):
+            rows[-1] += list(ensemble[judged.burn :: judged.thin, walker])
+    return np.array(rows)
+
+
+def test_draws_are_the_chains_walker_by_walker(run, posterior, chain):
+    for p, name in enumerate(run.folder.names):
+        expected = by_hand(chain.positions[..., p], chain)
+        assert posterior.posterior[name].dims == ("chain", "draw")
+        assert posterior.posterior[name].values.tolist() == expected.tolist()
+        assert np.median(posterior.posterior[name]) == np.median(expected.ravel())
+    lp = by_hand(chain.log_probability, chain)
+    assert posterior.sample_stats["lp"].values.tolist() == lp.tolist()
+    walker, step = posterior.posterior["walker"].values, posterior.posterior["step"].values
+    for draw in (0, 1, len(walker) - 1):
+        there = chain.positions[1, step[draw] - 1, walker[draw], 0]
+        assert posterior.posterior["teff_1"].values[1, draw] == there
+
+
+def test_tied_parameters_are_there_and_fixed_ones_are_told(posterior):
+    draws = posterior.posterior
+    np.testing.assert_allclose(draws["vsini"], draws["rv"] + 1, rtol=1e-14)
+    assert "log_length" not in draws
+    assert json.loads(posterior.attrs["fixed"]) == {**FIXED, "log_length": 1.0}
+
+
+def test_q_is_what_load_flux_ratio_says(run, posterior):
+    """Where theta is a grid point of one parameter: the others are fixed in this library."""
+    draws = posterior.posterior
+    ratio = mixjobs.load_flux_ratio(run.log_probability.plan.store)
+    theta = [
+        np.stack([draws[name].values, np.full(draws[name].shape, 4.5), 0 * draws[name].values], -1)
+        for name in ("teff_1", "teff_2")
+    ]
+    np.testing.assert_allclose(draws["q"].values, ratio(*theta), rtol=1e-10)
+
+
+def test_light_fractions(posterior):
+    draws = posterior.posterior
+    c, q = draws["c"].values[..., None], draws["q"].values
+    fraction = draws["light_fraction_2"].values
+    assert ((fraction > 0) & (fraction < 1)).all()
+    np.testing.assert_allclose(fraction, c * q / (1 - c + c * q), rtol=1e-12)
+    assert draws["q"].dims == ("chain", "draw", "order")
+
+
+def test_likelihoods_and_the_prior_add_up(run, posterior):
+    names = run.folder.names
+    theta = np.stack([posterior.posterior[name].values.ravel() for name in names], axis=1)
+    prior = run.log_probability.parameters.log_prior(theta)
+    sums = posterior.log_likelihood["flux"].values.sum(axis=2).ravel() + prior
+    np.testing.assert_allclose(sums, posterior.sample_stats["lp"].values.ravel(), rtol=1e-12)
+    assert posterior.log_likelihood["order"].values.tolist() == ["21", "22"]
+    assert posterior.log_likelihood["number"].values.tolist() == [21, 22]
+    assert posterior.log_likelihood["epoch"].values.tolist() == [1, 1]
+
+
+def test_acceptance(posterior, chain):
+    moved = np.repeat(chain.accepted[:, :, None], chain.positions.shape[2], axis=2) / 10
+    found = posterior.sample_stats["acceptance_rate"].values
+    assert found.tolist() == by_hand(moved, chain).tolist()
+
+
+def test_attributes_tell_how_to_make_it_again(run, posterior, chain):
+    attrs, judged = posterior.attrs, assess(chain.positions)
+    assert json.loads(attrs["identity"]) == run.folder.identity
+    assert json.loads(attrs["notes"]) == run.folder.notes
+    assert (attrs["seed"], attrs["burn"], attrs["thin"]) == (3, judged.burn, judged.thin)
+    assert json.loads(attrs["tau"])["c"] == judged.tau[:, run.folder.names.index("c")].tolist()
+    assert {"mixjobs", "numpy", "emcee"} <= set(json.loads(attrs["versions"]))
+    assert attrs["lacks"] == judged.lacks != ""
+
+
+def test_what_is_read_back_equals_what_was_made(run, posterior, tmp_path):
+    made = make_posterior(run.folder, run.log_probability)
+    write_posterior(tmp_path / "again.nc", made)
+    again = read_posterior(tmp_path / "again.nc")
+    for group in ("posterior", "log_likelihood", "sample_stats"):
+        assert made[group].equals(again[group])
+        assert posterior[group].equals(again[group])
+    assert [path.name for path in tmp_path.iterdir()] == ["again.nc"]
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(MissingFile, match="is not there"):
+        read_posterior(tmp_path / "no.nc")
+    (tmp_path / "half.nc").write_bytes(b"\x89HDF\r\n")
+    with pytest.raises(UnreadableFile, match="cannot be read"):
+        read_posterior(tmp_path / "half.nc")
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "walkers", "tau"), [(9000, 32, 20.0), (90, 8, 3.0), (7, 9000, 1)]
+)
+def test_at_most_about_4000_draws(n_steps, walkers, tau):
+    judged = Assessment(
+        n_steps, n_steps // 9, np.full((2, 1), tau), np.full((2, 1), tau), np.ones(1)
+    )
+    kept = kept_steps(judged, (2, n_steps, walkers))
+    assert kept[0] == judged.burn
+    assert kept[-1] < n_steps
+    assert len(kept) == 1 or 2 * walkers * len(kept) <= MOST_DRAWS
+    assert (np.diff(kept) >= judged.thin).all()
+
+
+def test_q_where_there_is_no_second_component(run):
+    model = run.log_probability.plan.load([0, 1]).epochs[0].model
+    values = np.array([[TRUTH[name] for name in model.parameters]] * 2)
+    values[:, model.parameters.index("c")] = 0.0, 0.3
+    found = light_of(model, values)
+    np.testing.assert_allclose(found["q"][0], found["q"][1], rtol=1e-12)
+    assert found["light_fraction_2"][0].tolist() == [0, 0]
+
+
+def test_three_components_one_of_them_black(run):
+    """Against the light of the model, with the fractions by hand."""
+    store = run.log_probability.plan.store
+    model = mixjobs.load_mixture(store, ["library", "library", "blackbody"])
+    at = {
+        "teff_1": 5700,
+        "teff_2": 4700,
+        "teff_3": 1500,
+        "vsini": 1,
+        "rv": 0,
+        "c_2": 0.3,
+        "c_3": 0.2,
+    }
+    values = np.array([[at[name] for name in model.parameters]])
+    found = light_of(model, values)
+    assert list(found) == ["q_2", "light_fraction_2", "q_3", "light_fraction_3", "veiling"]
+    light = 0.5 + 0.3 * found["q_2"] + 0.2 * found["q_3"]
+    np.testing.assert_allclose(found["light_fraction_3"], 0.2 * found["q_3"] / light)
+    np.testing.assert_allclose(found["veiling"], 0.2 * found["q_3"] / (0.5 + 0.3 * found["q_2"]))
+    black = mixjobs.load_flux_ratio(store, "blackbody")([5700, 4.5, 0], [1500, 4.5, 0])
+    np.testing.assert_allclose(np.log(found["q_3"][0]), np.log(black), atol=0.5)
+
+
+def test_epochs_have_orders_of_their_own(run):
+    """What each epoch has for itself counts in its orders alone."""
+    said = {"vsini": 6.0, "log_length": 1.0}
+    job = job_in(run.folder.path.parent, run.log_probability.plan.store, parameters=said)
+    twice = job.model_copy(update={"spectra": job.spectra * 2})
+    logp = load_log_probability(twice)
+    assert order_labels(logp.plan) == ["21_e1", "22_e1", "21_e2", "22_e2"]
+    at = {"rv_e1": 5, "rv_e2": 6, "c_e1": 0.1, "c_e2": 0.6, "ln_noise": 0, "log_amplitude": -3}
+    theta = np.array([[(TRUTH | at)[name] for name in logp.names]])
+    found = derived(logp, theta)
+    q = found["q"][0]
+    np.testing.assert_allclose(q[:2], q[2:], rtol=1e-12)
+    c = np.array([0.1, 0.1, 0.6, 0.6])
+    np.testing.assert_allclose(found["light_fraction_2"][0], c * q / (1 - c + c * q), rtol=1e-12)
+    draws = parameter_draws(logp.parameters, theta)
+    assert set(draws) == set(logp.names) == {*at, "teff_1", "teff_2"}
+    assert {name: values.tolist() for name, values in draws.items()} == {
+        name: [(TRUTH | at)[name]] for name in draws
+    }
+
+
+def test_a_run_of_other_data_is_refused(run, tmp_path):
+    store = run.log_probability.plan.store
+    assert [o.number for o in run.log_probability.plan.orders] == ORDERS.number.tolist()
+    begun = begin_in(tmp_path, job_in(tmp_path, store))
+    with pytest.raises(MissingFile, match="no steps"):
+        read_chain(begun.folder)
+    (tmp_path / "star.ecsv").unlink()
+    spectrum_in(tmp_path, store, seed=5)
+    with pytest.raises(InvalidInput, match="made with another data"):
+        open_run(begun.folder.path)

@@ -1,0 +1,211 @@
+"""The command `mixjobs sample`, stopped, killed and resumed, with and without workers."""
+
+import json
+import random
+import signal
+
+import numpy as np
+import pytest
+from command import finish, start, wait_for
+from small_fits import observed
+
+from mixjobs.cli import main
+from mixjobs.errors import MissingFile
+from mixjobs.inference.run_folder import RunFolder
+from mixjobs.results import write_spectrum
+
+JOB = """
+output = "{output}"
+store = "{store}"
+seed = 3
+
+[[spectra]]
+file = "{star}"
+barycentric_velocity = 0.5
+resolution = 30000
+
+[continuum]
+degree = 2
+
+[parameters]
+teff_1 = 5700.0
+feh = 0.1
+vsini = 6.0
+teff_2 = {{ uniform = [4600, 5000] }}
+rv = {{ normal = [5, 2] }}
+log_amplitude = {{ uniform = [-4, -2] }}
+log_length = 1.2
+ln_noise = "optimum"
+
+[sampling]
+walkers = 10
+max_steps = {steps}
+checkpoint = 5
+"""
+
+
+@pytest.fixture(scope="module")
+def star(fit_store, tmp_path_factory):
+    """A spectrum of two orders, as a file."""
+    path = tmp_path_factory.mktemp("star") / "star.ecsv"
+    orders = [(o.number, o.wavelength, o.flux, o.sigma) for o in observed(fit_store)]
+    write_spectrum(path, orders, {"medium": "vacuum", "barycentric_velocity": 9.0})
+    return path
+
+
+@pytest.fixture
+def job(fit_store, star, tmp_path):
+    """A function that writes the job file, some text replaced."""
+
+    def write(*replaced, output="run", steps=40):
+        text = JOB.format(output=output, store=fit_store, star=star, steps=steps)
+        for old, new in replaced:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "job.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def reference(fit_store, star, tmp_path_factory):
+    """The chain of 40 steps of an uninterrupted run in one process."""
+    folder = tmp_path_factory.mktemp("reference")
+    job = folder / "job.toml"
+    job.write_text(JOB.format(output="run", store=fit_store, star=star, steps=40))
+    assert main(["sample", str(job)]) == 0
+    return RunFolder.open(folder / "run")
+
+
+def assert_same(path, reference):
+    chain, expected = RunFolder.open(path).chain(), reference.chain()
+    np.testing.assert_array_equal(chain.positions, expected.positions)
+    np.testing.assert_array_equal(chain.by_order, expected.by_order)
+
+
+def steps(path):
+    try:
+        return RunFolder.open(path).last_step() or 0
+    except MissingFile:
+        return 0
+
+
+def test_what_a_run_leaves(reference):
+    chain = reference.chain()
+    assert chain.positions.shape == (2, 40, 10, 4)
+    assert reference.names == ("teff_2", "rv", "c", "log_amplitude")
+    assert reference.notes["job"]["seed"] == 3
+    found = json.loads((reference.path / "start.json").read_text())
+    assert found["theta"]["rv"] == pytest.approx(5.5, abs=0.5)  # with the barycentric velocity
+    assert {"posterior.nc", "single.json"} <= {path.name for path in reference.path.iterdir()}
+
+
+def test_a_dry_run_tells_all_and_makes_nothing(job, tmp_path, capsys):
+    assert main(["sample", str(job()), "--dry-run"]) == 0
+    told = capsys.readouterr().err
+    assert "barycentric velocity 0.5 km/s, by the job, is added" in told
+    assert "wavelengths in vacuum" in told
+    for words in ("uniform 4600 to 5000", "optimum", "normal 5", "fixed"):
+        assert words in told
+    assert "2 order(s), 2 ensembles of 10 walkers, at most 40 steps" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_not_written_over(job, tmp_path, reference, capsys):
+    path = job(output=str(reference.path))
+    before = sorted((reference.path / "steps").iterdir())
+    assert main(["sample", str(path)]) == 2
+    assert "holds a run already; --resume to go on, or --overwrite" in capsys.readouterr().err
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("")
+    assert main(["sample", str(job(output="full")), "--overwrite"]) == 2
+    assert "is there and is no run folder" in capsys.readouterr().err
+    assert sorted((reference.path / "steps").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("degree = 2", "degree = 3", "made with another continuum"),
+        ("[5, 2]", "[5, 3]", "made with another parameters"),
+        ("seed = 3", "seed = 4", "made with another seed"),
+        ("resolution = 30000", "resolution = 25000", "made with another profiles"),
+        ("walkers = 10", "walkers = 12", "made with another walkers"),
+    ],
+)
+def test_another_fit_does_not_go_on_with_the_chain(job, reference, capsys, old, new, told):
+    path = job((old, new), output=str(reference.path))
+    assert main(["sample", str(path), "--resume"]) == 2
+    (complaint,) = [line for line in capsys.readouterr().err.splitlines() if "mixjobs: " in line]
+    assert told in complaint
+
+
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["serial", "workers"])
+def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
+    job, tmp_path, reference, workers
+):
+    """SIGTERM keeps every step; SIGKILL those of the last checkpoint; a higher limit goes on."""
+    path, run = job(steps=30), tmp_path / "run"
+    process = start("sample", path, *workers)
+    wait_for(lambda: steps(run) >= 10)
+    process.send_signal(signal.SIGTERM)
+    status, _, err = finish(process)
+    assert status == 143
+    assert f"{run}: {steps(run)} steps done and kept; --resume goes on" in err
+    assert (
+        err.splitlines()[-1] == "mixjobs: stopped by SIGTERM; start the same command again to go on"
+    )
+    more = steps(run) + random.Random(1).randrange(5, 10)
+    process = start("sample", path, "--resume", *workers)
+    wait_for(lambda: steps(run) >= more)
+    process.kill()
+    finish(process)
+    assert main(["sample", str(job(steps=40)), "--resume"]) == 0
+    assert_same(run, reference)
+
+
+def test_killed_while_it_searches(job, tmp_path, reference):
+    path = job()
+    process = start("sample", path)
+    wait_for(lambda: (tmp_path / "run" / "run.json").exists())
+    process.kill()
+    finish(process)
+    assert steps(tmp_path / "run") == 0
+    assert main(["sample", str(path), "--resume"]) == 0
+    assert_same(tmp_path / "run", reference)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("resolution = 30000", "resolution = -3", "spectra.0.resolution = -3"),
+        ("star.ecsv", "no.ecsv", "no.ecsv: no such file"),
+        ("store.zarr", "no.zarr", "no.zarr"),
+        ("vsini = 6.0", "vsin = 6.0", "unknown"),
+        ("[5, 2]", "[5, -2]", "rv: "),
+        ("seed = 3", "seed = 3\nwalkers = 4", "unknown key 'walkers'"),
+        ("walkers = 10", "walkers = 6", "6 walkers for 4 free parameters; expected at least 8"),
+        ("resolution = 30000", "resolution = 30000\norders = [9]", "no emulator of order 9"),
+        ("degree = 2", "degree = 200", "80 pixels are used for a continuum of degree 200"),
+        ("log_length = 1.2", 'log_length = 1.2\nconstraints = ["teff_2 > teff_1"]', "never hold"),
+        ("[4600, 5000]", "[6100, 6500]", "of 1024 points spread over the priors"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(job, tmp_path, capsys, old, new, told):
+    assert main(["sample", str(job((old, new)))]) == 2
+    (complaint,) = [line for line in capsys.readouterr().err.splitlines() if "mixjobs: " in line]
+    assert told in complaint
+    assert not (tmp_path / "run" / "start.json").exists()
+
+
+def test_pixels_outside_the_store_are_told(fit_store, job, tmp_path, capsys):
+    wave = np.linspace(5004.2, 5012, 100)
+    bad = tmp_path / "bad.ecsv"
+    write_spectrum(bad, [(4, wave, 1 + 0 * wave, 0.1 + 0 * wave)], {})
+    path = job(("star.ecsv", "star.ecsv"))
+    text = path.read_text().splitlines()
+    path.write_text("\n".join(f'file = "{bad}"' if "file" in line else line for line in text))
+    assert main(["sample", str(path)]) == 2
+    assert "not covered by the store" in capsys.readouterr().err

@@ -1,0 +1,159 @@
+"""What is said of a chain, and one component against two."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from finished_runs import NOISE, TRUTH, finished, job_in
+
+from mixjobs.errors import UnreadableFile
+from mixjobs.inference.convergence import assess
+from mixjobs.inference.job import load_log_probability
+from mixjobs.inference.run import read_chain
+from mixjobs.inference.run_folder import Chain
+from mixjobs.inference.single import Comparison, Model, compare, reduced, single
+from mixjobs.inference.summary import summarise
+
+
+def some_chain(n=4000, offset=0.0, seed=0):
+    """Two ensembles of four walkers, of draws that are independent."""
+    rng = np.random.default_rng(seed)
+    positions = rng.normal(size=(2, n, 4, 3)) * [1, 2, 0.1] + [0, 5, 0.4]
+    positions[1, :, :, 1] += offset
+    accepted = np.full((2, n), 3)
+    return Chain(positions, positions[..., 0], positions[..., :1], accepted)
+
+
+def test_medians_and_limits_are_numpys():
+    chain = some_chain()
+    found = summarise(chain, ("a", "b", "c"))
+    assert found.burn == assess(chain.positions).burn
+    flat = chain.positions[:, found.burn :].reshape(-1, 3)
+    for p, name in enumerate(("a", "b", "c")):
+        spread = found.spreads[name]
+        assert spread.median == np.median(flat[:, p])
+        assert spread.of_68 == tuple(np.quantile(flat[:, p], [0.16, 0.84]))
+        assert spread.of_95 == tuple(np.quantile(flat[:, p], [0.025, 0.975]))
+    assert found.upper_limits == {"c": np.quantile(flat[:, 2], 0.95)}
+    assert found.upper_limits["c"] == pytest.approx(0.4 + 1.645 * 0.1, abs=0.01)
+    assert found.acceptance == 0.75
+
+
+def test_independent_draws_all_count():
+    found = summarise(some_chain(), ("a", "b", "c"))
+    for size in found.effective.values():
+        assert size == pytest.approx(2 * 4 * (4000 - found.burn), rel=0.1)
+    assert found.converged
+    assert max(found.r_hat.values()) < 1.01
+
+
+def test_ensembles_that_differ():
+    found = summarise(some_chain(offset=4.0), ("a", "b", "c"))
+    assert found.r_hat["b"] > 1.5 > 1.01 > found.r_hat["a"]
+    assert not found.converged
+    assert "ensembles differ" in found.lacks
+
+
+def test_one_step():
+    found = summarise(some_chain(n=1), ("a", "b", "c"))
+    assert not found.converged
+    assert found.n_steps == 1
+
+
+# -- one component ----------------------------------------------------------------------------
+
+ONE, TWO = (
+    Model({"a": 1.0, "b": 2.0}, -520.0),
+    Model({"a": 1.0, "b": 2.0, "c": 0.1, "d": 3.0}, -500.0),
+)
+
+
+def test_bic_by_hand():
+    found = Comparison(2, 1000, ONE, TWO)
+    assert found.bic(ONE) == pytest.approx(2 * 6.907755 + 1040, abs=1e-5)
+    assert found.bic(TWO) == pytest.approx(4 * 6.907755 + 1000, abs=1e-5)
+    assert found.difference == pytest.approx(40 - 2 * 6.907755, abs=1e-5)
+    assert found.meaning.startswith("BIC differs by 26.2: very strong evidence for 2 components (")
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        (1.9, "not worth more than a bare mention, for 2 components"),
+        (2.1, "positive evidence for 2 components"),
+        (-5.9, "positive evidence for one component"),
+        (9.9, "strong evidence for 2 components"),
+        (-10.1, "very strong evidence for one component"),
+    ],
+)
+def test_grades(difference, said):
+    more = TWO.ln_likelihood + math.log(1000) * (len(ONE.theta) - len(TWO.theta)) / 2
+    found = Comparison(2, 1000, Model(ONE.theta, more - difference / 2), TWO)
+    assert found.difference == pytest.approx(difference)
+    assert f": {said} (" in found.meaning
+
+
+def test_to_a_dict_and_back():
+    found = Comparison(2, 1000, ONE, TWO)
+    there = json.loads(json.dumps(found.to_dict()))
+    assert Comparison.from_dict(there) == found
+    assert there["difference"] == found.difference
+    del there["one"]
+    with pytest.raises(UnreadableFile, match="lacks 'one'"):
+        Comparison.from_dict(there)
+
+
+@pytest.fixture(scope="module")
+def logp():
+    return finished().log_probability
+
+
+def test_component_1_alone_is_the_mixture_without_light_of_component_2(logp):
+    alone = single(logp)
+    assert alone is not None
+    assert alone.names == ("teff_1", "rv", "ln_noise")
+    for teff_1, rv in ((5700.0, 5.0), (4500.0, -3.0)):
+        at = TRUTH | NOISE | {"teff_1": teff_1, "rv": rv, "c": 0.0, "teff_2": 4450.0}
+        both = logp.by_order(np.array([[at[name] for name in logp.names]]))[0, 1:]
+        one = alone.by_order(np.array([[at[name] for name in alone.names]]))[0, 1:]
+        np.testing.assert_allclose(one, both, rtol=1e-9)
+
+
+def test_what_component_1_is_tied_to_stays_free(logp):
+    job = job_in(finished().folder.path.parent, logp.plan.store)
+    settings = {"teff_1": "teff_2 + 500", "vsini": 6.0, "ln_noise": 0.0, "log_amplitude": -3.0,
+                "log_length": 1.0, "rv": 5.0}  # fmt: skip
+    said = type(job.parameters)(**settings)
+    tied = load_log_probability(job.model_copy(update={"parameters": said}))
+    assert single(tied).names == ("teff_2",)
+    none = reduced(tied.parameters, ["teff_1"])
+    assert none.names == ("teff_2",)
+    fixed = load_log_probability(
+        job.model_copy(update={"parameters": type(said)(**settings | {"teff_1": 5700.0})})
+    )
+    assert single(fixed) is None
+    alone = job.model.model_copy(update={"components": 1})
+    said = type(said)(**{k: v for k, v in settings.items() if k != "teff_1"})
+    assert (
+        single(load_log_probability(job.model_copy(update={"model": alone, "parameters": said})))
+        is None
+    )
+
+
+def test_two_components_are_found(logp):
+    chain = read_chain(finished().folder)
+    at = np.unravel_index(chain.log_probability.argmax(), chain.log_probability.shape)
+    best = chain.positions[at]
+    # what is free but needs no search here
+    fixed = logp.fix("ln_noise", 0.0)
+    found = compare(fixed, np.delete(best, logp.names.index("ln_noise")), seed=1)
+    assert found.n_pixels == 139
+    assert (len(found.one.theta), len(found.all_of_them.theta)) == (2, 4)
+    assert found.difference > 10
+    assert found.all_of_them.theta["c"] == best[logp.names.index("c")]
+    theta = np.array(list(found.one.theta.values()))[None]
+    alone = single(fixed)
+    assert found.one.ln_likelihood == alone.by_order(theta)[0, 1:].sum()
+    around = theta + np.array([[30.0, 0], [-30, 0], [0, 0.2], [0, -0.2]])
+    assert (alone(around) < alone(theta)).all()
