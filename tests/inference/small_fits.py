@@ -9,6 +9,7 @@ from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.target import make_log_probability
 from mixjobs.library.demo import DemoLibrary
+from mixjobs.results import write_spectrum
 
 KMS = 1 / 299792.458
 AXES = {"teff": (4500, 5000, 5500, 6000), "logg": (4.5,), "feh": (-0.5, 0.0, 0.5)}
@@ -21,6 +22,35 @@ PRIORS = {
     "c": Uniform(0, 1), "ln_noise": Normal(0, 1), "log_amplitude": Uniform(-4, -0.5),
     "log_length": Uniform(0.5, 2),
 }  # fmt: skip
+# Of `mixjobs sample`: output, store, star, steps.
+JOB = """
+output = "{output}"
+store = "{store}"
+seed = 3
+
+[[spectra]]
+file = "{star}"
+barycentric_velocity = 0.5
+resolution = 30000
+
+[continuum]
+degree = 2
+
+[parameters]
+teff_1 = 5700.0
+feh = 0.1
+vsini = 6.0
+teff_2 = {{ uniform = [4600, 5000] }}
+rv = {{ normal = [5, 2] }}
+log_amplitude = {{ uniform = [-4, -2] }}
+log_length = 1.2
+ln_noise = "optimum"
+
+[sampling]
+walkers = 10
+max_steps = {steps}
+checkpoint = 5
+"""
 OTHERS = {"ln_noise": 0.1, "log_amplitude": -2.0, "log_length": 1.2}
 
 
@@ -55,6 +85,13 @@ def observed(store, values=None, epoch=0, seed=1, signal_to_noise=100.0, continu
         )
         orders.append(made)
     return orders
+
+
+def write_star(path, store):
+    """Write a spectrum as a file; its barycentric velocity is not to be believed."""
+    orders = [(o.number, o.wavelength, o.flux, o.sigma) for o in observed(store)]
+    write_spectrum(path, orders, {"medium": "vacuum", "barycentric_velocity": 9.0})
+    return path
 
 
 def plan_of(store, orders, components=2, emulator_error=True, velocities=(0.0,), **options):

@@ -7,50 +7,18 @@ import signal
 import numpy as np
 import pytest
 from command import finish, start, wait_for
-from small_fits import observed
+from small_fits import JOB, write_star
 
 from mixjobs.cli import main
 from mixjobs.errors import MissingFile
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.results import write_spectrum
 
-JOB = """
-output = "{output}"
-store = "{store}"
-seed = 3
-
-[[spectra]]
-file = "{star}"
-barycentric_velocity = 0.5
-resolution = 30000
-
-[continuum]
-degree = 2
-
-[parameters]
-teff_1 = 5700.0
-feh = 0.1
-vsini = 6.0
-teff_2 = {{ uniform = [4600, 5000] }}
-rv = {{ normal = [5, 2] }}
-log_amplitude = {{ uniform = [-4, -2] }}
-log_length = 1.2
-ln_noise = "optimum"
-
-[sampling]
-walkers = 10
-max_steps = {steps}
-checkpoint = 5
-"""
-
 
 @pytest.fixture(scope="module")
 def star(fit_store, tmp_path_factory):
     """A spectrum of two orders, as a file."""
-    path = tmp_path_factory.mktemp("star") / "star.ecsv"
-    orders = [(o.number, o.wavelength, o.flux, o.sigma) for o in observed(fit_store)]
-    write_spectrum(path, orders, {"medium": "vacuum", "barycentric_velocity": 9.0})
-    return path
+    return write_star(tmp_path_factory.mktemp("star") / "star.ecsv", fit_store)
 
 
 @pytest.fixture
