@@ -30,7 +30,7 @@ def star_spectrum(
     resolution: float,
     limb_darkening: float = 0.6,
 ) -> Floats:
-    """Flux of a star at the data's pixels, in the library's unit times its solid angle.
+    """Flux of a star, averaged over the data's pixels, in the library's unit times its solid angle.
 
     The photospheres are added by their solid-angle fractions, rotated (Gray 2005, equation 18.14),
     blurred by a Gaussian of FWHM ``1 / resolution`` in ln(wavelength), and shifted (relativistic,
@@ -71,4 +71,9 @@ def star_spectrum(
         rotation = 2 * (1 - e) * np.sqrt(y) + np.pi * e / 2 * y
         kernel = np.convolve(kernel, rotation, mode="same")
     seen = np.convolve(flux, kernel / kernel.sum(), mode="same")
-    return np.asarray(CubicSpline(x, seen)(np.log(wavelength) - np.arctanh(rv / SPEED_OF_LIGHT)))
+    light = CubicSpline(x, seen).antiderivative()
+    middle = np.log(wavelength)
+    inner = (middle[1:] + middle[:-1]) / 2
+    edges = np.concatenate([[2 * middle[0] - inner[0]], inner, [2 * middle[-1] - inner[-1]]])
+    collected = light(edges - np.arctanh(rv / SPEED_OF_LIGHT))
+    return np.asarray(np.diff(collected) / np.diff(edges))
