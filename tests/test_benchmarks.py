@@ -23,9 +23,12 @@ ROWS = {
     "accuracy": 11,
     "mixture": 8,
     "honesty": 4,
+    "likelihood": 10,
+    "sampling_step": 7,
+    "marginalised": 4,
     "scaling": 30,
 }
-REAL = ("accuracy", "honesty", "mixture_orders")  # these need the real data
+REAL = ("accuracy", "honesty", "mixture_orders", "sampling_step")  # these need the real data
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

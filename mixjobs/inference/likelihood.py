@@ -9,7 +9,7 @@ from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.noise import NoiseRows, whiten
+from mixjobs.inference.noise import NoiseRows, whitener
 from mixjobs.log_grid import SPEED_OF_LIGHT
 
 Floats = NDArray[np.float64]
@@ -150,36 +150,36 @@ def fit_order(data: OrderData, spectra: Floats, errors: Floats, noise: NoiseRows
     noise : NoiseRows
         Of n rows.
     """
-    flux = np.broadcast_to(data.flux[:, None], (*spectra.shape, 1))
-    columns = np.concatenate([flux, spectra[:, :, None] * data.polynomials], axis=2)
-    white, log_det = whiten(noise, data.velocity, data.sigma, columns)
-    residual = white[:, :, 0] - white[:, :, 1]  # the prior's mean is the first polynomial
-    continuum_design = design = white[:, :, 1:] * data.continuum_sigma
-    k = continuum_design.shape[2]
+    whiten = whitener(noise, data.velocity, data.sigma)
+    flux = np.broadcast_to(data.flux, (len(spectra), 1, len(data.flux)))
+    white = whiten(np.concatenate([flux, spectra[:, None] * data.polynomials.T], axis=1))
+    residual = white[:, 0] - white[:, 1]  # the prior's mean is the first polynomial
+    continuum_design = design = white[:, 1:] * data.continuum_sigma
+    k = continuum_design.shape[1]
     for _ in range(_REFITS if errors.shape[2] else 0):
         deviation = _most_probable(design, residual)[0][:, :k] * data.continuum_sigma
         continuum = (deviation + np.eye(k)[0]) @ data.polynomials.T
-        white_errors, _ = whiten(noise, data.velocity, data.sigma, continuum[:, :, None] * errors)
-        design = np.concatenate([continuum_design, white_errors], axis=2)
+        white_errors = whiten(continuum[:, None] * errors.transpose(0, 2, 1))
+        design = np.concatenate([continuum_design, white_errors], axis=1)
     found, log_det_inner, explained = _most_probable(design, residual)
     chi2 = np.einsum("np,np->n", residual, residual) - explained
     n_pixels = len(data.flux)
     constant = n_pixels * np.log(2 * np.pi * data.scale**2)
     return Fit(
-        -0.5 * (chi2 + log_det + log_det_inner + constant),
+        -0.5 * (chi2 + whiten.log_det + log_det_inner + constant),
         found[:, :k] * data.continuum_sigma + np.eye(k)[0],
         found[:, k:],
     )
 
 
 def _most_probable(design: Floats, residual: Floats) -> tuple[Floats, Floats, Floats]:
-    """Fit unit normal coefficients (n, m) of a design (n, n_pixels, m) to white residuals.
+    """Fit unit normal coefficients (n, m) of a design (n, m, n_pixels) to white residuals.
 
-    Returns them, the ln of the determinant of ``1 + Dᵀ D``, and by how much they lower chi².
+    Returns them, the ln of the determinant of ``1 + D Dᵀ``, and by how much they lower chi².
     """
-    inner = np.matmul(design.transpose(0, 2, 1), design)
+    inner = np.matmul(design, design.transpose(0, 2, 1))
     inner[:, range(inner.shape[1]), range(inner.shape[1])] += 1.0
-    projected = np.matmul(design.transpose(0, 2, 1), residual[:, :, None])
+    projected = np.matmul(design, residual[:, :, None])
     root = np.linalg.cholesky(inner)
     half = np.linalg.solve(root, projected)
     found = np.linalg.solve(root.transpose(0, 2, 1), half)[:, :, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,10 +54,41 @@ class NoiseRows:
         return bool((every == every[:, :1]).all())
 
 
-def whiten(
-    noise: NoiseRows, velocity: Floats, sigma: Floats, columns: Floats
-) -> tuple[Floats, Floats]:
-    """Multiply columns by the inverse of a root of the noise's covariance.
+@dataclass(frozen=True, eq=False)
+class Whitener:
+    """The inverse of a root of the noise's covariance; made by `whitener`.
+
+    Attributes
+    ----------
+    velocity : (n_pixels,) array
+    factors : list of (c, u, w)
+        celerite's, of each row, or one for all rows; empty where the noise is diagonal.
+    inverse_root : (n, n_pixels) or (1, n_pixels) array
+        Of the diagonal factor.
+    log_det : (n,) array
+        ln of the covariance's determinant.
+    """
+
+    velocity: Floats
+    factors: Sequence[tuple[Floats, Floats, Floats]]
+    inverse_root: Floats
+    log_det: Floats
+
+    def __call__(self, columns: Floats) -> Floats:
+        """Multiply columns (n, m, n_pixels); return an array of their shape."""
+        if not self.factors:
+            return columns * self.inverse_root[:, None]
+        groups = columns.reshape(len(self.factors), -1, len(self.velocity))
+        white = np.empty(groups.shape)
+        for i, (c, u, w) in enumerate(self.factors):
+            column = np.array(groups[i].T, order="C")
+            driver.solve_lower(self.velocity, c, u, w, column, column)
+            np.multiply(column.T, self.inverse_root[i], out=white[i])
+        return white.reshape(columns.shape)
+
+
+def whitener(noise: NoiseRows, velocity: Floats, sigma: Floats) -> Whitener:
+    """Factorise the noise's covariance, once for rows that are all alike.
 
     The covariance is ``exp(ln_noise) diag(sigma²) + a² (1 + x) exp(-x)``, ``x = sqrt(3) |v|/l``
     (Rasmussen & Williams 2006, equation 4.17); its factors are those of celerite
@@ -68,37 +100,19 @@ def whiten(
         Of n rows.
     velocity, sigma : (n_pixels,) arrays
         Ascending; and the standard errors.
-    columns : (n, n_pixels, m) array
-
-    Returns
-    -------
-    white : (n, n_pixels, m) array
-    log_det : (n,) array
-        ln of the covariance's determinant.
     """
+    variance = np.exp(noise.ln_noise)[:, None] * sigma**2
     if noise.is_diagonal:
-        log_det = len(sigma) * noise.ln_noise + 2 * np.log(sigma).sum()
-        scale = sigma[:, None] * np.exp(0.5 * noise.ln_noise)[:, None, None]
-        return columns / scale, log_det
-    if noise.is_one():
-        n, n_pixels, m = columns.shape
-        side_by_side = columns.transpose(1, 0, 2).reshape(n_pixels, n * m)
-        white, log_det = _whiten_row(noise, 0, velocity, sigma, side_by_side)
-        return white.reshape(n_pixels, n, m).transpose(1, 0, 2), np.repeat(log_det, n)
-    rows = [_whiten_row(noise, i, velocity, sigma, row) for i, row in enumerate(columns)]
-    return np.stack([white for white, _ in rows]), np.array([log_det for _, log_det in rows])
-
-
-def _whiten_row(
-    noise: NoiseRows, row: int, velocity: Floats, sigma: Floats, columns: Floats
-) -> tuple[Floats, float]:
-    diagonal = np.exp(noise.ln_noise[row]) * sigma**2
-    term = Matern32Term(sigma=noise.amplitude[row], rho=noise.length[row], eps=_EPSILON)
-    c, a, u, v = term.get_celerite_matrices(velocity, diagonal)
-    d, w = driver.factor(velocity, c, a, u, v, a, v.copy())
-    white = np.ascontiguousarray(columns)
-    white = driver.solve_lower(velocity, c, u, w, white, np.empty_like(white))
-    return white / np.sqrt(d)[:, None], float(np.log(d).sum())
+        return Whitener(velocity, [], 1 / np.sqrt(variance), np.log(variance).sum(axis=1))
+    n_factors = 1 if noise.is_one() else len(variance)
+    factors, diagonal = [], np.empty((n_factors, len(sigma)))
+    for i in range(n_factors):
+        term = Matern32Term(sigma=noise.amplitude[i], rho=noise.length[i], eps=_EPSILON)
+        c, a, u, v = term.get_celerite_matrices(velocity, variance[i])
+        diagonal[i], w = driver.factor(velocity, c, a, u, v, a, v.copy())
+        factors.append((c, u, w))
+    log_det = np.broadcast_to(np.log(diagonal).sum(axis=1), len(variance))
+    return Whitener(velocity, factors, 1 / np.sqrt(diagonal), log_det)
 
 
 def correlated_part(noise: NoiseRows, velocity: Floats, sigma: Floats, residual: Floats) -> Floats:

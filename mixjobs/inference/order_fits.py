@@ -202,8 +202,12 @@ def _normalised(block: Block, used: Bools) -> tuple[Bools, Floats, Floats]:
     With f the mixture and l its level, the error of f/l is ``(df - f/l dl)/l``. Thus components
     with one spectrum between them have no error of q, nor do they tell c.
     """
-    level, flux = block.level[:, None], block.flux[:, used]
+    here = np.flatnonzero(used)
+    flux = block.flux.take(here, axis=1)
     answered = np.isfinite(flux).all(axis=1) & np.isfinite(block.level)
-    flux = np.where(answered[:, None], flux / level, 1.0)
-    errors = block.error[:, used] - flux[:, :, None] * block.level_error[:, None, :]
-    return answered, flux, np.where(answered[:, None, None], errors / level[:, :, None], 0.0)
+    flux /= block.level[:, None]
+    errors = block.error.transpose(0, 2, 1).take(here, axis=2)  # a column's pixels in a row
+    errors -= flux[:, None] * block.level_error[:, :, None]
+    errors /= block.level[:, None, None]
+    flux[~answered], errors[~answered] = 1.0, 0.0
+    return answered, flux, errors.transpose(0, 2, 1)

@@ -1,0 +1,72 @@
+"""Simulated stars to fit: a store of the demo library, orders with noise, and a plan of the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mixjobs
+from benchmarks.measure import Floats
+from mixjobs.inference.likelihood import Continuum
+from mixjobs.inference.order_fits import EpochOrder, FitPlan
+from mixjobs.library.demo import Axes, DemoLibrary
+from mixjobs.log_grid import SPEED_OF_LIGHT
+from mixjobs.orders import Orders
+from mixjobs.tables.windows import EmulatorSettings
+
+RESOLUTION = 44_000.0  # of TRES
+PIXEL, LIBRARY_PIXEL = 2.3, 1.1  # km/s, of TRES and of the library
+NOISE = ("ln_noise", "log_amplitude", "log_length")
+
+
+def pixels(first: float, n: int) -> Floats:
+    """Wavelengths of `n` pixels from `first` on, Å."""
+    waves: Floats = first * np.exp(np.arange(n) * PIXEL / SPEED_OF_LIGHT)
+    return waves
+
+
+def windows(waves: Mapping[int, Floats]) -> Orders:
+    """Return orders that hold these pixels."""
+    low = [wave[0] - 0.1 for wave in waves.values()]
+    return Orders(list(waves), low, [wave[-1] + 0.1 for wave in waves.values()])
+
+
+def build_store(axes: Axes, orders: Orders, settings: EmulatorSettings, path: Path) -> DemoLibrary:
+    """Build the emulator of some orders from a demo library that covers their buffers."""
+    room = np.exp(2 * settings.buffer)
+    first, last = orders.wave_min.min() / room, orders.wave_max.max() * room
+    n_pixels = int(np.log(last / first) * SPEED_OF_LIGHT / LIBRARY_PIXEL)
+    library = DemoLibrary(axes, wave_min=first, wave_max=last, n_pixels=n_pixels)
+    written = library.write(path.with_name("library.hdf5"))
+    mixjobs.build(written, orders, path, table=False, emulator=settings)
+    return library
+
+
+def observe(
+    store: Path, waves: Mapping[int, Floats], truth: Mapping[str, float], continuum: Continuum
+) -> list[EpochOrder]:
+    """Simulate orders as the model has them, on a sloping continuum, with noise of 1 %."""
+    rng = np.random.default_rng(1)
+    model = mixjobs.load_mixture(
+        store, orders=list(waves), wavelengths=waves, resolution=RESOLUTION, medium="vacuum"
+    )
+    orders = []
+    for (number, wave), spectrum in zip(waves.items(), model(truth), strict=True):
+        flux = 3e-14 * spectrum * (1 + 0.1 * np.linspace(-1, 1, len(wave)))
+        sigma = np.full(len(wave), 0.01 * flux.mean())
+        flux = flux + sigma * rng.normal(size=len(wave))
+        used = np.ones(len(wave), dtype=bool)
+        profile = {"resolution": RESOLUTION}
+        orders.append(EpochOrder(0, number, wave, flux, sigma, used, continuum, profile))
+    return orders
+
+
+def plan(
+    store: Path, orders: Sequence[EpochOrder], emulator_error: bool = True, **options: Any
+) -> FitPlan:
+    """Return the plan of a fit of two components to one spectrum."""
+    epochs = [{"medium": "vacuum", "barycentric_velocity": 0.0}]
+    return FitPlan(str(store), 2, options, epochs, orders, emulator_error)

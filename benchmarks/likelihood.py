@@ -1,0 +1,285 @@
+"""The likelihood of one order, against dense matrices; its place in a step; how time grows.
+
+One order of 2304 pixels, two components, an emulator of 8 components, a continuum of degree 4,
+Matern-3/2 noise, 40 walkers, one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+
+import mixjobs
+from benchmarks.fits import NOISE, RESOLUTION, build_store, observe, pixels, plan, windows
+from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, spread
+from mixjobs.inference.likelihood import Continuum, OrderData, fit_order
+from mixjobs.inference.noise import NoiseRows
+from mixjobs.inference.order_fits import FittedBlock, OrderFits
+from mixjobs.model.emulator import Accuracy
+from mixjobs.model.mixture import MixtureModel
+from mixjobs.tables.windows import EmulatorSettings
+
+AIM_DENSE, AIM_GROWTH = 100, 1.1
+AXES = {"teff": (3600, 3800, 4000, 4200), "logg": (4.0, 4.5, 5.0), "feh": (-0.5, 0.0, 0.5)}
+TRUTH = {
+    "teff_1": 4100.0, "teff_2": 3700.0, "logg": 4.4, "feh": 0.1, "vsini": 12.0, "rv": 5.0, "c": 0.3,
+    "ln_noise": 0.1, "log_amplitude": -2.0, "log_length": 1.5,
+}  # fmt: skip
+SPREAD = 0.02  # of the walkers about the truth, relative
+APART = ("logg", "feh")  # what components that move differently share
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured; `walkers` from the fewest to the most, of which `usual` is usual."""
+
+    pixels: int
+    rank: int
+    usual: int
+    growth: Sequence[int]
+    orders: int
+    walkers: tuple[int, int]
+    rounds: int
+
+
+FULL = Size(2304, 8, 40, (500, 1000, 2000, 4000, 8000), 8, (8, 80), 8)
+SMALL = Size(200, 4, 16, (100, 200), 2, (8, 16), 2)
+
+
+class Star:
+    """A star's orders: some that are alike, then some that are longer and longer."""
+
+    def __init__(self, folder: Path, size: Size) -> None:
+        self.store = folder / "store.zarr"
+        alike, edge = {}, 5000.0
+        for number in range(size.orders):
+            alike[number] = pixels(edge, size.pixels)
+            edge = alike[number][-1] + 1
+        longer = {size.orders + i: pixels(5000, n) for i, n in enumerate(size.growth)}
+        waves = alike | longer
+        settings = EmulatorSettings(
+            max_rv=100, max_vsini=60, min_resolution=20_000, accuracy=Accuracy(rank=size.rank)
+        )
+        build_store(AXES, windows(waves), settings, self.store)
+        mixture = {name: TRUTH[name] for name in TRUTH if name not in NOISE}
+        self.orders = observe(self.store, waves, mixture, Continuum(4))
+
+    def fits(self, rows: Sequence[int], **options: Sequence[str]) -> OrderFits:
+        """Load the likelihoods of some orders."""
+        return plan(self.store, self.orders, **options).load(rows)
+
+    def mixture(self) -> MixtureModel:
+        """Load the mixture alone, in the first order."""
+        return mixjobs.load_mixture(
+            self.store, orders=[0], wavelengths=[self.orders[0].wavelength], medium="vacuum",
+            resolution=RESOLUTION, outside="nan",
+        )  # fmt: skip
+
+
+def table(names: Sequence[str], n: int) -> Floats:
+    """Draw rows of parameters about the truth: (n, len(names)); those of a component lose it."""
+    truth = np.array([TRUTH.get(name, TRUTH.get(name.partition("_")[0])) for name in names])
+    away = np.random.default_rng(1).uniform(-SPREAD, SPREAD, (n, len(names)))
+    drawn: Floats = truth * (1 + away)
+    return drawn
+
+
+def run(small: bool) -> Iterator[Row]:
+    """Measure one order, then the growth with pixels, orders and walkers."""
+    size = SMALL if small else FULL
+    with TemporaryDirectory(prefix="mixjobs-benchmark-") as folder:
+        star = Star(Path(folder), size)
+        yield from one_order(star, size)
+        yield from growth(star, size)
+
+
+def one_order(star: Star, size: Size) -> list[Row]:
+    """Rows of the likelihood of one order, and of its place in a whole step."""
+    model = star.mixture()
+    values = table((*model.parameters, *NOISE), size.usual)
+    fits, mixtures = star.fits([0]), values[:, : -len(NOISE)]
+    blocks = list(fits.stream([values]))
+    apart = star.fits([0], share=APART)
+    names = apart.epochs[0].model.parameters
+    moving = list(apart.stream([table((*names, *NOISE), size.usual)]))
+    dense = {errors: [Dense(block, errors) for block in blocks[:2]] for errors in (True, False)}
+    for errors, few in dense.items():
+        expected = np.array([side() for side in few])
+        same("likelihood", likelihoods(blocks[:2], free, errors)[[0, -1]], expected, rtol=1e-8)
+    same("likelihood, a step", fits([values])[0], likelihoods(blocks, free), rtol=1e-12)
+    times = in_turn(
+        size.rounds,
+        dense=each(lambda: [side() for side in dense[True]], 2),
+        dense_alone=each(lambda: [side() for side in dense[False]], 2),
+        free=each(lambda: likelihoods(blocks, free), size.usual),
+        alone=each(lambda: likelihoods(blocks, free, errors=False), size.usual),
+        moving=each(lambda: likelihoods(moving, free), size.usual),
+        fixed=each(lambda: likelihoods(blocks, fixed), size.usual),
+        diagonal=each(lambda: likelihoods(blocks, diagonal), size.usual),
+        mixture=each(lambda: list(model.stream(mixtures, errors=True)), size.usual),
+        step=each(lambda: fits([values]), size.usual),
+    )
+    n_columns = {block.errors.shape[2] for block in (blocks[0], moving[0])}
+    return rows_of_one(times, size, sorted(n_columns))
+
+
+def each(function: Callable[[], object], n: int) -> Callable[[], float]:
+    """Return what measures the CPU seconds of one of the `n` rows that a call evaluates."""
+    return lambda: cpu_seconds(function) / n
+
+
+def free(noise: NoiseRows) -> NoiseRows:
+    """Each row its own noise."""
+    return noise
+
+
+def fixed(noise: NoiseRows) -> NoiseRows:
+    """The first row's noise for all."""
+    first = (noise.ln_noise, noise.amplitude, noise.length)
+    return NoiseRows(*(np.full_like(values, values[0]) for values in first))
+
+
+def diagonal(noise: NoiseRows) -> NoiseRows:
+    """No correlated noise."""
+    return NoiseRows(noise.ln_noise, np.zeros_like(noise.amplitude), noise.length)
+
+
+def likelihoods(
+    blocks: Sequence[FittedBlock], kind: Callable[[NoiseRows], NoiseRows], errors: bool = True
+) -> Floats:
+    """Evaluate the likelihood alone, of spectra that are there: (n,)."""
+    found = []
+    for block in blocks:
+        columns = block.errors if errors else block.errors[:, :, :0]
+        found.append(fit_order(block.data, block.spectra, columns, kind(block.noise)))
+    return np.concatenate([fit.log_likelihood for fit in found])
+
+
+class Dense:
+    """The same of one row of a block (the first block's first, the other's last), n x n.
+
+    The fitted continuum that scales the spectrum's error is handed over: it is found once, before
+    anything is timed.
+    """
+
+    def __init__(self, block: FittedBlock, errors: bool) -> None:
+        row = 0 if block.rows.start == 0 else -1
+        self.data, self.noise, self.row = block.data, block.noise, row
+        self.spectrum = block.spectra[row]
+        self.design = self.spectrum[:, None] * self.data.polynomials * self.data.continuum_sigma
+        self.scaled = np.empty((len(self.spectrum), 0))
+        for _ in range(2 if errors else 0):
+            self.scaled = fitted_continuum(self)[:, None] * block.errors[row]
+
+    def covariance(self) -> Floats:
+        """Of the noise alone."""
+        noise, row, velocity = self.noise, self.row, self.data.velocity
+        x = np.sqrt(3) / noise.length[row] * np.abs(velocity[:, None] - velocity)
+        found: Floats = noise.amplitude[row] ** 2 * (1 + x) * np.exp(-x)
+        found[np.diag_indices_from(found)] += np.exp(noise.ln_noise[row]) * self.data.sigma**2
+        return found
+
+    def __call__(self) -> float:
+        """ln of the likelihood: one Cholesky decomposition."""
+        columns = np.hstack([self.design, self.scaled])
+        covariance = self.covariance() + columns @ columns.T
+        root = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
+        half = solve_triangular(root, self.data.flux - self.spectrum, lower=True)
+        log_det = 2 * np.log(np.diagonal(root)).sum() + len(half) * np.log(2 * np.pi)
+        return float(-0.5 * (half @ half + log_det) - len(half) * np.log(self.data.scale))
+
+
+def fitted_continuum(dense: Dense) -> Floats:
+    """Most probable continuum beside the error's columns, (n_pixels,), by dense matrices."""
+    data: OrderData = dense.data
+    columns = np.hstack([dense.design, dense.scaled])
+    weighted = cho_solve(cho_factor(dense.covariance()), columns)
+    inner = columns.T @ weighted + np.eye(columns.shape[1])
+    found = np.linalg.solve(inner, weighted.T @ (data.flux - dense.spectrum))
+    k = data.polynomials.shape[1]
+    continuum: Floats = data.polynomials @ (np.eye(k)[0] + data.continuum_sigma * found[:k])
+    return continuum
+
+
+def rows_of_one(times: dict[str, Floats], size: Size, n_columns: Sequence[int]) -> list[Row]:
+    """Rows of the table about one order."""
+    ours, step = times["free"], times["step"]
+    here = f"{1e3 * float(np.median(ours)):.2f} ms here"
+    rest = step - ours - times["mixture"]
+
+    def told(above: Floats, below: Floats, digits: str = ".2f") -> str:
+        return f"{ratio(above, below):{digits}} ({spread(above, below)})"
+
+    def against_dense(what: str, above: Floats, below: Floats, more: str = "") -> Row:
+        gain = ratio(above, below)
+        return Row(what, f"{told(above, below, '.0f')}{more}", f">= {AIM_DENSE}", gain >= AIM_DENSE)
+
+    return [
+        against_dense(
+            f"dense evaluation (one n x n Cholesky) / ours; {size.pixels} px, {n_columns[0]} "
+            "columns of error, continuum of degree 4, Matern-3/2",
+            times["dense"], ours, f"; {here}",
+        ),
+        against_dense(
+            "the same without the emulator's error", times["dense_alone"], times["alone"]
+        ),
+        Row("the emulator's error: with / without", told(ours, times["alone"])),
+        Row(
+            f"components that move differently ({n_columns[-1]} columns) / alike ({n_columns[0]})",
+            told(times["moving"], ours),
+        ),
+        Row("Matern-3/2 / diagonal noise alone", told(ours, times["diagonal"])),
+        Row("each walker its own noise / one noise for all", told(ours, times["fixed"])),
+        Row(
+            "whole step of one order (mixture, its level, likelihood) / likelihood",
+            f"{told(step, ours)}; mixture {ratio(times['mixture'], step):.0%}, likelihood "
+            f"{ratio(ours, step):.0%}, between them {ratio(rest, step):.0%} of the step",
+        ),
+    ]  # fmt: skip
+
+
+def growth(star: Star, size: Size) -> list[Row]:
+    """Rows on how the time of a whole step grows: over linear growth."""
+    one, many = star.fits([0]), star.fits(range(size.orders))
+    by_pixels = {n: star.fits([size.orders + i]) for i, n in enumerate(size.growth)}
+    names = (*one.epochs[0].model.parameters, *NOISE)
+    few, most = size.walkers
+    values, short, long = (table(names, n) for n in (size.usual, few, most))
+    same("likelihood, orders", many([values])[0], one([values])[0], rtol=1e-12)
+    same("likelihood, walkers", one([long])[0][:few], one([short])[0], rtol=1e-10)
+    sides = {f"{n}": linear(fits, values, n) for n, fits in by_pixels.items()}
+    sides |= {
+        "one order": linear(one, values, 1),
+        "orders": linear(many, values, size.orders),
+        "few": linear(one, short, few),
+        "most": linear(one, long, most),
+    }
+    times = in_turn(size.rounds, **sides)
+    first, *others = map(str, size.growth)
+    between = ", ".join(f"{n}: {ratio(times[n], times[first]):.2f}" for n in others[:-1])
+    return [
+        grown(f"pixels {first} to {others[-1]}", times[others[-1]], times[first], between),
+        grown(f"orders 1 to {size.orders}", times["orders"], times["one order"]),
+        grown(f"walkers {few} to {most}", times["most"], times["few"]),
+    ]
+
+
+def linear(fits: OrderFits, values: Floats, factor: float) -> Callable[[], float]:
+    """Return what measures a step's CPU seconds over a factor."""
+    return lambda: cpu_seconds(lambda: fits([values])) / factor
+
+
+def grown(what: str, above: Floats, below: Floats, between: str = "") -> Row:
+    """A row of growth."""
+    found = ratio(above, below)
+    return Row(
+        f"growth of a step's time with {what}, over linear growth",
+        f"{found:.2f} ({spread(above, below)}){'; ' * bool(between)}{between}",
+        f"<= {AIM_GROWTH:g}",
+        found <= AIM_GROWTH,
+    )

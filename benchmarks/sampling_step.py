@@ -1,0 +1,214 @@
+"""A whole step of an ensemble: 40 walkers x 51 orders, here and on one and two workers.
+
+Orders and pixels of LkCa 15's TRES spectrum, a simulated star, an emulator of ten components, two
+photospheres that share rotation and velocity, all noise parameters free. One thread a process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from distributed import Client
+
+import mixjobs
+from benchmarks.cluster import WORKERS, workers
+from benchmarks.fits import NOISE, observe, plan
+from benchmarks.libraries import real_data
+from benchmarks.measure import Floats, Row, counted, in_turn, ratio, same, seconds, spread
+from benchmarks.mixture_orders import build_store
+from mixjobs.cluster import connect
+from mixjobs.config import ClusterTable
+from mixjobs.inference.ensembles import Ensembles, Step, random_states, segment
+from mixjobs.inference.likelihood import Continuum
+from mixjobs.inference.order_fits import FitPlan
+from mixjobs.inference.priors import Normal, Uniform
+from mixjobs.inference.run_folder import Segment
+from mixjobs.inference.settings import make_parameters
+from mixjobs.inference.target import LogProbability, make_log_probability
+
+AIM_WORKERS, AIM_OUTSIDE = 1.7, 0.1
+TRUTH = {
+    "teff_1": 4500.0, "teff_2": 3800.0, "logg": 4.4, "feh": 0.1, "vsini": 20.0, "rv": 5.0, "c": 0.3,
+    "ln_noise": 0.0, "log_amplitude": -2.5, "log_length": 1.3,
+}  # fmt: skip
+PRIORS = {
+    "teff_1": Uniform(3600, 4800), "teff_2": Uniform(3600, 4800), "logg": Uniform(4, 5),
+    "feh": Uniform(-0.5, 0.5), "vsini": Uniform(0, 50), "rv": Uniform(-50, 50), "c": Uniform(0, 1),
+    "ln_noise": Normal(0, 1), "log_amplitude": Uniform(-4, -0.5), "log_length": Uniform(0.5, 3),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: every `thinning`-th of the data's pixels."""
+
+    n_orders: int
+    thinning: int
+    walkers: int
+    rounds: int
+
+
+FULL = Size(51, 1, 40, 6)
+SMALL = Size(4, 16, 20, 2)
+
+_busy: list[tuple[float, float]] = []  # of this process: seconds in likelihoods, and CPU seconds
+
+
+class TimedPlan(FitPlan):
+    """A plan whose likelihoods say how long they take."""
+
+    def load(self, share: Sequence[int]) -> Any:
+        """Load the models of some orders."""
+        fits = super().load(share)
+
+        def timed(tables: Sequence[Floats]) -> list[Floats]:
+            begun, cpu = time.perf_counter(), time.thread_time()
+            found = fits(tables)
+            _busy.append((time.perf_counter() - begun, time.thread_time() - cpu))
+            return found
+
+        return timed
+
+
+def taken() -> tuple[float, float]:
+    """Sum up what this process has spent in likelihoods since this was last called."""
+    wall, cpu = np.sum(_busy, axis=0) if _busy else (0.0, 0.0)
+    _busy.clear()
+    return float(wall), float(cpu)
+
+
+def run(small: bool) -> Iterator[Row]:
+    """Measure a step in this process, on one worker and on two, in turn."""
+    size = SMALL if small else FULL
+    data = real_data("LkCa15-2013-10-12.hdf5")
+    with TemporaryDirectory(prefix="mixjobs-benchmark-") as folder:
+        fit = simulated(data, Path(folder) / "store.zarr", size)
+        double = workers()  # they end last, so they come first
+        with connect(ClusterTable(workers=1)) as single:
+            yield from measured(fit, {"here": None, "one": single, "two": double}, size)
+
+
+def simulated(data: Path, store: Path, size: Size) -> FitPlan:
+    """Simulate a star in the orders and pixels of a real spectrum, and plan its fit."""
+    observed = mixjobs.open_spectrum(data)
+    build_store(observed, store, size.n_orders)
+    numbers = observed.orders.number.tolist()[: size.n_orders]
+    waves = {
+        number: wave[:: size.thinning]
+        for number, wave in zip(numbers, observed.wavelength, strict=False)
+    }
+    mixture = {name: TRUTH[name] for name in TRUTH if name not in NOISE}
+    fit = plan(store, observe(store, waves, mixture, Continuum(4)))
+    return TimedPlan(**vars(fit))
+
+
+def measured(fit: FitPlan, clients: dict[str, Client | None], size: Size) -> list[Row]:
+    """Advance one ensemble a side, in step, and time them."""
+    names = mixjobs.load_mixture(fit.store).parameters
+    parameters = make_parameters((*names, *NOISE), PRIORS, constraints=["teff_2 < teff_1"])
+    targets = {
+        name: make_log_probability(parameters, fit, client) for name, client in clients.items()
+    }
+    first = start(targets["here"], size.walkers)
+    going = {name: Ensembles(target.by_order, first) for name, target in targets.items()}
+    steps = {name: ensembles.step() for name, ensembles in going.items()}
+    for name, step in steps.items():
+        for ours, theirs in zip(step[:3], steps["here"][:3], strict=True):
+            same(f"sampling_step, {name}", ours, theirs, rtol=0)
+    watched = {name: Watched(each, clients[name]) for name, each in going.items()}
+    times = in_turn(size.rounds, **watched)
+    return rows(times, watched, size)
+
+
+def start(target: LogProbability, n: int) -> Segment:
+    """Scatter walkers about the truth: a step to go on from."""
+    truth = np.array([TRUTH[name] for name in target.names])
+    away = np.random.default_rng(1).normal(size=(n, len(truth)))
+    positions = truth + away * np.maximum(1e-3 * np.abs(truth), 1e-3)
+    values = np.concatenate([target.by_order(half) for half in np.split(positions, 2)])[None]
+    moved = np.zeros(1, dtype=np.int64)
+    step = Step(positions[None], values[..., 0], values[..., 1:], moved, random_states(1, 1))
+    return segment([step])
+
+
+class Watched:
+    """Measures a step, and keeps what of it the likelihoods took, by the process that took most."""
+
+    def __init__(self, ensembles: Ensembles, client: Client | None) -> None:
+        self.ensembles, self.client = ensembles, client
+        self._outside: list[float] = []
+        self._cpu: list[float] = []
+
+    def __call__(self) -> float:
+        """Make a step; return its seconds."""
+        self.taken()
+        whole = seconds(self.ensembles.step)
+        wall, cpu = self.taken()
+        self._outside.append(1 - wall / whole)
+        self._cpu.append(cpu)
+        return whole
+
+    def taken(self) -> tuple[float, float]:
+        """Seconds, and CPU seconds, in likelihoods since this was last called."""
+        if self.client is None:
+            return taken()
+        wall, cpu = zip(*self.client.run(taken).values(), strict=True)
+        return max(wall), max(cpu)
+
+    @property
+    def outside(self) -> Floats:
+        """The share of each step outside the likelihoods."""
+        return counted(self._outside)
+
+    @property
+    def cpu(self) -> Floats:
+        """CPU seconds of the likelihoods of each step."""
+        return counted(self._cpu)
+
+
+def rows(times: dict[str, Floats], watched: dict[str, Watched], size: Size) -> list[Row]:
+    """Rows of the table."""
+    gain = ratio(times["one"], times["two"])
+    here = float(np.median(times["here"]))
+    each = 1e3 * here / (size.walkers * size.n_orders)
+    return [
+        Row(
+            f"a step of {size.walkers} walkers x {size.n_orders} orders in this process",
+            f"{here:.2f} s, {each:.2f} ms a walker and order",
+        ),
+        Row(
+            f"1 worker / {WORKERS} workers, a whole step",
+            f"{gain:.2f} ({spread(times['one'], times['two'])})",
+            f">= {AIM_WORKERS:g}",
+            gain >= AIM_WORKERS,
+        ),
+        Row(
+            f"the same by CPU time of the likelihoods, of the busier of {WORKERS}: on idle cores",
+            f"{ratio(watched['one'].cpu, watched['two'].cpu):.2f} "
+            f"({spread(watched['one'].cpu, watched['two'].cpu)})",
+        ),
+        Row(
+            "this process / 1 worker",
+            f"{ratio(times['here'], times['one']):.2f} ({spread(times['here'], times['one'])})",
+        ),
+        *(
+            Row(
+                f"share of a step outside the likelihoods, {what}",
+                f"{np.median(watched[name].outside):.1%} ({watched[name].outside.min():.1%} to "
+                f"{watched[name].outside.max():.1%})",
+                f"<= {AIM_OUTSIDE:.0%}",
+                bool(np.median(watched[name].outside) <= AIM_OUTSIDE),
+            )
+            for name, what in (
+                ("here", "in this process"),
+                ("one", "1 worker"),
+                ("two", f"{WORKERS} workers, by the one that takes longer"),
+            )
+        ),
+    ]
