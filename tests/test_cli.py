@@ -311,7 +311,8 @@ def test_the_demo(tmp_path, run, capsys):
     folder = tmp_path / "new" / "demo"
     out, err = run("demo", folder, "--workers", "1")
     assert complaints(err) == [
-        f"next: mixjobs check {folder / 'ratios.zarr'}; mixjobs spectrum --help; mixjobs demo --sample",
+        f"next: mixjobs check {folder / 'ratios.zarr'}; mixjobs spectrum --help; "
+        "mixjobs demo --sample",
     ]
     assert re.search(r"dashboard: http://127\.0\.0\.1:\d+/status", err)
     assert "NO" not in out  # every law is kept

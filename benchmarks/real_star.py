@@ -1,0 +1,124 @@
+"""The whole path on real pixels: Gl 51 with BT-Settl, and LkCa 15's orders with PHOENIX-ACES.
+
+Not a claim about the stars: these grids are too coarse or too narrow. Gl 51's spectrum is averaged
+over BT-Settl's pixels, which are ten times wider than its own, so that both have one resolution.
+
+    python -m benchmarks.real_star [gl51] [lkca15] [--small] [--out FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import mixjobs
+from benchmarks.libraries import real_data
+from mixjobs.cli import main as mixjobs_command
+from mixjobs.results import write_spectrum
+
+GL51 = """\
+output = "gl51"
+store = "gl51.zarr"
+[[spectra]]
+file = "gl51.ecsv"
+[continuum]
+degree = 2
+[parameters]
+vsini = 0.0
+rv = 0.0
+ln_noise = "optimum"
+log_amplitude = "optimum"
+log_length = "optimum"
+[sampling]
+max_steps = {steps}
+walkers = 20
+"""
+LKCA15 = """\
+output = "lkca15"
+store = "lkca15.zarr"
+[[spectra]]
+file = "{star}"
+resolution = 44000
+[parameters]
+rv = {{ normal = [18, 10] }}
+vsini = {{ uniform = [0, 40] }}
+ln_noise = "optimum"
+log_amplitude = "optimum"
+log_length = "optimum"
+[sampling]
+max_steps = {steps}
+walkers = 16
+checkpoint = 50
+"""
+ORDERS = mixjobs.Orders.log_spaced(20, 7000, 50000).take(range(2, 12))
+_FEWEST = 5  # pixels of Gl 51 in one of the library's
+
+
+def averaged(folder: Path) -> None:
+    """Write Gl 51's spectrum averaged over the library's pixels, order by order."""
+    star = mixjobs.open_spectrum(real_data("Gl51.hdf5"))
+    library = mixjobs.open_library(real_data("btsettl_prism.hdf5"))
+    wave, flux, sigma = (part[0][star.mask[0]] for part in (star.wavelength, star.flux, star.sigma))
+    middle = np.log(library.wavelength)
+    edges = np.exp((middle[1:] + middle[:-1]) / 2)
+    pixel = np.digitize(wave, edges)
+    n = np.bincount(pixel, minlength=len(middle))
+    weight = np.bincount(pixel, 1 / sigma**2, len(middle))
+    mean = np.bincount(pixel, flux / sigma**2, len(middle)) / np.maximum(weight, 1e-300)
+    error = 1 / np.sqrt(np.maximum(weight, 1e-300))
+    inside = (n >= _FEWEST) & (library.wavelength > wave[0]) & (library.wavelength < wave[-1])
+    orders = []
+    for number, lo, hi in zip(ORDERS.number, *ORDERS.windows(library.wavelength), strict=True):
+        here = np.flatnonzero(inside[lo:hi])[1:-1] + lo  # whole pixels
+        if len(here) > 10:
+            orders.append((int(number), library.wavelength[here], mean[here], error[here]))
+    write_spectrum(folder / "gl51.ecsv", orders, {"medium": "vacuum"})
+
+
+def fit_gl51(folder: Path, small: bool) -> None:
+    """Fit Gl 51 with BT-Settl."""
+    averaged(folder)
+    store = folder / "gl51.zarr"
+    if not store.is_dir():
+        settings = mixjobs.EmulatorSettings(min_resolution=50)
+        library = mixjobs.open_library(real_data("btsettl_prism.hdf5"))
+        mixjobs.build(library, ORDERS, store, emulator=settings, table=False,
+                      select={"feh": (-0.5, 0.5), "logg": (4.0, 5.5)})  # fmt: skip
+    run(folder / "gl51.toml", GL51.format(steps=4 if small else 6000))
+
+
+def fit_lkca15(folder: Path, small: bool) -> None:
+    """Fit the ten orders of LkCa 15 that PHOENIX-ACES covers."""
+    star = real_data("LkCa15-2013-10-12.hdf5")
+    store = folder / "lkca15.zarr"
+    if not store.is_dir():
+        orders = mixjobs.open_spectrum(star).orders.select(range(21, 31))
+        library = real_data("PHOENIX_ACES_test.hdf5")
+        mixjobs.build(library, orders, store, emulator=mixjobs.EmulatorSettings(), table=False)
+    run(folder / "lkca15.toml", LKCA15.format(star=star, steps=4 if small else 600))
+
+
+def run(job: Path, text: str) -> None:
+    """Sample, go on where a run was stopped, and draw what was found."""
+    job.write_text(text, encoding="utf-8")
+    status = mixjobs_command(["sample", str(job), "--resume"])
+    if status == 0:
+        mixjobs_command(["plot", str(job.with_suffix(""))])
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.real_star", description=__doc__)
+    parser.add_argument("stars", nargs="*", metavar="STAR", help="gl51, lkca15; or both")
+    parser.add_argument("--small", action="store_true", help="a few steps, to see that it runs")
+    parser.add_argument("--out", type=Path, default=Path("real_star"), help="folder for the runs")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    for name in given.stars or ("gl51", "lkca15"):
+        {"gl51": fit_gl51, "lkca15": fit_lkca15}[name](given.out, given.small)
+
+
+if __name__ == "__main__":
+    main()
