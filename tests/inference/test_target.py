@@ -8,6 +8,7 @@ from small_fits import ORDERS, TRUTH, around, log_probability, observed, plan_of
 import mixjobs
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.likelihood import Continuum
+from mixjobs.inference.order_fits import _normalised
 from mixjobs.inference.start import find_optimum, start_walkers, widths_around
 
 
@@ -40,6 +41,39 @@ def test_walkers_do_not_depend_on_each_other(fit_store, correlated):
     for row in (0, 4, 18):
         assert together[row] == pytest.approx(logp(theta[row]), rel=1e-10)
     assert logp(theta[:0]).shape == (0,)
+
+
+def test_what_is_outside_reaches_neither_model_nor_noise(fit_store):
+    logp = log_probability(plan_of(fit_store, observed(fit_store)))
+    theta = around(logp, 4)
+    expected = logp(theta)
+    absurd = dict(zip(logp.names, range(len(logp.names)), strict=True))
+    theta[0, [absurd["log_amplitude"], absurd["ln_noise"], absurd["vsini"]]] = 400.0, 1e308, -5.0
+    found = logp(theta)
+    assert found[0] == -np.inf
+    np.testing.assert_array_equal(found[1:], expected[1:])
+
+
+def test_the_error_of_q_is_the_derivative_of_what_is_fitted(fit_store):
+    """d(f/l)/d(ln q), with the mean level l that q moves too."""
+    (order, _) = observed(fit_store)
+    model = mixjobs.load_mixture(
+        fit_store, orders=[4], wavelengths=[order.wavelength], resolution=30_000
+    )
+    (block,) = model.stream(TRUTH, errors=True)
+    first, second = model.parts(TRUTH)[0]
+    light = model.light(TRUTH)[:, 0]
+    size = (block.error[0, :, -1] / second).mean()  # the standard error of ln q
+    assert size > 0
+    np.testing.assert_allclose(block.error[0, :, -1], size * second, rtol=1e-9)
+    _, _, errors = _normalised(block, np.ones(80, bool))
+    step = 1e-5
+
+    def fitted(q):
+        return (first + q * second) / (light[0] + q * light[1])
+
+    slope = (fitted(1 + step) - fitted(1 - step)) / (2 * step)
+    np.testing.assert_allclose(errors[0, :, -1], size * slope, rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 20.0])
