@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from benchmarks.trials import results, run_trials
 
 ROOT = Path(__file__).parent.parent
 ROWS = {
@@ -73,3 +76,54 @@ def test_unknown_benchmark_is_refused() -> None:
     done = run("speed")
     assert done.returncode == 2
     assert "unknown benchmark 'speed'" in done.stderr
+
+
+def test_evidence_runs_and_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def printed(name: str) -> str:
+        monkeypatch.setattr(sys, "argv", [name, "--small", "--out", str(tmp_path)])
+        import_module(f"benchmarks.{name}").main()
+        return capsys.readouterr().out
+
+    tables = [printed(name) for name in ("calibration", "nodes")]
+    assert [table.count("\n| ") for table in tables] == [9, 10]
+    drawn = printed("evidence_figures")
+    assert all(table in drawn for table in tables)  # from what was kept
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "calibration_ranks_small.png",
+        "nodes_small.png",
+    }
+
+
+@pytest.mark.parametrize(("name", "rows"), [("upper_limit", 2), ("blackbody_q", 4)])
+def test_evidence_runs(
+    request: pytest.FixtureRequest, tmp_path: Path, name: str, rows: int
+) -> None:
+    if name == "blackbody_q":
+        request.getfixturevalue("data")
+    command = [sys.executable, "-W", "error", "-m", f"benchmarks.{name}", "--small", "--out"]
+    done = subprocess.run(
+        [*command, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    folder = tmp_path / f"{name}-small"
+    (results,) = folder.glob("*.jsonl")
+    assert len(results.read_text().splitlines()) == rows
+    assert (folder / f"{name}.png").stat().st_size > 0
+    assert any("|" in line and any(map(str.isdigit, line)) for line in done.stdout.splitlines())
+
+
+def test_trials_go_on_where_they_were_cut(tmp_path: Path) -> None:
+    path, ran = tmp_path / "trials.jsonl", []
+
+    def one(trial: dict[str, object]) -> dict[str, object]:
+        ran.append(trial["seed"])
+        return trial | {"found": trial["seed"]}
+
+    every = [{"seed": seed, "c": 0.1} for seed in range(3)]
+    run_trials(every[:2], one, path, 1)
+    path.write_text(path.read_text()[:-5])  # killed in the middle of a line
+    run_trials(every, one, path, 1)
+    assert ran == [0, 1, 1, 2]
+    assert [t["found"] for t in results(path)] == [0, 1, 2]

@@ -1,0 +1,245 @@
+"""Evidence 3: q from the tables, or the ratio of black bodies in its place?
+
+A warm photosphere with a cool spot that has molecular bands, of real spectra, is fitted in several
+orders with one c: once with q from the library's means, once with q the ratio of Planck means and
+all else alike. Both fits see the same pixels and the same noise.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import zarr
+from scipy.interpolate import CubicSpline
+from scipy.optimize import minimize
+
+import mixjobs
+from benchmarks.blackbody_q_report import figure, report
+from benchmarks.libraries import real_data
+from benchmarks.measure import Floats, Skipped
+from benchmarks.trials import (
+    Options,
+    Trial,
+    averaged,
+    posterior,
+    read_options,
+    results,
+    run_trials,
+)
+from mixjobs.inference.order_fits import Continuum, EpochOrder, FitPlan
+from mixjobs.inference.priors import Normal, Uniform
+from mixjobs.inference.settings import make_parameters
+from mixjobs.inference.target import LogProbability, make_log_probability
+from mixjobs.library import Library
+from mixjobs.model.blackbody import planck_mean
+from mixjobs.model.emulator import Accuracy
+
+ORDERS = mixjobs.Orders.log_spaced(20, 7000, 50000)
+SPREAD = "5 orders, 0.77-4.1 µm"
+TWELVE = "12 orders, 0.77-4.1 µm"
+SETS = {
+    SPREAD: (1, 5, 9, 13, 17),
+    "4 orders, 0.85-1.26 µm": (2, 3, 4, 5),
+    "5 orders, 1.5-2.5 µm": (8, 9, 10, 11, 12),
+    TWELVE: (1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 17),
+}
+SMALL = {"1 order, 1.7-1.9 µm": (9,)}
+LOGG, FEH, TEFF_1, C, SNR = 4.5, 0.0, 3900.0, 0.3, 200.0
+CONTRASTS = (2800.0, 3100.0, 3400.0)
+REALISATIONS, FEWER = 10, 6
+WALKERS, STEPS = 24, 300
+KINDS = ("tables", "blackbody")
+ON_GRID, HELD_OUT = "on the grid", "held out"
+
+
+def trials(small: bool) -> Iterator[Trial]:
+    """All order sets without noise; some of them with noise and posteriors."""
+    if small:
+        for seed, name in product((None, 0), SMALL):
+            yield from pair(seed, CONTRASTS[0], 0, name, HELD_OUT)
+        return
+    for orders, teff_2, degree in product(SETS, CONTRASTS, (0, 2)):
+        yield from pair(None, teff_2, degree, orders, ON_GRID)
+    for seed in range(REALISATIONS):
+        yield from pair(seed, CONTRASTS[0], 0, SPREAD, ON_GRID)
+        yield from pair(seed, CONTRASTS[1], 0, SPREAD, ON_GRID)
+        yield from pair(seed, CONTRASTS[0], 0, TWELVE, ON_GRID)
+        if seed < FEWER:
+            yield from pair(seed, CONTRASTS[2], 0, SPREAD, ON_GRID)
+            yield from pair(seed, CONTRASTS[0], 2, SPREAD, ON_GRID)
+            yield from pair(seed, CONTRASTS[0], 0, "5 orders, 1.5-2.5 µm", ON_GRID)
+            yield from pair(seed, CONTRASTS[0], 0, SPREAD, HELD_OUT)
+
+
+def pair(seed: int | None, teff_2: float, degree: int, orders: str, truth: str) -> Iterator[Trial]:
+    """The two fits of one simulated star; without a seed it has no noise."""
+    for q in KINDS:
+        yield {
+            "seed": seed, "teff_2": teff_2, "degree": degree, "orders": orders, "truth": truth,
+            "q": q,
+        }  # fmt: skip
+
+
+@cache
+def open_real() -> Library:
+    """The real library, opened once."""
+    return mixjobs.open_library(real_data("btsettl_prism.hdf5"))
+
+
+def build_stores(folder: Path, small: bool) -> None:
+    """Build stores with and without the spectra that stars are made of, and their stand-ins."""
+    library = open_real()
+    teff, logg, feh = library.grid.points.T
+    near = (logg == LOGG) & (feh == FEH)
+    numbers = sorted({n for some in (SMALL if small else SETS).values() for n in some})
+    settings = mixjobs.EmulatorSettings(min_resolution=50, accuracy=Accuracy(variance=0.9999))
+    kept = {HELD_OUT: near & ~np.isin(teff, [TEFF_1, *CONTRASTS]), ON_GRID: near}
+    for truth in [HELD_OUT] if small else kept:
+        path = store_path(folder, truth, "tables")
+        stand_in = store_path(folder, truth, "blackbody")
+        if stand_in.is_dir():
+            continue
+        mixjobs.build(
+            library.take(np.flatnonzero(kept[truth])), ORDERS.select(numbers), path,
+            emulator=settings, table=False, overwrite=True,
+        )  # fmt: skip
+        replace_means(path, stand_in)
+
+
+def store_path(folder: Path, truth: str, q: str) -> Path:
+    """Where a store is."""
+    return folder / f"{truth.replace(' ', '-')}-{q}.zarr"
+
+
+def replace_means(path: Path, stand_in: Path) -> None:
+    """Copy a store, with the means of black bodies in the place of the library's.
+
+    A mixture takes nothing from the means but q: its shapes are the emulator's, and what is stated
+    of the errors is stored beside them.
+    """
+    aside = stand_in.with_suffix(".aside")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(path, aside)
+    store = mixjobs.open_store(path)
+    teff = store.grid.points[:, store.grid.names.index("teff")]
+    means = planck_mean(store.orders.wave_min, store.orders.wave_max, teff).T
+    zarr.open_array(aside / "mean_flux", mode="r+")[...] = means
+    aside.rename(stand_in)
+
+
+def observe(trial: Trial) -> list[EpochOrder]:
+    """Simulate the star: raw spectra of the library, added up, averaged over its pixels, noise."""
+    library = open_real()
+    rows = [row_of(library.grid.points, teff) for teff in (TEFF_1, trial["teff_2"])]
+    mixed = (1 - C) * library.flux(rows[0]) + C * library.flux(rows[1])
+    star = CubicSpline(np.log(library.wavelength), mixed)
+    orders = ORDERS.select((SETS | SMALL)[trial["orders"]])
+    rng = np.random.default_rng([trial["seed"] or 0, int(trial["teff_2"])])
+    observed = []
+    for number, low, high in zip(orders.number, *orders.windows(library.wavelength), strict=True):
+        wavelength = library.wavelength[low:high]
+        flux = averaged(star, wavelength)
+        sigma = np.full(len(flux), np.median(flux) / SNR)
+        noise = 0.0 if trial["seed"] is None else sigma * rng.normal(size=len(flux))
+        used, continuum = np.ones(len(flux), dtype=bool), Continuum(trial["degree"])
+        observed.append(
+            EpochOrder(0, int(number), wavelength, flux + noise, sigma, used, continuum, {})
+        )
+    return observed
+
+
+def row_of(points: Floats, teff: float) -> int:
+    """Row of the library with this Teff and the star's log g and [M/H]."""
+    return int(np.flatnonzero((points == [teff, LOGG, FEH]).all(axis=1))[0])
+
+
+def log_probability(folder: Path, trial: Trial) -> LogProbability:
+    """What is sampled: both Teff, c, and the noise's scale where there is noise."""
+    usual = {
+        "teff_1": Normal(3900, 100, low=3500, high=4400), "teff_2": Uniform(2600, 3900),
+        "c": Uniform(0, 1), "ln_noise": Normal(0, 1),
+    }  # fmt: skip
+    said = {"vsini": 0.0, "rv": 0.0} | ({"ln_noise": 0.0} if trial["seed"] is None else {})
+    fit = ("teff_1", "teff_2", "vsini", "rv", "c", "ln_noise")
+    parameters = make_parameters(fit, usual, said, constraints=["teff_2 < teff_1"])
+    store = str(store_path(folder, trial["truth"], trial["q"]))
+    known = {"medium": "vacuum", "barycentric_velocity": 0.0}
+    # the emulator answers exactly at its grid points, so there its error is no part of the test
+    plan = FitPlan(store, 2, {}, [known], observe(trial), trial["truth"] == HELD_OUT)
+    return make_log_probability(parameters, plan)
+
+
+def fit(folder: Path, steps: int, trial: Trial) -> Trial:
+    """Run one fit: the optimum without noise, or means and deviations of a posterior."""
+    begun = time.perf_counter()
+    target = log_probability(folder, trial)
+    truth = {"teff_1": TEFF_1, "teff_2": trial["teff_2"], "c": C, "ln_noise": 0.0}
+    start = np.array([truth[name] for name in target.names])
+    if trial["seed"] is None:
+        best = optimum(target, start).tolist()
+        found = {"best": best, "at_truth": float(target(start))}
+    else:
+        sampled = posterior(target, start, trial["seed"], WALKERS, steps)
+        low, high = np.quantile(sampled.samples, [0.025, 0.975], axis=0)
+        found = {
+            "mean": sampled.samples.mean(axis=0).tolist(), "tau": sampled.tau,
+            "sd": sampled.samples.std(axis=0).tolist(), "low": low.tolist(),
+            "high": high.tolist(), "log_p": sampled.best,
+        }  # fmt: skip
+    seconds = time.perf_counter() - begun
+    return trial | {"names": target.names, "truth_at": start.tolist(), "seconds": seconds} | found
+
+
+def optimum(target: LogProbability, start: Floats) -> Floats:
+    """Climb from the truth to the nearest maximum, and with it how far ln P rises: (P + 1,)."""
+    scale = np.array([{"teff_1": 30.0, "teff_2": 60.0, "c": 0.05}[name] for name in target.names])
+
+    def minus(u: Floats) -> float:
+        return min(-float(target(start + u * scale)), 1e9)
+
+    simplex = np.vstack([np.zeros(len(start)), np.eye(len(start))])
+    for _ in range(2):
+        options = {"maxfev": 400, "fatol": 1e-4, "xatol": 1e-3, "initial_simplex": simplex}
+        best = minimize(minus, simplex[0], method="Nelder-Mead", options=options)
+        simplex = best.x + np.vstack([np.zeros(len(start)), -0.5 * np.eye(len(start))])
+    found: Floats = np.append(start + best.x * scale, -best.fun - float(target(start)))
+    return found
+
+
+def main(options: Options) -> None:
+    """Build, fit, and print the table."""
+    path = options.out / "fits.jsonl"
+    if not options.report:
+        build_stores(options.out, options.small)
+        one = partial(fit, options.out, 30 if options.small else STEPS)
+        run_trials(list(trials(options.small)), one, path, options.processes)
+    found = results(path)
+    print(report(found))
+    figure(found, stand_in_over_true(), options.out / "blackbody_q.png")
+
+
+def stand_in_over_true() -> dict[float, Floats]:
+    """The ratio of Planck means over the library's q in each of the 20 orders, at each contrast."""
+    library = open_real()
+    windows = list(zip(*ORDERS.windows(library.wavelength), strict=True))
+    middle = np.sqrt(ORDERS.wave_min * ORDERS.wave_max) / 1e4
+    found = {0.0: middle}
+    for teff_2 in CONTRASTS:
+        first, second = (row_of(library.grid.points, teff) for teff in (TEFF_1, teff_2))
+        q = [library.flux(second, *w).mean() / library.flux(first, *w).mean() for w in windows]
+        planck = planck_mean(ORDERS.wave_min, ORDERS.wave_max, [TEFF_1, teff_2])
+        found[teff_2] = planck[1] / planck[0] / np.array(q)
+    return found
+
+
+if __name__ == "__main__":
+    try:
+        main(read_options("blackbody_q", __doc__.split("\n")[0]))
+    except Skipped as reason:
+        print(f"skipped: {reason}")

@@ -1,0 +1,167 @@
+"""Are the intervals right? Fits of simulated stars whose parameters are drawn from the fit's prior.
+
+``python -m benchmarks.calibration [--small] [--processes N] [--out FOLDER]``: each star is fitted
+twice, with and without the emulator's error in the covariance. The rank of the truth among the
+samples is then uniform from 0 to 1 (Talts et al. 2018, arXiv:1804.06788). Runs that were cut short
+go on. `benchmarks.evidence_figures` draws docs/figures/calibration_ranks.png.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from benchmarks.measure import Floats
+from benchmarks.simulated import (
+    arguments,
+    demo_library,
+    make_fit,
+    make_store,
+    observe,
+    posterior,
+    run,
+)
+from mixjobs.inference.priors import Normal, Uniform
+from mixjobs.inference.start import find_optimum
+from mixjobs.model.emulator import Accuracy
+
+SETTINGS = {"on": True, "off": False}  # the emulator's error
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is run."""
+
+    stars: int
+    steps: int
+    teff: tuple[int, ...] = tuple(range(3900, 6301, 300))
+    feh: tuple[float, ...] = (-0.5, 0.0, 0.5)
+    noise: float = 1 / 200
+    orders: int = 2
+    fixed: tuple[tuple[str, float], ...] = ()
+
+
+FULL = Size(100, 500)
+SMALL = Size(
+    1, 15, teff=(5400, 5700, 6000), orders=1,
+    fixed=(("feh", 0.0), ("vsini", 8.0), ("rv", 5.0), ("ln_noise", 0.0)),
+)  # fmt: skip
+
+
+def fit_star(size: Size, folder: Path, seed: int) -> dict[str, Any]:
+    """Draw a star, observe it, and fit it with and without the emulator's error."""
+    library = demo_library(size.teff, size.feh)
+    store = make_store(folder, library, Accuracy())
+    priors = {
+        "teff_1": Uniform(size.teff[0], size.teff[-1]),
+        "teff_2": Uniform(size.teff[0], size.teff[-1]),
+        "feh": Uniform(size.feh[0], size.feh[-1]), "vsini": Uniform(0, 25),
+        "rv": Uniform(-30, 30), "c": Uniform(0, 1), "ln_noise": Normal(0, 0.5),
+    }  # fmt: skip
+    rng = np.random.default_rng([seed, 20])
+    drawn = make_fit(store, [], priors, settings=dict(size.fixed)).parameters
+    star = dict(zip(drawn.names, drawn.draw(rng, 1)[0], strict=True))
+    truth = dict(size.fixed) | star
+    orders = observe(library, truth, size.noise, rng, np.exp(truth["ln_noise"]))[: size.orders]
+    fits = {}
+    best = find_optimum(make_fit(store, orders, priors, False, dict(size.fixed)), seed)
+    for name, emulator_error in SETTINGS.items():
+        began = time.perf_counter()
+        fit = make_fit(store, orders, priors, emulator_error, dict(size.fixed))
+        samples, tau = posterior(fit, seed, 32, size.steps, best)
+        theta = np.array(list(star.values()))
+        fits[name] = summary(samples, theta) | {
+            "density": float((fit(samples[:: len(samples) // 300]) < fit(theta)).mean()),
+            "effective": len(samples) / tau, "seconds": time.perf_counter() - began,
+        }  # fmt: skip
+    return {"star": star, "fits": fits}
+
+
+def summary(samples: Floats, truth: Floats) -> dict[str, Any]:
+    """Rank of the truth among the samples (0 to 1), mean and standard deviation."""
+    found = {
+        "rank": (samples < truth).mean(axis=0), "mean": samples.mean(axis=0),
+        "sd": samples.std(axis=0),
+    }  # fmt: skip
+    return {name: values.tolist() for name, values in found.items()}
+
+
+def ranks(results: Sequence[dict[str, Any]], setting: str) -> Floats:
+    """Ranks of all stars and parameters, (n_stars, P)."""
+    return np.array([result["fits"][setting]["rank"] for result in results])
+
+
+def report(results: Sequence[dict[str, Any]]) -> str:
+    """Coverage of the central intervals with its binomial error, tests of the ranks, effort.
+
+    The last rows are of the region of highest density of all parameters together: the truth is
+    in that of 68 % when its density is above that of 32 % of the samples. Error / sd is 1.48 times
+    the median of |mean - truth| / sd: 1 where errors are normal and rightly stated, and not upset
+    by a fit that is in another mode than the truth.
+    """
+    head = "| parameter | emulator term | in 68 % | in 95 % | KS p | chi² p | error / sd |"
+    lines = [efforts(results), "", head, "|---|---|---|---|---|---|---|"]
+    for p, name in enumerate(results[0]["star"]):
+        for setting in SETTINGS:
+            u = ranks(results, setting)[:, p]
+            fits = [(r["star"][name], r["fits"][setting]) for r in results]
+            z = np.array([(fit["mean"][p] - truth) / fit["sd"][p] for truth, fit in fits])
+            lines += [
+                row(name, setting, u, np.abs(2 * u - 1), f"{1.48 * np.median(np.abs(z)):.2f}")
+            ]
+    for setting in SETTINGS:
+        u = np.array([result["fits"][setting]["density"] for result in results])
+        lines += [row("all together", setting, u, 1 - u, "")]
+    return "\n".join(lines)
+
+
+def row(name: str, setting: str, u: Floats, needed: Floats, last: str) -> str:
+    """One line of the table; `needed` is the level from which on an interval has the truth."""
+    chi2 = stats.chisquare(np.histogram(u, BINS, (0, 1))[0]).pvalue
+    cells = [
+        name, setting, *(covered(needed < level) for level in (0.68, 0.95)),
+        f"{stats.kstest(u, 'uniform').pvalue:.2g}", f"{chi2:.2g}", last,
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def covered(inside: NDArray[np.bool_]) -> str:
+    """Share in per cent, with the binomial error."""
+    share, n = inside.mean(), len(inside)
+    return f"{100 * share:.0f} ± {100 * np.sqrt(max(share * (1 - share), 1 / n**2) / n):.0f}"
+
+
+def efforts(results: Sequence[dict[str, Any]]) -> str:
+    """One line on effective samples and time."""
+    fits = [fit for result in results for fit in result["fits"].values()]
+    least = [fit["effective"] for fit in fits]
+    return (
+        f"{len(results)} stars; effective samples of the slowest parameter: median "
+        f"{np.median(least):.0f}, least {min(least):.0f}; "
+        f"{np.median([fit['seconds'] for fit in fits]):.0f} s a fit"
+    )
+
+
+def main() -> None:
+    """Run what is missing, and print the table."""
+    given = arguments("calibration", "Coverage of intervals and ranks of the truth")
+    size = SMALL if given.small else FULL
+    folder = given.out / ("calibration_small" if given.small else "calibration")
+    make_store(folder, demo_library(size.teff, size.feh), Accuracy())
+    stars = [(f"{seed:03d}", seed) for seed in range(size.stars)]
+    task = partial(fit_star, size, folder)
+    results = run(task, stars, folder / "results.jsonl", given.processes)
+    print(report(results))
+
+
+if __name__ == "__main__":
+    main()

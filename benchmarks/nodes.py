@@ -1,0 +1,211 @@
+"""Do fits cling to grid nodes? Stars whose temperatures are spread evenly between the nodes.
+
+``python -m benchmarks.nodes [--small] [--processes N] [--out FOLDER]``: each star is fitted with
+`linear` and with `cubic` interpolation, with and without the emulator's error, from the same data.
+Runs that were cut short go on. `benchmarks.evidence_figures` draws docs/figures/nodes.png.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from benchmarks.measure import Floats
+from benchmarks.simulated import (
+    arguments,
+    demo_library,
+    make_fit,
+    make_store,
+    observe,
+    posterior,
+    run,
+)
+from mixjobs.inference.priors import Uniform
+from mixjobs.inference.start import find_optimum
+from mixjobs.inference.target import LogProbability
+from mixjobs.model.emulator import Accuracy
+
+SETTINGS = [(method, error) for method, error in product(("linear", "cubic"), (False, True))]
+STEP = 300  # K, of the grid
+NEAR = 1 / 8  # of a cell: a quarter of the cell lies so near to a node
+BINS = 12
+NUDGES = {"teff_1": 20.0, "teff_2": 30.0, "feh": 0.01, "c": 0.02}  # of an optimiser's start
+FIXED = {"vsini": 8.0, "rv": 5.0, "ln_noise": 0.0}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is run."""
+
+    stars: int
+    steps: int
+    teff: tuple[int, ...] = tuple(range(3900, 6301, STEP))
+    feh: tuple[float, ...] = (-0.5, 0.0, 0.5)
+    orders: int = 2
+    fixed: tuple[str, ...] = ()
+
+
+FULL = Size(24, 240)
+SMALL = Size(1, 12, feh=(-0.5, 0.0), orders=1, fixed=("teff_1", "feh"))
+
+
+def star(size: Size, number: int) -> dict[str, float]:
+    """Return one of the stars: teff_2 in three cells, teff_1 in two, in another order."""
+    place, other = (np.array([number, 7 * number % size.stars]) + 0.5) / size.stars
+    return {"teff_1": 5400 + 2 * STEP * other, "teff_2": 4200 + 3 * STEP * place, "feh": 0.0,
+            "c": 0.4, **FIXED}  # fmt: skip
+
+
+def make_fits(
+    size: Size, folder: Path, number: int, noise: bool
+) -> Iterator[tuple[str, bool, LogProbability]]:
+    """Observe a star, with noise or without, and yield every setting and its fit."""
+    library = demo_library(size.teff, size.feh)
+    store, truth = make_store(folder, library, Accuracy()), star(size, number)
+    rng = np.random.default_rng([number, 30])
+    orders = observe(library, truth, 1 / 200, rng, factor=float(noise))[: size.orders]
+    priors = {
+        "teff_1": Uniform(size.teff[0], size.teff[-1]),
+        "teff_2": Uniform(size.teff[0], size.teff[-1]),
+        "feh": Uniform(size.feh[0], size.feh[-1]), "c": Uniform(0, 1),
+    }  # fmt: skip
+    fixed = FIXED | {name: truth[name] for name in size.fixed}
+    for method, error in SETTINGS:
+        yield method, error, make_fit(store, orders, priors, error, fixed, method=method)
+
+
+def fit_exact(size: Size, folder: Path, number: int) -> dict[str, Any]:
+    """Find the most probable parameters, in every setting, where the data have no noise."""
+    truth, fits = star(size, number), {}
+    for method, error, fit in make_fits(size, folder, number, noise=False):
+        start = np.array([truth[name] for name in fit.names])
+        simplex = start + np.vstack([0 * start, np.diag([NUDGES[name] for name in fit.names])])
+        found = minimize(
+            lambda theta, fit=fit: -float(fit(theta)), start, method="Nelder-Mead",
+            options={"initial_simplex": simplex, "xatol": 1.0, "fatol": 1e-3, "maxfev": 600},
+        )  # fmt: skip
+        fits[key(method, error)] = {"mean": found.x.tolist(), "sd": [0.0] * len(start)}
+    return {"star": {name: truth[name] for name in fit.names}, "fits": fits}
+
+
+def fit_star(size: Size, folder: Path, number: int) -> dict[str, Any]:
+    """Sample a star with noise in every setting."""
+    truth = star(size, number)
+    fits: dict[str, Any] = {}
+    for method, error, fit in make_fits(size, folder, number, noise=True):
+        if not error:  # the search is the same for both
+            best = find_optimum(fit, number)
+        samples, tau = posterior(fit, number, 24, size.steps, best)
+        fits[key(method, error)] = {
+            "mean": samples.mean(axis=0).tolist(), "sd": samples.std(axis=0).tolist(),
+            "folded": folded(samples[:, fit.names.index("teff_2")]),
+            "near": float(near(samples[:, fit.names.index("teff_2")]).mean()),
+            "effective": len(samples) / tau,
+        }  # fmt: skip
+    return {"star": {name: truth[name] for name in fit.names}, "fits": fits}
+
+
+def key(method: str, error: bool) -> str:
+    """Name of a setting."""
+    return f"{method}, {'with' if error else 'without'} the term"
+
+
+def place_in_cell(teff: Floats) -> Floats:
+    """Where in its cell a temperature is: 0 and 1 are nodes."""
+    return np.mod(teff, STEP) / STEP
+
+
+def near(teff: Floats) -> Floats:
+    """Whether a temperature is near to a node."""
+    return np.abs(place_in_cell(teff) - 0.5) > 0.5 - NEAR
+
+
+def folded(teff: Floats) -> list[float]:
+    """Share of the samples in each of the cell's `BINS` parts."""
+    return (np.histogram(place_in_cell(teff), BINS, (0, 1))[0] / len(teff)).tolist()
+
+
+def found(results: Sequence[dict[str, Any]], setting: str, name: str) -> tuple[Floats, ...]:
+    """Truth, posterior mean and standard deviation of one parameter, each (n_stars,)."""
+    column = list(results[0]["star"]).index(name)
+    rows = [
+        (result["star"][name], *(result["fits"][setting][key][column] for key in ("mean", "sd")))
+        for result in results
+    ]
+    return tuple(np.array(rows).T)
+
+
+def pull(results: Sequence[dict[str, Any]], setting: str, name: str) -> Floats:
+    """By how much the posterior mean is nearer to the truth's nearest node than the truth, K."""
+    truth, mean, _ = found(results, setting, name)
+    node = STEP * np.round(truth / STEP)
+    return (mean - truth) * np.sign(node - truth)
+
+
+def report(results: Sequence[dict[str, Any]], exact: Sequence[dict[str, Any]]) -> str:
+    """Two tables with a row a setting: of posteriors, and of optima where the data have no noise.
+
+    Where fits do not cling, a quarter of posteriors and means is near a node, and the pull is 0.
+    """
+    fits = [fit for result in results for fit in result["fits"].values()]
+    effective = np.median([fit["effective"] for fit in fits])
+    pulled = "pull of teff_2, of teff_1, K"
+    lines = [
+        f"{len(results)} stars; effective samples: median {effective:.0f}", "",
+        f"| fit | teff_2 near a node: posteriors (means) | {pulled} | error of teff_2, K | "
+        "error of c | r.m.s. error / sd: teff_2, c |", "|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for setting in (key(*setting) for setting in SETTINGS):
+        near_node = np.mean([result["fits"][setting]["near"] for result in results])
+        means = near(found(results, setting, "teff_2")[1]).mean()
+        z = [(mean - truth) / sd for truth, mean, sd in of(results, setting, "teff_2", "c")]
+        spread = ", ".join(f"{np.sqrt(np.mean(values**2)):.2f}" for values in z)
+        inside = f"{near_node:.0%} ({means:.0%})"
+        lines += [f"| {setting} | {inside} | {errors(results, setting)} | {spread} |"]
+    head = f"| fit | {pulled} | error of teff_2, K | error of c |"
+    lines += ["", f"{len(exact)} stars without noise, optimum", "", head, "|---|---|---|---|"]
+    lines += [f"| {key(*setting)} | {errors(exact, key(*setting))} |" for setting in SETTINGS]
+    return "\n".join(lines)
+
+
+def of(results: Sequence[dict[str, Any]], setting: str, *names: str) -> list[tuple[Floats, ...]]:
+    """What `found` gives of several parameters."""
+    return [found(results, setting, name) for name in names]
+
+
+def errors(results: Sequence[dict[str, Any]], setting: str) -> str:
+    """Cells of the pull towards nodes, and of the errors of teff_2 and c."""
+    free = [name for name in ("teff_2", "teff_1") if name in results[0]["star"]]
+    pulls = ", ".join(with_error(pull(results, setting, name), 1) for name in free)
+    teff, c = (mean - truth for truth, mean, _ in of(results, setting, "teff_2", "c"))
+    return f"{pulls} | {with_error(teff, 1)} | {with_error(c, 4)}"
+
+
+def with_error(values: Floats, digits: int) -> str:
+    """Mean and its standard error."""
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return f"{values.mean():.{digits}f} ± {error:.{digits}f}"
+
+
+def main() -> None:
+    """Run what is missing, and print the table."""
+    given = arguments("nodes", "Whether fits cling to grid nodes")
+    size = SMALL if given.small else FULL
+    folder = given.out / ("nodes_small" if given.small else "nodes")
+    make_store(folder, demo_library(size.teff, size.feh), Accuracy())
+    numbers = [5 * k % size.stars for k in range(size.stars)]  # evenly spread, were it cut short
+    stars = [(f"{number:03d}", number) for number in numbers]
+    exact = run(partial(fit_exact, size, folder), stars, folder / "exact.jsonl", given.processes)
+    results = run(partial(fit_star, size, folder), stars, folder / "results.jsonl", given.processes)
+    print(report(results, exact))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""A small simulated star for the evidence scripts: true spectra, data, fits, and runs kept on disk.
+
+The truth is the demo generator's own spectrum at the star's theta, never the emulator's, and it is
+rotated, blurred and averaged over pixels in real space, by the integrals that define these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import emcee
+import numpy as np
+from numpy.polynomial.chebyshev import chebval
+from scipy import constants
+from scipy.interpolate import make_interp_spline
+
+import mixjobs
+from benchmarks.measure import Floats
+from mixjobs.inference.order_fits import Continuum, EpochOrder, FitPlan
+from mixjobs.inference.priors import Prior
+from mixjobs.inference.settings import make_parameters
+from mixjobs.inference.start import find_optimum, start_walkers
+from mixjobs.inference.target import LogProbability, make_log_probability
+from mixjobs.library.demo import DemoLibrary
+from mixjobs.model.emulator import Accuracy
+
+C = constants.c / 1e3  # km/s
+LIMB_DARKENING = 0.6  # what load_mixture takes
+RESOLUTION = 30000
+PIXEL = 2.3  # km/s, of the data; the library's are 1
+CONTINUUM = Continuum(degree=2, sigma=0.2)
+WINDOWS = {1: (6002.0, 6016.0), 2: (6016.0, 6030.0)}  # Å; 300 pixels each
+N_LIBRARY = 2600
+LOGG = 4.5
+PARAMETERS = ("teff_1", "teff_2", "feh", "vsini", "rv", "c")
+
+
+def demo_library(teff: Sequence[float], feh: Sequence[float]) -> DemoLibrary:
+    """The demo library around the orders, at one log g."""
+    axes = {"teff": tuple(teff), "logg": (LOGG,), "feh": tuple(feh)}
+    end = 5990 * np.exp((N_LIBRARY - 1) / C)
+    return DemoLibrary(axes, wave_min=5990.0, wave_max=end, n_pixels=N_LIBRARY)
+
+
+def make_store(folder: Path, library: DemoLibrary, accuracy: Accuracy) -> str:
+    """Build the library's store with its emulator, where it is not there yet."""
+    store = folder / "store.zarr"
+    if not store.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        low, high = zip(*WINDOWS.values(), strict=True)
+        emulator = mixjobs.EmulatorSettings(
+            max_rv=60, max_vsini=30, min_resolution=20000, accuracy=accuracy
+        )
+        path = library.write(folder / "library.hdf5")
+        orders = mixjobs.Orders(list(WINDOWS), low, high)
+        mixjobs.build(path, orders, store, emulator=emulator, table=False)
+    return str(store)
+
+
+def true_mixture(library: DemoLibrary, star: Mapping[str, float], edges: Floats) -> Floats:
+    """Spectrum of the star averaged over pixels (n,), whose edges (n + 1,) are ln(wavelength)."""
+    thetas = [[star[f"teff_{k}"], LOGG, star["feh"]] for k in (1, 2)]
+    first, second = library.spectrum(thetas)
+    raw = (1 - star["c"]) * first + star["c"] * second
+    x = np.log(library.wavelength)
+    emitted = rotated(x, raw, star["vsini"])
+    seen = make_interp_spline(x, blurred(x, emitted, 1 / RESOLUTION / np.sqrt(8 * np.log(2))), k=5)
+    node, weight = np.polynomial.legendre.leggauss(8)
+    places = (edges[1:] + edges[:-1])[:, None] / 2 + np.diff(edges)[:, None] / 2 * node
+    averaged: Floats = seen(places - shift(star["rv"])) @ weight / 2
+    return averaged
+
+
+def shift(velocity: float) -> float:
+    """By how much a receding source's ln(wavelength) grows."""
+    return float(np.arctanh(velocity / C))
+
+
+def rotated(x: Floats, flux: Floats, vsini: float) -> Floats:
+    """Sum over strips of the disc, each at its own velocity (Gray 2005, equation 18.14)."""
+    strip = make_interp_spline(x, flux, k=5)
+    angle, weight = np.polynomial.legendre.leggauss(64)
+    angle, weight = np.pi / 2 * angle, np.pi / 2 * weight
+    e, height = LIMB_DARKENING, np.cos(angle)
+    profile = (2 * (1 - e) * height + np.pi * e / 2 * height**2) / (np.pi * (1 - e / 3))
+    total = np.zeros(len(x))
+    for v, p in zip(vsini * np.sin(angle), weight * height * profile, strict=True):
+        total += p * strip(np.clip(x - shift(v), x[0], x[-1]))
+    return total
+
+
+def blurred(x: Floats, flux: Floats, sigma: float) -> Floats:
+    """Sum over the Gaussian's weight on the grid; the ends, within 7 sigma, mean nothing."""
+    step = (x[-1] - x[0]) / (len(x) - 1)
+    away = step * np.arange(-int(7 * sigma / step), int(7 * sigma / step) + 1)
+    weight = np.exp(-0.5 * (away / sigma) ** 2)
+    return np.convolve(flux, weight / weight.sum(), mode="same")
+
+
+def observe(
+    library: DemoLibrary, star: Mapping[str, float], noise: float, rng: np.random.Generator,
+    factor: float = 1.0,
+) -> list[EpochOrder]:  # fmt: skip
+    """Observe a star: continuum drawn from its prior, pixels with normal errors.
+
+    Parameters
+    ----------
+    noise : float
+        The stated standard error, over the order's median flux.
+    factor : float
+        Of the true variances over the stated ones.
+    """
+    orders = []
+    for number, (low, high) in WINDOWS.items():
+        edges = np.arange(np.log(low + 0.2), np.log(high - 0.2), PIXEL / C)
+        wave = np.exp((edges[1:] + edges[:-1]) / 2)
+        flux = true_mixture(library, star, edges)
+        flux = flux / np.median(flux) * draw_continuum(wave, rng)
+        sigma = np.full(len(wave), noise * np.median(flux))
+        flux = flux + np.sqrt(factor) * sigma * rng.normal(size=len(wave))
+        used, profile = np.ones(len(wave), dtype=bool), {"resolution": RESOLUTION}
+        orders.append(EpochOrder(0, number, wave, flux, sigma, used, CONTINUUM, profile))
+    return orders
+
+
+def draw_continuum(wave: Floats, rng: np.random.Generator) -> Floats:
+    """Draw from the prior of the continuum, until it stays above 0.3."""
+    x = 2 * (wave - wave[0]) / (wave[-1] - wave[0]) - 1
+    while True:
+        coefficients = CONTINUUM.sigma * rng.normal(size=CONTINUUM.degree + 1)
+        continuum: Floats = 1 + chebval(x, coefficients)
+        if continuum.min() > 0.3:
+            return continuum
+
+
+def make_fit(
+    store: str, orders: Sequence[EpochOrder], priors: Mapping[str, Prior],
+    emulator_error: bool = True, settings: Mapping[str, Any] | None = None, **options: Any,
+) -> LogProbability:  # fmt: skip
+    """The fit of two components to one star; `options` go to `load_mixture`."""
+    names = (*PARAMETERS, "ln_noise")
+    parameters = make_parameters(names, priors, settings, constraints=["teff_2 < teff_1"])
+    epoch = {"medium": "vacuum", "barycentric_velocity": 0.0}
+    plan = FitPlan(store, 2, options, [epoch], orders, emulator_error)
+    return make_log_probability(parameters, plan)
+
+
+def posterior(
+    log_probability: LogProbability, seed: int, walkers: int, steps: int,
+    best: Floats | None = None,
+) -> tuple[Floats, float]:  # fmt: skip
+    """Sample a posterior; a third of the steps is dropped as burn-in.
+
+    Parameters
+    ----------
+    best : (P,) array, optional
+        Where to start; if not given, the optimum that a search of the whole prior finds.
+
+    Returns
+    -------
+    samples : (n, P) array
+    tau : float
+        Largest autocorrelation time of the parameters, in steps.
+    """
+    best = find_optimum(log_probability, seed) if best is None else best
+    start = start_walkers(log_probability, best, 1, walkers, seed)[0]
+    moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
+    sampler = emcee.EnsembleSampler(*start.shape, log_probability, vectorize=True, moves=moves)
+    random_state = np.random.RandomState(seed).get_state()  # what emcee takes
+    sampler.run_mcmc(emcee.State(start, random_state=random_state), steps)
+    chain = sampler.get_chain(discard=steps // 3)
+    with np.errstate(invalid="ignore"):  # of a walker that never moved
+        tau = emcee.autocorr.integrated_time(chain, quiet=True, tol=0).max()
+    return chain.reshape(-1, start.shape[1]), float(tau if np.isfinite(tau) else len(chain))
+
+
+def run(
+    task: Callable[[Any], dict[str, Any]], given: Iterable[tuple[str, Any]], results: Path,
+    processes: int,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Run tasks that are not in the file of results yet, and add each as soon as it is done.
+
+    `given` are names and arguments; a result is one line of JSON, with its task's name.
+    """
+    results.parent.mkdir(parents=True, exist_ok=True)
+    found = read(results)
+    results.write_text("".join(json.dumps(result) + "\n" for result in found))  # without a cut line
+    done = {result["name"] for result in found}
+    missing = [(task, name, argument) for name, argument in given if name not in done]
+    with ExitStack() as stack:
+        file = stack.enter_context(results.open("a"))
+        do: Any = map  # in this process
+        if processes > 1:
+            do = stack.enter_context(get_context("spawn").Pool(processes)).imap_unordered
+        for result in do(_named, missing):
+            print(json.dumps(result), file=file, flush=True)
+            found.append(result)
+    return sorted(found, key=lambda result: str(result["name"]))
+
+
+def read(results: Path) -> list[dict[str, Any]]:
+    """Results so far; a last line that was cut by a kill does not count."""
+    lines = results.read_text().splitlines(keepends=True) if results.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _named(work: tuple[Callable[[Any], dict[str, Any]], str, Any]) -> dict[str, Any]:
+    task, name, argument = work
+    return {"name": name, **task(argument)}
+
+
+def arguments(name: str, description: str) -> argparse.Namespace:
+    """Read a script's command line."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    parser.add_argument("--small", action="store_true", help="a size that runs in seconds")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("evidence"), help="folder of the results")
+    return parser.parse_args()
