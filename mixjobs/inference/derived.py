@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.inference.order_fits import _read as read_table
+from mixjobs.inference.order_fits import read_table
 from mixjobs.inference.target import LogProbability
 from mixjobs.model.components import BlackBody
 from mixjobs.model.mixture import MixtureModel

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import ArrayLike, NDArray
 
 from mixjobs.errors import OutsideGrid
-from mixjobs.inference.likelihood import OrderData, fit_order
+from mixjobs.inference.likelihood import OrderData, fit_order, polynomials
 from mixjobs.inference.noise import NoiseRows, correlated_part
-from mixjobs.inference.order_fits import EpochOrder, _Epoch, _normalised
-from mixjobs.inference.order_fits import _read as read_table
+from mixjobs.inference.order_fits import EpochFits, EpochOrder, normalised, read_table
 from mixjobs.inference.target import LogProbability
 from mixjobs.model.mixture import Block
 
@@ -115,7 +113,7 @@ def fitted_orders(log_probability: LogProbability, theta: ArrayLike) -> list[Fit
 
 
 def _of_epoch(
-    epoch: _Epoch, table: Floats, emulator_error: bool, orders: Iterator[EpochOrder]
+    epoch: EpochFits, table: Floats, emulator_error: bool, orders: Iterator[EpochOrder]
 ) -> Iterator[FittedOrder]:
     values, noise = read_table(table, epoch)
     parts = epoch.model.parts(values)
@@ -131,10 +129,10 @@ def _fitted(
 ) -> FittedOrder:
     """Fit an order; `parts` (K, n_pixels) are over the mean level, as the spectrum is."""
     used, wave = data.used, order.wavelength
-    _, spectra, errors = _normalised(block, np.ones_like(used))
+    _, spectra, errors = normalised(block, np.ones_like(used))
     fit = fit_order(data, spectra[:, used], errors[:, used], noise)
-    x = 2 * (wave - wave[0]) / (wave[-1] - wave[0]) - 1
-    continuum = data.scale * chebvander(x, fit.coefficients.shape[1] - 1) @ fit.coefficients[0]
+    basis = polynomials(wave, order.continuum.degree)
+    continuum = data.scale * basis @ fit.coefficients[0]
     correction = continuum * (errors[0] @ fit.weights[0])
     fitted = continuum * spectra[0] + correction
     correlated = np.full(len(wave), np.nan)

@@ -12,11 +12,10 @@ import numpy as np
 
 from mixjobs.config_sample import SampleJob, SpectrumTable, read_sample_job
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.likelihood import Continuum, order_data
-from mixjobs.inference.noise import NAMES
+from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_fits import EpochOrder, FitPlan
 from mixjobs.inference.priors import Normal, Prior, Uniform
-from mixjobs.inference.rules import fraction_names
+from mixjobs.inference.rules import NOISE, fraction_names
 from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.target import LogProbability, make_log_probability
 from mixjobs.loading_mixture import load_mixture
@@ -65,7 +64,7 @@ def load_log_probability(
     plan = _plan(asked, spectra)
     first = plan.orders[0].number
     model = load_mixture(plan.store, plan.components, orders=[first], **plan.options)
-    fit = (*model.parameters, *NAMES[: 3 if asked.noise.correlated else 1])
+    fit = (*model.parameters, *NOISE[: 3 if asked.noise.correlated else 1])
     said = asked.parameters
     dirichlet = said.dirichlet
     fractions = fraction_names(fit)
@@ -160,7 +159,7 @@ def _epoch_orders(
             {} if profile is None else {kind: profile},
         )  # fmt: skip
         try:
-            order_data(order.wavelength, order.flux, order.sigma, order.used, order.continuum)
+            order.data()
         except InvalidInput as error:
             raise InvalidInput(f"{asked.file}, order {number}: {error}") from None
         orders.append(order)

@@ -98,16 +98,22 @@ def order_data(
     scale = float(np.median(np.abs(flux[used])))
     if not scale > 0:
         raise InvalidInput("half of the used pixels have no flux; leave the order out")
-    x = 2 * (wavelength - wavelength[0]) / (wavelength[-1] - wavelength[0]) - 1
     return OrderData(
         used=used,
         scale=scale,
         velocity=SPEED_OF_LIGHT * np.log(wavelength[used]),
         flux=flux[used] / scale,
         sigma=sigma[used] / scale,
-        polynomials=chebvander(x[used], continuum.degree),
+        polynomials=polynomials(wavelength, continuum.degree)[used],
         continuum_sigma=continuum.sigma,
     )
+
+
+def polynomials(wavelength: Floats, degree: int) -> Floats:
+    """Chebyshev polynomials (n_pixels, degree + 1), from -1 at the first pixel to 1 at the last."""
+    x = 2 * (wavelength - wavelength[0]) / (wavelength[-1] - wavelength[0]) - 1
+    found: Floats = chebvander(x, degree)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from celerite2.terms import Matern32Term
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Row = tuple[Floats, Floats, Floats]
 
-NAMES = ("ln_noise", "log_amplitude", "log_length")
 _EPSILON = 1e-5  # of the Matern term: 5e-12 of ln L (0.01, the default, costs 7e-6)
 
 
@@ -48,6 +48,7 @@ class NoiseRows:
         """Whether no row has correlated noise."""
         return not self.amplitude.any()
 
+    @property
     def is_one(self) -> bool:
         """Whether all rows have the same noise."""
         every = np.stack([self.ln_noise, self.amplitude, self.length])
@@ -70,7 +71,7 @@ class Whitener:
     """
 
     velocity: Floats
-    factors: Sequence[tuple[Floats, Floats, Floats]]
+    factors: Sequence[Row]
     inverse_root: Floats
     log_det: Floats
 
@@ -104,15 +105,21 @@ def whitener(noise: NoiseRows, velocity: Floats, sigma: Floats) -> Whitener:
     variance = np.exp(noise.ln_noise)[:, None] * sigma**2
     if noise.is_diagonal:
         return Whitener(velocity, [], 1 / np.sqrt(variance), np.log(variance).sum(axis=1))
-    n_factors = 1 if noise.is_one() else len(variance)
+    n_factors = 1 if noise.is_one else len(variance)
     factors, diagonal = [], np.empty((n_factors, len(sigma)))
     for i in range(n_factors):
-        term = Matern32Term(sigma=noise.amplitude[i], rho=noise.length[i], eps=_EPSILON)
-        c, a, u, v = term.get_celerite_matrices(velocity, variance[i])
-        diagonal[i], w = driver.factor(velocity, c, a, u, v, a, v.copy())
-        factors.append((c, u, w))
+        row, diagonal[i] = _factors(noise, i, velocity, variance[i])
+        factors.append(row)
     log_det = np.broadcast_to(np.log(diagonal).sum(axis=1), len(variance))
     return Whitener(velocity, factors, 1 / np.sqrt(diagonal), log_det)
+
+
+def _factors(noise: NoiseRows, row: int, velocity: Floats, variance: Floats) -> tuple[Row, Floats]:
+    """Return celerite's factors of one row, and the diagonal one (n_pixels,)."""
+    term = Matern32Term(sigma=noise.amplitude[row], rho=noise.length[row], eps=_EPSILON)
+    c, a, u, v = term.get_celerite_matrices(velocity, variance)
+    diagonal, w = driver.factor(velocity, c, a, u, v, a, v.copy())
+    return (c, u, w), diagonal
 
 
 def correlated_part(noise: NoiseRows, velocity: Floats, sigma: Floats, residual: Floats) -> Floats:
@@ -129,12 +136,10 @@ def correlated_part(noise: NoiseRows, velocity: Floats, sigma: Floats, residual:
     """
     if noise.is_diagonal:
         return np.zeros_like(residual)
-    diagonal = np.exp(noise.ln_noise[0]) * sigma**2
-    term = Matern32Term(sigma=noise.amplitude[0], rho=noise.length[0], eps=_EPSILON)
-    c, a, u, v = term.get_celerite_matrices(velocity, diagonal)
-    d, w = driver.factor(velocity, c, a, u, v, a, v.copy())
+    variance = np.exp(noise.ln_noise[0]) * sigma**2
+    (c, u, w), diagonal = _factors(noise, 0, velocity, variance)
     column = np.ascontiguousarray(residual)[:, None]
-    lower = driver.solve_lower(velocity, c, u, w, column, np.empty_like(column)) / d[:, None]
+    lower = driver.solve_lower(velocity, c, u, w, column, np.empty_like(column)) / diagonal[:, None]
     solved = driver.solve_upper(velocity, c, u, w, lower, np.empty_like(lower))
-    absorbed: Floats = residual - diagonal * solved[:, 0]
+    absorbed: Floats = residual - variance * solved[:, 0]
     return absorbed

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.inference.likelihood import Continuum, Fit, OrderData, fit_order, order_data
-from mixjobs.inference.noise import NAMES, NoiseRows
+from mixjobs.inference.noise import NoiseRows
+from mixjobs.inference.rules import NOISE
 from mixjobs.loading_mixture import load_mixture
 from mixjobs.model.mixture import Block, MixtureModel
 
@@ -51,6 +52,10 @@ class EpochOrder:
     continuum: Continuum
     profile: Mapping[str, float]
 
+    def data(self) -> OrderData:
+        """Check what was observed, and bring it to its robust scale; errors as of `order_data`."""
+        return order_data(self.wavelength, self.flux, self.sigma, self.used, self.continuum)
+
 
 @dataclass(frozen=True, eq=False)
 class FitPlan:
@@ -85,8 +90,8 @@ class FitPlan:
             if rows:
                 orders = [self.orders[row] for row in rows]
                 model = self._model(orders, known["medium"])
-                data = [_data(order) for order in orders]
-                epochs.append(_Epoch(epoch, known["barycentric_velocity"], model, data))
+                data = [order.data() for order in orders]
+                epochs.append(EpochFits(epoch, known["barycentric_velocity"], model, data))
         return OrderFits(tuple(epochs), self.emulator_error)
 
     def _model(self, orders: Sequence[EpochOrder], medium: Medium) -> MixtureModel:
@@ -100,12 +105,10 @@ class FitPlan:
         )  # fmt: skip
 
 
-def _data(order: EpochOrder) -> OrderData:
-    return order_data(order.wavelength, order.flux, order.sigma, order.used, order.continuum)
-
-
 @dataclass(frozen=True, eq=False)
-class _Epoch:
+class EpochFits:
+    """The orders of one spectrum: the model of the mixture on their pixels, and their data."""
+
     epoch: int
     barycentric_velocity: float
     model: MixtureModel
@@ -146,7 +149,7 @@ class FittedBlock:
 class OrderFits:
     """The likelihoods of some orders; made by `FitPlan.load`."""
 
-    epochs: tuple[_Epoch, ...]
+    epochs: tuple[EpochFits, ...]
     emulator_error: bool
 
     def __call__(self, tables: Sequence[Floats]) -> list[Floats]:
@@ -172,10 +175,10 @@ class OrderFits:
         """Fit the continua order by order, in blocks of rows."""
         first = 0
         for epoch in self.epochs:
-            values, noise = _read(tables[epoch.epoch], epoch)
+            values, noise = read_table(tables[epoch.epoch], epoch)
             for block in epoch.model.stream(values, errors=self.emulator_error):
                 data = epoch.data[block.order]
-                answered, spectra, errors = _normalised(block, data.used)
+                answered, spectra, errors = normalised(block, data.used)
                 here = noise.take(block.rows)
                 fit = fit_order(data, spectra, errors, here)
                 order = first + block.order
@@ -183,20 +186,20 @@ class OrderFits:
             first += len(epoch.data)
 
 
-def _read(table: Floats, epoch: _Epoch) -> tuple[Floats, NoiseRows]:
+def read_table(table: Floats, epoch: EpochFits) -> tuple[Floats, NoiseRows]:
     """Split a table into the mixture's parameters, as the spectrum has them, and the noise's."""
     names = epoch.model.parameters
     values = table[:, : len(names)].copy()
     moving = [name.partition("_")[0] == "rv" for name in names]
     values[:, moving] -= epoch.barycentric_velocity
-    noise = dict.fromkeys(NAMES, np.zeros(len(table)))
+    noise = dict.fromkeys(NOISE, np.zeros(len(table)))
     noise["log_amplitude"] = np.full(len(table), -np.inf)  # of a fit without correlated noise
     given = table[:, len(names) :].T
-    noise |= dict(zip(NAMES[: len(given)], given, strict=True))
+    noise |= dict(zip(NOISE[: len(given)], given, strict=True))
     return values, NoiseRows.of(**noise)
 
 
-def _normalised(block: Block, used: Bools) -> tuple[Bools, Floats, Floats]:
+def normalised(block: Block, used: Bools) -> tuple[Bools, Floats, Floats]:
     """Divide spectra and their errors by the mean level, which carries an error of its own.
 
     With f the mixture and l its level, the error of f/l is ``(df - f/l dl)/l``. Thus components

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.config_sample import SampleJob, make_sample_job
-from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
+from mixjobs.errors import MissingFile, UnreadableFile
 from mixjobs.inference.job import identity, load_log_probability
 from mixjobs.inference.run_folder import NAME, Chain, RunFolder
 from mixjobs.inference.target import LogProbability
@@ -57,7 +56,7 @@ def open_run(path: str | Path) -> Run:
     folder = RunFolder.open(path)
     job = read_job(folder)
     log_probability = load_log_probability(job)
-    _check_same(folder, identity(job, log_probability))
+    folder = RunFolder.resume(path, identity(job, log_probability))
     for name, value in read_start(folder)["fixed"].items():
         log_probability = log_probability.fix(name, value)
     return Run(folder, log_probability)
@@ -126,14 +125,3 @@ def best_theta(chain: Chain) -> Floats:
     place = np.unravel_index(np.argmax(chain.log_probability), chain.log_probability.shape)
     theta: Floats = chain.positions[place]
     return theta
-
-
-def _check_same(folder: RunFolder, now: Mapping[str, Any]) -> None:
-    for name, value in now.items():
-        if json.dumps(value, sort_keys=True) != json.dumps(
-            folder.identity.get(name), sort_keys=True
-        ):
-            raise InvalidInput(
-                f"{folder.path}: was made with another {name} than the job has now; bring back "
-                "what it was made with"
-            )

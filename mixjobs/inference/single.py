@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput, UnreadableFile
-from mixjobs.inference.noise import NAMES
 from mixjobs.inference.parameters import Parameters
-from mixjobs.inference.rules import Tie
+from mixjobs.inference.rules import NOISE, Tie
 from mixjobs.inference.start import find_optimum
 from mixjobs.inference.target import LogProbability, make_log_probability
 from mixjobs.loading_mixture import BLACK_BODY, load_mixture
@@ -178,7 +177,7 @@ def single(log_probability: LogProbability, client: Client | None = None) -> Log
     alone = load_mixture(plan.store, components, orders=first, **plan.options)
     called = {own: both.layout.every[column] for own, column in both.layout.columns[0].items()}
     fit = [called[own] for own in alone.parameters]
-    fit += [name for name in log_probability.parameters.fit if name in NAMES]
+    fit += [name for name in log_probability.parameters.fit if name in NOISE]
     try:
         parameters = reduced(log_probability.parameters, fit)
     except InvalidInput:  # none is free

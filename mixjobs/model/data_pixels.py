@@ -67,7 +67,7 @@ def data_pixels(
     if wavelengths is None:
         return DataPixels(tuple(own), tuple(own), None)
     shown = tuple(_wavelength(w) for w in in_order(wavelengths, [int(n) for n in orders.number]))
-    pixels = tuple(_converted(wave, medium, library_medium) for wave in shown)
+    pixels = tuple(in_library_medium(wave, medium, library_medium) for wave in shown)
     for number, low, high, wave in zip(
         orders.number, orders.wave_min, orders.wave_max, pixels, strict=True
     ):
@@ -108,7 +108,8 @@ def _wavelength(given: ArrayLike) -> Floats:
         raise InvalidInput(f"wavelengths {given!r}: expected arrays of numbers, in Å") from None
 
 
-def _converted(wave: Floats, medium: str | None, library_medium: str) -> Floats:
+def in_library_medium(wave: Floats, medium: str | None, library_medium: str) -> Floats:
+    """Wavelengths as the library has them; untouched where one of the two is not known."""
     if (medium, library_medium) == ("air", "vacuum"):
         return air_to_vacuum(wave)
     return vacuum_to_air(wave) if (medium, library_medium) == ("vacuum", "air") else wave

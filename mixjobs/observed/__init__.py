@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
+from mixjobs.model.data_pixels import in_library_medium
 from mixjobs.observed.content import (
     Bools,
     Content,
@@ -28,7 +29,6 @@ from mixjobs.observed.orders import (
     cut_into,
     enough,
     extent,
-    in_library_medium,
     not_in_both,
     settle_medium,
 )
@@ -136,7 +136,7 @@ class ObservedSpectrum:
             The file says another medium, or there is no order in common.
         """
         settled, said = settle_medium(self.path, self.medium, medium, library_medium)
-        convert = partial(in_library_medium, medium=settled, library=library_medium)
+        convert = partial(in_library_medium, medium=settled, library_medium=library_medium)
         numbers = self.orders.number.tolist()
         if len(numbers) == 1 and not self.numbered:
             pieces, notes = enough(by_window(self.wavelength[0], orders, convert), self.mask)

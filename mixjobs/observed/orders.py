@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from mixjobs.errors import InvalidInput, OrderError
-from mixjobs.model.air import air_to_vacuum, vacuum_to_air
 from mixjobs.observed.content import Bools, Floats, Medium
 from mixjobs.orders import Orders
 
@@ -49,13 +48,6 @@ def settle_medium(
             unknown = "" if library in media else "; not converted: the library's is not known"
             return medium, f"wavelengths in {medium}, {by}{unknown}"
     return None, "wavelengths as the library's: neither says whether they are in air or vacuum"
-
-
-def in_library_medium(wave: Floats, medium: Medium | None, library: str) -> Floats:
-    """Wavelengths as the library has them; untouched where one of the two is not known."""
-    if (medium, library) == ("air", "vacuum"):
-        return air_to_vacuum(wave)
-    return vacuum_to_air(wave) if (medium, library) == ("vacuum", "air") else wave
 
 
 def by_number(

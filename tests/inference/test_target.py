@@ -8,7 +8,7 @@ from small_fits import ORDERS, TRUTH, around, log_probability, observed, plan_of
 import mixjobs
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.likelihood import Continuum
-from mixjobs.inference.order_fits import _normalised
+from mixjobs.inference.order_fits import normalised
 from mixjobs.inference.start import find_optimum, start_walkers, widths_around
 
 
@@ -66,7 +66,7 @@ def test_the_error_of_q_is_the_derivative_of_what_is_fitted(fit_store):
     size = (block.error[0, :, -1] / second).mean()  # the standard error of ln q
     assert size > 0
     np.testing.assert_allclose(block.error[0, :, -1], size * second, rtol=1e-9)
-    _, _, errors = _normalised(block, np.ones(80, bool))
+    _, _, errors = normalised(block, np.ones(80, bool))
     step = 1e-5
 
     def fitted(q):
