@@ -14,6 +14,7 @@ from benchmarks.measure import Row, Skipped, at_end
 NAMES = (
     "reading", "notebook", "table", "interpolator", "walkers", "accuracy", "emulator", "mixture",
     "mixture_orders", "honesty", "likelihood", "sampling_step", "marginalised",
+    "bounds",
 )  # fmt: skip
 BY_HAND = ("scaling",)  # ten minutes: only where it is named
 CHOICES = NAMES + BY_HAND

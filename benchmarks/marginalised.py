@@ -59,8 +59,10 @@ def run(small: bool) -> Iterator[Row]:
         for seed in range(size.rounds):
             for name in chains:
                 start = both.start(name, seed)
+                bounds = np.tile([-np.inf, np.inf], (start.shape[1], 1))
+                bounds[: len(target.names)] = target.parameters.bounds
                 evaluate = target.by_order if name == "ours" else both
-                chains[name].append(sampled(evaluate, start, size.steps[name], seed))
+                chains[name].append(sampled(evaluate, bounds, start, size.steps[name], seed))
         yield from rows(target.names, chains, size)
 
 
@@ -122,7 +124,7 @@ class WithCoefficients:
         truth = np.array([TRUTH[name] for name in self.target.names])
         n = len(truth) + (len(self.data) * self.k if name == "theirs" else 0)
         walkers = max(LEAST_WALKERS, PER_PARAMETER * n)
-        shared: Floats = start_walkers(self.target, truth, 1, walkers, seed)[0]
+        shared: Floats = start_walkers(self.target, truth[None], walkers, seed)[0]
         if name == "ours":
             return shared
         tables = self.target.parameters.table(shared)
@@ -151,12 +153,14 @@ class Chain:
         return float(n_steps * walkers / self.tau[:n_shared].max())
 
 
-def sampled(evaluate: Callable[[Floats], Floats], start: Floats, n_steps: int, seed: int) -> Chain:
+def sampled(
+    evaluate: Callable[[Floats], Floats], bounds: Floats, start: Floats, n_steps: int, seed: int
+) -> Chain:
     """Advance an ensemble, with the moves of `mixjobs sample`."""
     values = np.concatenate([evaluate(half) for half in np.split(start, 2)])[None]
     moved = np.zeros(1, dtype=np.int64)
     first = Step(start[None], values[..., 0], values[..., 1:], moved, random_states(seed, 1))
-    ensembles = Ensembles(evaluate, segment([first]))
+    ensembles = Ensembles(evaluate, bounds, segment([first]))
     for _ in range(n_steps // 5):
         ensembles.step()
     positions: list[Floats] = []

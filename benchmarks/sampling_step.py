@@ -116,7 +116,10 @@ def measured(fit: FitPlan, clients: dict[str, Client | None], size: Size) -> lis
         name: make_log_probability(parameters, fit, client) for name, client in clients.items()
     }
     first = start(targets["here"], size.walkers)
-    going = {name: Ensembles(target.by_order, first) for name, target in targets.items()}
+    going = {
+        name: Ensembles(target.by_order, parameters.bounds, first)
+        for name, target in targets.items()
+    }
     steps = {name: ensembles.step() for name, ensembles in going.items()}
     for name, step in steps.items():
         for ours, theirs in zip(step[:3], steps["here"][:3], strict=True):

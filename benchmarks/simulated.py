@@ -22,6 +22,7 @@ from scipy.interpolate import make_interp_spline
 
 import mixjobs
 from benchmarks.measure import Floats
+from mixjobs.inference.moves import make_moves
 from mixjobs.inference.order_fits import Continuum, EpochOrder, FitPlan
 from mixjobs.inference.priors import Prior
 from mixjobs.inference.settings import make_parameters
@@ -169,15 +170,26 @@ def posterior(
         Largest autocorrelation time of the parameters, in steps.
     """
     best = find_optimum(log_probability, seed) if best is None else best
-    start = start_walkers(log_probability, best, 1, walkers, seed)[0]
-    moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
-    sampler = emcee.EnsembleSampler(*start.shape, log_probability, vectorize=True, moves=moves)
+    bounds = log_probability.parameters.bounds
+    kept = chain(log_probability, bounds, seed, walkers, steps, best)[steps // 3 :]
+    with np.errstate(invalid="ignore"):  # of a walker that never moved
+        tau = emcee.autocorr.integrated_time(kept, quiet=True, tol=0).max()
+    return kept.reshape(-1, kept.shape[-1]), float(tau if np.isfinite(tau) else len(kept))
+
+
+def chain(
+    log_probability: LogProbability, bounds: Floats, seed: int, walkers: int, steps: int,
+    best: Floats,
+) -> Floats:  # fmt: skip
+    """Positions (steps, walkers, P) of an ensemble, with the moves of `mixjobs sample`."""
+    start = start_walkers(log_probability, best[None], walkers, seed)[0]
+    sampler = emcee.EnsembleSampler(
+        *start.shape, log_probability, vectorize=True, moves=make_moves(bounds)
+    )
     random_state = np.random.RandomState(seed).get_state()  # what emcee takes
     sampler.run_mcmc(emcee.State(start, random_state=random_state), steps)
-    chain = sampler.get_chain(discard=steps // 3)
-    with np.errstate(invalid="ignore"):  # of a walker that never moved
-        tau = emcee.autocorr.integrated_time(chain, quiet=True, tol=0).max()
-    return chain.reshape(-1, start.shape[1]), float(tau if np.isfinite(tau) else len(chain))
+    positions: Floats = sampler.get_chain()
+    return positions
 
 
 def run(

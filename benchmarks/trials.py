@@ -20,6 +20,7 @@ import emcee
 import numpy as np
 
 from benchmarks.measure import Floats
+from mixjobs.inference.moves import make_moves
 from mixjobs.inference.start import start_walkers
 from mixjobs.inference.target import LogProbability
 
@@ -99,8 +100,8 @@ def posterior(
 ) -> Posterior:
     """Sample with emcee, walkers scattered around `start`; the first third is dropped."""
     np.random.seed(seed)  # noqa: NPY002 (emcee takes its numbers from there)
-    walking = start_walkers(log_probability, start, 1, walkers, seed)[0]
-    moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
+    walking = start_walkers(log_probability, start[None], walkers, seed)[0]
+    moves = make_moves(log_probability.parameters.bounds)
     sampler = emcee.EnsembleSampler(
         walkers, len(start), log_probability, vectorize=True, moves=moves
     )

@@ -83,7 +83,7 @@ def begin_in(folder, job):
     free = load_log_probability(job)
     notes = {"job": job.model_dump(mode="json")}
     made = RunFolder.create(job.output, identity(job, free), notes)
-    start = {"theta": TRUTH | NOISE, "log_probability": 0.0, "fixed": FIXED}
+    start = {"theta": TRUTH | NOISE, "log_probability": 0.0, "fixed": FIXED, "starts": []}
     (made.path / START).write_text(json.dumps(start))
     return open_run(made.path)
 
@@ -92,8 +92,15 @@ def sample_run(run, steps):
     """Sample from the truth on."""
     logp = run.log_probability
     best = np.array([(TRUTH | NOISE)[name] for name in logp.names])
-    start = start_walkers(logp, best, ENSEMBLES, WALKERS, 1)
-    return sample(logp.by_order, run.folder, start, checkpoint=100, max_steps=steps)
+    start = start_walkers(logp, np.tile(best, (ENSEMBLES, 1)), WALKERS, 1)
+    return sample(
+        logp.by_order,
+        run.folder,
+        start,
+        bounds=logp.parameters.bounds,
+        checkpoint=100,
+        max_steps=steps,
+    )
 
 
 @cache

@@ -29,6 +29,7 @@ ROWS = {
     "likelihood": 10,
     "sampling_step": 7,
     "marginalised": 4,
+    "bounds": 2,
     "scaling": 30,
 }
 REAL = ("accuracy", "honesty", "mixture_orders", "sampling_step")  # these need the real data

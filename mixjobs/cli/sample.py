@@ -29,7 +29,7 @@ from mixjobs.inference.run import POSTERIOR, SINGLE, START, best_theta, read_sta
 from mixjobs.inference.run_folder import NAME, RunFolder
 from mixjobs.inference.sampling import sample as run_sampling
 from mixjobs.inference.single import compare
-from mixjobs.inference.start import find_optimum, start_walkers
+from mixjobs.inference.start import find_starts, start_walkers
 from mixjobs.inference.target import LogProbability
 from mixjobs.report.progress_bar import reporter
 from mixjobs.report.sample_tables import data_table, parameter_table, print_tables
@@ -126,9 +126,9 @@ def started(
         log_probability = log_probability.fix(name, value)
     if run.last_step() is not None:
         return log_probability, None
-    theta = np.array([known["theta"][name] for name in log_probability.names])
-    n, ensembles = walkers(job, free), job.sampling.ensembles
-    return log_probability, start_walkers(log_probability, theta, ensembles, n, job.seed)
+    names = log_probability.names
+    starts = np.array([[start[name] for name in names] for start in known["starts"]])
+    return log_probability, start_walkers(log_probability, starts, walkers(job, free), job.seed)
 
 
 def _write_start(run: RunFolder, job: SampleJob, free: LogProbability) -> None:
@@ -138,14 +138,16 @@ def _write_start(run: RunFolder, job: SampleJob, free: LogProbability) -> None:
             show(stage, done, total)
             stop_if_told()
 
-        best = find_optimum(free, job.seed, report)
-    theta = dict(zip(free.names, best.tolist(), strict=True))
-    peak = float(free(best))
-    fixed = {name: theta[name] for name in free.parameters.optimum}
-    found = {"theta": theta, "log_probability": peak, "fixed": fixed}
-    _write_json(run, START, found)
-    said = ", ".join(f"{name} {value:.5g}" for name, value in theta.items())
-    say(f"start: ln P = {peak:.2f} at {said}")
+        found = find_starts(free, job.sampling.ensembles, job.seed, report)
+    starts = [dict(zip(free.names, start, strict=True)) for start in found.tolist()]
+    heights = free(found).tolist()
+    best = int(np.argmax(heights))
+    fixed = {name: starts[best][name] for name in free.parameters.optimum}
+    content = {"theta": starts[best], "log_probability": heights[best], "fixed": fixed}
+    _write_json(run, START, content | {"starts": starts})
+    for height, start in zip(heights, starts, strict=True):
+        said = ", ".join(f"{name} {value:.5g}" for name, value in start.items())
+        say(f"start: ln P = {height:.2f} at {said}")
 
 
 def _write_json(run: RunFolder, name: str, content: dict[str, Any]) -> None:
@@ -160,7 +162,8 @@ def go_on(
     try:
         with sampling_reporter() as report:
             judged = run_sampling(
-                log_probability.by_order, run, start, checkpoint=job.sampling.checkpoint,
+                log_probability.by_order, run, start,
+                bounds=log_probability.parameters.bounds, checkpoint=job.sampling.checkpoint,
                 max_steps=job.sampling.max_steps, report=report, stop=stop_if_told,
             )  # fmt: skip
     except KeyboardInterrupt:

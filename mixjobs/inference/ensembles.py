@@ -9,6 +9,7 @@ import emcee
 import numpy as np
 from numpy.typing import NDArray
 
+from mixjobs.inference.moves import make_moves
 from mixjobs.inference.run_folder import RANDOM, Segment
 
 Floats = NDArray[np.float64]
@@ -28,10 +29,10 @@ class Step(NamedTuple):
 class Ensembles:
     """The samplers, one an ensemble."""
 
-    def __init__(self, log_probability: LogProbability, last: Segment) -> None:
+    def __init__(self, log_probability: LogProbability, bounds: Floats, last: Segment) -> None:
         self._before = last.positions[:, -1]
         self._n_blobs = last.by_order.shape[-1]
-        self._going = [_sampler(log_probability, last, e) for e in range(len(self._before))]
+        self._going = [_sampler(log_probability, bounds, last, e) for e in range(len(self._before))]
         self.n_proposed, self.n_accepted = 0, 0
 
     def step(self) -> Step:
@@ -58,24 +59,13 @@ class Ensembles:
         return self.n_accepted / self.n_proposed if self.n_proposed else np.nan
 
 
-def _moves() -> list[tuple[Any, float]]:
-    """Return emcee's moves, and how often each is made.
-
-    On correlated Gaussians of 8 and 12 parameters, with and without a wall through them, the
-    autocorrelation time of differential evolution is a quarter of the stretch move's. A fifth of
-    stretch moves costs a tenth of that, and in a bent valley, where steps of one length are often
-    too long, it is shorter with them (about 230 steps, 360 without, 530 with stretch moves alone).
-    Both know neither scale nor direction, keep nothing from step to step, and propose for half of
-    the walkers at a time: one batch shape. The snooker move proposes for a quarter.
-    """
-    return [(emcee.moves.DEMove(), 0.8), (emcee.moves.StretchMove(), 0.2)]
-
-
-def _sampler(log_probability: LogProbability, last: Segment, e: int) -> Iterator[Any]:
+def _sampler(
+    log_probability: LogProbability, bounds: Floats, last: Segment, e: int
+) -> Iterator[Any]:
     """Return emcee's endless iterator over the steps of ensemble `e` after the last one."""
     _, _, walkers, n_parameters = last.positions.shape
     sampler = emcee.EnsembleSampler(
-        walkers, n_parameters, log_probability, vectorize=True, moves=_moves()
+        walkers, n_parameters, log_probability, vectorize=True, moves=make_moves(bounds)
     )
     sampler.log_prob_fn = log_probability  # its wrapper prints a traceback of every interrupt
     blobs = last.by_order[e, -1]

@@ -18,7 +18,7 @@ from mixjobs.inference.target import LogProbability
 
 Floats = NDArray[np.float64]
 
-START = "start.json"  # {"theta": {...}, "log_probability": x, "fixed": {...}}
+START = "start.json"  # {"theta": {...}, "log_probability": x, "fixed": {...}, "starts": [{...}]}
 POSTERIOR = "posterior.nc"
 SINGLE = "single.json"
 
@@ -79,7 +79,7 @@ def read_job(folder: RunFolder) -> SampleJob:
 
 
 def read_start(folder: RunFolder) -> dict[str, Any]:
-    """Return where a run has started from: `theta` and `fixed` by name.
+    """Return where a run has started from: `theta` (the best), `fixed` and `starts` by name.
 
     Raises
     ------

@@ -49,6 +49,7 @@ def sample(
     folder: RunFolder,
     start: Floats | None = None,
     *,
+    bounds: Floats | None = None,
     checkpoint: int,
     max_steps: int,
     report: Callable[[Progress], None] = lambda _progress: None,
@@ -73,6 +74,8 @@ def sample(
         Its identity has the seed.
     start : ndarray (ensembles, walkers, P), optional
         Where each walker starts; not used by a run folder that has a start.
+    bounds : ndarray (P, 2), optional
+        Between which a probability is; walkers move as if they were infinitely far away.
     checkpoint : int
         Steps from one checkpoint to the next.
     max_steps : int
@@ -104,7 +107,9 @@ def sample(
         if folder.last_step() is None:
             folder.write(0, _first_step(guarded, folder, start))
         record = _Record(folder)
-        ensembles = Ensembles(guarded, folder.last_segment())
+        if bounds is None:
+            bounds = np.tile([-np.inf, np.inf], (len(folder.names), 1))
+        ensembles = Ensembles(guarded, bounds, folder.last_segment())
         try:
             return _advance(record, ensembles, checkpoint, max_steps, report, stop)
         except BaseException:

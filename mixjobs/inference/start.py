@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,41 @@ _EDGE = 1e-9  # of the unit cube, left out: quantiles may be infinite there
 _HALVINGS = 40
 _SPREAD = 2.0  # of the walkers, in widths at which ln P falls by 1/2
 _TRIES = 100
+_FAR = 10.0  # in ln P below the best of the searches: a mode that is not worth an ensemble
+
+
+def find_starts(
+    log_probability: LogProbability, ensembles: int, seed: int, report: Report = lambda *_: None
+) -> Floats:
+    """Look for the optimum anew for each ensemble: (ensembles, P).
+
+    Where ln P has several modes, or a ridge, the searches end in different places, and so the
+    ensembles agree only if they have explored it. A search that ends in a mode of no weight is
+    replaced by the best one.
+
+    Raises
+    ------
+    InvalidInput
+        As `find_optimum`.
+    """
+    total = ensembles * _GENERATIONS
+    found = []
+    for e in range(ensembles):
+
+        def report_all(stage: str, done: int, _: int, before: int = e * _GENERATIONS) -> None:
+            report(stage, before + done, total)
+
+        found.append(find_optimum(log_probability, (seed, 0, e), report_all))
+    starts = np.array(found)
+    heights = log_probability(starts)
+    starts[heights < heights.max() - _FAR] = starts[np.argmax(heights)]
+    return starts
 
 
 def find_optimum(
-    log_probability: LogProbability, seed: int, report: Report = lambda *_: None
+    log_probability: LogProbability,
+    seed: int | Sequence[int],
+    report: Report = lambda *_: None,
 ) -> Floats:
     """Look for the most probable theta, (P,), without a start.
 
@@ -71,13 +102,16 @@ def find_optimum(
     return theta
 
 
-def _looks(n_free: int, seed: int) -> Floats:
+def _looks(n_free: int, seed: int | Sequence[int]) -> Floats:
     looks: Floats = qmc.Sobol(n_free, rng=np.random.default_rng(seed)).random(_LOOKS)
     return looks
 
 
 def _evolve(
-    minus: Callable[[Floats], Floats], population: Floats, seed: int, report: Report
+    minus: Callable[[Floats], Floats],
+    population: Floats,
+    seed: int | Sequence[int],
+    report: Report,
 ) -> Any:
     """Evolve a population (n, P) of the unit cube until it is as narrow as the posterior."""
     generation = 0
@@ -104,25 +138,32 @@ def _around(evolved: Any) -> Floats:
 
 
 def start_walkers(
-    log_probability: LogProbability, best: Floats, ensembles: int, walkers: int, seed: int
+    log_probability: LogProbability, starts: Floats, walkers: int, seed: int
 ) -> Floats:
-    """Scatter the walkers of each ensemble around the best theta: (ensembles, walkers, P).
+    """Scatter the walkers of each ensemble around its start: (ensembles, walkers, P).
 
     Each parameter has a normal distribution of `_SPREAD` times the width at which ln P has fallen
     by 1/2, the others held.
+
+    Parameters
+    ----------
+    starts : ndarray (ensembles, P)
     """
     rng = np.random.default_rng([seed, 1])
-    widths = _SPREAD * widths_around(log_probability, best)
-    starts = np.empty((ensembles * walkers, len(best)))
-    missing = np.arange(len(starts))
+    centres = np.repeat(starts, walkers, axis=0)
+    widths = np.array([widths_around(log_probability, start) for start in starts])
+    widths = np.repeat(_SPREAD * widths, walkers, axis=0)
+    walking = np.empty_like(centres)
+    missing = np.arange(len(centres))
     for attempt in range(_TRIES):
-        shrunk = widths * 0.9**attempt
-        starts[missing] = best + shrunk * rng.standard_normal((len(missing), len(best)))
-        missing = missing[~np.isfinite(log_probability(starts[missing]))]
+        scatter = 0.9**attempt * rng.standard_normal((len(missing), centres.shape[1]))
+        walking[missing] = centres[missing] + widths[missing] * scatter
+        missing = missing[~np.isfinite(log_probability(walking[missing]))]
         if not len(missing):
-            return starts.reshape(ensembles, walkers, len(best))
-    starts[missing] = best * (1 + 1e-9 * rng.standard_normal((len(missing), len(best))))
-    return starts.reshape(ensembles, walkers, len(best))
+            break
+    scatter = 1e-9 * rng.standard_normal((len(missing), centres.shape[1]))
+    walking[missing] = centres[missing] * (1 + scatter)
+    return walking.reshape(len(starts), walkers, -1)
 
 
 def widths_around(log_probability: LogProbability, best: Floats) -> Floats:

@@ -125,9 +125,7 @@ def orders_table(facts: Facts) -> Table:
 def lines(facts: Facts) -> list[str]:
     """Sentences that follow the tables."""
     summary = facts.summary
-    said = [
-        f"{name} < {limit:.3g} (95 % upper limit)" for name, limit in summary.upper_limits.items()
-    ]
+    said = [_limit(facts, name, limit) for name, limit in summary.upper_limits.items()]
     if facts.comparison is not None:
         said.append(facts.comparison.meaning)
     said.append(
@@ -137,6 +135,15 @@ def lines(facts: Facts) -> list[str]:
     )
     said.append("long enough, and the ensembles agree" if summary.converged else "")
     return [line for line in [*said, *facts.notes] if line]
+
+
+def _limit(facts: Facts, name: str, limit: float) -> str:
+    """Say an upper limit, and for which temperatures of its component it is."""
+    _, number, *_ = (*name.split("_"), "2")
+    known = facts.summary.spreads | facts.tied
+    teff = f"teff_{number if number.isdigit() else 2}"
+    where = f"; {teff} {_cells(known[teff])[2]} in 95 %" if teff in known else ""
+    return f"{name} < {limit:.3g} (95 % upper limit{where})"
 
 
 def plain(facts: Facts) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from mixjobs.inference.priors import Uniform
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.inference.sampling import sample
 from mixjobs.inference.settings import make_parameters
-from mixjobs.inference.start import find_optimum, start_walkers
+from mixjobs.inference.start import find_starts, start_walkers
 from mixjobs.inference.target import make_log_probability
 from mixjobs.library.demo import DemoLibrary
 from mixjobs.library.demo_star import star_spectrum
@@ -23,10 +23,11 @@ def assert_found(plan, priors, settings, truth, folder):
     names = (*mixjobs.load_mixture(plan.store).parameters, "ln_noise")
     parameters = make_parameters(names, priors, settings, constraints=["teff_2 < teff_1"])
     logp = make_log_probability(parameters, plan)
-    best = find_optimum(logp, seed=1)
-    start = start_walkers(logp, best, 2, 20, seed=1)
+    start = start_walkers(logp, find_starts(logp, 2, seed=1), 20, seed=1)
     run = RunFolder.create(folder / "run", {"names": list(logp.names), "seed": 1})
-    sample(logp.by_order, run, start, checkpoint=STEPS, max_steps=STEPS)
+    sample(
+        logp.by_order, run, start, bounds=logp.parameters.bounds, checkpoint=STEPS, max_steps=STEPS
+    )
     draws = run.positions()[:, STEPS // 2 :].reshape(-1, len(logp.names))
     for name, values in zip(logp.names, draws.T, strict=True):
         low, high = np.quantile(values, [0.0015, 0.9985])

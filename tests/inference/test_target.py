@@ -9,7 +9,7 @@ import mixjobs
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_fits import normalised
-from mixjobs.inference.start import find_optimum, start_walkers, widths_around
+from mixjobs.inference.start import find_optimum, find_starts, start_walkers, widths_around
 
 
 def test_the_sum_is_that_of_the_plain_likelihoods_and_the_prior(fit_store):
@@ -158,11 +158,29 @@ def test_the_start_is_found_without_a_start(fit_store):
     falls = logp(best) - np.maximum(logp(best + steps), logp(best - steps))
     assert (falls <= 0.5).all()
     assert (falls > 0.02).any()
-    starts = start_walkers(logp, best, 2, 32, seed=1)
+    starts = start_walkers(logp, np.stack([best, best]), 32, seed=1)
     assert starts.shape == (2, 32, len(best))
     assert np.isfinite(logp(starts.reshape(-1, len(best)))).all()
     assert len(np.unique(starts[:, :, 0])) == 64
     np.testing.assert_array_equal(find_optimum(logp, seed=1), best)
+
+
+def test_ensembles_start_from_searches_of_their_own(fit_store):
+    """Each solution has a twin, names exchanged, unless a constraint or a prior forbids it."""
+    plan = plan_of(fit_store, observed(fit_store))
+    known = {"rv": 5.0, "vsini": 6.0, "feh": 0.1, "ln_noise": 0.0}
+    twins = log_probability(plan, known, correlated=False)
+    starts = find_starts(twins, 4, seed=1)
+    warmer = starts[:, 0] > starts[:, 1]
+    assert warmer.any()
+    assert not warmer.all()
+    assert np.ptp(twins(starts)) < 1
+    one = log_probability(
+        plan, known | {"teff_1": {"normal": [5700, 100]}}, correlated=False
+    )  # the twin is improbable
+    starts = find_starts(one, 4, seed=1)
+    assert (starts[:, 0] > starts[:, 1]).all()
+    np.testing.assert_array_equal(starts[0], find_optimum(one, seed=1))
 
 
 def test_priors_that_leave_nothing_are_told_before_sampling(fit_store):

@@ -31,7 +31,7 @@ def test_a_run_that_has_ended(folder, capsys):
     assert facts["finished"]
     assert not facts["converged"]
     for said in (
-        "teff_1", "vsini", "tied", "light_fraction_2", "(95 % upper limit)",
+        "teff_1", "vsini", "tied", "light_fraction_2", "(95 % upper limit; teff_2 ",
         "very strong evidence for 2 components", f"2 ensembles of 10 walkers, {STEPS} steps",
         "NOT CONVERGED: ",
     ):  # fmt: skip
