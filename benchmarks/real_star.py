@@ -86,7 +86,7 @@ def fit_gl51(folder: Path, small: bool) -> None:
         library = mixjobs.open_library(real_data("btsettl_prism.hdf5"))
         mixjobs.build(library, ORDERS, store, emulator=settings, table=False,
                       select={"feh": (-0.5, 0.5), "logg": (4.0, 5.5)})  # fmt: skip
-    run(folder / "gl51.toml", GL51.format(steps=4 if small else 6000))
+    run(folder / "gl51.toml", GL51.format(steps=4 if small else 12000))
 
 
 def fit_lkca15(folder: Path, small: bool) -> None:
@@ -97,7 +97,7 @@ def fit_lkca15(folder: Path, small: bool) -> None:
         orders = mixjobs.open_spectrum(star).orders.select(range(21, 31))
         library = real_data("PHOENIX_ACES_test.hdf5")
         mixjobs.build(library, orders, store, emulator=mixjobs.EmulatorSettings(), table=False)
-    run(folder / "lkca15.toml", LKCA15.format(star=star, steps=4 if small else 600))
+    run(folder / "lkca15.toml", LKCA15.format(star=star, steps=4 if small else 6000))
 
 
 def run(job: Path, text: str) -> None:
