@@ -2,11 +2,13 @@
 
 import logging
 import os
+import resource
 import socket
 import subprocess
 import sys
 from urllib.parse import urlsplit
 
+import numpy as np
 import psutil
 import pytest
 from distributed import Client, LocalCluster
@@ -202,6 +204,19 @@ class TestMachine:
     def test_memory_is_shared_by_the_workers(self, client):
         workers = client.scheduler_info()["workers"].values()
         assert [worker["memory_limit"] for worker in workers] == [2_000_000_000] * 2
+
+    def test_workers_keep_what_they_free(self, client):
+        """Else arrays come from the system anew, page by page, at every step."""
+
+        def pages():
+            for _ in range(20):
+                np.ones(1_000_000)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(20):
+                np.ones(1_000_000)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        assert max(client.run(pages).values()) < 2000  # 8,000 and more with Dask's own setting
 
     def test_memory_that_is_none(self):
         with pytest.raises(InvalidInput, match=r"memory = 'much'; expected an amount such as '4GB"):

@@ -13,6 +13,7 @@ from distributed import Client
 from mixjobs.cluster.address import at_address
 from mixjobs.cluster.allocation import in_allocation
 from mixjobs.cluster.local import on_this_machine
+from mixjobs.cluster.machine import KEEP_MEMORY
 from mixjobs.cluster.monitor import performance
 from mixjobs.cluster.slurm import as_slurm_jobs
 from mixjobs.config import ClusterTable
@@ -24,6 +25,7 @@ _SETTINGS = {
     "distributed.scheduler.worker-saturation": "inf",
     # Deaths of workers that a task may see before it is taken for their cause.
     "distributed.scheduler.allowed-failures": 3,
+    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in KEEP_MEMORY.items()},
 }
 # Workers on other nodes are taken away for reasons of the site's.
 _SETTINGS_ELSEWHERE = {

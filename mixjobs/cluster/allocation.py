@@ -22,7 +22,7 @@ from distributed.utils import get_ip, get_ip_interface
 
 from mixjobs.cluster.certificates import certificate_files
 from mixjobs.cluster.local import attached
-from mixjobs.cluster.machine import slurm_memory_per_cpu
+from mixjobs.cluster.machine import KEEP_MEMORY, slurm_memory_per_cpu
 from mixjobs.config import ClusterTable
 from mixjobs.errors import InvalidInput, JobFailed
 
@@ -58,8 +58,9 @@ def _workers(client: Client, command: list[str], logs: Path) -> Iterator[None]:
     """Run the workers by ``srun``; if it ends too early, the job ends too instead of waiting."""
     with (logs / "srun.log").open("w") as output:
         srun = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            env=KEEP_MEMORY | os.environ,
+        )  # fmt: skip
 
     leaving = Event()
 
