@@ -15,7 +15,8 @@ import numpy as np
 
 from benchmarks.calibration import FULL as STARS
 from benchmarks.measure import Floats, Row, ratio, spread
-from benchmarks.simulated import chain, demo_library, make_fit, make_store, observe
+from benchmarks.simulated import demo_library, make_fit, make_store, observe
+from benchmarks.trials import ensemble
 from mixjobs.inference.convergence import autocorrelation_time
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.inference.start import find_optimum
@@ -75,7 +76,8 @@ def compared(what: str, fit: LogProbability, steps: int, rounds: int) -> Row:
     reached: dict[str, list[float]] = {name: [] for name in sides}
     for seed in range(rounds):
         for name, known in sides.items():
-            positions: Floats = chain(fit, known, seed, WALKERS, steps, best)[steps // BURN :]
+            sampler = ensemble(fit, known, best, seed, WALKERS, steps)
+            positions: Floats = sampler.get_chain(discard=steps // BURN)
             tau[name].append(float(autocorrelation_time(positions).max()))
             reached[name].append(float(np.quantile(positions[..., 0], 0.975)))
     before, after = np.array(tau["unknown"]), np.array(tau["known"])

@@ -1,9 +1,9 @@
 """Are the intervals right? Fits of simulated stars whose parameters are drawn from the fit's prior.
 
-``python -m benchmarks.calibration [--small] [--processes N] [--out FOLDER]``: each star is fitted
+``python -m benchmarks.calibration [--processes N] [--out FOLDER] [--report]``: each star is fitted
 twice, with and without the emulator's error in the covariance. The rank of the truth among the
 samples is then uniform from 0 to 1 (Talts et al. 2018, arXiv:1804.06788). Runs that were cut short
-go on. `benchmarks.evidence_figures` draws docs/figures/calibration_ranks.png.
+go on.
 """
 
 from __future__ import annotations
@@ -16,25 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.measure import Floats
-from benchmarks.simulated import (
-    arguments,
-    demo_library,
-    make_fit,
-    make_store,
-    observe,
-    posterior,
-    run,
-)
+from benchmarks.simulated import demo_library, make_fit, make_store, observe
+from benchmarks.trials import Options, Trial, posterior, read_options, results, run_trials
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.inference.start import find_optimum
 from mixjobs.model.emulator import Accuracy
 
 SETTINGS = {"on": True, "off": False}  # the emulator's error
 BINS = 10
+COLOURS = {"on": "tab:blue", "off": "tab:red"}
+LABELS = {"teff_1": "Teff 1", "teff_2": "Teff 2", "feh": "[Fe/H]", "ln_noise": "ln noise"}
 
 
 @dataclass(frozen=True)
@@ -57,8 +53,9 @@ SMALL = Size(
 )  # fmt: skip
 
 
-def fit_star(size: Size, folder: Path, seed: int) -> dict[str, Any]:
+def fit_star(size: Size, folder: Path, trial: Trial) -> Trial:
     """Draw a star, observe it, and fit it with and without the emulator's error."""
+    seed = int(trial["name"])
     library = demo_library(size.teff, size.feh)
     store = make_store(folder, library, Accuracy())
     priors = {
@@ -77,13 +74,14 @@ def fit_star(size: Size, folder: Path, seed: int) -> dict[str, Any]:
     for name, emulator_error in SETTINGS.items():
         began = time.perf_counter()
         fit = make_fit(store, orders, priors, emulator_error, dict(size.fixed))
-        samples, tau = posterior(fit, seed, 32, size.steps, best)
+        sampled = posterior(fit, best, seed, 32, size.steps)
+        samples = sampled.samples
         theta = np.array(list(star.values()))
         fits[name] = summary(samples, theta) | {
             "density": float((fit(samples[:: len(samples) // 300]) < fit(theta)).mean()),
-            "effective": len(samples) / tau, "seconds": time.perf_counter() - began,
+            "effective": len(samples) / sampled.tau, "seconds": time.perf_counter() - began,
         }  # fmt: skip
-    return {"star": star, "fits": fits}
+    return trial | {"star": star, "fits": fits}
 
 
 def summary(samples: Floats, truth: Floats) -> dict[str, Any]:
@@ -95,12 +93,12 @@ def summary(samples: Floats, truth: Floats) -> dict[str, Any]:
     return {name: values.tolist() for name, values in found.items()}
 
 
-def ranks(results: Sequence[dict[str, Any]], setting: str) -> Floats:
+def ranks(found: Sequence[Trial], setting: str) -> Floats:
     """Ranks of all stars and parameters, (n_stars, P)."""
-    return np.array([result["fits"][setting]["rank"] for result in results])
+    return np.array([result["fits"][setting]["rank"] for result in found])
 
 
-def report(results: Sequence[dict[str, Any]]) -> str:
+def report(stars: Sequence[Trial]) -> str:
     """Coverage of the central intervals with its binomial error, tests of the ranks, effort.
 
     The last rows are of the region of highest density of all parameters together: the truth is
@@ -109,17 +107,17 @@ def report(results: Sequence[dict[str, Any]]) -> str:
     by a fit that is in another mode than the truth.
     """
     head = "| parameter | emulator term | in 68 % | in 95 % | KS p | chi² p | error / sd |"
-    lines = [efforts(results), "", head, "|---|---|---|---|---|---|---|"]
-    for p, name in enumerate(results[0]["star"]):
+    lines = [efforts(stars), "", head, "|---|---|---|---|---|---|---|"]
+    for p, name in enumerate(stars[0]["star"]):
         for setting in SETTINGS:
-            u = ranks(results, setting)[:, p]
-            fits = [(r["star"][name], r["fits"][setting]) for r in results]
+            u = ranks(stars, setting)[:, p]
+            fits = [(r["star"][name], r["fits"][setting]) for r in stars]
             z = np.array([(fit["mean"][p] - truth) / fit["sd"][p] for truth, fit in fits])
             lines += [
                 row(name, setting, u, np.abs(2 * u - 1), f"{1.48 * np.median(np.abs(z)):.2f}")
             ]
     for setting in SETTINGS:
-        u = np.array([result["fits"][setting]["density"] for result in results])
+        u = np.array([result["fits"][setting]["density"] for result in stars])
         lines += [row("all together", setting, u, 1 - u, "")]
     return "\n".join(lines)
 
@@ -140,28 +138,48 @@ def covered(inside: NDArray[np.bool_]) -> str:
     return f"{100 * share:.0f} ± {100 * np.sqrt(max(share * (1 - share), 1 / n**2) / n):.0f}"
 
 
-def efforts(results: Sequence[dict[str, Any]]) -> str:
+def efforts(stars: Sequence[Trial]) -> str:
     """One line on effective samples and time."""
-    fits = [fit for result in results for fit in result["fits"].values()]
+    fits = [fit for result in stars for fit in result["fits"].values()]
     least = [fit["effective"] for fit in fits]
     return (
-        f"{len(results)} stars; effective samples of the slowest parameter: median "
+        f"{len(stars)} stars; effective samples of the slowest parameter: median "
         f"{np.median(least):.0f}, least {min(least):.0f}; "
         f"{np.median([fit['seconds'] for fit in fits]):.0f} s a fit"
     )
 
 
-def main() -> None:
-    """Run what is missing, and print the table."""
-    given = arguments("calibration", "Coverage of intervals and ranks of the truth")
-    size = SMALL if given.small else FULL
-    folder = given.out / ("calibration_small" if given.small else "calibration")
-    make_store(folder, demo_library(size.teff, size.feh), Accuracy())
-    stars = [(f"{seed:03d}", seed) for seed in range(size.stars)]
-    task = partial(fit_star, size, folder)
-    results = run(task, stars, folder / "results.jsonl", given.processes)
-    print(report(results))
+def draw_ranks(stars: Sequence[Trial]) -> Figure:
+    """Histograms of the truth's rank: a row with the emulator's term and one without."""
+    names = list(stars[0]["star"])
+    figure = Figure(figsize=(1.7 * len(names), 4.2), layout="constrained")
+    rows = figure.subplots(2, len(names), sharex=True, sharey=True)
+    low, high = stats.binom.ppf([0.005, 0.995], len(stars), 1 / BINS)
+    for row, setting in zip(rows, SETTINGS, strict=True):
+        places = ranks(stars, setting)
+        for p, (axes, name) in enumerate(zip(row, names, strict=True)):
+            axes.axhspan(low, high, color="0.88")
+            axes.axhline(len(stars) / BINS, color="0.5", lw=0.8)
+            counts, edges = np.histogram(places[:, p], BINS, (0, 1))
+            axes.stairs(counts, edges, color=COLOURS[setting], fill=True, alpha=0.8)
+            axes.set_title(LABELS.get(name, name), fontsize=10)
+        row[0].set_ylabel(f"stars, emulator term {setting}")
+    figure.supxlabel("rank of the truth among the samples", fontsize=10)
+    return figure
+
+
+def main(options: Options) -> None:
+    """Run what is missing, print the table, and draw the figure."""
+    size = SMALL if options.small else FULL
+    path = options.out / "results.jsonl"
+    if not options.report:
+        make_store(options.out, demo_library(size.teff, size.feh), Accuracy())
+        stars = [{"name": f"{seed:03d}"} for seed in range(size.stars)]
+        run_trials(stars, partial(fit_star, size, options.out), path, options.processes)
+    found = results(path)
+    print(report(found))
+    draw_ranks(found).savefig(options.out / "calibration_ranks.png", dpi=90)
 
 
 if __name__ == "__main__":
-    main()
+    main(read_options("calibration", __doc__.split("\n")[0]))

@@ -1,8 +1,8 @@
 """Do fits cling to grid nodes? Stars whose temperatures are spread evenly between the nodes.
 
-``python -m benchmarks.nodes [--small] [--processes N] [--out FOLDER]``: each star is fitted with
+``python -m benchmarks.nodes [--processes N] [--out FOLDER] [--report]``: each star is fitted with
 `linear` and with `cubic` interpolation, with and without the emulator's error, from the same data.
-Runs that were cut short go on. `benchmarks.evidence_figures` draws docs/figures/nodes.png.
+Runs that were cut short go on.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy.optimize import minimize
 
 from benchmarks.measure import Floats
 from benchmarks.simulated import (
-    arguments,
     demo_library,
     make_fit,
     make_store,
     observe,
-    posterior,
-    run,
 )
+from benchmarks.trials import Options, Trial, posterior, read_options, results, run_trials
 from mixjobs.inference.priors import Uniform
 from mixjobs.inference.start import find_optimum
 from mixjobs.inference.target import LogProbability
@@ -37,6 +37,7 @@ STEP = 300  # K, of the grid
 NEAR = 1 / 8  # of a cell: a quarter of the cell lies so near to a node
 BINS = 12
 NUDGES = {"teff_1": 20.0, "teff_2": 30.0, "feh": 0.01, "c": 0.02}  # of an optimiser's start
+COLOURS = {True: "tab:blue", False: "tab:red"}  # with the emulator's term, and without
 FIXED = {"vsini": 8.0, "rv": 5.0, "ln_noise": 0.0}
 
 
@@ -81,8 +82,9 @@ def make_fits(
         yield method, error, make_fit(store, orders, priors, error, fixed, method=method)
 
 
-def fit_exact(size: Size, folder: Path, number: int) -> dict[str, Any]:
+def fit_exact(size: Size, folder: Path, trial: Trial) -> Trial:
     """Find the most probable parameters, in every setting, where the data have no noise."""
+    number = int(trial["name"])
     truth, fits = star(size, number), {}
     for method, error, fit in make_fits(size, folder, number, noise=False):
         start = np.array([truth[name] for name in fit.names])
@@ -92,24 +94,26 @@ def fit_exact(size: Size, folder: Path, number: int) -> dict[str, Any]:
             options={"initial_simplex": simplex, "xatol": 1.0, "fatol": 1e-3, "maxfev": 600},
         )  # fmt: skip
         fits[key(method, error)] = {"mean": found.x.tolist(), "sd": [0.0] * len(start)}
-    return {"star": {name: truth[name] for name in fit.names}, "fits": fits}
+    return trial | {"star": {name: truth[name] for name in fit.names}, "fits": fits}
 
 
-def fit_star(size: Size, folder: Path, number: int) -> dict[str, Any]:
+def fit_star(size: Size, folder: Path, trial: Trial) -> Trial:
     """Sample a star with noise in every setting."""
+    number = int(trial["name"])
     truth = star(size, number)
     fits: dict[str, Any] = {}
     for method, error, fit in make_fits(size, folder, number, noise=True):
         if not error:  # the search is the same for both
             best = find_optimum(fit, number)
-        samples, tau = posterior(fit, number, 24, size.steps, best)
+        sampled = posterior(fit, best, number, 24, size.steps)
+        samples = sampled.samples
         fits[key(method, error)] = {
             "mean": samples.mean(axis=0).tolist(), "sd": samples.std(axis=0).tolist(),
             "folded": folded(samples[:, fit.names.index("teff_2")]),
             "near": float(near(samples[:, fit.names.index("teff_2")]).mean()),
-            "effective": len(samples) / tau,
+            "effective": len(samples) / sampled.tau,
         }  # fmt: skip
-    return {"star": {name: truth[name] for name in fit.names}, "fits": fits}
+    return trial | {"star": {name: truth[name] for name in fit.names}, "fits": fits}
 
 
 def key(method: str, error: bool) -> str:
@@ -132,59 +136,59 @@ def folded(teff: Floats) -> list[float]:
     return (np.histogram(place_in_cell(teff), BINS, (0, 1))[0] / len(teff)).tolist()
 
 
-def found(results: Sequence[dict[str, Any]], setting: str, name: str) -> tuple[Floats, ...]:
+def found(stars: Sequence[Trial], setting: str, name: str) -> tuple[Floats, ...]:
     """Truth, posterior mean and standard deviation of one parameter, each (n_stars,)."""
-    column = list(results[0]["star"]).index(name)
+    column = list(stars[0]["star"]).index(name)
     rows = [
         (result["star"][name], *(result["fits"][setting][key][column] for key in ("mean", "sd")))
-        for result in results
+        for result in stars
     ]
     return tuple(np.array(rows).T)
 
 
-def pull(results: Sequence[dict[str, Any]], setting: str, name: str) -> Floats:
+def pull(stars: Sequence[Trial], setting: str, name: str) -> Floats:
     """By how much the posterior mean is nearer to the truth's nearest node than the truth, K."""
-    truth, mean, _ = found(results, setting, name)
+    truth, mean, _ = found(stars, setting, name)
     node = STEP * np.round(truth / STEP)
     return (mean - truth) * np.sign(node - truth)
 
 
-def report(results: Sequence[dict[str, Any]], exact: Sequence[dict[str, Any]]) -> str:
+def report(stars: Sequence[Trial], exact: Sequence[Trial]) -> str:
     """Two tables with a row a setting: of posteriors, and of optima where the data have no noise.
 
     Where fits do not cling, a quarter of posteriors and means is near a node, and the pull is 0.
     """
-    fits = [fit for result in results for fit in result["fits"].values()]
+    fits = [fit for result in stars for fit in result["fits"].values()]
     effective = np.median([fit["effective"] for fit in fits])
     pulled = "pull of teff_2, of teff_1, K"
     lines = [
-        f"{len(results)} stars; effective samples: median {effective:.0f}", "",
+        f"{len(stars)} stars; effective samples: median {effective:.0f}", "",
         f"| fit | teff_2 near a node: posteriors (means) | {pulled} | error of teff_2, K | "
         "error of c | r.m.s. error / sd: teff_2, c |", "|---|---|---|---|---|---|",
     ]  # fmt: skip
     for setting in (key(*setting) for setting in SETTINGS):
-        near_node = np.mean([result["fits"][setting]["near"] for result in results])
-        means = near(found(results, setting, "teff_2")[1]).mean()
-        z = [(mean - truth) / sd for truth, mean, sd in of(results, setting, "teff_2", "c")]
+        near_node = np.mean([result["fits"][setting]["near"] for result in stars])
+        means = near(found(stars, setting, "teff_2")[1]).mean()
+        z = [(mean - truth) / sd for truth, mean, sd in of(stars, setting, "teff_2", "c")]
         spread = ", ".join(f"{np.sqrt(np.mean(values**2)):.2f}" for values in z)
         inside = f"{near_node:.0%} ({means:.0%})"
-        lines += [f"| {setting} | {inside} | {errors(results, setting)} | {spread} |"]
+        lines += [f"| {setting} | {inside} | {errors(stars, setting)} | {spread} |"]
     head = f"| fit | {pulled} | error of teff_2, K | error of c |"
     lines += ["", f"{len(exact)} stars without noise, optimum", "", head, "|---|---|---|---|"]
     lines += [f"| {key(*setting)} | {errors(exact, key(*setting))} |" for setting in SETTINGS]
     return "\n".join(lines)
 
 
-def of(results: Sequence[dict[str, Any]], setting: str, *names: str) -> list[tuple[Floats, ...]]:
+def of(stars: Sequence[Trial], setting: str, *names: str) -> list[tuple[Floats, ...]]:
     """What `found` gives of several parameters."""
-    return [found(results, setting, name) for name in names]
+    return [found(stars, setting, name) for name in names]
 
 
-def errors(results: Sequence[dict[str, Any]], setting: str) -> str:
+def errors(stars: Sequence[Trial], setting: str) -> str:
     """Cells of the pull towards nodes, and of the errors of teff_2 and c."""
-    free = [name for name in ("teff_2", "teff_1") if name in results[0]["star"]]
-    pulls = ", ".join(with_error(pull(results, setting, name), 1) for name in free)
-    teff, c = (mean - truth for truth, mean, _ in of(results, setting, "teff_2", "c"))
+    free = [name for name in ("teff_2", "teff_1") if name in stars[0]["star"]]
+    pulls = ", ".join(with_error(pull(stars, setting, name), 1) for name in free)
+    teff, c = (mean - truth for truth, mean, _ in of(stars, setting, "teff_2", "c"))
     return f"{pulls} | {with_error(teff, 1)} | {with_error(c, 4)}"
 
 
@@ -194,18 +198,55 @@ def with_error(values: Floats, digits: int) -> str:
     return f"{values.mean():.{digits}f} ± {error:.{digits}f}"
 
 
-def main() -> None:
-    """Run what is missing, and print the table."""
-    given = arguments("nodes", "Whether fits cling to grid nodes")
-    size = SMALL if given.small else FULL
-    folder = given.out / ("nodes_small" if given.small else "nodes")
-    make_store(folder, demo_library(size.teff, size.feh), Accuracy())
-    numbers = [5 * k % size.stars for k in range(size.stars)]  # evenly spread, were it cut short
-    stars = [(f"{number:03d}", number) for number in numbers]
-    exact = run(partial(fit_exact, size, folder), stars, folder / "exact.jsonl", given.processes)
-    results = run(partial(fit_star, size, folder), stars, folder / "results.jsonl", given.processes)
-    print(report(results, exact))
+def draw_nodes(stars: Sequence[Trial], exact: Sequence[Trial]) -> Figure:
+    """Where in the cell the posterior of teff_2 is, and errors of teff_2 and c by the truth's."""
+    figure = Figure(figsize=(10, 5.6), layout="constrained")
+    rows = figure.subplots(2, 3, sharex=True, sharey="col")
+    for row, method in zip(rows, ("linear", "cubic"), strict=True):
+        row[0].set_ylabel(f"{method}: posterior density of teff_2")
+        row[0].axhline(1, color="0.5", lw=0.8)
+        for error in (False, True):
+            setting = key(method, error)
+            density = np.mean([r["fits"][setting]["folded"] for r in stars], axis=0)
+            edges = np.linspace(0, 1, BINS + 1)
+            row[0].stairs(density * BINS, edges, color=COLOURS[error], label=setting)
+            for axes, name, unit in ((row[1], "teff_2", " (K)"), (row[2], "c", "")):
+                errors_by_place(axes, stars, setting, name, "o", COLOURS[error])
+                errors_by_place(axes, exact, setting, name, "x", COLOURS[error])
+                axes.set_ylabel(f"{method}: error of {name}{unit}")
+        row[0].legend(fontsize=8, loc="lower center")
+    for axes in rows[-1]:
+        axes.set_xlabel("place in the cell of teff_2 (0, 1: nodes)")
+    return figure
+
+
+def errors_by_place(
+    axes: Axes, stars: Sequence[Trial], setting: str, name: str, marker: str, colour: str
+) -> None:
+    """Posterior mean, or optimum, less truth, with the standard deviation, by place in the cell."""
+    place = place_in_cell(found(stars, setting, "teff_2")[0])
+    truth, mean, sd = found(stars, setting, name)
+    axes.axhline(0, color="0.5", lw=0.8)
+    moved = place + (0.008 if "without" in setting else -0.008)
+    axes.errorbar(
+        moved, mean - truth, sd if sd.any() else None, fmt=marker, ms=4, lw=0.6, color=colour
+    )
+
+
+def main(options: Options) -> None:
+    """Run what is missing, print the tables, and draw the figure."""
+    size, folder = SMALL if options.small else FULL, options.out
+    if not options.report:
+        make_store(folder, demo_library(size.teff, size.feh), Accuracy())
+        numbers = [5 * k % size.stars for k in range(size.stars)]  # evenly spread, if cut short
+        stars = [{"name": f"{number:03d}"} for number in numbers]
+        for one, name in ((fit_exact, "exact"), (fit_star, "results")):
+            run_trials(stars, partial(one, size, folder), folder / f"{name}.jsonl",
+                       options.processes)  # fmt: skip
+    noisy, exact = results(folder / "results.jsonl"), results(folder / "exact.jsonl")
+    print(report(noisy, exact))
+    draw_nodes(noisy, exact).savefig(folder / "nodes.png", dpi=90)
 
 
 if __name__ == "__main__":
-    main()
+    main(read_options("nodes", __doc__.split("\n")[0]))

@@ -1,4 +1,4 @@
-"""A small simulated star for the evidence scripts: true spectra, data, fits, and runs kept on disk.
+"""A small simulated star for the evidence scripts: true spectra, data, and fits.
 
 The truth is the demo generator's own spectrum at the star's theta, never the emulator's, and it is
 rotated, blurred and averaged over pixels in real space, by the integrals that define these.
@@ -6,15 +6,10 @@ rotated, blurred and averaged over pixels in real space, by the integrals that d
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from multiprocessing import get_context
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import emcee
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 from scipy import constants
@@ -22,11 +17,9 @@ from scipy.interpolate import make_interp_spline
 
 import mixjobs
 from benchmarks.measure import Floats
-from mixjobs.inference.moves import make_moves
 from mixjobs.inference.order_fits import Continuum, EpochOrder, FitPlan
 from mixjobs.inference.priors import Prior
 from mixjobs.inference.settings import make_parameters
-from mixjobs.inference.start import find_optimum, start_walkers
 from mixjobs.inference.target import LogProbability, make_log_probability
 from mixjobs.library.demo import DemoLibrary
 from mixjobs.model.emulator import Accuracy
@@ -150,87 +143,3 @@ def make_fit(
     epoch = {"medium": "vacuum", "barycentric_velocity": 0.0}
     plan = FitPlan(store, 2, options, [epoch], orders, emulator_error)
     return make_log_probability(parameters, plan)
-
-
-def posterior(
-    log_probability: LogProbability, seed: int, walkers: int, steps: int,
-    best: Floats | None = None,
-) -> tuple[Floats, float]:  # fmt: skip
-    """Sample a posterior; a third of the steps is dropped as burn-in.
-
-    Parameters
-    ----------
-    best : (P,) array, optional
-        Where to start; if not given, the optimum that a search of the whole prior finds.
-
-    Returns
-    -------
-    samples : (n, P) array
-    tau : float
-        Largest autocorrelation time of the parameters, in steps.
-    """
-    best = find_optimum(log_probability, seed) if best is None else best
-    bounds = log_probability.parameters.bounds
-    kept = chain(log_probability, bounds, seed, walkers, steps, best)[steps // 3 :]
-    with np.errstate(invalid="ignore"):  # of a walker that never moved
-        tau = emcee.autocorr.integrated_time(kept, quiet=True, tol=0).max()
-    return kept.reshape(-1, kept.shape[-1]), float(tau if np.isfinite(tau) else len(kept))
-
-
-def chain(
-    log_probability: LogProbability, bounds: Floats, seed: int, walkers: int, steps: int,
-    best: Floats,
-) -> Floats:  # fmt: skip
-    """Positions (steps, walkers, P) of an ensemble, with the moves of `mixjobs sample`."""
-    start = start_walkers(log_probability, best[None], walkers, seed)[0]
-    sampler = emcee.EnsembleSampler(
-        *start.shape, log_probability, vectorize=True, moves=make_moves(bounds)
-    )
-    random_state = np.random.RandomState(seed).get_state()  # what emcee takes
-    sampler.run_mcmc(emcee.State(start, random_state=random_state), steps)
-    positions: Floats = sampler.get_chain()
-    return positions
-
-
-def run(
-    task: Callable[[Any], dict[str, Any]], given: Iterable[tuple[str, Any]], results: Path,
-    processes: int,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """Run tasks that are not in the file of results yet, and add each as soon as it is done.
-
-    `given` are names and arguments; a result is one line of JSON, with its task's name.
-    """
-    results.parent.mkdir(parents=True, exist_ok=True)
-    found = read(results)
-    results.write_text("".join(json.dumps(result) + "\n" for result in found))  # without a cut line
-    done = {result["name"] for result in found}
-    missing = [(task, name, argument) for name, argument in given if name not in done]
-    with ExitStack() as stack:
-        file = stack.enter_context(results.open("a"))
-        do: Any = map  # in this process
-        if processes > 1:
-            do = stack.enter_context(get_context("spawn").Pool(processes)).imap_unordered
-        for result in do(_named, missing):
-            print(json.dumps(result), file=file, flush=True)
-            found.append(result)
-    return sorted(found, key=lambda result: str(result["name"]))
-
-
-def read(results: Path) -> list[dict[str, Any]]:
-    """Results so far; a last line that was cut by a kill does not count."""
-    lines = results.read_text().splitlines(keepends=True) if results.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def _named(work: tuple[Callable[[Any], dict[str, Any]], str, Any]) -> dict[str, Any]:
-    task, name, argument = work
-    return {"name": name, **task(argument)}
-
-
-def arguments(name: str, description: str) -> argparse.Namespace:
-    """Read a script's command line."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
-    parser.add_argument("--small", action="store_true", help="a size that runs in seconds")
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("evidence"), help="folder of the results")
-    return parser.parse_args()

@@ -98,19 +98,29 @@ class Posterior:
 def posterior(
     log_probability: LogProbability, start: Floats, seed: int, walkers: int, steps: int
 ) -> Posterior:
-    """Sample with emcee, walkers scattered around `start`; the first third is dropped."""
-    np.random.seed(seed)  # noqa: NPY002 (emcee takes its numbers from there)
-    walking = start_walkers(log_probability, start[None], walkers, seed)[0]
-    moves = make_moves(log_probability.parameters.bounds)
-    sampler = emcee.EnsembleSampler(
-        walkers, len(start), log_probability, vectorize=True, moves=moves
-    )
-    sampler.run_mcmc(walking, steps)
+    """Sample an ensemble around `start`; the first third is dropped."""
+    bounds = log_probability.parameters.bounds
+    sampler = ensemble(log_probability, bounds, start, seed, walkers, steps)
     burnt = steps // 3
     with np.errstate(invalid="ignore"):  # a walker that has not moved, in a short run
-        tau = sampler.get_autocorr_time(discard=burnt, tol=0)
+        tau = sampler.get_autocorr_time(discard=burnt, tol=0).max()
     best = sampler.get_log_prob(discard=burnt).max()
-    return Posterior(sampler.get_chain(discard=burnt, flat=True), float(tau.max()), float(best))
+    tau = float(tau) if np.isfinite(tau) else float(steps - burnt)
+    return Posterior(sampler.get_chain(discard=burnt, flat=True), tau, float(best))
+
+
+def ensemble(
+    log_probability: LogProbability, bounds: Floats, start: Floats, seed: int, walkers: int,
+    steps: int,
+) -> Any:  # fmt: skip
+    """Run emcee with the moves of `mixjobs sample`, walkers scattered around `start`."""
+    walking = start_walkers(log_probability, start[None], walkers, seed)[0]
+    sampler = emcee.EnsembleSampler(
+        walkers, len(start), log_probability, vectorize=True, moves=make_moves(bounds)
+    )
+    random_state = np.random.RandomState(seed).get_state()  # what emcee takes
+    sampler.run_mcmc(emcee.State(walking, random_state=random_state), steps)
+    return sampler
 
 
 def averaged(function: Callable[[Floats], Floats], wavelength: Floats) -> Floats:
