@@ -173,8 +173,16 @@ def read_sample_job(path: str | Path) -> SampleJob:
     InvalidInput
         A key is unknown or missing, or has a value that cannot be used.
     """
-    job = make_sample_job(read_toml(path), str(path))
-    folder = Path(path).parent
+    return _beside(Path(path).parent, make_sample_job(read_toml(path), str(path)))
+
+
+def absolute(job: SampleJob) -> SampleJob:
+    """Return a job whose paths are found from everywhere."""
+    return _beside(Path.cwd(), job)
+
+
+def _beside(folder: Path, job: SampleJob) -> SampleJob:
+    """Return a job with its paths taken as relative to a folder."""
     components = job.model.components
     if not isinstance(components, int):
         components = [c if c in _NOT_PATHS else str(folder / c) for c in components]

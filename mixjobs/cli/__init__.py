@@ -29,14 +29,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mixjobs: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except Terminated:
-        print("mixjobs: stopped by SIGTERM; start the same command again to go on", file=sys.stderr)
+        print(f"mixjobs: stopped by SIGTERM; {_again(argv)}", file=sys.stderr)
         return 143  # what a shell sees of a program that SIGTERM has ended
     except KeyboardInterrupt:
-        print("mixjobs: stopped; start the same command again to go on", file=sys.stderr)
+        print(f"mixjobs: stopped; {_again(argv)}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # what a shell sees of a program that SIGPIPE has ended
+
+
+def _again(argv: Sequence[str] | None) -> str:
+    """Say how to go on: a run of `mixjobs sample` is not taken up again unless one says so."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "sample" in words[:1] and "--resume" not in words:
+        return "start the same command again with --resume to go on"
+    return "start the same command again to go on"
 
 
 def _run(argv: Sequence[str] | None) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from argparse import Namespace
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from mixjobs.cli.stopping import stop_if_told
 from mixjobs.cli.summary import summary
 from mixjobs.cli.words import say
 from mixjobs.config import ClusterTable
-from mixjobs.config_sample import SampleJob, read_sample_job
+from mixjobs.config_sample import SampleJob, absolute, read_sample_job
 from mixjobs.disk import disk_faults_named, write_whole
 from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.inference.job import identity, load_log_probability, walkers
@@ -42,19 +43,25 @@ _WORKERS_SECONDS = 60  # to wait for all workers, which have their shares of the
 
 def sample(args: Namespace) -> None:
     """Sample the posterior of a job, or go on with it."""
+    if args.resume and args.overwrite:
+        raise InvalidInput("--resume goes on with a run, --overwrite begins anew; give only one")
     job = read_sample_job(args.job)
     table = cluster_of(args, job)
     path = Path(job.output)
-    check_folder(path, args)
+    if not args.dry_run:
+        check_folder(path, args)
     with client_of(None if args.dry_run else table, path) as client:
         _await_workers(client, table)
         log_probability = load_log_probability(job, client)
         announce(job, log_probability)
         if args.dry_run:
+            if args.resume and (path / NAME).exists():
+                RunFolder.resume(path, identity(job, log_probability))
             return
         run = open_run(path, job, log_probability, args)
         with run.locked():
-            sampled, start = started(run, job, log_probability)
+            with nothing_left(run):
+                sampled, start = started(run, job, log_probability)
             go_on(run, job, sampled, start)
             conclude(run, job, log_probability, sampled, client)
 
@@ -96,6 +103,10 @@ def announce(job: SampleJob, log_probability: LogProbability) -> None:
     n, walking = len(log_probability.plan.orders), walkers(job, log_probability)
     ensembles, most = job.sampling.ensembles, job.sampling.max_steps
     say(f"{n} order(s), {ensembles} ensembles of {walking} walkers, at most {most} steps")
+    plan, noise = log_probability.plan, "correlated" if job.noise.correlated else "diagonal"
+    settings = ", ".join(f"{name} {value}" for name, value in plan.options.items() if value)
+    say(f"{settings}; emulator's error {'in' if plan.emulator_error else 'not in'} the covariance; "
+        f"{noise} noise; continuum sigma {job.continuum.sigma:g}; seed {job.seed}")  # fmt: skip
 
 
 def open_run(
@@ -110,8 +121,19 @@ def open_run(
     if (path / NAME).exists():
         return RunFolder.resume(path, known)
     versions = {name: version(name) for name in ("mixjobs", "numpy", "scipy", "emcee", "celerite2")}
-    notes = {"job": job.model_dump(mode="json"), "versions": versions}
+    notes = {"job": absolute(job).model_dump(mode="json"), "versions": versions}
     return RunFolder.create(path, known, notes)
+
+
+@contextmanager
+def nothing_left(run: RunFolder) -> Iterator[None]:
+    """Remove a run that could not begin: the job is to be mended, and would be another one."""
+    try:
+        yield
+    except InvalidInput:
+        if run.last_step() is None:
+            shutil.rmtree(run.path)
+        raise
 
 
 def started(

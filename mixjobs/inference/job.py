@@ -18,23 +18,23 @@ from mixjobs.inference.priors import Normal, Prior, Uniform
 from mixjobs.inference.rules import NOISE, fraction_names
 from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.target import LogProbability, make_log_probability
+from mixjobs.inference.within import Range, check_within, finer_than_library
 from mixjobs.loading_mixture import load_mixture
 from mixjobs.log_grid import SPEED_OF_LIGHT
 from mixjobs.model.components import LibraryModel
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed import ObservedSpectrum, open_spectrum
 from mixjobs.observed.windows import read_windows
-from mixjobs.tables.emulator_store import emulated_orders
+from mixjobs.tables.emulator_store import emulated_orders, read_attributes
 from mixjobs.tables.store import Store, open_store
 
 if TYPE_CHECKING:
     from distributed import Client
 
-_BLACK_BODY_TEFF = Uniform(500.0, 10_000.0)
+_BLACK_BODY_TEFF = (500.0, 10_000.0)
 _LN_NOISE = Normal(0.0, 1.0)
 _LOG_AMPLITUDE = Uniform(-4.0, -0.5)
 _PART_OF_ORDER = 0.25  # the longest correlation of the noise
-_PART_OF_REACH = 0.5  # of the emulator's buffer, for the default priors of rv and vsini
 
 
 def load_log_probability(
@@ -70,11 +70,16 @@ def load_log_probability(
     fractions = fraction_names(fit)
     if len(fractions) > 1 and not dirichlet and not set(fractions) & set(said.said):
         dirichlet = [1.0] * (1 + len(fractions))
+    priors, still = _usual(model, plan)
+    settings = {name: value for name, value in still.items() if name in fit} | said.said
     parameters = make_parameters(
-        fit, _priors(model, plan), said.said, per_epoch=asked.per_epoch,
+        fit, priors, settings, per_epoch=asked.per_epoch,
         n_epochs=len(spectra), constraints=_constraints(asked, model), dirichlet=dirichlet,
     )  # fmt: skip
-    return make_log_probability(parameters, plan, client, _notes(asked, spectra))
+    notes = _notes(asked, spectra) + finer_than_library(plan.store, plan.orders)
+    reach = _reach(model)
+    notes += check_within(parameters, _ranges(model, plan, reach, reach, (0.0, np.inf)))
+    return make_log_probability(parameters, plan, client, notes)
 
 
 def observed_spectra(job: SampleJob) -> list[ObservedSpectrum]:
@@ -166,32 +171,47 @@ def _epoch_orders(
     return orders
 
 
-def _priors(model: MixtureModel, plan: FitPlan) -> dict[str, Prior]:
-    """Return the priors of what the user says nothing about."""
-    found: dict[str, Prior] = {"c": Uniform(0.0, 1.0), "ln_noise": _LN_NOISE}
-    found |= {"log_amplitude": _LOG_AMPLITUDE, "log_length": _log_length(plan)}
+def _usual(model: MixtureModel, plan: FitPlan) -> tuple[dict[str, Prior], dict[str, float]]:
+    """Return priors of what the user says nothing about, and what is fixed: it has one value.
+
+    Velocities go as far as the store was built for.
+    """
+    made = read_attributes(Path(plan.store))
+    reach = _reach(model)
+    rv, vsini = (min(float(made[name]), reach) for name in ("max_rv", "max_vsini"))
+    ranges = _ranges(model, plan, rv, vsini, _BLACK_BODY_TEFF)
+    priors: dict[str, Prior] = {"ln_noise": _LN_NOISE, "log_amplitude": _LOG_AMPLITUDE}
+    priors["log_length"] = _log_length(plan)
+    priors |= {name: Uniform(low, high) for name, (low, high) in ranges.items() if low < high}
+    return priors, {name: low for name, (low, high) in ranges.items() if low == high}
+
+
+def _reach(model: MixtureModel) -> float:
+    reaches = [source.reach for source in model.sources if isinstance(source, LibraryModel)]
+    return min(reaches, default=np.inf)
+
+
+def _ranges(
+    model: MixtureModel, plan: FitPlan, rv: float, vsini: float, black_body: Range
+) -> dict[str, Range]:
+    """Return from where to where each parameter of the mixture goes, velocities as given."""
+    found: dict[str, Range] = {"c": (0.0, 1.0)}
+    shifts = [float(epoch["barycentric_velocity"]) for epoch in plan.epochs]
     for source, columns in zip(model.sources, model.layout.columns, strict=True):
         for own, column in columns.items():
             name = model.layout.every[column]
             if not isinstance(source, LibraryModel):
-                found.setdefault(name, _BLACK_BODY_TEFF)
-            elif own in ("rv", "vsini"):
-                found |= _velocities(own, name, _PART_OF_REACH * source.reach, plan)
+                found.setdefault(name, black_body)
+            elif own == "vsini":
+                found[name] = 0.0, vsini
+            elif own == "rv":
+                found[name] = min(shifts) - rv, max(shifts) + rv
+                if len(shifts) > 1:
+                    found |= {f"{name}_e{e}": (v - rv, v + rv) for e, v in enumerate(shifts, 1)}
             else:
                 axis = source.grid.axes[source.grid.names.index(own)]
-                found.setdefault(name, Uniform(float(axis[0]), float(axis[-1])))
+                found.setdefault(name, (float(axis[0]), float(axis[-1])))
     return found
-
-
-def _velocities(own: str, name: str, most: float, plan: FitPlan) -> dict[str, Prior]:
-    """Return the default prior of a velocity, and that of each epoch for itself."""
-    if own == "vsini":
-        return {name: Uniform(0.0, most)}
-    shifts = [float(epoch["barycentric_velocity"]) for epoch in plan.epochs]
-    own_ones: dict[str, Prior] = {
-        f"{name}_e{e}": Uniform(shift - most, shift + most) for e, shift in enumerate(shifts, 1)
-    }
-    return own_ones | {name: Uniform(min(shifts) - most, max(shifts) + most)}
 
 
 def _log_length(plan: FitPlan) -> Uniform:

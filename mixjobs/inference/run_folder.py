@@ -152,11 +152,11 @@ class RunFolder:
         """
         folder = cls.open(path)
         for key in dict.fromkeys([*identity, *folder.identity]):
-            there, now = (_plain(which.get(key)) for which in (folder.identity, identity))
+            there, now = (_as_json(which.get(key)) for which in (folder.identity, identity))
             if there != now:
                 raise InvalidInput(
-                    f"{folder.path}: made with another {key}: {_short(there)} there, "
-                    f"{_short(now)} now; go on with what it was made with, or give another name"
+                    f"{folder.path}: made with other {key}: {_differing(there, now)}; go on with "
+                    "what it was made with, or give another name"
                 )
         return folder
 
@@ -295,9 +295,23 @@ def _read(path: Path, first: int, names: list[str]) -> dict[str, NDArray[Any]]:
         ) from None
 
 
-def _plain(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _differing(there: Any, now: Any) -> str:
+    """Say the first parts of two values that differ."""
+    if isinstance(there, dict) and isinstance(now, dict):
+        key = next(key for key in {**there, **now} if there.get(key) != now.get(key))
+        return f"{key} {_differing(there.get(key), now.get(key))}"
+    rows = isinstance(there, list) and isinstance(now, list) and len(there) == len(now)
+    if rows and any(isinstance(part, list | dict) for part in there):
+        return _differing(
+            *next(pair for pair in zip(there, now, strict=True) if pair[0] != pair[1])
+        )
+    return f"{_short(there)} there, {_short(now)} now"
+
+
+def _short(value: Any) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -14,6 +14,7 @@ from mixjobs.errors import InvalidInput, UnreadableFile
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.rules import NOISE, Tie
 from mixjobs.inference.start import find_optimum
+from mixjobs.inference.summary import is_fraction
 from mixjobs.inference.target import LogProbability, make_log_probability
 from mixjobs.loading_mixture import BLACK_BODY, load_mixture
 
@@ -139,12 +140,23 @@ def compare(
     if alone is None:
         return None
     plan = log_probability.plan
+    one = _model(alone, find_optimum(alone, seed))
     return Comparison(
         _n_components(plan.components),
         int(sum(order.used.sum() for order in plan.orders)),
-        _model(alone, find_optimum(alone, seed)),
-        _model(log_probability, best),
+        one,
+        _best_of_all(log_probability, best, one),
     )
+
+
+def _best_of_all(log_probability: LogProbability, best: Floats, one: Model) -> Model:
+    """Return the better of what sampling has found and of one component with fractions of 0."""
+    found = _model(log_probability, best)
+    there = found.theta | {name: 0.0 for name in found.theta if is_fraction(name)}
+    theta = np.array([one.theta.get(name, value) for name, value in there.items()])
+    if not np.isfinite(log_probability(theta)):
+        return found
+    return max(found, _model(log_probability, theta), key=lambda model: model.ln_likelihood)
 
 
 def _n_components(components: int | Sequence[str]) -> int:

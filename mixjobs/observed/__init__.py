@@ -111,7 +111,8 @@ class ObservedSpectrum:
         Orders are matched by number: those that both have. Masked pixels at the ends of an order
         that lie outside the store's are cut off. A spectrum of a single order without a number of
         its own is cut by the windows instead, each piece with the number of the store's order; a
-        pixel in two windows goes to both. Orders with fewer than five pixels to use are left out.
+        pixel in two windows goes to the bluer one. Orders with fewer than five pixels to use are
+        left out.
 
         Parameters
         ----------

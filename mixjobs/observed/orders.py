@@ -94,9 +94,16 @@ def by_number(
 def by_window(wave: Floats, orders: Orders, convert: Convert) -> list[Piece]:
     """Cut a spectrum of one order, (n_pixels,) Å, by the windows of a store's orders.
 
-    A pixel in two windows goes to both. `convert` goes to the library's medium.
+    A pixel in two windows goes to the bluer order alone, lest it count twice. `convert` goes to
+    the library's medium.
     """
-    return [Piece(number, 0, _cut(wave, low, high, convert)) for number, low, high in _each(orders)]
+    pieces, end = [], 0
+    for number, low, high in sorted(_each(orders), key=lambda one: one[1]):
+        pixels = _cut(wave, low, high, convert)
+        pixels = slice(max(pixels.start, end), max(pixels.stop, end))
+        pieces.append(Piece(number, 0, pixels))
+        end = pixels.stop
+    return sorted(pieces, key=lambda piece: orders.number.tolist().index(piece.number))
 
 
 def _each(orders: Orders) -> Iterable[tuple[int, float, float]]:
@@ -141,18 +148,14 @@ def not_in_both(numbers: Sequence[int], orders: Orders) -> list[str]:
 
 def cut_into(pieces: Sequence[Piece], mask: Bools) -> list[str]:
     """Return notes of how much of one spectrum's pixels to use, (n_pixels,), the pieces hold."""
-    times = np.zeros(len(mask), dtype=np.int64)
+    held = np.zeros(len(mask), dtype=bool)
     for piece in pieces:
-        times[piece.pixels] += 1
-    used, twice = times[mask], int((times[mask] > 1).sum())
+        held[piece.pixels] = True
     numbers = ", ".join(str(piece.number) for piece in pieces)
-    notes = [
+    return [
         f"cut by the store's windows into the orders {numbers}: "
-        f"{(used > 0).sum()} of {len(used)} pixels to use"
+        f"{(held & mask).sum()} of {mask.sum()} pixels to use"
     ]
-    if twice:
-        notes.append(f"pixels used in more than one order, where windows overlap: {twice}")
-    return notes
 
 
 def extent(orders: Orders) -> str:

@@ -210,5 +210,5 @@ def test_a_run_of_other_data_is_refused(run, tmp_path):
         read_chain(begun.folder)
     (tmp_path / "star.ecsv").unlink()
     spectrum_in(tmp_path, store, seed=5)
-    with pytest.raises(InvalidInput, match="made with another data"):
+    with pytest.raises(InvalidInput, match="made with other data"):
         open_run(begun.folder.path)

@@ -80,11 +80,15 @@ class TestIdentity:
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            ({"seed": 6}, "another seed: 5 there, 6 now"),
-            ({"model": "banana", "seed": 6}, "another seed: 5 there"),
-            ({"names": ["a", "c", "b"]}, r'another names: \["a", "b", "c"\] there, \["a", "c"'),
-            ({"store": "abc"}, 'another store: null there, "abc" now'),
-            ({"model": "x" * 500}, r'there, "x+\.\.\. now'),
+            ({"seed": 6}, "other seed: 5 there, 6 now"),
+            ({"model": "banana", "seed": 6}, "other seed: 5 there"),
+            ({"names": ["a", "c", "b"]}, "other names: a b c there, a c b now"),
+            ({"store": "abc"}, "other store: None there, abc now"),
+            (
+                {"model": {"teff": [["uniform", 1], ["normal", 2]]}},
+                "other model: correlated Gaussian there, ",
+            ),
+            ({"model": "x" * 500}, r"there, x+\.\.\. now"),
         ],
     )
     def test_of_another_chain(self, change, said, run):
@@ -94,8 +98,15 @@ class TestIdentity:
         assert "\n" not in str(error.value)
         assert same(run.chain(), before)
 
+    def test_tells_the_part_that_differs(self, tmp_path):
+        rows = [["teff", "free"], ["rv", "normal 5"]]
+        RunFolder.create(tmp_path / "run", IDENTITY | {"model": {"a": 1, "rows": rows}})
+        other = IDENTITY | {"model": {"a": 1, "rows": [rows[0], ["rv", "normal 6"]]}}
+        with pytest.raises(InvalidInput, match="other model: rows rv normal 5 there, rv normal 6 "):
+            RunFolder.resume(tmp_path / "run", other)
+
     def test_that_has_lost_a_key(self, run):
-        with pytest.raises(InvalidInput, match='model: "correlated Gaussian" there, null now'):
+        with pytest.raises(InvalidInput, match="model: correlated Gaussian there, None now"):
             RunFolder.resume(run.path, {k: v for k, v in IDENTITY.items() if k != "model"})
 
     @pytest.mark.parametrize("key", ["names", "seed"])

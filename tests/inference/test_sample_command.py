@@ -9,6 +9,7 @@ import pytest
 from command import finish, start, wait_for
 from small_fits import JOB, write_star
 
+import mixjobs
 from mixjobs.cli import main
 from mixjobs.errors import MissingFile
 from mixjobs.inference.run_folder import RunFolder
@@ -96,11 +97,15 @@ def test_a_run_is_not_written_over(job, tmp_path, reference, capsys):
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("degree = 2", "degree = 3", "made with another continuum"),
-        ("[5, 2]", "[5, 3]", "made with another parameters"),
-        ("seed = 3", "seed = 4", "made with another seed"),
-        ("resolution = 30000", "resolution = 25000", "made with another profiles"),
-        ("walkers = 10", "walkers = 12", "made with another walkers"),
+        ("degree = 2", "degree = 3", "made with other continuum"),
+        (
+            "[5, 2]",
+            "[5, 3]",
+            "other parameters: rv free normal 5 ± 2 there, rv free normal 5 ± 3",
+        ),
+        ("seed = 3", "seed = 4", "made with other seed"),
+        ("resolution = 30000", "resolution = 25000", "made with other profiles"),
+        ("walkers = 10", "walkers = 12", "made with other walkers"),
     ],
 )
 def test_another_fit_does_not_go_on_with_the_chain(job, reference, capsys, old, new, told):
@@ -123,7 +128,8 @@ def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
     assert status == 143
     assert f"{run}: {steps(run)} steps done and kept; --resume goes on" in err
     assert (
-        err.splitlines()[-1] == "mixjobs: stopped by SIGTERM; start the same command again to go on"
+        err.splitlines()[-1]
+        == "mixjobs: stopped by SIGTERM; start the same command again with --resume to go on"
     )
     more = steps(run) + random.Random(1).randrange(5, 10)
     process = start("sample", path, "--resume", *workers)
@@ -132,6 +138,53 @@ def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
     finish(process)
     assert main(["sample", str(job(steps=40)), "--resume"]) == 0
     assert_same(run, reference)
+
+
+def test_resume_and_overwrite_are_not_one(job, reference, capsys):
+    path = job(output=str(reference.path))
+    for dry in ([], ["--dry-run"]):
+        assert main(["sample", str(path), "--resume", "--overwrite", *dry]) == 2
+        assert "--resume goes on with a run, --overwrite begins anew" in capsys.readouterr().err
+    assert RunFolder.open(reference.path).last_step() == 40
+
+
+def test_a_dry_run_beside_a_run(job, reference, capsys):
+    """It looks at the run only if that is to be resumed."""
+    assert main(["sample", str(job(output=str(reference.path))), "--dry-run"]) == 0
+    other = job(("seed = 3", "seed = 4"), output=str(reference.path))
+    assert main(["sample", str(other), "--dry-run"]) == 0
+    assert main(["sample", str(other), "--dry-run", "--resume"]) == 2
+    assert "made with other seed: 3 there, 4 now" in capsys.readouterr().err
+
+
+def test_what_goes_beyond_the_model_is_told(job, capsys):
+    path = job(("[4600, 5000]", "[4000, 5000]"))
+    assert main(["sample", str(path), "--dry-run"]) == 0
+    told = capsys.readouterr().err
+    assert "teff_2: the model answers 4500 to 6000; the prior goes beyond" in told
+    assert "cubic" not in told
+    assert "emulator's error in the covariance; correlated noise; continuum sigma 1; seed 3" in told
+
+
+def test_velocities_go_as_far_as_the_store_was_built_for(job, fit_store):
+    path = job(("rv = { normal = [5, 2] }\n", ""), ("vsini = 6.0\n", ""))
+    logp = mixjobs.load_log_probability(path)
+    bounds = dict(zip(logp.names, logp.parameters.bounds.tolist(), strict=True))
+    assert bounds["vsini"] == [0.0, 25.0]
+    assert bounds["rv"] == [0.5 - 60.0, 0.5 + 60.0]  # about the barycentric velocity
+
+
+def test_a_spectrum_finer_than_the_library_is_told_of(fit_store, tmp_path, job):
+    wave = 5004.2 + 0.005 * np.arange(900)
+    orders = [(4, wave, np.ones(900), np.full(900, 0.01))]
+    write_spectrum(tmp_path / "fine.ecsv", orders, {"medium": "vacuum"})
+    path = job()
+    text = path.read_text().splitlines()
+    path.write_text(
+        "\n".join(f'file = "{tmp_path}/fine.ecsv"' if "file =" in t else t for t in text)
+    )
+    logp = mixjobs.load_log_probability(path)
+    assert any("order(s) 4: the data's pixels are up to 3.3 times finer" in n for n in logp.notes)
 
 
 def test_killed_while_it_searches(job, tmp_path, reference):
@@ -158,14 +211,27 @@ def test_killed_while_it_searches(job, tmp_path, reference):
         ("resolution = 30000", "resolution = 30000\norders = [9]", "no emulator of order 9"),
         ("degree = 2", "degree = 200", "80 pixels are used for a continuum of degree 200"),
         ("log_length = 1.2", 'log_length = 1.2\nconstraints = ["teff_2 > teff_1"]', "never hold"),
-        ("[4600, 5000]", "[6100, 6500]", "of 1024 points spread over the priors"),
+        (
+            "[4600, 5000]",
+            "[6100, 6500]",
+            "teff_2 has the prior uniform 6100 to 6500; the m",
+        ),
+        (
+            "{ uniform = [4600, 5000] }",
+            "9999",
+            "teff_2 is fixed at 9999; the model answers",
+        ),
+        ("vsini = 6.0", "vsini = 500.0", "vsini is fixed at 500; the model answers 0 to "),
+        ("vsini = 6.0", "vsini = 6.0\nc = { uniform = [2, 3] }", "the model answers 0 to 1"),
+        ("[5, 2]", "[5000, 2]", "rv has the prior normal 5000 ± 2"),
+        ("[5, 2]", "[132, 0.1]", "0 of 1024 points spread over the priors"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(job, tmp_path, capsys, old, new, told):
     assert main(["sample", str(job((old, new)))]) == 2
     (complaint,) = [line for line in capsys.readouterr().err.splitlines() if "mixjobs: " in line]
     assert told in complaint
-    assert not (tmp_path / "run" / "start.json").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_pixels_outside_the_store_are_told(fit_store, job, tmp_path, capsys):

@@ -157,3 +157,12 @@ def test_two_components_are_found(logp):
     assert found.one.ln_likelihood == alone.by_order(theta)[0, 1:].sum()
     around = theta + np.array([[30.0, 0], [-30, 0], [0, 0.2], [0, -0.2]])
     assert (alone(around) < alone(theta)).all()
+
+
+def test_all_components_are_never_worse_than_one(logp):
+    """They contain it, whatever sampling has come upon."""
+    fixed = logp.fix("ln_noise", 0.0)
+    poor = np.array([(TRUTH | {"rv": -20.0, "c": 0.9})[name] for name in fixed.names])
+    found = compare(fixed, poor, seed=1)
+    assert found.all_of_them.theta["c"] == 0
+    assert found.all_of_them.ln_likelihood == pytest.approx(found.one.ln_likelihood, abs=1e-6)
