@@ -203,6 +203,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MissingFile(f"{path}: no such file; check its name") from None
+    except IsADirectoryError:
+        raise UnreadableFile(f"{path}: is a folder; give a job file (TOML)") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UnreadableFile(f"{path}: not a TOML job file: {error}") from None
 

@@ -198,6 +198,8 @@ def _beside(folder: Path, job: SampleJob) -> SampleJob:
 
 def make_sample_job(data: Mapping[str, Any], source: str) -> SampleJob:
     """Check the data of a job; `source` names them in an error."""
+    if isinstance(data.get("spectra"), Mapping):
+        raise InvalidInput(f"{source}: [spectra] is one table; write [[spectra]] for each spectrum")
     try:
         job = SampleJob.model_validate(data)
     except ValidationError as error:

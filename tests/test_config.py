@@ -121,7 +121,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(UnreadableFile, match=r"job\.toml: not a TOML job file: Invalid value"):
         read_build_job(tmp_path / "job.toml")
     (tmp_path / "folder.toml").mkdir()
-    with pytest.raises(UnreadableFile, match=r"folder\.toml: not a TOML job file"):
+    with pytest.raises(UnreadableFile, match=r"folder\.toml: is a folder; give a job file"):
         read_build_job(tmp_path / "folder.toml")
 
 

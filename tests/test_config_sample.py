@@ -143,7 +143,8 @@ def spectrum(**change):
 
 FAULTS = [
     ({"spectra": []}, r"there is no spectrum; give a table \[\[spectra\]\] an epoch"),
-    ({"spectra": STAR}, r"spectra = \{'file': 'star.hdf5'\}; expected a valid list"),
+    ({"spectra": STAR}, r"\[spectra\] is one table; write \[\[spectra\]\] for each spectrum$"),
+    ({"spectra": "star.hdf5"}, "spectra = 'star.hdf5'; expected a valid list"),
     ({"spectra": [{}]}, "'spectra.0.file' is missing"),
     ({"seed": -1}, "seed = -1; expected greater than or equal to 0"),
     ({"sed": 1}, r"unknown key 'sed'; did you mean seed\?"),

@@ -53,7 +53,7 @@ def sample(args: Namespace) -> None:
     with client_of(None if args.dry_run else table, path) as client:
         _await_workers(client, table)
         log_probability = load_log_probability(job, client)
-        announce(job, log_probability)
+        announce(job, log_probability, args.dry_run)
         if args.dry_run:
             if args.resume and (path / NAME).exists():
                 RunFolder.resume(path, identity(job, log_probability))
@@ -95,11 +95,12 @@ def check_folder(path: Path, args: Namespace) -> None:
         raise OutputExists(f"{path}: is there and is no run folder; name another output")
 
 
-def announce(job: SampleJob, log_probability: LogProbability) -> None:
+def announce(job: SampleJob, log_probability: LogProbability, dry_run: bool) -> None:
     """Say what was read and noticed, and print data and parameters, before anything is started."""
     for note in log_probability.notes:
         say(note)
-    print_tables(data_table(log_probability.plan), parameter_table(log_probability.parameters))
+    tables = data_table(log_probability.plan), parameter_table(log_probability.parameters)
+    print_tables(*tables, results=dry_run)
     n, walking = len(log_probability.plan.orders), walkers(job, log_probability)
     ensembles, most = job.sampling.ensembles, job.sampling.max_steps
     say(f"{n} order(s), {ensembles} ensembles of {walking} walkers, at most {most} steps")

@@ -6,12 +6,18 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from mixjobs.errors import InvalidInput
+from mixjobs.inference.run import is_run
 from mixjobs.report.status import job_status, stage_line
 from mixjobs.report.tables import print_facts
 
 
 def status(args: Namespace) -> dict[str, Any]:
     """Say what is done, what is missing, the rate and an estimate."""
+    if is_run(args.store):
+        raise InvalidInput(
+            f"{args.store}: a run of mixjobs sample, not a store; see mixjobs summary {args.store}"
+        )
     facts = job_status(Path(args.store))
     if not args.json:
         stages = facts.get("stages", {})

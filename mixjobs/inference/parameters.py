@@ -120,15 +120,33 @@ class Parameters:
         return total
 
     def quantile(self, u: ArrayLike) -> Floats:
-        """Map u in the unit cube, (n, P), to theta, (n, P), with the priors' density.
+        """Map u in the unit cube, (P,) or (n, P), to theta of that shape, with the priors' density.
 
         Constraints are not looked at.
         """
-        unit = self._rows(u)
-        theta = np.empty_like(unit)
+        unit = self.one_or_rows(u, "u")
+        rows = np.atleast_2d(unit)
+        theta = np.empty_like(rows)
         for place, prior in self._priors:
-            theta[:, place] = prior.quantile(unit[:, place])
-        return theta
+            theta[:, place] = prior.quantile(rows[:, place])
+        return theta.reshape(unit.shape)
+
+    def one_or_rows(self, values: ArrayLike, called: str = "theta") -> Floats:
+        """Return one value a free parameter, (P,), or rows of them, (n, P), as an array.
+
+        Raises
+        ------
+        InvalidInput
+            Values of another shape, by what they are called.
+        """
+        found = np.asarray(values, dtype=np.float64)
+        n_free = len(self.names)
+        if found.ndim not in (1, 2) or found.shape[-1] != n_free:
+            raise InvalidInput(
+                f"{called} of shape {found.shape}; expected ({n_free},) or (n, {n_free}): "
+                f"{', '.join(self.names)}"
+            )
+        return found
 
     def draw(self, rng: np.random.Generator, n: int) -> Floats:
         """Draw n theta, (n, P), from the prior; draws that break a constraint are drawn again.

@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MOST_DRAWS = 4000  # of all ensembles together
+BOUNDS = "prior_bounds"  # attribute of a free parameter's draws
 _ENGINE = "h5netcdf"
 _VERSIONS = ("mixjobs", "numpy", "scipy", "emcee", "celerite2", "arviz")
 
@@ -60,11 +61,12 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> Infere
     Returns
     -------
     InferenceData
-        `posterior`: each free parameter, each tied one, and what `mixjobs.inference.derived` has
-        in every order. `log_likelihood`: `flux`, with dimension `order`. `sample_stats`: `lp`, the
-        log-probability, and `acceptance_rate`, the part of the ensemble that moved in the step.
-        An `order` is one of one spectrum, its `number` and `epoch` (from 1) beside it. Attributes
-        are what is needed to make the run once more.
+        `posterior`: each free parameter (its attribute `prior_bounds`: where its prior ends), each
+        tied one, and what `mixjobs.inference.derived` has in every order. `log_likelihood`: `flux`,
+        with dimension `order`. `sample_stats`: `lp`, the log-probability, and `acceptance_rate`,
+        the part of the ensemble that moved in the step. An `order` is one of one spectrum, its
+        `number` and `epoch` (from 1) beside it. Attributes are what is needed to make the run once
+        more.
 
     Raises
     ------
@@ -85,9 +87,12 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> Infere
     labels = _Labels.of(log_probability.plan, chain, kept)
     values = parameter_draws(log_probability.parameters, theta)
     values |= _in_ensembles(derived(log_probability, theta.reshape(-1, theta.shape[-1])), theta)
+    posterior = labels.dataset(values)
+    for name, bounds in zip(folder.names, log_probability.parameters.bounds, strict=True):
+        posterior[name].attrs[BOUNDS] = bounds
     return arviz.InferenceData(  # type: ignore[no-any-return]
         attrs=_attributes(folder, log_probability, judged, kept),
-        posterior=labels.dataset(values),
+        posterior=posterior,
         log_likelihood=labels.dataset({"flux": walker_major(chain.by_order[:, kept])}),
         sample_stats=labels.dataset(stats),
     )

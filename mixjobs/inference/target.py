@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixjobs.errors import InvalidInput
 from mixjobs.inference.order_fits import FitPlan
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.workers import spread
@@ -47,7 +46,7 @@ class LogProbability:
         """Names of the P free parameters, the columns of theta."""
         return self.parameters.names
 
-    def __call__(self, theta: ArrayLike) -> Floats:
+    def __call__(self, theta: ArrayLike) -> Any:
         """Evaluate ln of the prior times the likelihood.
 
         Parameters
@@ -57,7 +56,7 @@ class LogProbability:
 
         Returns
         -------
-        () or (n,) array
+        float of theta (P,), (n,) array of theta (n, P)
             -inf outside the prior or the library's grid.
 
         Raises
@@ -65,14 +64,9 @@ class LogProbability:
         InvalidInput
             theta of another shape.
         """
-        rows = np.asarray(theta, dtype=np.float64)
-        if rows.ndim not in (1, 2) or rows.shape[-1] != len(self.names):
-            raise InvalidInput(
-                f"theta of shape {rows.shape}; expected ({len(self.names)},) or "
-                f"(n, {len(self.names)}): {', '.join(self.names)}"
-            )
-        found: Floats = self.by_order(np.atleast_2d(rows))[:, 0].reshape(rows.shape[:-1])
-        return found
+        rows = self.parameters.one_or_rows(theta)
+        found = self.by_order(np.atleast_2d(rows))[:, 0]
+        return found if rows.ndim == 2 else float(found[0])
 
     def by_order(self, theta: Floats) -> Floats:
         """Evaluate theta (n, P): its log-probability, then ln of the likelihood in each order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,25 @@ MOST_PARAMETERS = 10  # in one figure
 MOST_ORDERS = 3  # in one figure
 _MOST_STEPS = 300  # of a trace that are drawn
 _PANEL, _MARGIN = 1.5, 0.95  # of a corner figure, inches
+_UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s", "log_length": "log10 km/s"}
+_LONG = 15  # characters of a label that fit beside a panel
+_NUMBERS = re.compile(r"(_\d+)?(_e\d+)?$")  # of a component, of an epoch
 _COLOURS = ("C0", "C1", "C2", "C4", "C5", "C6")  # of components
+
+
+def with_unit(name: str) -> str:
+    """Label an axis with a parameter's name, and its unit if it has one; below it if that is long.
+
+    Examples
+    --------
+    >>> [with_unit(name) for name in ("teff_1", "rv_2_e1", "logg_2", "log_length")]
+    ['teff_1 (K)', 'rv_2_e1 (km/s)', 'logg_2', 'log_length\\n(log10 km/s)']
+    """
+    unit = _UNITS.get(_NUMBERS.sub("", name))
+    if unit is None:
+        return name
+    between = " " if len(name + unit) <= _LONG else "\n"
+    return f"{name}{between}({unit})"
 
 
 def draw_corners(draws: Mapping[str, Floats]) -> dict[str, Figure]:
@@ -45,8 +64,8 @@ def draw_corner(draws: Mapping[str, Floats]) -> Figure:
     size = _MARGIN + _PANEL * n + 0.1
     figure = Figure(figsize=(size, size))
     corner.corner(
-        columns, labels=list(draws), quantiles=(0.16, 0.5, 0.84), show_titles=True,
-        title_quantiles=(0.16, 0.5, 0.84), title_fmt=None, plot_datapoints=False,
+        columns, labels=[with_unit(name) for name in draws], quantiles=(0.16, 0.5, 0.84),
+        show_titles=True, title_quantiles=(0.16, 0.5, 0.84), title_fmt=None, plot_datapoints=False,
         fill_contours=True, plot_density=False, levels=(0.393, 0.865),  # 1 and 2 sigma of two
         range=[_range(column) for column in columns.T], fig=figure, max_n_ticks=4,
         quiet=True, labelpad=0.1, use_math_text=False, color="C0",
@@ -123,7 +142,7 @@ def _draw_some_traces(positions: Floats, names: Sequence[str], burn: int) -> Fig
         panel.tick_params(labelsize=8)
         panel.set_xlim(0, n_steps)
         if e == 0:
-            panel.set_ylabel(names[p], fontsize=9)
+            panel.set_ylabel(with_unit(names[p]), fontsize=9)
         if p == 0:
             panel.set_title(f"ensemble {e + 1}", fontsize=9)
     grid[0, 0].legend(loc="upper right", fontsize=8)
@@ -181,7 +200,7 @@ def _draw_order(panel: Axes, order: FittedOrder) -> None:
     masked = ~used & np.isfinite(order.flux)
     panel.plot(wave, seen, color="0.55", lw=1.0, drawstyle="steps-mid", label="data")
     panel.plot(wave, order.fit / scale, color="k", lw=0.8, label="fit")
-    for k, part in enumerate(order.parts):
+    for k, part in enumerate(order.parts if len(order.parts) > 1 else ()):
         panel.plot(wave, part / scale, color=_COLOURS[k], lw=0.8, label=f"component {k + 1}")
     top = max(np.nanmax(seen), np.max(order.fit) / scale) * 1.05
     low = min(0.0, float(np.nanmin(seen)))
@@ -207,7 +226,7 @@ def _draw_residuals(panel: Axes, order: FittedOrder) -> None:
     if np.nanmax(np.abs(order.absorbed)) > 0:
         panel.plot(wave, order.absorbed, color="C3", lw=1.0, label="correlated noise")
     for height in (-order.noise_factor, order.noise_factor):
-        panel.axhline(height, color="k", lw=0.5, ls=":")
+        panel.axhline(height, color="k", lw=0.5, ls=":", label="±σ as the fit scales it")
     panel.axhline(0, color="k", lw=0.5)
     most = max(3.5, float(np.nanmax(np.abs(order.from_fit))) * 1.05)
     panel.set_ylim(-most, most)

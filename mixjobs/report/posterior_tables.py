@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from mixjobs.inference.posterior import BOUNDS
 from mixjobs.inference.run import POSTERIOR, SINGLE, read_chain, read_json
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.inference.single import Comparison
-from mixjobs.inference.summary import Spread, Summary, summarise
+from mixjobs.inference.summary import Spread, Summary, is_fraction, summarise
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +35,8 @@ class Facts:
     tied : dict of Spread
         Of the tied parameters, from the same.
     orders : tuple of str
+    bounds : dict of array
+        The two ends of the prior of each free parameter, from the same.
     comparison : Comparison or None
     """
 
@@ -42,6 +45,7 @@ class Facts:
     of_orders: dict[str, list[Spread]]
     tied: dict[str, Spread]
     orders: tuple[str, ...]
+    bounds: dict[str, Floats]
     comparison: Comparison | None
 
     @property
@@ -57,7 +61,20 @@ class Facts:
             said.append(f"not finished: from the {summary.n_steps} steps so far")
         if summary.lacks:
             said.append(f"NOT CONVERGED: {summary.lacks}; intervals may be too narrow")
+        if self.ends:
+            told = ", ".join(f"{name} ({end:g})" for name, end in self.ends.items())
+            said.append(
+                f"piled up at the end of its prior: {told}; its interval is a limit, and where the "
+                "library ends there, it may not reach the star"
+            )
         return said
+
+    @property
+    def ends(self) -> dict[str, float]:
+        """Ends of priors that the draws pile up against; of fractions there is the limit."""
+        spreads = self.summary.spreads
+        found = {name: spreads[name].end(bounds.tolist()) for name, bounds in self.bounds.items()}
+        return {n: end for n, end in found.items() if end is not None and not is_fraction(n)}
 
 
 def run_facts(folder: RunFolder) -> Facts:
@@ -79,24 +96,26 @@ def run_facts(folder: RunFolder) -> Facts:
 
 def _derived(
     path: Path, names: Sequence[str], n_steps: int
-) -> tuple[dict[str, list[Spread]], dict[str, Spread], tuple[str, ...]]:
-    """Read what the posterior has beside the free parameters; nothing if it is of fewer steps."""
+) -> tuple[dict[str, list[Spread]], dict[str, Spread], tuple[str, ...], dict[str, Floats]]:
+    """Read what the posterior has beside the free parameters' draws; nothing of fewer steps."""
     if not path.exists():
-        return {}, {}, ()
+        return {}, {}, (), {}
     from xarray import open_dataset  # ArviZ takes seconds, and only adds to this
 
     with open_dataset(path, engine="h5netcdf") as known:
         if known.attrs["n_steps"] != n_steps:
-            return {}, {}, ()
+            return {}, {}, (), {}
     with (
         open_dataset(path, group="posterior", engine="h5netcdf") as draws,
         open_dataset(path, group="log_likelihood", engine="h5netcdf") as by_order,
     ):
         labels = tuple(map(str, by_order["order"].values))
         values = {str(n): draws[n].values for n in draws.data_vars if n not in names}
+        bounds = {n: draws[n].attrs[BOUNDS] for n in names if BOUNDS in draws[n].attrs}
     of_orders = {n: [Spread.of(v[..., m]) for m in range(len(labels))]
                  for n, v in values.items() if v.ndim == 3}  # fmt: skip
-    return of_orders, {n: Spread.of(v) for n, v in values.items() if v.ndim == 2}, labels
+    tied = {n: Spread.of(v) for n, v in values.items() if v.ndim == 2}
+    return of_orders, tied, labels, bounds
 
 
 def parameters_table(facts: Facts) -> Table:

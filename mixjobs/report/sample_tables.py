@@ -38,8 +38,8 @@ def parameter_table(parameters: Parameters) -> Table:
     return table
 
 
-def print_tables(*tables: Table) -> None:
-    """Print tables on standard error: standard output is for results."""
-    console = Console(stderr=True)
+def print_tables(*tables: Table, results: bool) -> None:
+    """Print tables: on standard output where they are all that was asked for."""
+    console = Console(stderr=not results)
     for table in tables:
         console.print(table)

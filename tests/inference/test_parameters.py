@@ -192,6 +192,8 @@ def test_quantiles():
     theta = found.quantile(np.random.default_rng(1).random((2000, 8)))
     assert np.isfinite(found.log_prior(theta)).all()
     assert stats.kstest(theta[:, 7], stats.beta(3, 3).cdf).pvalue > 0.01
+    u = np.random.default_rng(2).random((3, 8))
+    assert [found.quantile(row).tolist() for row in u] == found.quantile(u).tolist()
 
 
 def test_outside():
@@ -355,6 +357,12 @@ def test_what_cannot_be_fixed(name, value, message):
 
 @pytest.mark.parametrize("theta", [np.zeros(8), np.zeros((2, 7)), np.zeros((1, 2, 8))])
 def test_theta_of_another_shape(theta):
-    for ask in (parameters().log_prior, parameters().table, parameters().quantile):
+    for ask in (parameters().log_prior, parameters().table):
         with pytest.raises(InvalidInput, match=r"theta of shape .*; expected \(n, 8\): teff_1"):
             ask(theta)
+
+
+@pytest.mark.parametrize("u", [0.5, np.zeros(7), np.zeros((2, 7)), np.zeros((1, 2, 8))])
+def test_u_of_another_shape(u):
+    with pytest.raises(InvalidInput, match=r"^u of shape .*; expected \(8,\) or \(n, 8\): teff_1"):
+        parameters().quantile(u)

@@ -63,6 +63,13 @@ def test_draws_are_the_chains_walker_by_walker(run, posterior, chain):
         assert posterior.posterior["teff_1"].values[1, draw] == there
 
 
+def test_the_ends_of_the_priors_are_there(run, posterior):
+    for name, bounds in zip(run.folder.names, run.log_probability.parameters.bounds, strict=True):
+        assert posterior.posterior[name].attrs["prior_bounds"].tolist() == bounds.tolist()
+    assert posterior.posterior["teff_2"].attrs["prior_bounds"].tolist() == [4400, 6000]
+    assert posterior.posterior["ln_noise"].attrs["prior_bounds"].tolist() == [-np.inf, np.inf]
+
+
 def test_tied_parameters_are_there_and_fixed_ones_are_told(posterior):
     draws = posterior.posterior
     np.testing.assert_allclose(draws["vsini"], draws["rv"] + 1, rtol=1e-14)

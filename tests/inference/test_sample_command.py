@@ -73,7 +73,7 @@ def test_what_a_run_leaves(reference):
 
 def test_a_dry_run_tells_all_and_makes_nothing(job, tmp_path, capsys):
     assert main(["sample", str(job()), "--dry-run"]) == 0
-    told = capsys.readouterr().err
+    told = "".join(capsys.readouterr())
     assert "barycentric velocity 0.5 km/s, by the job, is added" in told
     assert "wavelengths in vacuum" in told
     for words in ("uniform 4600 to 5000", "optimum", "normal 5", "fixed"):

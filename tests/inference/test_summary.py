@@ -13,7 +13,7 @@ from mixjobs.inference.job import load_log_probability
 from mixjobs.inference.run import read_chain
 from mixjobs.inference.run_folder import Chain
 from mixjobs.inference.single import Comparison, Model, compare, reduced, single
-from mixjobs.inference.summary import summarise
+from mixjobs.inference.summary import Spread, summarise
 
 
 def some_chain(n=4000, offset=0.0, seed=0):
@@ -59,6 +59,28 @@ def test_one_step():
     found = summarise(some_chain(n=1), ("a", "b", "c"))
     assert not found.converged
     assert found.n_steps == 1
+
+
+RNG = np.random.default_rng(5)
+NORMAL = RNG.normal(size=4000)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 20.0])
+@pytest.mark.parametrize(
+    ("draws", "piled"),
+    [
+        (RNG.exponential(size=4000), True),
+        (np.abs(NORMAL), True),
+        (NORMAL + 5, False),  # near, for the prior's width, and free of it
+        (NORMAL[NORMAL > -1] + 1, False),
+        (RNG.random(4000) * 400, False),
+    ],
+)
+def test_draws_that_pile_up_against_a_bound(draws, piled, scale):
+    low, high = 4000.0, 4000 + 400 * scale
+    assert Spread.of(low + scale * draws).end((low, high)) == (low if piled else None)
+    assert Spread.of(high - scale * draws).end((low, high)) == (high if piled else None)
+    assert Spread.of(low + scale * draws).end((-math.inf, math.inf)) is None
 
 
 # -- one component ----------------------------------------------------------------------------

@@ -41,6 +41,7 @@ def test_walkers_do_not_depend_on_each_other(fit_store, correlated):
     for row in (0, 4, 18):
         assert together[row] == pytest.approx(logp(theta[row]), rel=1e-10)
     assert logp(theta[:0]).shape == (0,)
+    assert [type(logp(row)) for row in theta[3:5]] == [float, float]
 
 
 def test_what_is_outside_reaches_neither_model_nor_noise(fit_store):

@@ -1,6 +1,7 @@
 """The figures of a run: what is drawn, how large the files are, and the command."""
 
 from argparse import Namespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,30 @@ def test_the_fit_is_drawn_with_parts_and_residuals():
         left = {line.get_label(): line.get_ydata() for line in below.get_lines()}
         np.testing.assert_array_equal(left["data − fit"], order.from_fit)
         np.testing.assert_array_equal(left["correlated noise"], order.absorbed)
+        assert left["±σ as the fit scales it"] == [order.noise_factor] * 2
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == [
+        "data", "fit", "component 1", "component 2", "data − fit", "correlated noise",
+        "±σ as the fit scales it",
+    ]  # fmt: skip
+
+
+def test_the_fit_of_one_component_is_not_hidden_by_it():
+    two = drawn_order(20, n=20)
+    (figure,) = draw_fits([replace(two, parts=two.fit[None])]).values()
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert said == ["data", "fit", "data − fit", "±σ as the fit scales it"]
+
+
+def test_axes_have_units():
+    rng = np.random.default_rng(0)
+    names = ["teff_1", "logg", "rv_e2"]
+    labels = ["teff_1 (K)", "logg", "rv_e2 (km/s)"]
+    (corner,) = draw_corners({name: rng.normal(size=500) for name in names}).values()
+    assert [panel.get_xlabel() for panel in corner.axes[-3:]] == labels
+    assert [panel.get_ylabel() for panel in corner.axes[3::3]] == labels[1:]
+    (traces,) = draw_traces(rng.normal(size=(2, 30, 4, 3)), names, 10).values()
+    assert [panel.get_ylabel() for panel in traces.axes[::2]] == labels
 
 
 def test_many_parameters_have_several_figures(monkeypatch):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from finished_runs import STEPS, finished
 
+from mixjobs.cli.status import status
 from mixjobs.cli.summary import summary
-from mixjobs.errors import MissingFile
-from mixjobs.inference.posterior import read_posterior
+from mixjobs.errors import InvalidInput, MissingFile
+from mixjobs.inference.posterior import read_posterior, write_posterior
 from mixjobs.inference.run import POSTERIOR, SINGLE, read_chain
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.report.posterior_tables import run_facts
@@ -53,6 +54,19 @@ def test_the_facts_are_those_of_the_chain_and_the_posterior(folder):
     assert facts["single"]["n_pixels"] == 139
 
 
+def test_a_posterior_at_the_end_of_a_prior_is_told(folder):
+    """But not of a fraction, whose line is the upper limit."""
+    facts = told(folder)
+    assert not any("the end of its prior" in note for note in facts["notes"])
+    posterior = read_posterior(folder / POSTERIOR)
+    for name, wide in (("teff_1", 100.0), ("c", 1.0)):
+        median = facts["parameters"][name]["median"]
+        posterior.posterior[name].attrs["prior_bounds"] = [median - wide, median]
+    write_posterior(folder / POSTERIOR, posterior)
+    median = facts["parameters"]["teff_1"]["median"]
+    assert f"piled up at the end of its prior: teff_1 ({median:g}); " in told(folder)["notes"][-1]
+
+
 def test_a_run_that_goes_on(folder, capsys):
     (folder / POSTERIOR).unlink()
     (folder / SINGLE).unlink()
@@ -71,6 +85,13 @@ def test_a_posterior_of_fewer_steps_is_not_used(folder):
     assert facts["n_steps"] == STEPS + n
     assert not facts["finished"]
     assert run_facts(RunFolder.open(folder)).tied == {}
+
+
+def test_status_of_a_run_names_the_summary(folder):
+    with pytest.raises(
+        InvalidInput, match=f"a run of .*, not a store; see mixjobs summary {folder}$"
+    ):
+        status(Namespace(store=str(folder), json=False))
 
 
 def test_no_run_and_no_steps(tmp_path, folder):
