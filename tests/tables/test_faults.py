@@ -200,12 +200,14 @@ def test_two_commands_at_the_same_moment(large, large_reference, tmp_path):
     path = tmp_path / "q.zarr"
     both = [start("build", large, "-o", path, *WORDS, "--serial") for _ in range(2)]
     ended = sorted(finish(process) for process in both)
-    assert [status for status, _, _ in ended] == [0, 2]
-    (complaint,) = complaints(ended[1][2])
-    assert re.search(
-        "is at work on it|exists already|is taking it over|has finished or given up",
-        complaint,
-    )
+    statuses = [status for status, _, _ in ended]
+    assert statuses in ([0, 2], [0, 0])
+    refused = "is at work on it|exists already|is taking it over|has finished or given up"
+    if statuses == [0, 2]:
+        (complaint,) = complaints(ended[1][2])
+        assert re.search(refused, complaint)
+    else:  # the slower one began when the other had ended
+        assert sum("complete already" in err for _, _, err in ended) == 1
     assert_same(path, large_reference)
 
 
