@@ -38,7 +38,7 @@ class Size:
     rounds: int
 
 
-FULL = Size(800, 2400, 3)
+FULL = Size(3000, 2400, 3)
 SMALL = Size(8, 8, 1)
 
 
