@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 import mixjobs
+from benchmarks import fits
 from benchmarks.cluster import WORKERS, workers
 from benchmarks.libraries import real_data
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, seconds, spread
@@ -25,8 +26,6 @@ from mixjobs.cluster import connect
 from mixjobs.config import ClusterTable
 from mixjobs.inference.workers import Build
 from mixjobs.inference.workers import spread as over_workers
-from mixjobs.library.demo import DemoLibrary
-from mixjobs.log_grid import SPEED_OF_LIGHT
 from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed import ObservedSpectrum
@@ -38,7 +37,6 @@ SETTINGS = EmulatorSettings(
     max_rv=100, max_vsini=60, min_resolution=20_000, accuracy=Accuracy(rank=10)
 )
 RESOLUTION = 44_000.0  # of TRES
-STEP = 1.1  # km/s, of the library's pixels
 MORE = 3  # so many times as many orders, where growth is measured
 
 Evaluator = Callable[[Floats], Sequence[Floats]]
@@ -117,13 +115,7 @@ def run(small: bool) -> Iterator[Row]:
 
 def build_store(observed: ObservedSpectrum, path: Path, n_orders: int) -> None:
     """Build the emulator of the first orders from a demo library that covers their buffers."""
-    orders = observed.orders.take(range(n_orders))
-    room = np.exp(2 * SETTINGS.buffer)
-    first, last = orders.wave_min.min() / room, orders.wave_max.max() * room
-    n_pixels = int(np.log(last / first) * SPEED_OF_LIGHT / STEP)
-    library = DemoLibrary(AXES, wave_min=first, wave_max=last, n_pixels=n_pixels)
-    written = library.write(path.with_name("library.hdf5"))
-    mixjobs.build(written, orders, path, table=False, emulator=SETTINGS)
+    fits.build_store(AXES, observed.orders.take(range(n_orders)), SETTINGS, path)
 
 
 def parameters(n: int) -> Floats:

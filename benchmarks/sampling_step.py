@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +20,7 @@ from benchmarks.cluster import WORKERS, workers
 from benchmarks.fits import NOISE, observe, plan
 from benchmarks.libraries import real_data
 from benchmarks.measure import Floats, Row, counted, in_turn, ratio, same, seconds, spread
-from benchmarks.mixture_orders import build_store
+from benchmarks.mixture_orders import Size, build_store
 from mixjobs.cluster import connect
 from mixjobs.config import ClusterTable
 from mixjobs.inference.ensembles import Ensembles, Step, random_states, segment
@@ -42,16 +41,6 @@ PRIORS = {
     "feh": Uniform(-0.5, 0.5), "vsini": Uniform(0, 50), "rv": Uniform(-50, 50), "c": Uniform(0, 1),
     "ln_noise": Normal(0, 1), "log_amplitude": Uniform(-4, -0.5), "log_length": Uniform(0.5, 3),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much is measured: every `thinning`-th of the data's pixels."""
-
-    n_orders: int
-    thinning: int
-    walkers: int
-    rounds: int
 
 
 FULL = Size(51, 1, 40, 6)

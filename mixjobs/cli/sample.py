@@ -27,7 +27,7 @@ from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.inference.job import identity, load_log_probability, walkers
 from mixjobs.inference.posterior import make_posterior, write_posterior
 from mixjobs.inference.run import POSTERIOR, SINGLE, START, best_theta, read_start
-from mixjobs.inference.run_folder import NAME, RunFolder
+from mixjobs.inference.run_folder import RunFolder, is_run
 from mixjobs.inference.sampling import sample as run_sampling
 from mixjobs.inference.single import compare
 from mixjobs.inference.start import find_starts, start_walkers
@@ -55,7 +55,7 @@ def sample(args: Namespace) -> None:
         log_probability = load_log_probability(job, client)
         announce(job, log_probability, args.dry_run)
         if args.dry_run:
-            if args.resume and (path / NAME).exists():
+            if args.resume and is_run(path):
                 RunFolder.resume(path, identity(job, log_probability))
             return
         run = open_run(path, job, log_probability, args)
@@ -88,7 +88,7 @@ def _await_workers(client: Client | None, table: ClusterTable | None) -> None:
 
 def check_folder(path: Path, args: Namespace) -> None:
     """Refuse a run that is there already, unless it is to be resumed or replaced."""
-    there = (path / NAME).exists()
+    there = is_run(path)
     if there and not (args.resume or args.overwrite):
         raise OutputExists(f"{path}: holds a run already; --resume to go on, or --overwrite")
     if path.exists() and not there and any(path.iterdir() if path.is_dir() else [path]):
@@ -115,11 +115,11 @@ def open_run(
 ) -> RunFolder:
     """Make the run folder, or open it to go on."""
     known = identity(job, log_probability)
-    if args.overwrite and (path / NAME).exists():
+    if args.overwrite and is_run(path):
         with RunFolder.open(path).locked():
             shutil.rmtree(path / "steps")
         shutil.rmtree(path)
-    if (path / NAME).exists():
+    if is_run(path):
         return RunFolder.resume(path, known)
     versions = {name: version(name) for name in ("mixjobs", "numpy", "scipy", "emcee", "celerite2")}
     notes = {"job": absolute(job).model_dump(mode="json"), "versions": versions}

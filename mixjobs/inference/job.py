@@ -12,13 +12,13 @@ import numpy as np
 
 from mixjobs.config_sample import SampleJob, SpectrumTable, read_sample_job
 from mixjobs.errors import InvalidInput
+from mixjobs.inference.job_checks import Range, check_within, finer_than_library
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_fits import EpochOrder, FitPlan
 from mixjobs.inference.priors import Normal, Prior, Uniform
 from mixjobs.inference.rules import NOISE, fraction_names
 from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.target import LogProbability, make_log_probability
-from mixjobs.inference.within import Range, check_within, finer_than_library
 from mixjobs.loading_mixture import load_mixture
 from mixjobs.log_grid import SPEED_OF_LIGHT
 from mixjobs.model.components import LibraryModel

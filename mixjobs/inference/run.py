@@ -38,11 +38,6 @@ class Run:
     log_probability: LogProbability
 
 
-def is_run(path: str | Path) -> bool:
-    """Whether there is a run folder."""
-    return (Path(path) / NAME).is_file()
-
-
 def open_run(path: str | Path) -> Run:
     """Open a run folder, with the data and the model that it was made with.
 

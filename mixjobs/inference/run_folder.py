@@ -75,6 +75,11 @@ class Segment(Chain):
     random: NDArray[np.void]
 
 
+def is_run(path: str | Path) -> bool:
+    """Whether there is a run folder."""
+    return (Path(path) / NAME).is_file()
+
+
 class RunFolder:
     """A run folder, made by `create`, or one that is there by `open` (to read) or `resume`.
 

@@ -48,6 +48,12 @@ def reference(fit_store, star, tmp_path_factory):
     return RunFolder.open(folder / "run")
 
 
+def the_complaint(capsys):
+    """The one line that says what is wrong."""
+    (complaint,) = [line for line in capsys.readouterr().err.splitlines() if "mixjobs: " in line]
+    return complaint
+
+
 def assert_same(path, reference):
     chain, expected = RunFolder.open(path).chain(), reference.chain()
     np.testing.assert_array_equal(chain.positions, expected.positions)
@@ -111,8 +117,7 @@ def test_a_run_is_not_written_over(job, tmp_path, reference, capsys):
 def test_another_fit_does_not_go_on_with_the_chain(job, reference, capsys, old, new, told):
     path = job((old, new), output=str(reference.path))
     assert main(["sample", str(path), "--resume"]) == 2
-    (complaint,) = [line for line in capsys.readouterr().err.splitlines() if "mixjobs: " in line]
-    assert told in complaint
+    assert told in the_complaint(capsys)
 
 
 @pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["serial", "workers"])
@@ -229,8 +234,7 @@ def test_killed_while_it_searches(job, tmp_path, reference):
 )
 def test_bad_input_is_one_line_and_leaves_nothing(job, tmp_path, capsys, old, new, told):
     assert main(["sample", str(job((old, new)))]) == 2
-    (complaint,) = [line for line in capsys.readouterr().err.splitlines() if "mixjobs: " in line]
-    assert told in complaint
+    assert told in the_complaint(capsys)
     assert not (tmp_path / "run").exists()
 
 
