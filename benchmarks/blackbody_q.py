@@ -32,7 +32,8 @@ from benchmarks.trials import (
     results,
     run_trials,
 )
-from mixjobs.inference.order_fits import Continuum, EpochOrder, FitPlan
+from mixjobs.inference.likelihood import Continuum
+from mixjobs.inference.order_fits import EpochOrder, FitPlan
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.target import LogProbability, make_log_probability

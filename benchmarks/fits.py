@@ -13,9 +13,9 @@ from benchmarks.measure import Floats
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_fits import EpochOrder, FitPlan
 from mixjobs.library.demo import Axes, DemoLibrary
-from mixjobs.log_grid import SPEED_OF_LIGHT
 from mixjobs.orders import Orders
 from mixjobs.tables.windows import EmulatorSettings
+from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 RESOLUTION = 44_000.0  # of TRES
 PIXEL, LIBRARY_PIXEL = 2.3, 1.1  # km/s, of TRES and of the library

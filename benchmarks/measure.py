@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from mixjobs.typing import Floats
 
 at_end = ExitStack()  # what is to be closed when the table is printed
 

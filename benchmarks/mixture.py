@@ -13,7 +13,6 @@ from scipy.interpolate import CubicSpline
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, spread
 from mixjobs.grid import Grid
 from mixjobs.library.demo import DemoLibrary
-from mixjobs.log_grid import SPEED_OF_LIGHT, LogGrid
 from mixjobs.model.broadening import instrument_sigma
 from mixjobs.model.components import LibraryModel
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error
@@ -23,6 +22,7 @@ from mixjobs.model.mixture import BLOCK, MixtureModel
 from mixjobs.model.parameters import lay_out
 from mixjobs.model.synthesis import order_basis
 from mixjobs.orders import Orders
+from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid
 
 AIM_REAL, AIM_IRFFT, AIM_SHARE = 50, 10, 0.8
 GRID_PIXELS, DATA_PIXELS, RANK, WALKERS = 8192, 2304, 10, 40

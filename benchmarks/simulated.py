@@ -17,7 +17,8 @@ from scipy.interpolate import make_interp_spline
 
 import mixjobs
 from benchmarks.measure import Floats
-from mixjobs.inference.order_fits import Continuum, EpochOrder, FitPlan
+from mixjobs.inference.likelihood import Continuum
+from mixjobs.inference.order_fits import EpochOrder, FitPlan
 from mixjobs.inference.priors import Prior
 from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.target import LogProbability, make_log_probability

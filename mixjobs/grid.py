@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixjobs.errors import InvalidInput, LibraryError
+from mixjobs.typing import Floats
 
-Floats = NDArray[np.float64]
 Theta = ArrayLike | Mapping[str, ArrayLike]
 
 # A grid is a product with holes when at least this share of its points are corners of a

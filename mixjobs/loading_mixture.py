@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, StoreError
 from mixjobs.model.components import BlackBody, LibraryModel, Source, Weighting
@@ -22,10 +22,9 @@ from mixjobs.model.parameters import lay_out
 from mixjobs.model.synthesis import order_basis
 from mixjobs.orders import Orders
 from mixjobs.tables.emulator_store import emulated_orders, read_attributes, read_order
-from mixjobs.tables.plausibility import UNITS
 from mixjobs.tables.store import Store, open_store
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
+from mixjobs.units import UNITS
 
 SHARED = ("logg", "feh", "vsini", "rv")
 BLACK_BODY = "blackbody"

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from mixjobs.typing import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 
 @dataclass(frozen=True, eq=False)

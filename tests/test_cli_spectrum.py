@@ -18,9 +18,9 @@ from mixjobs.cli.spectrum import evaluate
 from mixjobs.cli.spectrum_words import read_components
 from mixjobs.errors import InvalidInput
 from mixjobs.library.demo import DemoLibrary
-from mixjobs.model.air import vacuum_to_air
 from mixjobs.report.spectra import draw_spectra
 from mixjobs.results import write_files
+from mixjobs.wavelengths import vacuum_to_air
 
 # More orders than one figure holds; the library goes on beyond them on both sides.
 EDGES = np.linspace(5004, 5026, 15)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput, MissingFile, MixjobsError, OrderError, UnreadableFile
-from mixjobs.model.air import air_to_vacuum, vacuum_to_air
 from mixjobs.model.data_pixels import data_pixels
 from mixjobs.observed import open_spectrum
 from mixjobs.observed.orders import by_window
 from mixjobs.observed.windows import read_windows
 from mixjobs.orders import Orders
+from mixjobs.wavelengths import air_to_vacuum, vacuum_to_air
 
 MEDIA = ("air", "vacuum")
 

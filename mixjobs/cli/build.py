@@ -23,7 +23,6 @@ from mixjobs.config import (
 )
 from mixjobs.errors import InvalidInput
 from mixjobs.library import Library, open_library
-from mixjobs.log_grid import SPEED_OF_LIGHT
 from mixjobs.model.emulator import Accuracy
 from mixjobs.observed import open_spectrum
 from mixjobs.orders import Orders
@@ -36,6 +35,7 @@ from mixjobs.tables.job import Job, prepare
 from mixjobs.tables.partial import check_not_in_use, check_output
 from mixjobs.tables.store import Store, is_group, open_store, partial_path
 from mixjobs.tables.windows import EmulatorSettings
+from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 # Options that are keys of a job file too.
 _SAME = (

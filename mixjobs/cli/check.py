@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from mixjobs.cli.words import say
@@ -30,8 +29,7 @@ from mixjobs.report.emulator import (
 )
 from mixjobs.tables.laws import Law, check_laws
 from mixjobs.tables.store import open_store
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 _FEW = 10  # held-out points below which a ranking says little
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 
 from mixjobs.cli.words import make_folder, parse_theta
@@ -23,8 +22,7 @@ from mixjobs.report.emulator import draw_quality, emulator_quality
 from mixjobs.report.figures import draw_all
 from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces
 from mixjobs.tables.store import open_store
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 _COLOURS = 24  # of the figures of a run, which are of lines
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from mixjobs.cli.words import parse_theta
 from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.report.tables import ratio_table
 from mixjobs.tables.store import Store, open_store
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 
 def ratio(args: Namespace) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from distributed import Client
-from numpy.typing import NDArray
 
 from mixjobs.cli.build import named_cluster
 from mixjobs.cli.client import client_of, n_workers
@@ -22,8 +21,8 @@ from mixjobs.cli.summary import summary
 from mixjobs.cli.words import say
 from mixjobs.config import ClusterTable
 from mixjobs.config_sample import SampleJob, absolute, read_sample_job
-from mixjobs.disk import disk_faults_named, write_whole
 from mixjobs.errors import InvalidInput, OutputExists
+from mixjobs.files import disk_faults_named, write_whole
 from mixjobs.inference.job import identity, load_log_probability, walkers
 from mixjobs.inference.posterior import make_posterior, write_posterior
 from mixjobs.inference.run import POSTERIOR, SINGLE, START, best_theta, read_start
@@ -35,8 +34,7 @@ from mixjobs.inference.target import LogProbability
 from mixjobs.report.progress_bar import reporter
 from mixjobs.report.sample_tables import data_table, parameter_table, print_tables
 from mixjobs.report.sampling_bar import sampling_reporter
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 _WORKERS_SECONDS = 60  # to wait for all workers, which have their shares of the orders for good
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from mixjobs.cli.spectrum_words import FIGURES, HDF5, Asked, plan_files, read_components
@@ -26,8 +25,7 @@ from mixjobs.report.spectrum_table import spectrum_table
 from mixjobs.results import Spectra, write_ecsv, write_files, write_hdf5
 from mixjobs.tables.emulator_store import emulated_orders
 from mixjobs.tables.store import Store, open_store
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 PANELS = 12  # orders in one figure at most
 

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.cli.words import parse_floats, parse_theta
 from mixjobs.errors import InvalidInput, OutputExists, OutsideGrid
 from mixjobs.grid import Grid
 from mixjobs.model.interpolation import why_unanswered
 from mixjobs.model.parameters import Layout, weight_names
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 FIGURES = (".png", ".pdf", ".svg")
 HDF5 = (".h5", ".hdf5")

@@ -6,13 +6,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 
 def say(text: str) -> None:

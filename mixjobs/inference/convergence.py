@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 BURN = 10  # autocorrelation times from the start that are not used
 LONG = 50  # autocorrelation times that are wanted after them

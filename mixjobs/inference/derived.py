@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.inference.order_fits import read_table
 from mixjobs.inference.target import LogProbability
 from mixjobs.model.components import BlackBody
 from mixjobs.model.mixture import MixtureModel
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 
 def derived(log_probability: LogProbability, theta: Floats) -> dict[str, Floats]:

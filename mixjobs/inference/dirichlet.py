@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import betaincinv, gammaln, xlogy
 
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.priors import open_unit
 from mixjobs.model.parameters import fractions
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 _LEAST = 1e-16  # of a probability: for smaller ones, scipy's inverse of the beta integral may fail
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from mixjobs.inference.moves import make_moves
 from mixjobs.inference.run_folder import RANDOM, Segment
+from mixjobs.typing import Floats
 
-Floats = NDArray[np.float64]
 LogProbability = Callable[[Floats], Floats]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mixjobs.errors import OutsideGrid
 from mixjobs.inference.likelihood import OrderData, fit_order, polynomials
@@ -14,9 +14,7 @@ from mixjobs.inference.noise import NoiseRows, correlated_part
 from mixjobs.inference.order_fits import EpochFits, EpochOrder, normalised, read_table
 from mixjobs.inference.target import LogProbability
 from mixjobs.model.mixture import Block
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from mixjobs.typing import Bools, Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,15 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebvander
-from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.noise import NoiseRows, whitener
-from mixjobs.log_grid import SPEED_OF_LIGHT
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-
+from mixjobs.typing import Bools, Floats
+from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 # Of the continuum that scales the spectrum's error: at first without that error, then beside it.
 # Against quadrature ln L is off by up to 0.16 after one, by up to 0.008 after two.

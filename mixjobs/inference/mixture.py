@@ -7,19 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mixjobs.inference.workers import spread
 from mixjobs.loading_mixture import load_mixture, order_numbers
 from mixjobs.model.data_pixels import in_order, of_orders
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.model.parameters import Values
+from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
     from distributed import Client
-
-Floats = NDArray[np.float64]
 
 
 def spread_mixture(

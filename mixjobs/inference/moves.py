@@ -13,9 +13,8 @@ from typing import Any
 
 import emcee
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 _FAR = 36.0  # the logit at which a share of an interval is 1 but for the rounding of a double
 

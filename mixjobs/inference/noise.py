@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from celerite2 import driver
 from celerite2.terms import Matern32Term
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
+
 Row = tuple[Floats, Floats, Floats]
 
 _EPSILON = 1e-5  # of the Matern term: 5e-12 of ln L (0.01, the default, costs 7e-6)

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.inference.likelihood import Continuum, Fit, OrderData, fit_order, order_data
 from mixjobs.inference.noise import NoiseRows
 from mixjobs.inference.rules import NOISE
 from mixjobs.loading_mixture import load_mixture
 from mixjobs.model.mixture import Block, MixtureModel
+from mixjobs.typing import Bools, Floats
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Medium = Literal["air", "vacuum"] | None
 
 

@@ -25,8 +25,7 @@ from mixjobs.inference.rules import (
     resolve,
 )
 from mixjobs.model.parameters import fractions
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 _BATCH = 1000  # draws at a time, at least
 _ENOUGH = 100_000  # draws after which too few that keep the constraints are an error

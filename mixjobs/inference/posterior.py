@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mixjobs.disk import ASIDE, disk_faults_named
 from mixjobs.errors import MissingFile, UnreadableFile
+from mixjobs.files import ASIDE, disk_faults_named
 from mixjobs.inference.convergence import Assessment, assess
 from mixjobs.inference.derived import derived
 from mixjobs.inference.order_fits import FitPlan
@@ -21,13 +20,12 @@ from mixjobs.inference.rules import resolve
 from mixjobs.inference.run import read_chain
 from mixjobs.inference.run_folder import Chain, RunFolder
 from mixjobs.inference.target import LogProbability
+from mixjobs.typing import Floats, Ints
 
 if TYPE_CHECKING:
     from arviz import InferenceData
     from xarray import Dataset
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 MOST_DRAWS = 4000  # of all ensembles together
 BOUNDS = "prior_bounds"  # attribute of a free parameter's draws

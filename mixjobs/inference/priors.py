@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import log_ndtr, ndtri_exp
 
 from mixjobs.errors import InvalidInput, nearest
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 
 class _Density:

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.config_sample import SampleJob, make_sample_job
 from mixjobs.errors import MissingFile, UnreadableFile
 from mixjobs.inference.job import identity, load_log_probability
 from mixjobs.inference.run_folder import NAME, Chain, RunFolder
 from mixjobs.inference.target import LogProbability
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 START = "start.json"  # {"theta": {...}, "log_probability": x, "fixed": {...}, "starts": [{...}]}
 POSTERIOR = "posterior.nc"

@@ -23,11 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.disk import ASIDE, disk_faults_named, write_new, write_whole
 from mixjobs.errors import InvalidInput, MissingFile, OutputExists, UnreadableFile
+from mixjobs.files import ASIDE, disk_faults_named, write_new, write_whole
 from mixjobs.lock import JobLock
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 NAME = "run.json"
 STEPS = "steps"

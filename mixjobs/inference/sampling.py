@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 import emcee
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput, JobFailed
 from mixjobs.inference.convergence import Assessment, assess
 from mixjobs.inference.ensembles import Ensembles, LogProbability, Step, random_states, segment
 from mixjobs.inference.run_folder import RunFolder, Segment
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 
 @dataclass(frozen=True)

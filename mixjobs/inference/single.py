@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput, UnreadableFile
 from mixjobs.inference.parameters import Parameters
@@ -17,11 +16,11 @@ from mixjobs.inference.start import find_optimum
 from mixjobs.inference.summary import is_fraction
 from mixjobs.inference.target import LogProbability, make_log_probability
 from mixjobs.loading_mixture import BLACK_BODY, load_mixture
+from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
     from distributed import Client
 
-Floats = NDArray[np.float64]
 
 # Kass & Raftery (1995, JASA 90, 773), section 3.2: 2 ln of the Bayes factor.
 _GRADES = (

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import differential_evolution, minimize
 from scipy.stats import qmc
 
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.target import LogProbability
+from mixjobs.typing import Floats
 
-Floats = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
 
 _LOOKS = 1024  # thetas spread over the prior, of which the best begin the search

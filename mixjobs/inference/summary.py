@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.run_folder import Chain
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 LEVEL = 0.95  # of the upper limits
 _QUANTILES = (0.5, 0.16, 0.84, 0.025, 0.975)

@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mixjobs.inference.order_fits import FitPlan
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.workers import spread
+from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
     from distributed import Client
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput
-from mixjobs.library.demo_lines import FloatArray
 from mixjobs.library.demo_phoenix import write_phoenix
 from mixjobs.library.demo_physics import Star, raw_flux
 from mixjobs.library.demo_writer import write_starfish
-from mixjobs.log_grid import LogGrid
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import LogGrid
 
 DEMO_VERSION = 1  # goes up whenever the same seed gives another spectrum
 
@@ -109,7 +109,7 @@ class DemoLibrary:
         return tuple(dict(self.axes))
 
     @property
-    def points(self) -> FloatArray:
+    def points(self) -> Floats:
         """Grid points, (n_points, n_params), the last parameter running fastest."""
         names = self.names
         rows = list(product(*dict(self.axes).values()))
@@ -118,7 +118,7 @@ class DemoLibrary:
         return np.array(rows, dtype=np.float64).reshape(-1, len(names))
 
     @property
-    def wavelength(self) -> FloatArray:
+    def wavelength(self) -> Floats:
         """Wavelengths of the pixels, (n_pixels,), Å, vacuum, uniform in ln(wavelength)."""
         return np.geomspace(self.wave_min, self.wave_max, self.n_pixels)
 
@@ -132,7 +132,7 @@ class DemoLibrary:
         start, end = math.log(self.wave_min), math.log(self.wave_max)
         return LogGrid(start, (end - start) / (self.n_pixels - 1), self.n_pixels)
 
-    def spectrum(self, theta: ArrayLike) -> FloatArray:
+    def spectrum(self, theta: ArrayLike) -> Floats:
         """The true raw flux at theta, on or off the grid, erg/s/cm^2/Å.
 
         Parameters
@@ -242,7 +242,7 @@ def _checked_values(name: str, values: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(value) + 0.0 for value in array)  # + 0.0 turns -0.0 into 0.0
 
 
-def _check_limits(name: str, values: FloatArray) -> None:
+def _check_limits(name: str, values: Floats) -> None:
     low, high = LIMITS[name]
     bad = values[~((values >= low) & (values <= high))]
     if bad.size:

@@ -15,8 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+from mixjobs.typing import Bools, Floats
 
 CELL = 0.01  # in ln(wavelength), about 3000 km/s
 ATOMS_PER_CELL = 400  # eight lines per angstrom at 5000 Å
@@ -40,14 +39,14 @@ class Atoms:
     parameter a in the Sun; `ionised` and `alpha` say which lines are of ions and of alpha elements.
     """
 
-    centre: FloatArray
-    log_strength: FloatArray
-    excitation: FloatArray
-    ionisation: FloatArray
-    mass: FloatArray
-    damping: FloatArray
-    ionised: BoolArray
-    alpha: BoolArray
+    centre: Floats
+    log_strength: Floats
+    excitation: Floats
+    ionisation: Floats
+    mass: Floats
+    damping: Floats
+    ionised: Bools
+    alpha: Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +59,11 @@ class Bands:
     central strength relative to the band's.
     """
 
-    head: FloatArray
-    log_strength: FloatArray
-    dissociation: FloatArray
-    line_centre: FloatArray
-    line_log_strength: FloatArray
+    head: Floats
+    log_strength: Floats
+    dissociation: Floats
+    line_centre: Floats
+    line_log_strength: Floats
 
 
 @lru_cache(maxsize=8)
@@ -82,13 +81,13 @@ def draw_features(seed: int, ln_min: float, ln_max: float) -> tuple[Atoms, Bands
     )
 
 
-def _uniform(seed: int, cell: int, kind: int, shape: tuple[int, int]) -> FloatArray:
+def _uniform(seed: int, cell: int, kind: int, shape: tuple[int, int]) -> Floats:
     """Uniform draws of one cell, sorted by their first column (the position in the cell)."""
     draws = np.random.default_rng([seed, cell, kind]).random(shape)
     return draws[np.argsort(draws[:, 0])]
 
 
-def _atoms(draws: FloatArray, cell: NDArray[np.int64]) -> Atoms:
+def _atoms(draws: Floats, cell: NDArray[np.int64]) -> Atoms:
     position, strength, excitation, ionisation, mass, damping, ionised, alpha = draws.T
     is_ion = ionised < IONISED_SHARE
     is_alpha = alpha < ALPHA_SHARE
@@ -104,7 +103,7 @@ def _atoms(draws: FloatArray, cell: NDArray[np.int64]) -> Atoms:
     )
 
 
-def _bands(draws: FloatArray, cell: NDArray[np.int64]) -> Bands:
+def _bands(draws: Floats, cell: NDArray[np.int64]) -> Bands:
     position, strength, dissociation, spacing = draws.T
     head = CELL * (cell + position)
     number = np.arange(1, LINES_PER_BAND + 1) - 0.5
@@ -122,11 +121,11 @@ def _bands(draws: FloatArray, cell: NDArray[np.int64]) -> Bands:
     )
 
 
-def _power_law(uniform: FloatArray) -> FloatArray:
+def _power_law(uniform: Floats) -> Floats:
     """log10 of strengths distributed as a power law cut at both ends."""
     tail: float = 10.0 ** (-STRENGTH_SLOPE * (STRONGEST - WEAKEST))
     return WEAKEST - np.log10(1.0 - uniform * (1.0 - tail)) / STRENGTH_SLOPE
 
 
-def _pick(values: FloatArray, uniform: FloatArray) -> FloatArray:
+def _pick(values: Floats, uniform: Floats) -> Floats:
     return np.take(values, (uniform * values.size).astype(np.int64))

@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.library.demo_lines import Atoms, Bands, FloatArray, draw_features
-from mixjobs.log_grid import SPEED_OF_LIGHT, LogGrid
+from mixjobs.library.demo_lines import Atoms, Bands, draw_features
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid
 
 FIRST_RADIATION = 3.741771852e27  # 2 pi h c^2 in erg/s/cm^2 Å^4, for a flux per Å
 SECOND_RADIATION = 1.438776877e8  # h c / k in Å K
@@ -38,7 +39,7 @@ BAND_BELOW, BAND_ABOVE = 300.0, 6000.0  # km/s either side of a band head
 BAND_EDGE, BAND_SCALE = 20.0, 2000.0  # km/s: rise at the head, decay to the red
 BATCH = 1 << 15  # profile values at a time: they stay in cache
 
-Profile = Callable[[NDArray[np.int64], FloatArray], FloatArray]
+Profile = Callable[[NDArray[np.int64], Floats], Floats]
 
 
 class Star(NamedTuple):
@@ -50,26 +51,26 @@ class Star(NamedTuple):
     alpha: float = 0.0
 
 
-def raw_flux(wavelength: FloatArray, grid: LogGrid, star: Star, seed: int) -> FloatArray:
+def raw_flux(wavelength: Floats, grid: LogGrid, star: Star, seed: int) -> Floats:
     """Flux at the surface, erg/s/cm^2/Å, (n_pixels,), of `star` at `wavelength` (Å, vacuum)."""
     core = blackbody_flux(wavelength, CORE_TEMPERATURE * star.teff)
     continuum = blackbody_flux(wavelength, star.teff)
     return core + (continuum - core) / (1.0 + line_opacity(grid, star, seed))
 
 
-def blackbody_flux(wavelength: FloatArray, teff: float) -> FloatArray:
+def blackbody_flux(wavelength: Floats, teff: float) -> Floats:
     """pi B_lambda(teff), erg/s/cm^2/Å, at wavelengths in Å (Planck's law)."""
     return FIRST_RADIATION / (wavelength**5 * np.expm1(SECOND_RADIATION / (wavelength * teff)))
 
 
-def line_opacity(grid: LogGrid, star: Star, seed: int) -> FloatArray:
+def line_opacity(grid: LogGrid, star: Star, seed: int) -> Floats:
     """Opacity of all features over the continuum's, (n_pixels,)."""
     ln_max = grid.start + grid.step * (grid.n_pixels - 1)
     atoms, bands = draw_features(seed, grid.start, ln_max)
     return _atom_opacity(grid, star, atoms) + _band_opacity(grid, star, bands)
 
 
-def _atom_opacity(grid: LogGrid, star: Star, atoms: Atoms) -> FloatArray:
+def _atom_opacity(grid: LogGrid, star: Star, atoms: Atoms) -> Floats:
     width = doppler_width(star.teff, atoms.mass)
     narrowing = doppler_width(TEFF_SUN, atoms.mass) / width
     strength = narrowing * 10.0 ** atom_log_strength(star, atoms)
@@ -84,7 +85,7 @@ def _atom_opacity(grid: LogGrid, star: Star, atoms: Atoms) -> FloatArray:
     return total
 
 
-def _band_opacity(grid: LogGrid, star: Star, bands: Bands) -> FloatArray:
+def _band_opacity(grid: LogGrid, star: Star, bands: Bands) -> Floats:
     log_strength = band_log_strength(star, bands)
     total = accumulate(grid, bands.head, BAND_BELOW, BAND_ABOVE, _band_profile(10.0**log_strength))
     line_strength = 10.0 ** (log_strength[:, None] + bands.line_log_strength).ravel()
@@ -93,19 +94,19 @@ def _band_opacity(grid: LogGrid, star: Star, bands: Bands) -> FloatArray:
     return total + accumulate(grid, bands.line_centre.ravel(), WEAK_REACH, WEAK_REACH, profile)
 
 
-def doppler_width(teff: float, mass: FloatArray) -> FloatArray:
+def doppler_width(teff: float, mass: Floats) -> Floats:
     """Doppler parameter b in km/s, the profile's exp(-(v/b)^2): thermal and turbulent motion."""
     return np.sqrt(TURBULENCE**2 + 2.0 * BOLTZMANN_OVER_MASS * teff / mass)
 
 
-def atom_log_strength(star: Star, atoms: Atoms) -> FloatArray:
+def atom_log_strength(star: Star, atoms: Atoms) -> Floats:
     """log10 of the central strength of each line, (n_lines,), at the Sun's Doppler width."""
     metals = star.feh + np.where(atoms.alpha, star.alpha, 0.0)
     population = _log_population(star, atoms) - _log_population(Star(TEFF_SUN), atoms)
     return atoms.log_strength + metals + population - _log_continuum(star)
 
 
-def band_log_strength(star: Star, bands: Bands) -> FloatArray:
+def band_log_strength(star: Star, bands: Bands) -> Floats:
     """log10 of the strength at each band head, (n_bands,): formed below about 3600 K."""
     theta = 5040.0 / star.teff
     split = bands.dissociation * (5040.0 / HALF_DISSOCIATED - theta)
@@ -114,7 +115,7 @@ def band_log_strength(star: Star, bands: Bands) -> FloatArray:
     return bands.log_strength + star.feh + star.alpha + formed - _log_continuum(star)
 
 
-def _log_population(star: Star, atoms: Atoms) -> FloatArray:
+def _log_population(star: Star, atoms: Atoms) -> Floats:
     """log10 of the share of an element in a line's lower level: Boltzmann and Saha, three stages.
 
     Gray (2005), chapter 1, with partition functions set to one.
@@ -140,21 +141,19 @@ def _log_continuum(star: Star) -> float:
     return float(pressure + 2.5 * np.log10(theta / sun) + 0.754 * (theta - sun))
 
 
-def _log10_sum(*terms: FloatArray) -> FloatArray:
+def _log10_sum(*terms: Floats) -> Floats:
     """log10 of the sum of 10**term."""
     total = np.logaddexp.reduce(np.stack(terms) * np.log(10.0), axis=0)
     return np.asarray(total / np.log(10.0), dtype=np.float64)
 
 
-def _line_profile(
-    strength: FloatArray, width: FloatArray, damping: FloatArray, reach: float
-) -> Profile:
+def _line_profile(strength: Floats, width: Floats, damping: Floats, reach: float) -> Profile:
     """A Doppler core with Lorentz wings, a / (sqrt(pi) u^2) far out, as in Voigt's function.
 
     The wings are tapered to nothing at `reach` km/s, the same for every theta.
     """
 
-    def profile(rows: NDArray[np.int64], velocity: FloatArray) -> FloatArray:
+    def profile(rows: NDArray[np.int64], velocity: Floats) -> Floats:
         u2 = np.square(velocity / width[rows, None])
         taper = _taper(velocity / reach)
         wing = damping[rows, None] / math.sqrt(math.pi) * taper / (u2 + 1.5)
@@ -163,11 +162,11 @@ def _line_profile(
     return profile
 
 
-def _band_profile(strength: FloatArray) -> Profile:
+def _band_profile(strength: Floats) -> Profile:
     """The unresolved part of a band: steep at the head, exponential to the red, tapered."""
     middle, half = (BAND_ABOVE - BAND_BELOW) / 2.0, (BAND_ABOVE + BAND_BELOW) / 2.0
 
-    def profile(rows: NDArray[np.int64], velocity: FloatArray) -> FloatArray:
+    def profile(rows: NDArray[np.int64], velocity: Floats) -> Floats:
         taper = _taper((velocity - middle) / half)
         rise = 1.0 / (1.0 + np.exp(-velocity / BAND_EDGE))
         return strength[rows, None] * rise * np.exp(-velocity / BAND_SCALE) * taper
@@ -175,16 +174,16 @@ def _band_profile(strength: FloatArray) -> Profile:
     return profile
 
 
-def _taper(x: FloatArray) -> FloatArray:
+def _taper(x: Floats) -> Floats:
     """(1 - x^2)^3 within |x| < 1, zero outside."""
     inside = np.maximum(0.0, 1.0 - x * x)
-    cubed: FloatArray = inside * inside * inside
+    cubed: Floats = inside * inside * inside
     return cubed
 
 
 def accumulate(
-    grid: LogGrid, centre: FloatArray, below: float, above: float, profile: Profile
-) -> FloatArray:
+    grid: LogGrid, centre: Floats, below: float, above: float, profile: Profile
+) -> Floats:
     """Sum, (n_pixels,), of profiles, each over its window from -below to above km/s of its centre.
 
     `profile(rows, velocity)` gives the values, (n_rows, n_window), of the features `rows`. The

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 
 from mixjobs.library.demo import DemoLibrary
-from mixjobs.log_grid import SPEED_OF_LIGHT
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 _FINER = 4  # than the library's pixels: the rotation profile has steep ends
 

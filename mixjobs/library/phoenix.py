@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError, UnreadableFile
 from mixjobs.grid import Grid
-from mixjobs.library.checks import check_wavelength, make_grid
+from mixjobs.library.checks import make_grid
 from mixjobs.library.protocol import Medium, Rawness
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import check_wavelength
 
 # The server has the wavelengths one folder above those of the spectra, and Starfish wants them
 # beside: either folder serves, in either arrangement.

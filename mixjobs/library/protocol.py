@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.grid import Grid
+from mixjobs.typing import Floats
 
-Floats = NDArray[np.float64]
 Medium = Literal["vacuum", "air", "unknown"]
 
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError, MissingFile, MixjobsError, UnreadableFile
 from mixjobs.grid import Grid
-from mixjobs.library.checks import check_wavelength, make_grid
+from mixjobs.library.checks import make_grid
 from mixjobs.library.protocol import Medium, Rawness
 from mixjobs.library.starfish_keys import Found, field_name, find_spectra, text
 from mixjobs.library.starfish_scale import SCALE_ATTRIBUTES, find_scale, flag
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import check_wavelength
 
 _ANGSTROM = ("aa", "a", "angstrom", "angstroms", "å")
 # A chunk of the file that does not fit is decoded again for every order that it holds.

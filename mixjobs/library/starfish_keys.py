@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 # The field's name for each of the names that Starfish files use.
 _FIELD = {"t": "teff", "temp": "teff", "teff": "teff", "logg": "logg", "g": "logg"} | {

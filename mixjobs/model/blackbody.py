@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 # CODATA 2018, exact, in cgs: 2 h c^2 (erg cm^2/s) and h c / k (cm K).
 _H, _C, _K = 6.62607015e-27, 2.99792458e10, 1.380649e-16

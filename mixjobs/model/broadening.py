@@ -11,13 +11,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput
-from mixjobs.log_grid import SPEED_OF_LIGHT
-
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
+from mixjobs.typing import Complexes, Floats
+from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 _FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in sigma
 RUN = 64  # about the root of n_freq, so that both factors of the outer product are short

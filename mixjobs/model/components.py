@@ -9,7 +9,6 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mixjobs.errors import OutsideGrid
@@ -20,9 +19,8 @@ from mixjobs.model.interpolation import Interpolation, why_unanswered
 from mixjobs.model.parameters import Layout, Values, fractions, solid_angles
 from mixjobs.model.synthesis import OrderBasis
 from mixjobs.orders import Orders
+from mixjobs.typing import Bools, Floats
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Weighting = Literal["c", "log_omega"]
 Columns = Mapping[str, int]
 

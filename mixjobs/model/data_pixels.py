@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, OrderError
-from mixjobs.model.air import air_to_vacuum, vacuum_to_air
 from mixjobs.model.broadening import instrument_sigma
 from mixjobs.orders import Orders
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import in_library_medium
 
-Floats = NDArray[np.float64]
 Wavelengths = Sequence[ArrayLike] | Mapping[int, ArrayLike]
 
 
@@ -106,13 +106,6 @@ def _wavelength(given: ArrayLike) -> Floats:
         return np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
         raise InvalidInput(f"wavelengths {given!r}: expected arrays of numbers, in Å") from None
-
-
-def in_library_medium(wave: Floats, medium: str | None, library_medium: str) -> Floats:
-    """Wavelengths as the library has them; untouched where one of the two is not known."""
-    if (medium, library_medium) == ("air", "vacuum"):
-        return air_to_vacuum(wave)
-    return vacuum_to_air(wave) if (medium, library_medium) == ("vacuum", "air") else wave
 
 
 def instrument_sigmas(

@@ -11,13 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
-from mixjobs.log_grid import LogGrid
 from mixjobs.model.held_out_values import HeldOutAxis, rms
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import LogGrid
 
 _ROWS = 32  # spectra whose residuals are computed together: they stay in the cache
 

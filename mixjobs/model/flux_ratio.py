@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.grid import Grid, Theta, describe
@@ -15,9 +14,7 @@ from mixjobs.model.blackbody import planck_mean
 from mixjobs.model.interpolation import Cells, Cubic, Interpolation, Linear, why_unanswered
 from mixjobs.model.simplex import CellSimplex, DelaunaySimplex
 from mixjobs.orders import Orders
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from mixjobs.typing import Bools, Floats
 
 Method = Literal["cubic", "linear", "simplex", "pairwise", "blackbody"]
 METHODS: tuple[Method, ...] = get_args(Method)

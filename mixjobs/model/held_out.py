@@ -12,8 +12,7 @@ from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import Method, flux_ratio
 from mixjobs.orders import Orders
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 # On an irregular grid, where every point has its own value, so many values of an axis are dropped.
 _MOST_VALUES = 30

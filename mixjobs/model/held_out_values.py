@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import Method, interpolation
 from mixjobs.model.held_out import inner_values
 from mixjobs.model.interpolation import Interpolation
+from mixjobs.typing import Floats, Ints
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # r.m.s. over a cell of an error that is 1 in its middle: of 16 t² (1 - t)², and of 4 t (1 - t)
 _OVER_CELL: dict[str, float] = {

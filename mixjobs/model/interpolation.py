@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.grid import Grid, describe
+from mixjobs.typing import Bools, Floats, Ints
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
-Bools = NDArray[np.bool_]
 
 _ALIKE = 4.0  # steps that differ by more give no slope over several of them
 

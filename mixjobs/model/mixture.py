@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput
 from mixjobs.model.components import Rows, Source, Weighting, read_rows
@@ -20,8 +20,7 @@ from mixjobs.model.flux_ratio import Outside
 from mixjobs.model.order_rows import OrderRows, order_rows
 from mixjobs.model.parameters import Layout, Values
 from mixjobs.orders import Orders
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 BLOCK = 8  # spectra evaluated together: their transforms fit in the cache
 

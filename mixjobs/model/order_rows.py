@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.model.components import BlackBody, LibraryModel, Rows, Source
-from mixjobs.model.synthesis import Complexes, OrderBasis
-
-Floats = NDArray[np.float64]
+from mixjobs.model.synthesis import OrderBasis
+from mixjobs.typing import Complexes, Floats
 
 
 @dataclass(frozen=True, eq=False)

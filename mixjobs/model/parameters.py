@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput
+from mixjobs.typing import Floats
 
-Floats = NDArray[np.float64]
 Values = ArrayLike | Mapping[str, ArrayLike]
 
 _LARGEST = 100.0  # of log_omega

@@ -16,9 +16,8 @@ from scipy.interpolate import BSpline
 from scipy.sparse import csr_array
 
 from mixjobs.errors import InvalidInput, OrderError
-from mixjobs.log_grid import LogGrid
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import LogGrid, pixel_edges
 
 _DEGREE = 7
 _REACH = (_DEGREE + 1) / 2  # pixels from a B-spline's centre to where it ends
@@ -124,54 +123,6 @@ def spline_prefilter(n_fft: int, n_freq: int) -> Floats:
     angle = 2 * np.pi / n_fft * np.outer(np.arange(n_freq), k)
     factor: Floats = 1 / (_SPLINE(0.0) + 2 * np.cos(angle) @ _SPLINE(k))
     return factor
-
-
-def pixel_edges(wavelength: ArrayLike) -> Floats:
-    """Edges of pixels in ln(wavelength): midway to the neighbours.
-
-    The first and the last pixel are as wide as their neighbours.
-
-    Parameters
-    ----------
-    wavelength : (n,) array
-        Å, ascending: all pixels of a spectrum, masked ones too, since a gap is taken for width.
-
-    Returns
-    -------
-    (n + 1,) array
-
-    Raises
-    ------
-    InvalidInput
-        Fewer than two wavelengths, or not positive, finite and strictly ascending.
-
-    Examples
-    --------
-    >>> np.exp(pixel_edges([1000.0, 1010.0, 1020.1])).round(2).tolist()
-    [995.04, 1004.99, 1015.04, 1025.19]
-    """
-    wave = np.asarray(wavelength, dtype=np.float64)
-    if wave.ndim != 1 or len(wave) < 2:
-        raise InvalidInput(
-            f"wavelengths of shape {wave.shape}: expected (n,), two pixels or more; give all pixels"
-        )
-    bad = ~(np.isfinite(wave) & (wave > 0))
-    if bad.any():
-        i = int(bad.argmax())
-        raise InvalidInput(
-            f"wavelength {wave[i]:g} of pixel {i}: expected a finite number above 0; correct it"
-        )
-    x = np.log(wave)
-    falls = np.diff(x) <= 0
-    if falls.any():
-        i = int(falls.argmax())
-        raise InvalidInput(
-            f"wavelengths {wave[i]:.10g}, {wave[i + 1]:.10g} Å of pixels {i}, {i + 1}: expected "
-            "strictly ascending ones; sort the pixels and remove repeats"
-        )
-    middle = (x[:-1] + x[1:]) / 2
-    width = np.diff(middle) if len(middle) > 1 else np.diff(x)
-    return np.concatenate([[middle[0] - width[0]], middle, [middle[-1] + width[-1]]])
 
 
 def resampling_matrix(

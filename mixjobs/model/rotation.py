@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import j1, jv, spherical_jn
 
 from mixjobs.errors import InvalidInput
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 _CELL = 0.06  # of RotationTable, in u: its error is at most _CELL**4 / 384 * 1/8 = 4.2e-9
 _TINY = 1e-9  # a u whose square is lost beside 1

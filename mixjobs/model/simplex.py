@@ -11,18 +11,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
 from mixjobs.model.interpolation import Cells, sparse_rows
+from mixjobs.typing import Bools, Floats
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
     from scipy.spatial import Delaunay
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _TOLERANCE = 1e-10  # of a barycentric coordinate: a point on a face belongs to the simplex
 _LEAN = 0.1  # of the axes towards each other, see DelaunaySimplex

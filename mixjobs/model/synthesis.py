@@ -11,25 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len
 from scipy.sparse import csr_array
 
-from mixjobs.log_grid import SPEED_OF_LIGHT, LogGrid
 from mixjobs.model.broadening import RUN, doppler_shift, gaussian_transform, shift_factors
 from mixjobs.model.emulator import OrderEmulator
 from mixjobs.model.interpolation import Interpolation
-from mixjobs.model.resampling import (
-    fft_length,
-    pad_ends,
-    pixel_edges,
-    resampling_matrix,
-    spline_prefilter,
-)
+from mixjobs.model.resampling import fft_length, pad_ends, resampling_matrix, spline_prefilter
 from mixjobs.model.rotation import RotationTable
-
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
+from mixjobs.typing import Complexes, Floats
+from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid, pixel_edges
 
 # Frequencies that the instrument passes by less than this are left out; the inverse transform has
 # so many pixels for each that is left, for the spline between them. Together they cost up to 4e-7.

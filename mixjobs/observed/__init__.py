@@ -11,17 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
-from mixjobs.model.data_pixels import in_library_medium
-from mixjobs.observed.content import (
-    Bools,
-    Content,
-    Floats,
-    Ints,
-    Medium,
-    check_wavelength,
-    unused,
-    usable,
-)
+from mixjobs.observed.content import Content, check_wavelength, unused, usable
 from mixjobs.observed.orders import (
     Piece,
     by_number,
@@ -36,6 +26,8 @@ from mixjobs.observed.starfish import read_starfish
 from mixjobs.observed.tables import is_table, read_table
 from mixjobs.observed.windows import check_windows, inside
 from mixjobs.orders import Orders
+from mixjobs.typing import Bools, Floats, Ints
+from mixjobs.wavelengths import Medium, in_library_medium
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.errors import OrderError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Medium = Literal["air", "vacuum"]
+from mixjobs.typing import Bools, Floats, Ints
+from mixjobs.wavelengths import Medium
 
 
 class Content(NamedTuple):

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mixjobs.errors import InvalidInput, OrderError
-from mixjobs.observed.content import Bools, Floats, Medium
 from mixjobs.orders import Orders
+from mixjobs.typing import Bools, Floats
+from mixjobs.wavelengths import Medium
 
 Convert = Callable[[Floats], Floats]
 

@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 
 from mixjobs.errors import MixjobsError, UnreadableFile
-from mixjobs.observed.content import Content, Medium
+from mixjobs.observed.content import Content
+from mixjobs.wavelengths import Medium
 
 # The names of wavelength, flux and sigma, the current layout first.
 _LAYOUTS = (("waves", "fluxes", "sigmas"), ("wls", "fls", "sigmas"))

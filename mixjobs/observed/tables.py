@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.errors import UnreadableFile
-from mixjobs.observed.content import Content, Floats, Ints, Medium
+from mixjobs.observed.content import Content
+from mixjobs.typing import Floats, Ints
+from mixjobs.wavelengths import Medium
 
 if TYPE_CHECKING:  # astropy takes half a second: it is imported where a table is read
     from astropy.table import Column, Table

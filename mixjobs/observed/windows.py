@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
-from mixjobs.observed.content import Bools, Floats
+from mixjobs.typing import Bools, Floats
 
 
 def read_windows(path: str | Path) -> Floats:

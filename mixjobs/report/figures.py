@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from mixjobs.grid import describe
 from mixjobs.model.flux_ratio import Method, flux_ratio
 from mixjobs.tables.store import Store
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 _PANELS = 12  # orders in one figure at most
 _MOST_SHOWN = 1000  # rows and columns of a table that are drawn

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from mixjobs.inference.fitted import FittedOrder
 from mixjobs.inference.posterior import import_arviz
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 MOST_PARAMETERS = 10  # in one figure
 MOST_ORDERS = 3  # in one figure

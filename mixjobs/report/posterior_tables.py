@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 
 from mixjobs.inference.posterior import BOUNDS
@@ -17,8 +15,7 @@ from mixjobs.inference.run import POSTERIOR, SINGLE, read_chain, read_json
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.inference.single import Comparison
 from mixjobs.inference.summary import Spread, Summary, is_fraction, summarise
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 
 @dataclass(frozen=True, eq=False)

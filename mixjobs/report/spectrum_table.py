@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from mixjobs.results import Floats, Spectra
+from mixjobs.results import Spectra
+from mixjobs.typing import Floats
 
 
 def spectrum_table(spectra: Spectra) -> Table:

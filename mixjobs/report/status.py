@@ -17,8 +17,7 @@ from mixjobs.tables.emulator_store import n_planned
 from mixjobs.tables.partial import GROUP
 from mixjobs.tables.progress import Done
 from mixjobs.tables.store import open_store, partial_path, read_group
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 _RECENT = 600.0  # seconds over which the rate is taken
 

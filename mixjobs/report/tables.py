@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from mixjobs.model.held_out import HeldOut
 from mixjobs.orders import Orders
 from mixjobs.tables.laws import Law
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 
 def print_facts(facts: dict[str, Any]) -> None:

@@ -18,8 +18,7 @@ from mixjobs.model.flux_ratio import default_method, flux_ratio
 from mixjobs.tables.means import mean_flux
 from mixjobs.tables.ratios import flux_ratio_rows
 from mixjobs.tables.store import open_array, read_group, write_whole
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 # Seconds between attempts to read: a file system over a network fails for a moment now and then.
 _PAUSES = (0.2, 1.0)

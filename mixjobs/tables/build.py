@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import numpy as np
 from distributed import Client
-from numpy.typing import NDArray
 
 from mixjobs.errors import JobFailed
 from mixjobs.library import Library
@@ -38,8 +37,8 @@ from mixjobs.tables.store import (
     write_whole,
 )
 from mixjobs.tables.windows import EmulatorSettings
+from mixjobs.typing import Floats
 
-Floats = NDArray[np.float64]
 Report = Callable[[str, int, int], None]  # stage, blocks done, blocks in all
 
 

@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mixjobs.log_grid import SPEED_OF_LIGHT
 from mixjobs.orders import Orders
 from mixjobs.tables.windows import EmulatorSettings, Window, make_windows
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 
 @dataclass(frozen=True, eq=False)

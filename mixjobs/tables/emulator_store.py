@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 
 from mixjobs.errors import StoreError
-from mixjobs.log_grid import LogGrid
 from mixjobs.model.emulator import OrderEmulator
 from mixjobs.tables.store import consolidate, is_group, open_array, write_whole
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import LogGrid
 
 GROUP = "emulator"
 _DIMS = {

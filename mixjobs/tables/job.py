@@ -20,8 +20,7 @@ from mixjobs.tables.emulator_plan import EmulatorPlan, plan_emulator
 from mixjobs.tables.plan import Block, Plan, make_plan, probe
 from mixjobs.tables.plausibility import Plausibility, check_raw
 from mixjobs.tables.windows import EmulatorSettings
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 
 @dataclass(frozen=True, eq=False)

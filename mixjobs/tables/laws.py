@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mixjobs.model.flux_ratio import default_method, flux_ratio
 from mixjobs.tables.store import Store
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 _ROWS = 48  # rows of each order's table that are looked at, spread over the grid
 

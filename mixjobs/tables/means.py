@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError
+from mixjobs.typing import Floats
 
-Floats = NDArray[np.float64]
 Ints = Sequence[int] | NDArray[np.int64]
 
 # Orders less than this many pixels apart are read in one piece: decoding the gap is cheaper

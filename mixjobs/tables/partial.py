@@ -12,18 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mixjobs.disk import disk_faults_named
-from mixjobs.errors import (
-    InvalidInput,
-    LibraryError,
-    OutputExists,
-    StoreError,
-    StoreLocked,
-)
+from mixjobs.errors import InvalidInput, LibraryError, OutputExists, StoreError, StoreLocked
+from mixjobs.files import disk_faults_named
 from mixjobs.lock import Holder, JobLock, read_holder, refuse_living
 from mixjobs.tables import progress
-from mixjobs.tables.progress import Done, Floats
+from mixjobs.tables.progress import Done
 from mixjobs.tables.store import consolidate, is_group, partial_path, read_group
+from mixjobs.typing import Floats
 
 GROUP = "store"
 

@@ -17,8 +17,8 @@ from mixjobs.orders import Orders
 from mixjobs.tables.means import mean_flux, spans
 from mixjobs.tables.plausibility import lines_along
 from mixjobs.tables.store import rows_per_zarr_chunk
+from mixjobs.typing import Floats
 
-Floats = NDArray[np.float64]
 Block = tuple[int, int]  # orders, points
 
 LITERAL_UNITS = 2000  # up to so many units the job runs one task a unit

@@ -16,8 +16,8 @@ from mixjobs.errors import LibraryError, NotRaw
 from mixjobs.grid import Grid, describe
 from mixjobs.model.blackbody import planck_mean
 from mixjobs.orders import Orders
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
+from mixjobs.units import UNITS
 
 # How far the median over orders and points may stray from the Planck function.
 FACTOR = 30.0
@@ -30,9 +30,6 @@ _STRAY = (2.0, 0.6)
 _F_SUN = 6.3156e10  # erg/s/cm², of the Sun's surface
 _STEFAN_BOLTZMANN = 5.670374e-5  # erg/s/cm²/K⁴
 _ALIKE = 1e-3
-
-# Flux units, in erg/s/cm²/Å, and how the declarations of each end.
-UNITS = {"erg/s/cm2/AA": 1.0, "erg/s/cm2/cm": 1e8}
 _ENDINGS = {
     "erg/s/cm2/AA": re.compile(r"(/\s*|\b)(a|aa|å|angstroms?)(\^?-1)?$"),
     "erg/s/cm2/cm": re.compile(r"(/\s*|\b)cm(\^?-1|\^?-?3)?$"),

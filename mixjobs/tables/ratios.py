@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
 
 
 def flux_ratio_rows(mean_flux: Floats, start: int, stop: int) -> Floats:

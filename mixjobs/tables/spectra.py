@@ -8,12 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from mixjobs.errors import LibraryError
 from mixjobs.library import Spectrum
-from mixjobs.log_grid import LogGrid
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error
 from mixjobs.model.flux_ratio import default_method
 from mixjobs.model.held_out_values import HeldOutAxis, held_out_axes
@@ -22,8 +20,8 @@ from mixjobs.tables.emulator_store import read_scratch, write_order, write_scrat
 from mixjobs.tables.means import mean_flux, spans, unusable
 from mixjobs.tables.store import Store, read_group
 from mixjobs.tables.windows import Window
-
-Floats = NDArray[np.float64]
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import LogGrid
 
 
 @dataclass(frozen=True, eq=False)

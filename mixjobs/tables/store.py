@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from mixjobs.errors import MissingFile, StoreError
 from mixjobs.grid import Grid
 from mixjobs.orders import Orders
+from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Floats = NDArray[np.float64]
 
 SCHEMA = 1
 # The ratio table's rows are stored in Zarr chunks of about this size, uncompressed: few files,

@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput, OrderError
-from mixjobs.log_grid import SPEED_OF_LIGHT, LogGrid
 from mixjobs.model.broadening import instrument_sigma, reach
 from mixjobs.model.emulator import Accuracy
 from mixjobs.orders import Orders
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid
 
-Floats = NDArray[np.float64]
 ShortBuffer = Literal["refuse", "skip", "shrink"]
 
 _UNIFORM = 1e-3  # of a step: so far a pixel of a uniform grid may be off its place

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput, MixjobsError
 from mixjobs.library.demo import DemoLibrary
-from mixjobs.library.demo_lines import FloatArray, draw_features
+from mixjobs.library.demo_lines import draw_features
 from mixjobs.library.demo_physics import doppler_width
+from mixjobs.typing import Floats
 
 LIGHT = 299792.458  # km/s
 FOUR_AXES = {
@@ -30,7 +31,7 @@ def small(**changes: Any) -> DemoLibrary:
     return DemoLibrary(**chosen)
 
 
-def planck_flux(wavelength: FloatArray, teff: float) -> FloatArray:
+def planck_flux(wavelength: Floats, teff: float) -> Floats:
     """pi B_lambda in erg/s/cm^2/Å from SI constants, independent of the package."""
     h, c, k = 6.62607015e-34, 299792458.0, 1.380649e-23
     metre = wavelength * 1e-10
@@ -88,7 +89,7 @@ class TestHoles:
         "alpha": (-0.2, 0.0, 0.4),
     }
 
-    def points(self) -> tuple[FloatArray, FloatArray]:
+    def points(self) -> tuple[Floats, Floats]:
         full = DemoLibrary(axes=self.AXES).points
         return full, DemoLibrary(axes=self.AXES, holes="phoenix").points
 
@@ -101,7 +102,7 @@ class TestHoles:
     def test_alpha_only_in_its_box_and_everywhere_there(self) -> None:
         full, ragged = self.points()
 
-        def enhanced(points: FloatArray) -> FloatArray:
+        def enhanced(points: Floats) -> Floats:
             return points.compress(points[:, 3] != 0.0, axis=0)
 
         teff, _, feh, _ = enhanced(ragged).T
@@ -207,7 +208,7 @@ class TestSpectrum:
         library = small(n_pixels=400, wave_max=5007.0)
         middle = np.array([teff, 4.5, -0.4, 0.2])
 
-        def along(t: FloatArray) -> FloatArray:
+        def along(t: Floats) -> Floats:
             theta = np.tile(middle, (t.size, 1))
             theta[:, column] += 0.5 * span * t
             return np.log(library.spectrum(theta))

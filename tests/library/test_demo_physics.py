@@ -4,14 +4,10 @@ import math
 
 import numpy as np
 
-from mixjobs.library.demo_lines import FloatArray, draw_features
-from mixjobs.library.demo_physics import (
-    Star,
-    atom_log_strength,
-    band_log_strength,
-    line_opacity,
-)
-from mixjobs.log_grid import LogGrid
+from mixjobs.library.demo_lines import draw_features
+from mixjobs.library.demo_physics import Star, atom_log_strength, band_log_strength, line_opacity
+from mixjobs.typing import Floats
+from mixjobs.wavelengths import LogGrid
 
 LIGHT = 299792.458  # km/s
 
@@ -40,7 +36,7 @@ def test_ions_respond_to_gravity_and_neutrals_do_not() -> None:
 def test_molecules_form_in_cool_and_dense_stars() -> None:
     _, bands = draw_features(5, 8.5, 8.6)
 
-    def slope(teff: float) -> FloatArray:
+    def slope(teff: float) -> Floats:
         strengths = [band_log_strength(Star(teff, logg), bands) for logg in (4.0, 5.0)]
         return strengths[1] - strengths[0]
 
@@ -59,7 +55,7 @@ def test_opacity_is_the_plain_sum_over_features() -> None:
     atoms, bands = draw_features(seed, grid.start, grid.start + 699 * grid.step)
     ln_wave = grid.start + grid.step * np.arange(700)
 
-    def taper(x: FloatArray) -> FloatArray:
+    def taper(x: Floats) -> Floats:
         return np.where(np.abs(x) < 1, (1 - x**2) ** 3, 0.0)
 
     total = np.zeros(700)

@@ -15,13 +15,7 @@ import pytest
 from astropy.io import fits
 
 import mixjobs
-from mixjobs.errors import (
-    InvalidInput,
-    LibraryError,
-    MixjobsError,
-    OutsideGrid,
-    UnreadableFile,
-)
+from mixjobs.errors import InvalidInput, LibraryError, MixjobsError, OutsideGrid, UnreadableFile
 from mixjobs.library.demo import DemoLibrary
 from mixjobs.library.phoenix import PhoenixSpectrum, open_image, parse_names
 

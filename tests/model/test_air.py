@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import make_interp_spline
 
 from mixjobs.errors import InvalidInput
-from mixjobs.model.air import air_to_vacuum, vacuum_to_air
+from mixjobs.wavelengths import air_to_vacuum, vacuum_to_air
 
 
 @given(wave=st.floats(2000, 1e6))

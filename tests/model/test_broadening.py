@@ -14,7 +14,6 @@ from scipy import constants
 
 from mixjobs.errors import InvalidInput
 from mixjobs.library.demo import DemoLibrary
-from mixjobs.log_grid import LogGrid
 from mixjobs.model import rotation
 from mixjobs.model.broadening import (
     doppler_shift,
@@ -23,14 +22,9 @@ from mixjobs.model.broadening import (
     reach,
     shift_factors,
 )
-from mixjobs.model.resampling import (
-    fft_length,
-    pad_ends,
-    pixel_edges,
-    resampling_matrix,
-    spline_prefilter,
-)
+from mixjobs.model.resampling import fft_length, pad_ends, resampling_matrix, spline_prefilter
 from mixjobs.model.rotation import RotationTable, rotation_transform
+from mixjobs.wavelengths import LogGrid, pixel_edges
 
 C = constants.c / 1e3  # km/s
 STEP = 3.5562e-6  # 1.066 km/s, as the demo library has by default

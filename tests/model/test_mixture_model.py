@@ -17,8 +17,8 @@ from plain_mixture import (
 
 import mixjobs
 from mixjobs.library.demo import DemoLibrary
-from mixjobs.model.air import vacuum_to_air
 from mixjobs.model.emulator import Accuracy
+from mixjobs.wavelengths import vacuum_to_air
 
 LIBRARY = demo_library()
 COOL, HOT = (5600.0, 4.5, -0.5), (6000.0, 4.0, 0.0)  # grid points

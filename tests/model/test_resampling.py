@@ -10,14 +10,8 @@ from hypothesis import strategies as st
 from scipy.interpolate import make_interp_spline
 
 from mixjobs.errors import InvalidInput, OrderError
-from mixjobs.log_grid import LogGrid
-from mixjobs.model.resampling import (
-    fft_length,
-    pad_ends,
-    pixel_edges,
-    resampling_matrix,
-    spline_prefilter,
-)
+from mixjobs.model.resampling import fft_length, pad_ends, resampling_matrix, spline_prefilter
+from mixjobs.wavelengths import LogGrid, pixel_edges
 
 GRID = LogGrid(math.log(5000.0), 1e-5, 160)
 N_FFT = 200
