@@ -15,7 +15,8 @@ import mixjobs
 from benchmarks.libraries import real_data
 from benchmarks.measure import Floats, Row
 from mixjobs.grid import Grid
-from mixjobs.model.flux_ratio import Method, flux_ratio
+from mixjobs.interpolation import Method
+from mixjobs.model.flux_ratio import flux_ratio
 
 ORDERS = mixjobs.Orders.log_spaced(20, 7000, 50000)
 AXES = {"teff": "every other Teff", "logg": "log g 4.0 and 5.0", "feh": "every other [M/H]"}

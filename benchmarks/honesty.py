@@ -16,10 +16,10 @@ import mixjobs
 from benchmarks.libraries import real_data
 from benchmarks.measure import Floats, Row, Skipped
 from mixjobs.grid import Grid
+from mixjobs.interpolation import Method, interpolation
+from mixjobs.interpolation.cross_validation import held_out_axes
 from mixjobs.library.demo import DemoLibrary
 from mixjobs.model.emulator import Accuracy, OrderEmulator, decompose, emulator_error
-from mixjobs.model.flux_ratio import Method, interpolation
-from mixjobs.model.held_out_values import held_out_axes
 
 AIM = 5.0  # either way
 AXES = {

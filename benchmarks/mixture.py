@@ -12,12 +12,12 @@ from scipy.interpolate import CubicSpline
 
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, spread
 from mixjobs.grid import Grid
+from mixjobs.interpolation import interpolation
+from mixjobs.interpolation.cross_validation import held_out_axes
 from mixjobs.library.demo import DemoLibrary
 from mixjobs.model.broadening import instrument_sigma
 from mixjobs.model.components import LibraryModel
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error
-from mixjobs.model.flux_ratio import interpolation
-from mixjobs.model.held_out_values import held_out_axes
 from mixjobs.model.mixture import BLOCK, MixtureModel
 from mixjobs.model.parameters import lay_out
 from mixjobs.model.synthesis import order_basis

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mixjobs.model.flux_ratio import FluxRatio, Method, Outside, flux_ratio
+from mixjobs.interpolation import Method, Outside
+from mixjobs.model.flux_ratio import FluxRatio, flux_ratio
 from mixjobs.tables.store import open_store
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, StoreError
+from mixjobs.interpolation import Method, Outside, default_method, interpolation
+from mixjobs.interpolation.cross_validation import HeldOutAxis, held_out_axes
 from mixjobs.model.components import BlackBody, LibraryModel, Source, Weighting
 from mixjobs.model.data_pixels import Wavelengths, data_pixels, instrument_sigmas
 from mixjobs.model.emulator import emulator_error
-from mixjobs.model.flux_ratio import Method, Outside, default_method, interpolation
 from mixjobs.model.held_out import RANKED
-from mixjobs.model.held_out_values import HeldOutAxis, held_out_axes
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.model.parameters import lay_out
 from mixjobs.model.synthesis import order_basis

@@ -6,7 +6,8 @@ import pytest
 import mixjobs
 from mixjobs import Orders
 from mixjobs.errors import InvalidInput, OutsideGrid
-from mixjobs.model.flux_ratio import METHODS, flux_ratio
+from mixjobs.interpolation import METHODS
+from mixjobs.model.flux_ratio import flux_ratio
 
 
 @pytest.fixture(scope="module")

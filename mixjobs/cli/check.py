@@ -12,12 +12,8 @@ from rich.console import Console
 
 from mixjobs.cli.words import say
 from mixjobs.grid import Grid
-from mixjobs.model.flux_ratio import (
-    MAX_PAIRWISE_PARAMETERS,
-    MAX_PAIRWISE_POINTS,
-    METHODS,
-    has_pairwise,
-)
+from mixjobs.interpolation import METHODS
+from mixjobs.model.flux_ratio import MAX_PAIRWISE_PARAMETERS, MAX_PAIRWISE_POINTS, has_pairwise
 from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
 from mixjobs.orders import Orders
 from mixjobs.report import tables

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from mixjobs.errors import InvalidInput
-from mixjobs.model.flux_ratio import METHODS
+from mixjobs.interpolation import METHODS
 
 _EPILOG = """\
 examples:

@@ -17,8 +17,8 @@ from mixjobs.cli.spectrum_words import FIGURES, HDF5, Asked, plan_files, read_co
 from mixjobs.cli.words import say
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import describe
+from mixjobs.interpolation import default_method
 from mixjobs.loading_mixture import load_mixture
-from mixjobs.model.flux_ratio import default_method
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed import open_spectrum
 from mixjobs.report.spectrum_table import spectrum_table

@@ -14,7 +14,7 @@ import numpy as np
 from mixjobs.cli.words import parse_floats, parse_theta
 from mixjobs.errors import InvalidInput, OutputExists, OutsideGrid
 from mixjobs.grid import Grid
-from mixjobs.model.interpolation import why_unanswered
+from mixjobs.interpolation.cells import why_unanswered
 from mixjobs.model.parameters import Layout, weight_names
 from mixjobs.typing import Floats
 

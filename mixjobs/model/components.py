@@ -13,9 +13,9 @@ from scipy.sparse import csr_array
 
 from mixjobs.errors import OutsideGrid
 from mixjobs.grid import Grid
+from mixjobs.interpolation import Outside
+from mixjobs.interpolation.cells import Interpolation, why_unanswered
 from mixjobs.model.blackbody import planck, planck_mean
-from mixjobs.model.flux_ratio import Outside
-from mixjobs.model.interpolation import Interpolation, why_unanswered
 from mixjobs.model.parameters import Layout, Values, fractions, solid_angles
 from mixjobs.model.synthesis import OrderBasis
 from mixjobs.orders import Orders

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixjobs.errors import InvalidInput
-from mixjobs.model.held_out_values import HeldOutAxis, rms
+from mixjobs.interpolation.cross_validation import HeldOutAxis, rms
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LogGrid
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Protocol, get_args
 
 import numpy as np
 
 from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.grid import Grid, Theta, describe
+from mixjobs.interpolation import Method, Outside, interpolation
+from mixjobs.interpolation.cells import Interpolation, why_unanswered
 from mixjobs.model.blackbody import planck_mean
-from mixjobs.model.interpolation import Cells, Cubic, Interpolation, Linear, why_unanswered
-from mixjobs.model.simplex import CellSimplex, DelaunaySimplex
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
-
-Method = Literal["cubic", "linear", "simplex", "pairwise", "blackbody"]
-METHODS: tuple[Method, ...] = get_args(Method)
-Outside = Literal["raise", "nan"]
 
 # In eight dimensions the pairs of 30 points take minutes.
 MAX_PAIRWISE_POINTS, MAX_PAIRWISE_PARAMETERS = 48, 3
@@ -186,31 +182,6 @@ class Blackbody:
             self.orders.wave_min, self.orders.wave_max, np.where(answered, teff, 1.0)
         )
         return means[1] / means[0], answered[0] & answered[1]
-
-
-def default_method(grid: Grid) -> Method:
-    """Return `cubic`, or `simplex` for an irregular grid."""
-    return "cubic" if grid.is_product else "simplex"
-
-
-def interpolation(grid: Grid, method: Method) -> Interpolation:
-    """Return the interpolation on a grid for "cubic", "linear" or "simplex".
-
-    Raises
-    ------
-    InvalidInput
-        Another method, or one that an irregular grid cannot have.
-    """
-    if method == "simplex":
-        return CellSimplex(Cells(grid)) if grid.is_product else DelaunaySimplex(grid)
-    if method not in ("cubic", "linear"):
-        raise InvalidInput(f"method {method!r} is unknown; choose from {', '.join(METHODS)}")
-    if not grid.is_product:
-        raise InvalidInput(
-            f"{method} needs a grid that is a product of its axes (holes allowed); "
-            "this one is irregular; use simplex"
-        )
-    return Cubic(Cells(grid)) if method == "cubic" else Linear(Cells(grid))
 
 
 def flux_ratio(

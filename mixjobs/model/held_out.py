@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
-from mixjobs.model.flux_ratio import Method, flux_ratio
+from mixjobs.interpolation import Method
+from mixjobs.interpolation.cross_validation import inner_values
+from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
-
-# On an irregular grid, where every point has its own value, so many values of an axis are dropped.
-_MOST_VALUES = 30
-
 
 RANKED: tuple[Method, ...] = ("cubic", "linear", "simplex")
 
@@ -99,15 +97,6 @@ def best_method(results: Sequence[HeldOut]) -> Method | None:
             score[method] += np.log(np.median(errors[method][common])) if usable else np.inf
     ranked: list[Method] = sorted(score, key=lambda method: float(np.round(score[method], 6)))
     return ranked[0] if ranked else None
-
-
-def inner_values(grid: Grid, d: int) -> Iterator[NDArray[np.bool_]]:
-    """Which points to drop, for each inner value of an axis."""
-    inner = grid.axes[d][1:-1]
-    if len(inner) > _MOST_VALUES:
-        inner = inner[np.linspace(0, len(inner) - 1, _MOST_VALUES).astype(int)]
-    for value in inner:
-        yield grid.points[:, d] == value
 
 
 def _errors(

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput
+from mixjobs.interpolation import Outside
 from mixjobs.model.components import Rows, Source, Weighting, read_rows
-from mixjobs.model.flux_ratio import Outside
 from mixjobs.model.order_rows import OrderRows, order_rows
 from mixjobs.model.parameters import Layout, Values
 from mixjobs.orders import Orders

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from mixjobs.grid import Grid
+from mixjobs.interpolation import default_method
+from mixjobs.interpolation.cross_validation import held_out_axes
 from mixjobs.model.emulator import HeldOutSpectra, held_out_spectra
-from mixjobs.model.flux_ratio import default_method
-from mixjobs.model.held_out_values import held_out_axes
 from mixjobs.tables.emulator_store import emulated_orders, read_order
 from mixjobs.tables.store import Store
 

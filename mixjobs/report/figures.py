@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mixjobs.grid import describe
-from mixjobs.model.flux_ratio import Method, flux_ratio
+from mixjobs.interpolation import Method
+from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.tables.store import Store
 from mixjobs.typing import Floats
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError, MissingFile, UnreadableFile
+from mixjobs.interpolation import default_method
 from mixjobs.library import SpectrumReader
-from mixjobs.model.flux_ratio import default_method, flux_ratio
+from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.tables.means import mean_flux
 from mixjobs.tables.ratios import flux_ratio_rows
 from mixjobs.tables.store import open_array, read_group, write_whole

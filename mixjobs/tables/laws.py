@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixjobs.model.flux_ratio import default_method, flux_ratio
+from mixjobs.interpolation import default_method
+from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.tables.store import Store
 from mixjobs.typing import Floats
 

@@ -11,10 +11,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mixjobs.errors import LibraryError
+from mixjobs.interpolation import default_method
+from mixjobs.interpolation.cross_validation import HeldOutAxis, held_out_axes
 from mixjobs.library import Spectrum
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error
-from mixjobs.model.flux_ratio import default_method
-from mixjobs.model.held_out_values import HeldOutAxis, held_out_axes
 from mixjobs.tables.blocks import MeanBlock, in_three_attempts
 from mixjobs.tables.emulator_store import read_scratch, write_order, write_scratch
 from mixjobs.tables.means import mean_flux, spans, unusable

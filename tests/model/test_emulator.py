@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
+from mixjobs.interpolation.cross_validation import doubled_step_factor, held_out_axes, rms
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error, held_out_spectra
 from mixjobs.model.flux_ratio import flux_ratio
-from mixjobs.model.held_out_values import doubled_step_factor, held_out_axes, rms
 from mixjobs.orders import Orders
 from mixjobs.wavelengths import LogGrid
 

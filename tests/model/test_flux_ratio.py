@@ -12,9 +12,10 @@ from hypothesis import given
 
 from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.grid import Grid, describe
+from mixjobs.interpolation import METHODS
+from mixjobs.interpolation.cells import Cells, Linear
 from mixjobs.model import flux_ratio as module
-from mixjobs.model.flux_ratio import BLOCK, METHODS, flux_ratio
-from mixjobs.model.interpolation import Cells, Linear
+from mixjobs.model.flux_ratio import BLOCK, flux_ratio
 from mixjobs.orders import Orders
 
 EXACT = ("cubic", "linear", "simplex")

@@ -9,7 +9,8 @@ from drawn import lattice, seeds
 from hypothesis import given, settings
 
 from mixjobs.grid import Grid
-from mixjobs.model.flux_ratio import METHODS, flux_ratio
+from mixjobs.interpolation import METHODS
+from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
 from mixjobs.orders import Orders
 

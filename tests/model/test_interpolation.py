@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
-from mixjobs.model.flux_ratio import interpolation
+from mixjobs.interpolation import interpolation
 
 METHODS = ("linear", "cubic", "simplex")
 SLOW = {"linear": reference.multilinear, "cubic": reference.hermite, "simplex": reference.kuhn}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
-from mixjobs.model.flux_ratio import interpolation
-from mixjobs.model.simplex import CellSimplex, DelaunaySimplex
+from mixjobs.interpolation import interpolation
+from mixjobs.interpolation.simplex import CellSimplex, DelaunaySimplex
 
 NAMES = ("teff", "logg", "feh", "alpha")
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
-from mixjobs.model.flux_ratio import Method, interpolation
-from mixjobs.model.held_out import inner_values
-from mixjobs.model.interpolation import Interpolation
+from mixjobs.interpolation import Method, interpolation
+from mixjobs.interpolation.cells import Interpolation
 from mixjobs.typing import Floats, Ints
 
 if TYPE_CHECKING:
@@ -151,3 +151,16 @@ def doubled_step_factor(method: Method, n_values: int, doubled: float, coarse: f
 def rms(errors: Floats) -> float:
     """Root mean square over the points of the length of errors (n, K)."""
     return float(np.sqrt((errors**2).sum(axis=1).mean()))
+
+
+# On an irregular grid, where every point has its own value, so many values of an axis are dropped.
+_MOST_VALUES = 30
+
+
+def inner_values(grid: Grid, d: int) -> Iterator[NDArray[np.bool_]]:
+    """Which points to drop, for each inner value of an axis."""
+    inner = grid.axes[d][1:-1]
+    if len(inner) > _MOST_VALUES:
+        inner = inner[np.linspace(0, len(inner) - 1, _MOST_VALUES).astype(int)]
+    for value in inner:
+        yield grid.points[:, d] == value

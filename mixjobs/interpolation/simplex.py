@@ -14,7 +14,7 @@ import numpy as np
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
-from mixjobs.model.interpolation import Cells, sparse_rows
+from mixjobs.interpolation.cells import Cells, sparse_rows
 from mixjobs.typing import Bools, Floats
 
 if TYPE_CHECKING:
