@@ -20,7 +20,7 @@ from benchmarks.libraries import ROOT
 from benchmarks.measure import at_end
 from mixjobs.cluster import connect
 from mixjobs.cluster.certificates import certificate_files
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 
 WORKERS = 2
 _START_SECONDS = 60

@@ -23,7 +23,7 @@ from benchmarks.cluster import WORKERS, workers
 from benchmarks.libraries import real_data
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, seconds, spread
 from mixjobs.cluster import connect
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 from mixjobs.inference.workers import Build
 from mixjobs.inference.workers import spread as over_workers
 from mixjobs.model.emulator import Accuracy

@@ -22,7 +22,7 @@ from benchmarks.libraries import real_data
 from benchmarks.measure import Floats, Row, counted, in_turn, ratio, same, seconds, spread
 from benchmarks.mixture_orders import Size, build_store
 from mixjobs.cluster import connect
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 from mixjobs.inference.ensembles import Ensembles, Step, random_states, segment
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_fits import FitPlan

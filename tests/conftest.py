@@ -20,7 +20,7 @@ from distributed import Client
 from hypothesis import HealthCheck, settings
 
 from mixjobs.cluster import connect
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 from mixjobs.library.demo import DemoLibrary
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 import numpy as np
 
 import mixjobs
-from mixjobs.config_sample import make_sample_job
+from mixjobs.config.sample import make_sample_job
 from mixjobs.inference.job import identity, load_log_probability
 from mixjobs.inference.posterior import make_posterior, write_posterior
 from mixjobs.inference.run import POSTERIOR, SINGLE, START, open_run

@@ -16,7 +16,8 @@ import mixjobs
 from mixjobs.cli import main
 from mixjobs.cli.build import named_cluster
 from mixjobs.cli.client import n_workers
-from mixjobs.config import ClusterTable, make_build_job
+from mixjobs.config.build import make_build_job
+from mixjobs.config.cluster import ClusterTable
 from mixjobs.errors import InvalidInput, MissingFile
 from mixjobs.report.status import job_status
 from mixjobs.tables import progress

@@ -16,7 +16,7 @@ from distributed import Client, LocalCluster
 from mixjobs.cluster import connect
 from mixjobs.cluster.certificates import certificate_files
 from mixjobs.cluster.machine import memory_here, slurm_memory_per_cpu, workers_here
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 from mixjobs.errors import InvalidInput, MissingFile
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixjobs.config import make_build_job, read_build_job
+from mixjobs.config.build import make_build_job, read_build_job
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile, nearest
 
 LEAST = {"library": "a.hdf5", "output": "q.zarr", "orders": {"n": 3}}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixjobs.config_sample import make_sample_job, read_sample_job
+from mixjobs.config.sample import make_sample_job, read_sample_job
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
 from mixjobs.inference.priors import LogUniform, Normal, Uniform
 from mixjobs.inference.settings import make_parameters

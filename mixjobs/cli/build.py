@@ -11,16 +11,14 @@ import numpy as np
 from mixjobs.cli.client import client_of, n_workers
 from mixjobs.cli.stopping import is_told, stop_if_told
 from mixjobs.cli.words import parse_floats, parse_range, parse_select, say
-from mixjobs.config import (
+from mixjobs.config.build import (
     BuildJob,
-    ClusterTable,
     EmulatorTable,
     OrdersTable,
     make_build_job,
-    make_cluster,
     read_build_job,
-    read_cluster,
 )
+from mixjobs.config.cluster import ClusterTable, make_cluster, read_cluster
 from mixjobs.errors import InvalidInput
 from mixjobs.library import Library, open_library
 from mixjobs.model.emulator import Accuracy

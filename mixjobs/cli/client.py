@@ -13,7 +13,7 @@ from mixjobs.cli.words import say
 from mixjobs.cluster import connect
 from mixjobs.cluster.machine import workers_here
 from mixjobs.cluster.monitor import dashboard_lines
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from mixjobs.cluster.allocation import worker_command
 from mixjobs.cluster.machine import memory_here, workers_here
 from mixjobs.cluster.monitor import dashboard_lines
 from mixjobs.cluster.slurm import job_script
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 
 _LOGS = "STORE.logs"
 

@@ -15,7 +15,7 @@ from mixjobs.cli.plot import save
 from mixjobs.cli.ratio import direct_ratio
 from mixjobs.cli.spectrum import spectrum
 from mixjobs.cli.words import make_folder, say
-from mixjobs.config import BuildJob, make_build_job
+from mixjobs.config.build import BuildJob, make_build_job
 from mixjobs.errors import OutputExists
 from mixjobs.grid import describe
 from mixjobs.library.demo import DemoLibrary

@@ -19,8 +19,8 @@ from mixjobs.cli.client import client_of, n_workers
 from mixjobs.cli.stopping import stop_if_told
 from mixjobs.cli.summary import summary
 from mixjobs.cli.words import say
-from mixjobs.config import ClusterTable
-from mixjobs.config_sample import SampleJob, absolute, read_sample_job
+from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.sample import SampleJob, absolute, read_sample_job
 from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.files import disk_faults_named, write_whole
 from mixjobs.inference.job import identity, load_log_probability, walkers

@@ -16,7 +16,7 @@ from mixjobs.cluster.local import on_this_machine
 from mixjobs.cluster.machine import KEEP_MEMORY
 from mixjobs.cluster.monitor import performance
 from mixjobs.cluster.slurm import as_slurm_jobs
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 
 __all__ = ["connect"]
 

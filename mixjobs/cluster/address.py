@@ -9,7 +9,7 @@ from pathlib import Path
 
 from distributed import Client
 
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 from mixjobs.errors import InvalidInput, MissingFile
 
 _CONNECT_SECONDS = 20

@@ -23,7 +23,7 @@ from distributed.utils import get_ip, get_ip_interface
 from mixjobs.cluster.certificates import certificate_files
 from mixjobs.cluster.local import attached
 from mixjobs.cluster.machine import KEEP_MEMORY, slurm_memory_per_cpu
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 from mixjobs.errors import InvalidInput, JobFailed
 
 _LEAVE_SECONDS = 20

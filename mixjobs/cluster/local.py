@@ -13,7 +13,7 @@ from distributed.deploy.cluster import Cluster
 from distributed.security import Security
 
 from mixjobs.cluster.machine import memory_here, to_bytes, workers_here
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from distributed import Client, performance_report
 
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 
 
 def dashboard_lines(client: Client, table: ClusterTable) -> list[str]:

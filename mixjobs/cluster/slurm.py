@@ -15,7 +15,7 @@ from distributed.security import Security
 
 from mixjobs.cluster.certificates import certificate_files
 from mixjobs.cluster.local import attached
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 from mixjobs.errors import InvalidInput
 
 _GB_A_WORKER = 4

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixjobs.config_sample import SampleJob, SpectrumTable, read_sample_job
+from mixjobs.config.sample import SampleJob, SpectrumTable, read_sample_job
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.job_checks import Range, check_within, finer_than_library
 from mixjobs.inference.likelihood import Continuum

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mixjobs.config_sample import SampleJob, make_sample_job
+from mixjobs.config.sample import SampleJob, make_sample_job
 from mixjobs.errors import MissingFile, UnreadableFile
 from mixjobs.inference.job import identity, load_log_probability
 from mixjobs.inference.run_folder import NAME, Chain, RunFolder

@@ -20,7 +20,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from mixjobs.cluster import connect
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 from mixjobs.errors import JobFailed, MissingFile, OutsideGrid
 from mixjobs.inference import workers
 from mixjobs.inference.workers import spread

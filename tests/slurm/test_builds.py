@@ -245,7 +245,8 @@ class TestScripts:
     def test_the_example_of_a_site(self) -> None:
         """Every line of it is a key, those that are commented out too."""
         text = (SCRIPTS / "cluster.toml").read_text()
-        from mixjobs.config import make_cluster, tomllib
+        from mixjobs.config import tomllib
+        from mixjobs.config.cluster import make_cluster
 
         lines = text.split("[cluster]")[1].splitlines()
         whole = "\n".join(line.removeprefix("# ") for line in lines)

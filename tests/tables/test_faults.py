@@ -19,7 +19,7 @@ import mixjobs
 from mixjobs import Orders
 from mixjobs.cli import main
 from mixjobs.cluster import connect
-from mixjobs.config import ClusterTable
+from mixjobs.config.cluster import ClusterTable
 from mixjobs.errors import JobFailed
 from mixjobs.library.demo import DemoLibrary
 from mixjobs.library.starfish import StarfishLibrary, StarfishReader

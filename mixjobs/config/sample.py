@@ -8,16 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from mixjobs.config import (
-    ClusterTable,
-    Pair,
-    PositiveInt,
-    Table,
-    beside,
-    check_cluster,
-    first_fault,
-    read_toml,
-)
+from mixjobs.config.cluster import ClusterTable, check_cluster
+from mixjobs.config.toml import Pair, PositiveInt, Table, beside, first_fault, read_toml
 from mixjobs.errors import InvalidInput
 
 PositiveFloat = Annotated[float, Field(gt=0)]
