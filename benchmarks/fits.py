@@ -10,9 +10,9 @@ import numpy as np
 
 import mixjobs
 from benchmarks.measure import Floats
+from mixjobs.demo.library import Axes, DemoLibrary
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_fits import EpochOrder, FitPlan
-from mixjobs.library.demo import Axes, DemoLibrary
 from mixjobs.orders import Orders
 from mixjobs.tables.windows import EmulatorSettings
 from mixjobs.wavelengths import SPEED_OF_LIGHT

@@ -15,10 +15,10 @@ import numpy as np
 import mixjobs
 from benchmarks.libraries import real_data
 from benchmarks.measure import Floats, Row, Skipped
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import Method, interpolation
 from mixjobs.interpolation.cross_validation import held_out_axes
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.model.emulator import Accuracy, OrderEmulator, decompose, emulator_error
 
 AIM = 5.0  # either way

@@ -11,10 +11,10 @@ from scipy.fft import irfft
 from scipy.interpolate import CubicSpline
 
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, spread
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import interpolation
 from mixjobs.interpolation.cross_validation import held_out_axes
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.model.broadening import instrument_sigma
 from mixjobs.model.components import LibraryModel
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error

@@ -11,7 +11,7 @@ import numpy as np
 
 import mixjobs
 from benchmarks.measure import Floats, Row, in_turn, ratio, same, seconds, spread
-from mixjobs.library.demo import DemoLibrary
+from mixjobs.demo.library import DemoLibrary
 
 AIM = 50
 

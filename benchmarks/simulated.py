@@ -17,12 +17,12 @@ from scipy.interpolate import make_interp_spline
 
 import mixjobs
 from benchmarks.measure import Floats
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_fits import EpochOrder, FitPlan
 from mixjobs.inference.priors import Prior
 from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.target import LogProbability, make_log_probability
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.model.emulator import Accuracy
 
 C = constants.c / 1e3  # km/s

@@ -30,9 +30,9 @@ from benchmarks.trials import (
     run_trials,
     table,
 )
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.priors import Normal, Prior, Uniform
 from mixjobs.inference.target import LogProbability
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.model.emulator import Accuracy
 
 TEFF, FEH = tuple(range(3900, 6301, 300)), (-0.5, 0.0, 0.5)

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterTable
-from mixjobs.library.demo import DemoLibrary
+from mixjobs.demo.library import DemoLibrary
 
 ROOT = Path(__file__).parent.parent
 

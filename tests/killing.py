@@ -18,7 +18,7 @@ from command import complaints, finish, start, wait_for
 from distributed import Client
 
 from mixjobs import Orders
-from mixjobs.library.demo import DemoLibrary
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.tables import progress
 from mixjobs.tables.store import partial_path
 

@@ -14,8 +14,8 @@ from command import complaints, finish, start
 
 import mixjobs
 from mixjobs.cli import main
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import InvalidInput, MixjobsError
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.tables.plan import probe_rows
 
 TWO_ORDERS = ["--edges", "5002,5008,5020"]

@@ -18,7 +18,7 @@ from matplotlib.image import imread
 import mixjobs
 from mixjobs.cli import main
 from mixjobs.cli.parser import parser
-from mixjobs.library.demo import DemoLibrary
+from mixjobs.demo.library import DemoLibrary
 
 COMMANDS = (
     "demo", "build", "status", "info", "ratio", "check", "plot", "spectrum", "sample", "summary",

@@ -16,8 +16,8 @@ from mixjobs.cli import main
 from mixjobs.cli.parser import parser
 from mixjobs.cli.spectrum import evaluate
 from mixjobs.cli.spectrum_words import read_components
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import InvalidInput
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.report.spectra import draw_spectra
 from mixjobs.results import write_files
 from mixjobs.wavelengths import vacuum_to_air

@@ -16,9 +16,9 @@ from mixjobs.cli.ratio import direct_ratio
 from mixjobs.cli.spectrum import spectrum
 from mixjobs.cli.words import make_folder, say
 from mixjobs.config.build import BuildJob, make_build_job
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import OutputExists
 from mixjobs.grid import describe
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.loading import load_flux_ratio
 from mixjobs.loading_mixture import load_mixture
 from mixjobs.report.figures import draw_all

@@ -11,10 +11,10 @@ from rich.table import Table
 from mixjobs.cli.parser import parser
 from mixjobs.cli.sample import sample
 from mixjobs.cli.words import say
+from mixjobs.demo.library import DemoLibrary
+from mixjobs.demo.star import star_spectrum
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.run_folder import RunFolder
-from mixjobs.library.demo import DemoLibrary
-from mixjobs.library.demo_star import star_spectrum
 from mixjobs.orders import Orders
 from mixjobs.results import write_spectrum
 from mixjobs.tables.build import build

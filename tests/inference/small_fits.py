@@ -3,12 +3,12 @@
 import numpy as np
 
 import mixjobs
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_fits import EpochOrder, FitPlan
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.target import make_log_probability
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.results import write_spectrum
 
 KMS = 1 / 299792.458

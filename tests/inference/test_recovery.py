@@ -4,6 +4,8 @@ import numpy as np
 from small_fits import PRIORS
 
 import mixjobs
+from mixjobs.demo.library import DemoLibrary
+from mixjobs.demo.star import star_spectrum
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_fits import EpochOrder, FitPlan
 from mixjobs.inference.priors import Uniform
@@ -12,8 +14,6 @@ from mixjobs.inference.sampling import sample
 from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.start import find_starts, start_walkers
 from mixjobs.inference.target import make_log_probability
-from mixjobs.library.demo import DemoLibrary
-from mixjobs.library.demo_star import star_spectrum
 
 STEPS = 180
 

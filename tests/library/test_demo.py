@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixjobs.demo.library import DemoLibrary
+from mixjobs.demo.lines import draw_features
+from mixjobs.demo.physics import doppler_width
 from mixjobs.errors import InvalidInput, MixjobsError
-from mixjobs.library.demo import DemoLibrary
-from mixjobs.library.demo_lines import draw_features
-from mixjobs.library.demo_physics import doppler_width
 from mixjobs.typing import Floats
 
 LIGHT = 299792.458  # km/s

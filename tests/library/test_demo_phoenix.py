@@ -8,9 +8,9 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixjobs.demo.library import DemoLibrary
+from mixjobs.demo.phoenix_writer import _name
 from mixjobs.errors import InvalidInput, OutputExists
-from mixjobs.library.demo import DemoLibrary
-from mixjobs.library.demo_phoenix import _name
 from mixjobs.library.phoenix import parse_names
 
 AXES = {"teff": (2300.0, 5800.0), "logg": (-0.5, 4.5), "feh": (-1.0, 0.0), "alpha": (0.0, 0.4)}

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from mixjobs.library.demo_lines import draw_features
-from mixjobs.library.demo_physics import Star, atom_log_strength, band_log_strength, line_opacity
+from mixjobs.demo.lines import draw_features
+from mixjobs.demo.physics import Star, atom_log_strength, band_log_strength, line_opacity
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LogGrid
 

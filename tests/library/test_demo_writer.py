@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
+from mixjobs.demo.library import DEMO_VERSION, DemoLibrary
 from mixjobs.errors import InvalidInput
-from mixjobs.library.demo import DEMO_VERSION, DemoLibrary
 
 AXES = {"teff": (2300.0, 5800.0), "logg": (4.5,), "feh": (-1.0, 0.0), "alpha": (0.0, 0.4)}
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 import mixjobs
-from mixjobs.library.demo import DemoLibrary
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.model.emulator import Accuracy
 
 KMS = 1 / 299792.458  # in ln(wavelength)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import constants
 
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import InvalidInput
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.model import rotation
 from mixjobs.model.broadening import (
     doppler_shift,

@@ -1,8 +1,8 @@
 import numpy as np
 import real_space
 
-from mixjobs.library.demo import DemoLibrary
-from mixjobs.library.demo_star import star_spectrum
+from mixjobs.demo.library import DemoLibrary
+from mixjobs.demo.star import star_spectrum
 
 
 def test_it_is_the_integral_in_real_space():

@@ -16,7 +16,7 @@ from plain_mixture import (
 )
 
 import mixjobs
-from mixjobs.library.demo import DemoLibrary
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.model.emulator import Accuracy
 from mixjobs.wavelengths import vacuum_to_air
 

@@ -10,7 +10,7 @@ from cluster import Slurm, wait_until
 
 import mixjobs
 from mixjobs import Orders
-from mixjobs.library.demo import DemoLibrary
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.tables import progress
 from mixjobs.tables.store import Store, partial_path
 

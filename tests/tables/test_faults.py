@@ -20,8 +20,8 @@ from mixjobs import Orders
 from mixjobs.cli import main
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterTable
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import JobFailed
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.library.starfish import StarfishLibrary, StarfishReader
 from mixjobs.tables import progress
 from mixjobs.tables.store import partial_path

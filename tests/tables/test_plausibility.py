@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import LibraryError, NotRaw
 from mixjobs.grid import Grid
 from mixjobs.library import open_library
-from mixjobs.library.demo import DemoLibrary
 from mixjobs.model.blackbody import planck_mean
 from mixjobs.orders import Orders
 from mixjobs.tables.plausibility import check_raw

@@ -13,7 +13,8 @@ import numpy as np
 from mixjobs.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from mixjobs.library.demo import DemoLibrary
+    from mixjobs.demo.library import DemoLibrary
+
 
 STARFISH_NAMES = {"teff": "T", "logg": "logg", "feh": "Z", "alpha": "alpha"}
 KEY_LETTERS = {"teff": "t", "logg": "g", "feh": "z", "alpha": "a"}

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.library.demo_lines import Atoms, Bands, draw_features
+from mixjobs.demo.lines import Atoms, Bands, draw_features
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid
 

@@ -18,10 +18,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixjobs.demo.phoenix_writer import write_phoenix
+from mixjobs.demo.physics import Star, raw_flux
+from mixjobs.demo.writers import write_starfish
 from mixjobs.errors import InvalidInput
-from mixjobs.library.demo_phoenix import write_phoenix
-from mixjobs.library.demo_physics import Star, raw_flux
-from mixjobs.library.demo_writer import write_starfish
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LogGrid
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 
-from mixjobs.library.demo import DemoLibrary
+from mixjobs.demo.library import DemoLibrary
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from mixjobs.errors import InvalidInput, OutputExists
 
 if TYPE_CHECKING:
-    from mixjobs.library.demo import DemoLibrary
+    from mixjobs.demo.library import DemoLibrary
+
 
 _SUFFIX = "PHOENIX-ACES-AGSS-COND-2011"
 _ANGSTROMS_IN_A_CM = 1e8

@@ -1,0 +1,1 @@
+"""A synthetic library whose true spectrum is known at any theta."""
