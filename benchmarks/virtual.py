@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.libraries import planck, points
 from benchmarks.measure import Floats, Ints
 from mixjobs.grid import Grid
-from mixjobs.library.protocol import Medium, Rawness
+from mixjobs.library.base import Medium, Rawness
 from mixjobs.orders import Orders
 
 PHOENIX_SECONDS = 0.037  # to decode a gzip spectrum of 1.5 million pixels

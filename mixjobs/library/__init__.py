@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mixjobs.errors import InvalidInput, MissingFile
+from mixjobs.library.base import Library, Rawness, Spectrum, SpectrumReader
 from mixjobs.library.phoenix import PhoenixLibrary
-from mixjobs.library.protocol import Library, Rawness, Spectrum, SpectrumReader
 from mixjobs.library.starfish import StarfishLibrary
 
 __all__ = ["FORMATS", "Library", "Rawness", "Spectrum", "SpectrumReader", "open_library"]

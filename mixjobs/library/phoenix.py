@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError, UnreadableFile
 from mixjobs.grid import Grid
-from mixjobs.library.checks import make_grid
-from mixjobs.library.protocol import Medium, Rawness
+from mixjobs.library.base import Medium, Rawness, make_grid
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import check_wavelength
 

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError, MissingFile, MixjobsError, UnreadableFile
 from mixjobs.grid import Grid
-from mixjobs.library.checks import make_grid
-from mixjobs.library.protocol import Medium, Rawness
-from mixjobs.library.starfish_keys import Found, field_name, find_spectra, text
+from mixjobs.library.base import Medium, Rawness, make_grid
+from mixjobs.library.starfish_layouts import Found, field_name, find_spectra, text
 from mixjobs.library.starfish_scale import SCALE_ATTRIBUTES, find_scale, flag
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import check_wavelength

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mixjobs.library.protocol import Rawness
-from mixjobs.library.starfish_keys import text
+from mixjobs.library.base import Rawness
+from mixjobs.library.starfish_layouts import text
 
 # Starfish's flux of one solar luminosity at one solar radius, erg/s/cm² (its constants).
 F_SUN = 6.3156e10

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mixjobs.errors import LibraryError
 from mixjobs.grid import Grid
 from mixjobs.typing import Floats
 
@@ -99,3 +101,17 @@ class Library(Protocol):
 
     def assumed_raw(self) -> Library:
         """Return the library with its spectra taken as raw, just as they are in the file."""
+
+
+def make_grid(points: Floats, names: tuple[str, ...], path: str | Path) -> Grid:
+    """Return the grid of these points (N, D).
+
+    Raises
+    ------
+    LibraryError
+        What `Grid` refuses, with the library's name before it.
+    """
+    try:
+        return Grid(points, names)
+    except LibraryError as error:
+        raise LibraryError(f"{path}: {error}") from None
