@@ -18,9 +18,9 @@ from mixjobs.interpolation.cross_validation import held_out_axes
 from mixjobs.model.broadening import instrument_sigma
 from mixjobs.model.components import LibraryModel
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error
+from mixjobs.model.layout import lay_out
 from mixjobs.model.mixture import BLOCK, MixtureModel
-from mixjobs.model.parameters import lay_out
-from mixjobs.model.synthesis import order_basis
+from mixjobs.model.order_model import order_basis
 from mixjobs.orders import Orders
 from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid
 

@@ -14,12 +14,12 @@ from mixjobs.errors import InvalidInput, StoreError
 from mixjobs.interpolation import Method, Outside, default_method, interpolation
 from mixjobs.interpolation.cross_validation import HeldOutAxis, held_out_axes
 from mixjobs.model.components import BlackBody, LibraryModel, Source, Weighting
-from mixjobs.model.data_pixels import Wavelengths, data_pixels, instrument_sigmas
 from mixjobs.model.emulator import emulator_error
 from mixjobs.model.held_out import RANKED
+from mixjobs.model.instrument import Wavelengths, data_pixels, instrument_sigmas
+from mixjobs.model.layout import lay_out
 from mixjobs.model.mixture import MixtureModel
-from mixjobs.model.parameters import lay_out
-from mixjobs.model.synthesis import order_basis
+from mixjobs.model.order_model import order_basis
 from mixjobs.orders import Orders
 from mixjobs.tables.emulator_store import emulated_orders, read_attributes, read_order
 from mixjobs.tables.store import Store, open_store

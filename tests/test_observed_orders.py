@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput, MissingFile, MixjobsError, OrderError, UnreadableFile
-from mixjobs.model.data_pixels import data_pixels
+from mixjobs.model.instrument import data_pixels
 from mixjobs.observed import open_spectrum
 from mixjobs.observed.orders import by_window
 from mixjobs.observed.windows import read_windows

@@ -66,7 +66,7 @@ SAMPLER = """
 import sys
 import mixjobs
 import mixjobs.model.flux_ratio, mixjobs.model.mixture, mixjobs.model.held_out
-import mixjobs.grid, mixjobs.orders, mixjobs.tables.means, mixjobs.tables.ratios
+import mixjobs.grid, mixjobs.orders, mixjobs.model.means, mixjobs.model.flux_ratio
 mixjobs.mix, mixjobs.Grid, mixjobs.Orders
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """

@@ -15,7 +15,7 @@ from mixjobs.cli.words import parse_floats, parse_theta
 from mixjobs.errors import InvalidInput, OutputExists, OutsideGrid
 from mixjobs.grid import Grid
 from mixjobs.interpolation.cells import why_unanswered
-from mixjobs.model.parameters import Layout, weight_names
+from mixjobs.model.layout import Layout, weight_names
 from mixjobs.typing import Floats
 
 FIGURES = (".png", ".pdf", ".svg")

@@ -10,7 +10,7 @@ from scipy.special import betaincinv, gammaln, xlogy
 
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.priors import open_unit
-from mixjobs.model.parameters import fractions
+from mixjobs.model.layout import fractions
 from mixjobs.typing import Floats
 
 _LEAST = 1e-16  # of a probability: for smaller ones, scipy's inverse of the beta integral may fail

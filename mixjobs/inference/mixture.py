@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mixjobs.inference.workers import spread
 from mixjobs.loading_mixture import load_mixture, order_numbers
-from mixjobs.model.data_pixels import in_order, of_orders
+from mixjobs.model.instrument import in_order, of_orders
+from mixjobs.model.layout import Values
 from mixjobs.model.mixture import MixtureModel
-from mixjobs.model.parameters import Values
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:

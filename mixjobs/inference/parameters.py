@@ -24,7 +24,7 @@ from mixjobs.inference.rules import (
     numbered,
     resolve,
 )
-from mixjobs.model.parameters import fractions
+from mixjobs.model.layout import fractions
 from mixjobs.typing import Floats
 
 _BATCH = 1000  # draws at a time, at least

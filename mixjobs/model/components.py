@@ -16,8 +16,8 @@ from mixjobs.grid import Grid
 from mixjobs.interpolation import Outside
 from mixjobs.interpolation.cells import Interpolation, why_unanswered
 from mixjobs.model.blackbody import planck, planck_mean
-from mixjobs.model.parameters import Layout, Values, fractions, solid_angles
-from mixjobs.model.synthesis import OrderBasis
+from mixjobs.model.layout import Layout, Values, fractions, solid_angles
+from mixjobs.model.order_model import OrderBasis
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
 

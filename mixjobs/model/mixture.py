@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from mixjobs.errors import InvalidInput
 from mixjobs.interpolation import Outside
 from mixjobs.model.components import Rows, Source, Weighting, read_rows
+from mixjobs.model.layout import Layout, Values
 from mixjobs.model.order_rows import OrderRows, order_rows
-from mixjobs.model.parameters import Layout, Values
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 

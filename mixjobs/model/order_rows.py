@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixjobs.model.components import BlackBody, LibraryModel, Rows, Source
-from mixjobs.model.synthesis import OrderBasis
+from mixjobs.model.order_model import OrderBasis
 from mixjobs.typing import Complexes, Floats
 
 

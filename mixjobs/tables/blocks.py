@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from mixjobs.errors import LibraryError, MissingFile, UnreadableFile
 from mixjobs.interpolation import default_method
 from mixjobs.library import SpectrumReader
-from mixjobs.model.flux_ratio import flux_ratio
-from mixjobs.tables.means import mean_flux
-from mixjobs.tables.ratios import flux_ratio_rows
+from mixjobs.model.flux_ratio import flux_ratio, flux_ratio_rows
+from mixjobs.model.means import mean_flux
 from mixjobs.tables.store import open_array, read_group, write_whole
 from mixjobs.typing import Floats
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from mixjobs.errors import InvalidInput, LibraryError
 from mixjobs.grid import Grid
 from mixjobs.library import Library
+from mixjobs.model.means import mean_flux, spans
 from mixjobs.orders import Orders
-from mixjobs.tables.means import mean_flux, spans
 from mixjobs.tables.plausibility import lines_along
 from mixjobs.tables.store import rows_per_zarr_chunk
 from mixjobs.typing import Floats

@@ -14,16 +14,17 @@ from scipy import constants
 
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import InvalidInput
-from mixjobs.model import rotation
+from mixjobs.model import broadening as rotation
 from mixjobs.model.broadening import (
+    RotationTable,
     doppler_shift,
     gaussian_transform,
     instrument_sigma,
     reach,
+    rotation_transform,
     shift_factors,
 )
 from mixjobs.model.resampling import fft_length, pad_ends, resampling_matrix, spline_prefilter
-from mixjobs.model.rotation import RotationTable, rotation_transform
 from mixjobs.wavelengths import LogGrid, pixel_edges
 
 C = constants.c / 1e3  # km/s

@@ -3,8 +3,8 @@
 import numpy as np
 
 from mixjobs.grid import Grid
+from mixjobs.model.flux_ratio import flux_ratio_rows
 from mixjobs.orders import Orders
-from mixjobs.tables.ratios import flux_ratio_rows
 from mixjobs.tables.store import (
     consolidate,
     create_group,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mixjobs.errors import LibraryError
 from mixjobs.library import open_library
+from mixjobs.model.means import mean_flux, spans
 from mixjobs.orders import Orders
-from mixjobs.tables.means import mean_flux, spans
 
 N_PIXELS = 20_000
 FLUX = np.random.default_rng(7).lognormal(size=N_PIXELS)

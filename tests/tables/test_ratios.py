@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mixjobs.tables.ratios import flux_ratio_rows
+from mixjobs.model.flux_ratio import flux_ratio_rows
 
 EPS = np.finfo(float).eps
 MEANS = st.integers(1, 12).flatmap(lambda n: arrays(float, n, elements=st.floats(1e-50, 1e50)))

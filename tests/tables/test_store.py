@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from small_stores import GRID, MEANS, N_PIXELS, ORDERS, create, fill
 
 from mixjobs.errors import MissingFile, StoreError
-from mixjobs.tables.ratios import flux_ratio_rows
+from mixjobs.model.flux_ratio import flux_ratio_rows
 from mixjobs.tables.store import (
     ROWS_BYTES,
     open_array,

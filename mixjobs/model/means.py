@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mixjobs.errors import LibraryError
 from mixjobs.typing import Floats
 
-Ints = Sequence[int] | NDArray[np.int64]
+IntSequence = Sequence[int] | NDArray[np.int64]
 
 # Orders less than this many pixels apart are read in one piece: decoding the gap is cheaper
 # than another read.
@@ -19,9 +19,9 @@ _GAP = 2048
 
 def mean_flux(
     spectrum: Callable[[int, int], Floats],
-    number: Ints,
-    lo: Ints,
-    hi: Ints,
+    number: IntSequence,
+    lo: IntSequence,
+    hi: IntSequence,
 ) -> Floats:
     """Mean of one spectrum over each order's pixels ``lo[m]:hi[m]``: (M,).
 
@@ -71,7 +71,7 @@ def unusable(low: float, mean: float) -> str:
     return "no flux at all (all zero)" if mean == 0 else ""
 
 
-def spans(lo: Ints, hi: Ints) -> list[tuple[int, int, list[int]]]:
+def spans(lo: IntSequence, hi: IntSequence) -> list[tuple[int, int, list[int]]]:
     """Pieces (start, stop, rows of the orders) in which to read orders that lie close together.
 
     Examples

@@ -15,10 +15,15 @@ from scipy.fft import irfft, next_fast_len
 from scipy.sparse import csr_array
 
 from mixjobs.interpolation.cells import Interpolation
-from mixjobs.model.broadening import RUN, doppler_shift, gaussian_transform, shift_factors
+from mixjobs.model.broadening import (
+    RUN,
+    RotationTable,
+    doppler_shift,
+    gaussian_transform,
+    shift_factors,
+)
 from mixjobs.model.emulator import OrderEmulator
 from mixjobs.model.resampling import fft_length, pad_ends, resampling_matrix, spline_prefilter
-from mixjobs.model.rotation import RotationTable
 from mixjobs.typing import Complexes, Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid, pixel_edges
 
