@@ -18,13 +18,13 @@ from benchmarks.libraries import write_library
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, spread
 from mixjobs.model.emulator import decompose
 from mixjobs.model.means import spans
+from mixjobs.store.emulator import read_scratch
+from mixjobs.store.format import create_group, open_array, write_whole
 from mixjobs.tables import emulate
 from mixjobs.tables.blocks import MeanBlock, compute_means
 from mixjobs.tables.emulator_plan import EmulatorPlan
-from mixjobs.tables.emulator_store import read_scratch
 from mixjobs.tables.job import Job, prepare
 from mixjobs.tables.spectra import OrderBlock, SpectraBlock, compute_spectra, decompose_order
-from mixjobs.tables.store import create_group, open_array, write_whole
 from mixjobs.tables.windows import EmulatorSettings
 
 AIM_MEMORY = 3.0

@@ -28,7 +28,7 @@ from benchmarks.measure import (
     spread,
 )
 from mixjobs.library import Library
-from mixjobs.tables.store import Store
+from mixjobs.store.format import Store
 
 AIM = 1.1
 

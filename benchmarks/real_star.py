@@ -16,7 +16,7 @@ import numpy as np
 import mixjobs
 from benchmarks.libraries import real_data
 from mixjobs.cli import main as mixjobs_command
-from mixjobs.results import write_spectrum
+from mixjobs.store.spectra_files import write_spectrum
 
 GL51 = """\
 output = "gl51"

@@ -8,13 +8,12 @@ if TYPE_CHECKING:
     from mixjobs.grid import Grid
     from mixjobs.inference.job import load_log_probability
     from mixjobs.library import open_library
-    from mixjobs.loading import load_flux_ratio
-    from mixjobs.loading_mixture import load_mixture
     from mixjobs.model.mixture import mix
     from mixjobs.observed import open_spectrum
     from mixjobs.orders import Orders
+    from mixjobs.store.format import open_store
+    from mixjobs.store.loading import load_flux_ratio, load_mixture
     from mixjobs.tables.build import build
-    from mixjobs.tables.store import open_store
     from mixjobs.tables.windows import EmulatorSettings
 
 # Imported when first used, so that what a sampler calls needs neither Dask nor Zarr.
@@ -24,13 +23,13 @@ _HOME = {
     "MixjobsError": "errors",
     "Orders": "orders",
     "build": "tables.build",
-    "load_flux_ratio": "loading",
+    "load_flux_ratio": "store.loading",
     "load_log_probability": "inference.job",
-    "load_mixture": "loading_mixture",
+    "load_mixture": "store.loading",
     "mix": "model.mixture",
     "open_library": "library",
     "open_spectrum": "observed",
-    "open_store": "tables.store",
+    "open_store": "store.format",
 }
 
 __all__ = [

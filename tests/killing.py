@@ -19,8 +19,8 @@ from distributed import Client
 
 from mixjobs import Orders
 from mixjobs.demo.library import DemoLibrary
-from mixjobs.tables import progress
-from mixjobs.tables.store import partial_path
+from mixjobs.store import progress
+from mixjobs.store.format import partial_path
 
 VICTIMS = ("worker", "nanny", "client", "scheduler")
 N_ORDERS, N_POINTS = 8, 36

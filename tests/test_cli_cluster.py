@@ -20,8 +20,8 @@ from mixjobs.config.build import make_build_job
 from mixjobs.config.cluster import ClusterTable
 from mixjobs.errors import InvalidInput, MissingFile
 from mixjobs.report.status import job_status
-from mixjobs.tables import progress
-from mixjobs.tables.store import partial_path
+from mixjobs.store import progress
+from mixjobs.store.format import partial_path
 
 SITE = """
 [cluster]

@@ -19,7 +19,7 @@ from mixjobs.cli.spectrum_words import read_components
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import InvalidInput
 from mixjobs.report.spectra import draw_spectra
-from mixjobs.results import write_files
+from mixjobs.store.spectra_files import write_files
 from mixjobs.wavelengths import vacuum_to_air
 
 # More orders than one figure holds; the library goes on beyond them on both sides.

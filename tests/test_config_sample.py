@@ -6,7 +6,7 @@ from mixjobs.config.sample import make_sample_job, read_sample_job
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
 from mixjobs.inference.priors import LogUniform, Normal, Uniform
 from mixjobs.inference.settings import make_parameters
-from mixjobs.loading_mixture import SHARED
+from mixjobs.store.loading import SHARED
 
 STAR = {"file": "star.hdf5"}
 LEAST = {"output": "run", "store": "q.zarr", "spectra": [STAR]}

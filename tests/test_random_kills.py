@@ -4,7 +4,7 @@ import pytest
 from killing import N_BLOCKS, ORDERS, VICTIMS, Cluster, strike
 
 import mixjobs
-from mixjobs.tables.store import partial_path
+from mixjobs.store.format import partial_path
 
 LOST = "the scheduler was lost; start again, what is finished is kept"
 

@@ -28,10 +28,10 @@ from mixjobs.report.emulator import emulator_line
 from mixjobs.report.progress_bar import reporter
 from mixjobs.report.status import job_status, progress_line
 from mixjobs.report.tables import print_facts
+from mixjobs.store.format import Store, is_group, open_store, partial_path
+from mixjobs.store.partial import check_not_in_use, check_output
 from mixjobs.tables.build import run as run_job
 from mixjobs.tables.job import Job, prepare
-from mixjobs.tables.partial import check_not_in_use, check_output
-from mixjobs.tables.store import Store, is_group, open_store, partial_path
 from mixjobs.tables.windows import EmulatorSettings
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 

@@ -23,8 +23,8 @@ from mixjobs.report.emulator import (
     held_out_spectra_table,
     quality_table,
 )
-from mixjobs.tables.laws import Law, check_laws
-from mixjobs.tables.store import open_store
+from mixjobs.store.format import open_store
+from mixjobs.store.invariants import Law, check_laws
 from mixjobs.typing import Floats
 
 _FEW = 10  # held-out points below which a ranking says little

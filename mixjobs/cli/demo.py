@@ -19,12 +19,11 @@ from mixjobs.config.build import BuildJob, make_build_job
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import OutputExists
 from mixjobs.grid import describe
-from mixjobs.loading import load_flux_ratio
-from mixjobs.loading_mixture import load_mixture
 from mixjobs.report.figures import draw_all
 from mixjobs.report.tables import laws_table, ratio_table
-from mixjobs.tables.laws import check_laws
-from mixjobs.tables.store import Store, partial_path
+from mixjobs.store.format import Store, partial_path
+from mixjobs.store.invariants import check_laws
+from mixjobs.store.loading import load_flux_ratio, load_mixture
 
 _N_ORDERS = 8
 _THETA1, _THETA2 = (6000.0, 4.0, 0.0), (6200.0, 5.0, -1.0)

@@ -16,7 +16,7 @@ from mixjobs.demo.star import star_spectrum
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.orders import Orders
-from mixjobs.results import write_spectrum
+from mixjobs.store.spectra_files import write_spectrum
 from mixjobs.tables.build import build
 from mixjobs.tables.windows import EmulatorSettings
 

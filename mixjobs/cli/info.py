@@ -9,7 +9,7 @@ from typing import Any
 from mixjobs.errors import MissingFile
 from mixjobs.report.describe import describe_path
 from mixjobs.report.tables import print_facts
-from mixjobs.tables.store import partial_path
+from mixjobs.store.format import partial_path
 
 
 def info(args: Namespace) -> dict[str, Any]:

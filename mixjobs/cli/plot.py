@@ -21,7 +21,7 @@ from mixjobs.inference.run_folder import is_run
 from mixjobs.report.emulator import draw_quality, emulator_quality
 from mixjobs.report.figures import draw_all
 from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces
-from mixjobs.tables.store import open_store
+from mixjobs.store.format import open_store
 from mixjobs.typing import Floats
 
 _COLOURS = 24  # of the figures of a run, which are of lines

@@ -18,13 +18,13 @@ from mixjobs.cli.words import say
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import describe
 from mixjobs.interpolation import default_method
-from mixjobs.loading_mixture import load_mixture
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed import open_spectrum
 from mixjobs.report.spectrum_table import spectrum_table
-from mixjobs.results import Spectra, write_ecsv, write_files, write_hdf5
-from mixjobs.tables.emulator_store import emulated_orders
-from mixjobs.tables.store import Store, open_store
+from mixjobs.store.emulator import emulated_orders
+from mixjobs.store.format import Store, open_store
+from mixjobs.store.loading import load_mixture
+from mixjobs.store.spectra_files import Spectra, write_ecsv, write_files, write_hdf5
 from mixjobs.typing import Floats
 
 PANELS = 12  # orders in one figure at most

@@ -19,13 +19,13 @@ from mixjobs.inference.priors import Normal, Prior, Uniform
 from mixjobs.inference.rules import NOISE, fraction_names
 from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.target import LogProbability, make_log_probability
-from mixjobs.loading_mixture import load_mixture
 from mixjobs.model.components import LibraryModel
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed import ObservedSpectrum, open_spectrum
 from mixjobs.observed.windows import read_windows
-from mixjobs.tables.emulator_store import emulated_orders, read_attributes
-from mixjobs.tables.store import Store, open_store
+from mixjobs.store.emulator import emulated_orders, read_attributes
+from mixjobs.store.format import Store, open_store
+from mixjobs.store.loading import load_mixture
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 if TYPE_CHECKING:

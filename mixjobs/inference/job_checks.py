@@ -12,7 +12,7 @@ from mixjobs.errors import InvalidInput
 from mixjobs.inference.order_fits import EpochOrder
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.priors import Prior
-from mixjobs.tables.emulator_store import read_order
+from mixjobs.store.emulator import read_order
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 Range = tuple[float, float]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixjobs.inference.workers import spread
-from mixjobs.loading_mixture import load_mixture, order_numbers
 from mixjobs.model.instrument import in_order, of_orders
 from mixjobs.model.layout import Values
 from mixjobs.model.mixture import MixtureModel
+from mixjobs.store.loading import load_mixture, order_numbers
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:

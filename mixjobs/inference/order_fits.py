@@ -15,8 +15,8 @@ import numpy as np
 from mixjobs.inference.likelihood import Continuum, Fit, OrderData, fit_order, order_data
 from mixjobs.inference.noise import NoiseRows
 from mixjobs.inference.rules import NOISE
-from mixjobs.loading_mixture import load_mixture
 from mixjobs.model.mixture import Block, MixtureModel
+from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Bools, Floats
 
 Medium = Literal["air", "vacuum"] | None

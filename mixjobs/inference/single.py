@@ -15,7 +15,7 @@ from mixjobs.inference.rules import NOISE, Tie
 from mixjobs.inference.start import find_optimum
 from mixjobs.inference.summary import is_fraction
 from mixjobs.inference.target import LogProbability, make_log_probability
-from mixjobs.loading_mixture import BLACK_BODY, load_mixture
+from mixjobs.store.loading import BLACK_BODY, load_mixture
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:

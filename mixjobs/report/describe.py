@@ -12,12 +12,12 @@ from mixjobs.grid import Grid
 from mixjobs.library import Library, open_library
 from mixjobs.library.phoenix import is_phoenix
 from mixjobs.orders import Orders
-from mixjobs.tables import progress
-from mixjobs.tables.emulator_store import emulated_orders, read_attributes
-from mixjobs.tables.partial import GROUP
+from mixjobs.store import progress
+from mixjobs.store.emulator import emulated_orders, read_attributes
+from mixjobs.store.format import Store, is_group, open_store, partial_path, read_group
+from mixjobs.store.partial import GROUP
 from mixjobs.tables.plan import probe
 from mixjobs.tables.plausibility import check_raw
-from mixjobs.tables.store import Store, is_group, open_store, partial_path, read_group
 
 _PROBE_WINDOWS = 8
 

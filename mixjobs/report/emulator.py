@@ -14,8 +14,8 @@ from mixjobs.grid import Grid
 from mixjobs.interpolation import default_method
 from mixjobs.interpolation.cross_validation import held_out_axes
 from mixjobs.model.emulator import HeldOutSpectra, held_out_spectra
-from mixjobs.tables.emulator_store import emulated_orders, read_order
-from mixjobs.tables.store import Store
+from mixjobs.store.emulator import emulated_orders, read_order
+from mixjobs.store.format import Store
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mixjobs.grid import describe
 from mixjobs.interpolation import Method
 from mixjobs.model.flux_ratio import flux_ratio
-from mixjobs.tables.store import Store
+from mixjobs.store.format import Store
 from mixjobs.typing import Floats
 
 _PANELS = 12  # orders in one figure at most

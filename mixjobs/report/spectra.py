@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from mixjobs.results import Spectra
+from mixjobs.store.spectra_files import Spectra
 
 _UNITS = {"teff": "K", "rv": "km/s", "vsini": "km/s"}
 

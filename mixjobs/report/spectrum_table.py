@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from mixjobs.results import Spectra
+from mixjobs.store.spectra_files import Spectra
 from mixjobs.typing import Floats
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import MissingFile
 from mixjobs.lock import STALE, heartbeat_age, read_holder
-from mixjobs.tables import progress
-from mixjobs.tables.emulator_store import n_planned
-from mixjobs.tables.partial import GROUP
-from mixjobs.tables.progress import Done
-from mixjobs.tables.store import open_store, partial_path, read_group
+from mixjobs.store import progress
+from mixjobs.store.emulator import n_planned
+from mixjobs.store.format import open_store, partial_path, read_group
+from mixjobs.store.partial import GROUP
+from mixjobs.store.progress import Done
 from mixjobs.typing import Floats
 
 _RECENT = 600.0  # seconds over which the rate is taken

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from mixjobs.model.held_out import HeldOut
 from mixjobs.orders import Orders
-from mixjobs.tables.laws import Law
+from mixjobs.store.invariants import Law
 from mixjobs.typing import Floats
 
 

@@ -17,7 +17,7 @@ from mixjobs.interpolation import default_method
 from mixjobs.library import SpectrumReader
 from mixjobs.model.flux_ratio import flux_ratio, flux_ratio_rows
 from mixjobs.model.means import mean_flux
-from mixjobs.tables.store import open_array, read_group, write_whole
+from mixjobs.store.format import open_array, read_group, write_whole
 from mixjobs.typing import Floats
 
 # Seconds between attempts to read: a file system over a network fails for a moment now and then.

@@ -13,6 +13,16 @@ from distributed import Client
 from mixjobs.errors import JobFailed
 from mixjobs.library import Library
 from mixjobs.orders import Orders
+from mixjobs.store.format import (
+    Store,
+    create_group,
+    open_array,
+    open_store,
+    write_attributes,
+    write_whole,
+)
+from mixjobs.store.partial import Partial, partial_store
+from mixjobs.store.progress import recorded_means
 from mixjobs.tables import emulate
 from mixjobs.tables.blocks import (
     InterpolatorBlock,
@@ -24,18 +34,8 @@ from mixjobs.tables.blocks import (
 )
 from mixjobs.tables.execute import check_memory, execute, n_slots
 from mixjobs.tables.job import Job, prepare
-from mixjobs.tables.partial import Partial, partial_store
 from mixjobs.tables.plan import Block, Plan
-from mixjobs.tables.progress import recorded_means
 from mixjobs.tables.spectra import compute_spectra
-from mixjobs.tables.store import (
-    Store,
-    create_group,
-    open_array,
-    open_store,
-    write_attributes,
-    write_whole,
-)
 from mixjobs.tables.windows import EmulatorSettings
 from mixjobs.typing import Floats
 

@@ -9,12 +9,12 @@ from uuid import uuid4
 
 from distributed import Client
 
+from mixjobs.store.emulator import GROUP, create_emulator, create_scratch, scratch_step
+from mixjobs.store.partial import Partial
 from mixjobs.tables.blocks import MeanBlock
 from mixjobs.tables.emulator_plan import EmulatorPlan
-from mixjobs.tables.emulator_store import GROUP, create_emulator, create_scratch, scratch_step
 from mixjobs.tables.execute import execute
 from mixjobs.tables.job import Job
-from mixjobs.tables.partial import Partial
 from mixjobs.tables.plan import Plan
 from mixjobs.tables.spectra import OrderBlock, SpectraBlock, decompose_order
 

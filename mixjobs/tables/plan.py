@@ -15,8 +15,8 @@ from mixjobs.grid import Grid
 from mixjobs.library import Library
 from mixjobs.model.means import mean_flux, spans
 from mixjobs.orders import Orders
+from mixjobs.store.format import rows_per_zarr_chunk
 from mixjobs.tables.plausibility import lines_along
-from mixjobs.tables.store import rows_per_zarr_chunk
 from mixjobs.typing import Floats
 
 Block = tuple[int, int]  # orders, points

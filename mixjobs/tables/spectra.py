@@ -16,9 +16,9 @@ from mixjobs.interpolation.cross_validation import HeldOutAxis, held_out_axes
 from mixjobs.library import Spectrum
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error
 from mixjobs.model.means import mean_flux, spans, unusable
+from mixjobs.store.emulator import read_scratch, write_order, write_scratch
+from mixjobs.store.format import Store, read_group
 from mixjobs.tables.blocks import MeanBlock, in_three_attempts
-from mixjobs.tables.emulator_store import read_scratch, write_order, write_scratch
-from mixjobs.tables.store import Store, read_group
 from mixjobs.tables.windows import Window
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LogGrid

@@ -9,7 +9,7 @@ from mixjobs.inference.order_fits import EpochOrder, FitPlan
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.target import make_log_probability
-from mixjobs.results import write_spectrum
+from mixjobs.store.spectra_files import write_spectrum
 
 KMS = 1 / 299792.458
 AXES = {"teff": (4500, 5000, 5500, 6000), "logg": (4.5,), "feh": (-0.5, 0.0, 0.5)}

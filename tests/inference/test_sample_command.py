@@ -13,7 +13,7 @@ import mixjobs
 from mixjobs.cli import main
 from mixjobs.errors import MissingFile
 from mixjobs.inference.run_folder import RunFolder
-from mixjobs.results import write_spectrum
+from mixjobs.store.spectra_files import write_spectrum
 
 
 @pytest.fixture(scope="module")

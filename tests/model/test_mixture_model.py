@@ -66,7 +66,7 @@ def test_few_components_are_as_good_as_they_say(tmp_path):
     path = store_of(LIBRARY, tmp_path, accuracy=Accuracy(variance=0.9, worst=0.01))
     star = mixjobs.load_mixture(path, 1, fixed={"vsini": 0, "rv": 0})
     for order, f in zip(WINDOWS, star(LIBRARY.points), strict=True):
-        emulator, _ = mixjobs.loading_mixture.read_order(path, order)
+        emulator, _ = mixjobs.store.loading.read_order(path, order)
         assert 1 < emulator.rank < 10
         left = f - [normalised(LIBRARY, WINDOWS[order], theta) for theta in LIBRARY.points]
         assert 1e-3 < np.abs(left).max() <= emulator.worst + CLOSE <= 0.01 + CLOSE

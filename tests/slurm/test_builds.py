@@ -11,8 +11,8 @@ from cluster import Slurm, wait_until
 import mixjobs
 from mixjobs import Orders
 from mixjobs.demo.library import DemoLibrary
-from mixjobs.tables import progress
-from mixjobs.tables.store import Store, partial_path
+from mixjobs.store import progress
+from mixjobs.store.format import Store, partial_path
 
 SCRIPTS = Path(__file__).parents[2] / "slurm"
 ALLOCATION, ELASTIC = SCRIPTS / "build-allocation.sbatch", SCRIPTS / "build-elastic.sbatch"

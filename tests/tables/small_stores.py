@@ -5,7 +5,7 @@ import numpy as np
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import flux_ratio_rows
 from mixjobs.orders import Orders
-from mixjobs.tables.store import (
+from mixjobs.store.format import (
     consolidate,
     create_group,
     open_array,

@@ -7,8 +7,8 @@ import mixjobs
 from mixjobs import Orders
 from mixjobs.cli import main
 from mixjobs.errors import JobFailed
-from mixjobs.tables import progress
-from mixjobs.tables.store import partial_path
+from mixjobs.store import progress
+from mixjobs.store.format import partial_path
 
 N_ORDERS, N_POINTS = 20, 12
 ORDERS = Orders.log_spaced(N_ORDERS, 5000, 5028)

@@ -18,14 +18,14 @@ from mixjobs import EmulatorSettings, Orders
 from mixjobs.errors import InvalidInput, LibraryError, OrderError, StoreError
 from mixjobs.model.emulator import Accuracy
 from mixjobs.report.status import job_status
-from mixjobs.tables.emulator_store import (
+from mixjobs.store.emulator import (
     create_scratch,
     emulated_orders,
     read_order,
     read_scratch,
     write_scratch,
 )
-from mixjobs.tables.store import partial_path
+from mixjobs.store.format import partial_path
 from mixjobs.tables.windows import make_windows
 
 ORDERS = Orders([3, 7, 5], [5004, 5010, 5017], [5012, 5018, 5025])  # two overlap

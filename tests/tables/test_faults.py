@@ -23,8 +23,8 @@ from mixjobs.config.cluster import ClusterTable
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import JobFailed
 from mixjobs.library.starfish import StarfishLibrary, StarfishReader
-from mixjobs.tables import progress
-from mixjobs.tables.store import partial_path
+from mixjobs.store import progress
+from mixjobs.store.format import partial_path
 
 N_ORDERS = 8
 ORDERS = Orders.log_spaced(N_ORDERS, 5000, 5028)

@@ -5,8 +5,8 @@ import pytest
 import zarr
 from small_stores import MEANS, fill
 
-from mixjobs.tables.laws import check_laws
-from mixjobs.tables.store import open_store
+from mixjobs.store.format import open_store
+from mixjobs.store.invariants import check_laws
 
 TABLE = ["q_ii = 1", "q_ij q_ji = 1", "q_ij q_jk = q_ik", "q_ij = mean_j / mean_i"]
 NODES = "cubic exact at grid points"

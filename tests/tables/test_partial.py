@@ -18,10 +18,10 @@ from mixjobs.errors import (
     StoreLocked,
 )
 from mixjobs.lock import Holder, JobLock, read_holder
-from mixjobs.tables import progress
-from mixjobs.tables.partial import check_output, partial_store
-from mixjobs.tables.progress import recorded_means
-from mixjobs.tables.store import open_array, open_store, write_whole
+from mixjobs.store import progress
+from mixjobs.store.format import open_array, open_store, write_whole
+from mixjobs.store.partial import check_output, partial_store
+from mixjobs.store.progress import recorded_means
 
 IDENTITY = {"orders": "2 (abc)", "library size": "17"}
 

@@ -11,8 +11,8 @@ import mixjobs
 from mixjobs import Orders
 from mixjobs.errors import LibraryError, MissingFile, MixjobsError, UnreadableFile
 from mixjobs.library.starfish import StarfishLibrary, StarfishReader
-from mixjobs.tables import progress
-from mixjobs.tables.store import partial_path
+from mixjobs.store import progress
+from mixjobs.store.format import partial_path
 
 ORDERS = Orders.log_spaced(3, 5000, 5028).take([2])
 BLOCK_7 = "mean flux of points 7 to 7, orders 2 to 2, tried 3 times: "

@@ -13,7 +13,7 @@ from small_stores import GRID, MEANS, N_PIXELS, ORDERS, create, fill
 
 from mixjobs.errors import MissingFile, StoreError
 from mixjobs.model.flux_ratio import flux_ratio_rows
-from mixjobs.tables.store import (
+from mixjobs.store.format import (
     ROWS_BYTES,
     open_array,
     open_store,

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
@@ -17,10 +18,6 @@ from mixjobs.errors import MissingFile, StoreError
 from mixjobs.grid import Grid
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
-
-if TYPE_CHECKING:
-    import xarray as xr
-
 
 SCHEMA = 1
 # The ratio table's rows are stored in Zarr chunks of about this size, uncompressed: few files,

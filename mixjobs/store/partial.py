@@ -15,9 +15,9 @@ from pathlib import Path
 from mixjobs.errors import InvalidInput, LibraryError, OutputExists, StoreError, StoreLocked
 from mixjobs.files import disk_faults_named
 from mixjobs.lock import Holder, JobLock, read_holder, refuse_living
-from mixjobs.tables import progress
-from mixjobs.tables.progress import Done
-from mixjobs.tables.store import consolidate, is_group, partial_path, read_group
+from mixjobs.store import progress
+from mixjobs.store.format import consolidate, is_group, partial_path, read_group
+from mixjobs.store.progress import Done
 from mixjobs.typing import Floats
 
 GROUP = "store"

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mixjobs.interpolation import default_method
 from mixjobs.model.flux_ratio import flux_ratio
-from mixjobs.tables.store import Store
+from mixjobs.store.format import Store
 from mixjobs.typing import Floats
 
 _ROWS = 48  # rows of each order's table that are looked at, spread over the grid

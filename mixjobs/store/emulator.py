@@ -12,7 +12,7 @@ import zarr
 
 from mixjobs.errors import StoreError
 from mixjobs.model.emulator import OrderEmulator
-from mixjobs.tables.store import consolidate, is_group, open_array, write_whole
+from mixjobs.store.format import consolidate, is_group, open_array, write_whole
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LogGrid
 

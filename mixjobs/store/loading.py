@@ -15,14 +15,15 @@ from mixjobs.interpolation import Method, Outside, default_method, interpolation
 from mixjobs.interpolation.cross_validation import HeldOutAxis, held_out_axes
 from mixjobs.model.components import BlackBody, LibraryModel, Source, Weighting
 from mixjobs.model.emulator import emulator_error
+from mixjobs.model.flux_ratio import FluxRatio, flux_ratio
 from mixjobs.model.held_out import RANKED
 from mixjobs.model.instrument import Wavelengths, data_pixels, instrument_sigmas
 from mixjobs.model.layout import lay_out
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.model.order_model import order_basis
 from mixjobs.orders import Orders
-from mixjobs.tables.emulator_store import emulated_orders, read_attributes, read_order
-from mixjobs.tables.store import Store, open_store
+from mixjobs.store.emulator import emulated_orders, read_attributes, read_order
+from mixjobs.store.format import Store, open_store
 from mixjobs.typing import Floats
 from mixjobs.units import UNITS
 
@@ -242,3 +243,40 @@ def _unit(store: Store) -> float:
             f"{unit!r}"
         )
     return UNITS[str(unit)]
+
+
+def load_flux_ratio(
+    path: str | Path,
+    method: Method = "cubic",
+    orders: Sequence[int] | None = None,
+    outside: Outside = "raise",
+) -> FluxRatio:
+    """Load the flux ratio q(theta1, theta2) from a store.
+
+    Parameters
+    ----------
+    path : str or Path
+        A finished store.
+    method : {"cubic", "linear", "simplex", "pairwise", "blackbody"}
+        How to go between the grid points; see `mixjobs.model.flux_ratio`.
+    orders : sequence of int, optional
+        Numbers of the orders to load, in the order wanted; all if not given.
+    outside : {"raise", "nan"}
+        What a theta outside the grid or beside a hole gives.
+
+    Returns
+    -------
+    FluxRatio
+        ``q(theta1, theta2)`` gives (..., M).
+
+    Raises
+    ------
+    MissingFile, StoreError
+        There is no whole store at the path.
+    InvalidInput
+        An unknown order, or a method that this grid cannot have.
+    """
+    store = open_store(path)
+    chosen = store.orders if orders is None else store.orders.select(orders)
+    rows = [int(np.flatnonzero(store.orders.number == number)[0]) for number in chosen.number]
+    return flux_ratio(store.grid, chosen, store.mean_flux[rows], method, outside)
