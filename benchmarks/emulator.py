@@ -16,16 +16,22 @@ import numpy as np
 import mixjobs
 from benchmarks.libraries import write_library
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, spread
+from mixjobs.build import emulator as emulate
+from mixjobs.build.job import Job, prepare
+from mixjobs.build.plan import EmulatorPlan
+from mixjobs.build.segments import EmulatorSettings
+from mixjobs.build.tasks import (
+    MeanBlock,
+    OrderBlock,
+    SpectraBlock,
+    compute_means,
+    compute_spectra,
+    decompose_order,
+)
 from mixjobs.model.emulator import decompose
 from mixjobs.model.means import spans
 from mixjobs.store.emulator import read_scratch
 from mixjobs.store.format import create_group, open_array, write_whole
-from mixjobs.tables import emulate
-from mixjobs.tables.blocks import MeanBlock, compute_means
-from mixjobs.tables.emulator_plan import EmulatorPlan
-from mixjobs.tables.job import Job, prepare
-from mixjobs.tables.spectra import OrderBlock, SpectraBlock, compute_spectra, decompose_order
-from mixjobs.tables.windows import EmulatorSettings
 
 AIM_MEMORY = 3.0
 ORDERS, WAVE_RANGE = 4, (7100.0, 8900.0)  # Å; the library goes further, for the buffers

@@ -10,11 +10,11 @@ import numpy as np
 
 import mixjobs
 from benchmarks.measure import Floats
+from mixjobs.build.segments import EmulatorSettings
 from mixjobs.demo.library import Axes, DemoLibrary
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_fits import EpochOrder, FitPlan
 from mixjobs.orders import Orders
-from mixjobs.tables.windows import EmulatorSettings
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 RESOLUTION = 44_000.0  # of TRES

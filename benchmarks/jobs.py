@@ -12,10 +12,10 @@ from distributed import Client
 
 from benchmarks.measure import Skipped, StageClock, same
 from benchmarks.virtual import VirtualLibrary, spent
+from mixjobs.build.job import prepare
+from mixjobs.build.plan import Block
+from mixjobs.build.stages import run
 from mixjobs.orders import Orders
-from mixjobs.tables.build import run
-from mixjobs.tables.job import prepare
-from mixjobs.tables.plan import Block
 
 _STATUS = Path("/proc/self/status")
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.fits import build_store, observe, pixels, plan, windows
 from benchmarks.measure import Floats, Row, cpu_seconds, ratio, spread
+from mixjobs.build.segments import EmulatorSettings
 from mixjobs.inference.convergence import autocorrelation_time
 from mixjobs.inference.ensembles import Ensembles, Step, random_states, segment
 from mixjobs.inference.likelihood import Continuum
@@ -23,7 +24,6 @@ from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.start import start_walkers
 from mixjobs.inference.target import LogProbability, make_log_probability
 from mixjobs.model.emulator import Accuracy
-from mixjobs.tables.windows import EmulatorSettings
 
 AXES = {"teff": tuple(range(3900, 6301, 300)), "logg": (4.5,), "feh": (-0.5, 0.0, 0.5)}
 TRUTH = {"teff_1": 5750.0, "teff_2": 4400.0, "feh": 0.1, "vsini": 8.0, "rv": 12.0, "c": 0.35}

@@ -22,6 +22,7 @@ from benchmarks import fits
 from benchmarks.cluster import WORKERS, workers
 from benchmarks.libraries import real_data
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, seconds, spread
+from mixjobs.build.segments import EmulatorSettings
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterTable
 from mixjobs.inference.workers import Build
@@ -29,7 +30,6 @@ from mixjobs.inference.workers import spread as over_workers
 from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed import ObservedSpectrum
-from mixjobs.tables.windows import EmulatorSettings
 
 AIM_WORKERS, AIM_GROWTH = 1.7, 1.15
 AXES = {"teff": (3600.0, 4200.0, 4800.0), "logg": (4.0, 5.0), "feh": (-0.5, 0.5)}

@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mixjobs.build.segments import EmulatorSettings
+    from mixjobs.build.stages import build
     from mixjobs.errors import MixjobsError
     from mixjobs.grid import Grid
     from mixjobs.inference.job import load_log_probability
@@ -13,16 +15,14 @@ if TYPE_CHECKING:
     from mixjobs.orders import Orders
     from mixjobs.store.format import open_store
     from mixjobs.store.loading import load_flux_ratio, load_mixture
-    from mixjobs.tables.build import build
-    from mixjobs.tables.windows import EmulatorSettings
 
 # Imported when first used, so that what a sampler calls needs neither Dask nor Zarr.
 _HOME = {
-    "EmulatorSettings": "tables.windows",
+    "EmulatorSettings": "build.segments",
     "Grid": "grid",
     "MixjobsError": "errors",
     "Orders": "orders",
-    "build": "tables.build",
+    "build": "build.stages",
     "load_flux_ratio": "store.loading",
     "load_log_probability": "inference.job",
     "load_mixture": "store.loading",

@@ -13,10 +13,10 @@ import zarr
 from command import complaints, finish, start
 
 import mixjobs
+from mixjobs.build.plan import probe_rows
 from mixjobs.cli import main
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import InvalidInput, MixjobsError
-from mixjobs.tables.plan import probe_rows
 
 TWO_ORDERS = ["--edges", "5002,5008,5020"]
 

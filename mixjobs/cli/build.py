@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from mixjobs.build.job import Job, prepare
+from mixjobs.build.segments import EmulatorSettings
+from mixjobs.build.stages import run as run_job
 from mixjobs.cli.client import client_of, n_workers
 from mixjobs.cli.stopping import is_told, stop_if_told
 from mixjobs.cli.words import parse_floats, parse_range, parse_select, say
@@ -30,9 +33,6 @@ from mixjobs.report.status import job_status, progress_line
 from mixjobs.report.tables import print_facts
 from mixjobs.store.format import Store, is_group, open_store, partial_path
 from mixjobs.store.partial import check_not_in_use, check_output
-from mixjobs.tables.build import run as run_job
-from mixjobs.tables.job import Job, prepare
-from mixjobs.tables.windows import EmulatorSettings
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 # Options that are keys of a job file too.

@@ -8,6 +8,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mixjobs.build.segments import EmulatorSettings
+from mixjobs.build.stages import build
 from mixjobs.cli.parser import parser
 from mixjobs.cli.sample import sample
 from mixjobs.cli.words import say
@@ -17,8 +19,6 @@ from mixjobs.inference.convergence import assess
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.orders import Orders
 from mixjobs.store.spectra_files import write_spectrum
-from mixjobs.tables.build import build
-from mixjobs.tables.windows import EmulatorSettings
 
 LIBRARY = DemoLibrary(
     {"teff": range(3900, 6301, 300), "logg": [4.5], "feh": [-0.5, 0.0, 0.5]},

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mixjobs.build.plan import probe
+from mixjobs.build.rawness import check_raw
 from mixjobs.errors import InvalidInput, MixjobsError
 from mixjobs.grid import Grid
 from mixjobs.library import Library, open_library
@@ -16,8 +18,6 @@ from mixjobs.store import progress
 from mixjobs.store.emulator import emulated_orders, read_attributes
 from mixjobs.store.format import Store, is_group, open_store, partial_path, read_group
 from mixjobs.store.partial import GROUP
-from mixjobs.tables.plan import probe
-from mixjobs.tables.plausibility import check_raw
 
 _PROBE_WINDOWS = 8
 

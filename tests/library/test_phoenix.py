@@ -195,7 +195,7 @@ class TestReading:
     def test_astropy_is_not_imported_before_it_is_needed(self, demo: Path) -> None:
         """Workers import the library's modules, whatever the format."""
         code = (
-            "import sys, mixjobs, mixjobs.demo.library, mixjobs.tables.build;"
+            "import sys, mixjobs, mixjobs.demo.library, mixjobs.build.stages;"
             f"mixjobs.open_library({str(demo)!r}).flux(0); sys.exit('astropy' in sys.modules)"
         )
         assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -15,6 +15,7 @@ from scipy.interpolate import CubicSpline
 
 import mixjobs
 from mixjobs import EmulatorSettings, Orders
+from mixjobs.build.segments import make_windows
 from mixjobs.errors import InvalidInput, LibraryError, OrderError, StoreError
 from mixjobs.model.emulator import Accuracy
 from mixjobs.report.status import job_status
@@ -26,7 +27,6 @@ from mixjobs.store.emulator import (
     write_scratch,
 )
 from mixjobs.store.format import partial_path
-from mixjobs.tables.windows import make_windows
 
 ORDERS = Orders([3, 7, 5], [5004, 5010, 5017], [5012, 5018, 5025])  # two overlap
 FULL = EmulatorSettings(max_rv=20, max_vsini=30, min_resolution=20_000, accuracy=Accuracy(rank=12))

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixjobs.build.plan import LITERAL_UNITS, make_plan, points_per_block, probe, probe_rows
 from mixjobs.errors import InvalidInput, LibraryError
 from mixjobs.grid import Grid
 from mixjobs.library import Rawness, open_library
 from mixjobs.library.starfish import StarfishLibrary
 from mixjobs.orders import Orders
 from mixjobs.store.format import create_group, open_array, write_whole
-from mixjobs.tables.plan import LITERAL_UNITS, make_plan, points_per_block, probe, probe_rows
 
 WAVE = np.linspace(5000, 6000, 5001)
 

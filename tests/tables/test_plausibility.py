@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from mixjobs.build.rawness import check_raw
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import LibraryError, NotRaw
 from mixjobs.grid import Grid
 from mixjobs.library import open_library
 from mixjobs.model.blackbody import planck_mean
 from mixjobs.orders import Orders
-from mixjobs.tables.plausibility import check_raw
 
 SIGMA = 5.670374e-5  # erg/s/cm²/K⁴
 L_SUN_FLUX = 6.3156e10

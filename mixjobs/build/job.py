@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixjobs.build.plan import Block, EmulatorPlan, Plan, make_plan, plan_emulator, probe
+from mixjobs.build.rawness import Plausibility, check_raw
+from mixjobs.build.segments import EmulatorSettings
 from mixjobs.errors import InvalidInput, NotRaw
 from mixjobs.library import Library, open_library
 from mixjobs.orders import Orders
-from mixjobs.tables.emulator_plan import EmulatorPlan, plan_emulator
-from mixjobs.tables.plan import Block, Plan, make_plan, probe
-from mixjobs.tables.plausibility import Plausibility, check_raw
-from mixjobs.tables.windows import EmulatorSettings
 from mixjobs.typing import Floats
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mixjobs.build.rawness import lines_along
+from mixjobs.build.segments import EmulatorSettings, Window, make_windows
 from mixjobs.errors import InvalidInput, LibraryError
 from mixjobs.grid import Grid
 from mixjobs.library import Library
 from mixjobs.model.means import mean_flux, spans
 from mixjobs.orders import Orders
 from mixjobs.store.format import rows_per_zarr_chunk
-from mixjobs.tables.plausibility import lines_along
 from mixjobs.typing import Floats
+from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 Block = tuple[int, int]  # orders, points
 
@@ -174,3 +177,85 @@ def make_plan(
         raise InvalidInput(f"block {block[0]},{block[1]} is empty; give ORDERS,POINTS from 1,1 up")
     block = (min(block[0], n_orders), min(block[1], n_points))
     return Plan(n_points, orders, lo, hi, block, table_dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class EmulatorPlan:
+    """The emulator of a job.
+
+    Attributes
+    ----------
+    settings : EmulatorSettings
+    windows : list
+        One an order, None where it has no emulator.
+    notes : tuple of str
+        Orders that were left out or whose buffer was shortened, with the numbers.
+    n_points : int
+    """
+
+    settings: EmulatorSettings
+    windows: Sequence[Window | None]
+    notes: tuple[str, ...]
+    n_points: int
+
+    @property
+    def n_orders(self) -> int:
+        """Orders that will have an emulator."""
+        return sum(window is not None for window in self.windows)
+
+    @property
+    def n_pixels(self) -> int:
+        """Grid pixels of all orders."""
+        return sum(window.grid.n_pixels for window in self.windows if window)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Size of the scratch array: all spectra in their windows, float32."""
+        return 4 * self.n_points * self.n_pixels
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of the emulator in the store, at most."""
+        accuracy = self.settings.accuracy
+        rank = min(accuracy.rank or accuracy.max_rank, self.n_points)
+        return 8 * (rank + 2) * (self.n_pixels + self.n_orders * self.n_points)
+
+    def worker_bytes(self, points: int) -> int:
+        """Memory that a task needs: spectra of so many points, or one order of all points.
+
+        An order's matrix, and beside it two more where it is decomposed fully.
+        """
+        widest = max(window.grid.n_pixels for window in self.windows if window)
+        few = min(self.n_points, widest) <= 2 * self.settings.accuracy.max_rank
+        return 8 * max(2 * points * self.n_pixels, (3 if few else 2) * self.n_points * widest)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the store says of how its emulator was made."""
+        return {
+            "n_orders": self.n_orders,
+            **asdict(self.settings),
+            "buffer": self.settings.buffer * SPEED_OF_LIGHT,
+            "notes": list(self.notes),
+        }
+
+    @property
+    def identity(self) -> str:
+        """What makes this emulator this emulator, for a reader and for a resumed job."""
+        said = asdict(self.settings)
+        said |= said.pop("accuracy")
+        return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
+
+
+def plan_emulator(
+    wavelength: Floats, orders: Orders, settings: EmulatorSettings, n_points: int
+) -> EmulatorPlan:
+    """Lay out the windows of a library's orders.
+
+    Raises
+    ------
+    OrderError
+        The library does not cover an order's buffer, and that is not allowed.
+    """
+    windows, notes = make_windows(wavelength, orders, settings)
+    return EmulatorPlan(settings, windows, tuple(notes), n_points)

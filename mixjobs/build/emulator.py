@@ -9,14 +9,12 @@ from uuid import uuid4
 
 from distributed import Client
 
+from mixjobs.build.job import Job
+from mixjobs.build.plan import EmulatorPlan, Plan
+from mixjobs.build.tasks import MeanBlock, OrderBlock, SpectraBlock, decompose_order
+from mixjobs.cluster.executor import execute
 from mixjobs.store.emulator import GROUP, create_emulator, create_scratch, scratch_step
 from mixjobs.store.partial import Partial
-from mixjobs.tables.blocks import MeanBlock
-from mixjobs.tables.emulator_plan import EmulatorPlan
-from mixjobs.tables.execute import execute
-from mixjobs.tables.job import Job
-from mixjobs.tables.plan import Plan
-from mixjobs.tables.spectra import OrderBlock, SpectraBlock, decompose_order
 
 Report = Callable[[str, int, int], None]
 

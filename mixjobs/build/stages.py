@@ -10,6 +10,20 @@ from uuid import uuid4
 import numpy as np
 from distributed import Client
 
+from mixjobs.build import emulator as emulate
+from mixjobs.build.job import Job, prepare
+from mixjobs.build.plan import Block, Plan
+from mixjobs.build.segments import EmulatorSettings
+from mixjobs.build.tasks import (
+    InterpolatorBlock,
+    MeanBlock,
+    TableBlock,
+    check_interpolators,
+    compute_means,
+    compute_spectra,
+    write_table,
+)
+from mixjobs.cluster.executor import check_memory, execute, n_slots
 from mixjobs.errors import JobFailed
 from mixjobs.library import Library
 from mixjobs.orders import Orders
@@ -23,20 +37,6 @@ from mixjobs.store.format import (
 )
 from mixjobs.store.partial import Partial, partial_store
 from mixjobs.store.progress import recorded_means
-from mixjobs.tables import emulate
-from mixjobs.tables.blocks import (
-    InterpolatorBlock,
-    MeanBlock,
-    TableBlock,
-    check_interpolators,
-    compute_means,
-    write_table,
-)
-from mixjobs.tables.execute import check_memory, execute, n_slots
-from mixjobs.tables.job import Job, prepare
-from mixjobs.tables.plan import Block, Plan
-from mixjobs.tables.spectra import compute_spectra
-from mixjobs.tables.windows import EmulatorSettings
 from mixjobs.typing import Floats
 
 Report = Callable[[str, int, int], None]  # stage, blocks done, blocks in all

@@ -1,1 +1,0 @@
-"""The batch job: means, ratios, the store."""
