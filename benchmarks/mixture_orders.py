@@ -29,7 +29,7 @@ from mixjobs.inference.workers import Build
 from mixjobs.inference.workers import spread as over_workers
 from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MixtureModel
-from mixjobs.observed import ObservedSpectrum
+from mixjobs.observed.spectrum import ObservedSpectrum
 
 AIM_WORKERS, AIM_GROWTH = 1.7, 1.15
 AXES = {"teff": (3600.0, 4200.0, 4800.0), "logg": (4.0, 5.0), "feh": (-0.5, 0.5)}

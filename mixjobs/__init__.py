@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mixjobs.inference.job import load_log_probability
     from mixjobs.library import open_library
     from mixjobs.model.mixture import mix
-    from mixjobs.observed import open_spectrum
+    from mixjobs.observed.spectrum import open_spectrum
     from mixjobs.orders import Orders
     from mixjobs.store.format import open_store
     from mixjobs.store.loading import load_flux_ratio, load_mixture
@@ -28,7 +28,7 @@ _HOME = {
     "load_mixture": "store.loading",
     "mix": "model.mixture",
     "open_library": "library",
-    "open_spectrum": "observed",
+    "open_spectrum": "observed.spectrum",
     "open_store": "store.format",
 }
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.errors import MissingFile, MixjobsError, OrderError, UnreadableFile
-from mixjobs.observed import open_spectrum
+from mixjobs.observed.spectrum import open_spectrum
 
 CURRENT = ("waves", "fluxes", "sigmas")
 OLDER = ("wls", "fls", "sigmas")

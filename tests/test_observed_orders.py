@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput, MissingFile, MixjobsError, OrderError, UnreadableFile
 from mixjobs.model.instrument import data_pixels
-from mixjobs.observed import open_spectrum
-from mixjobs.observed.orders import by_window
-from mixjobs.observed.windows import read_windows
+from mixjobs.observed.masks import read_windows
+from mixjobs.observed.order_matching import by_window
+from mixjobs.observed.spectrum import open_spectrum
 from mixjobs.orders import Orders
 from mixjobs.wavelengths import air_to_vacuum, vacuum_to_air
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.errors import MissingFile, MixjobsError, OrderError, UnreadableFile
-from mixjobs.observed import open_spectrum
+from mixjobs.observed.spectrum import open_spectrum
 
 NAN, INF = np.nan, np.inf
 ENDINGS = (".ecsv", ".fits", ".fit", ".fits.gz", ".fit.gz", ".FITS")

@@ -25,7 +25,7 @@ from mixjobs.config.cluster import ClusterTable, make_cluster, read_cluster
 from mixjobs.errors import InvalidInput
 from mixjobs.library import Library, open_library
 from mixjobs.model.emulator import Accuracy
-from mixjobs.observed import open_spectrum
+from mixjobs.observed.spectrum import open_spectrum
 from mixjobs.orders import Orders
 from mixjobs.report.emulator import emulator_line
 from mixjobs.report.progress_bar import reporter

@@ -19,7 +19,7 @@ from mixjobs.errors import InvalidInput
 from mixjobs.grid import describe
 from mixjobs.interpolation import default_method
 from mixjobs.model.mixture import MixtureModel
-from mixjobs.observed import open_spectrum
+from mixjobs.observed.spectrum import open_spectrum
 from mixjobs.report.spectrum_table import spectrum_table
 from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store

@@ -21,8 +21,8 @@ from mixjobs.inference.settings import make_parameters
 from mixjobs.inference.target import LogProbability, make_log_probability
 from mixjobs.model.components import LibraryModel
 from mixjobs.model.mixture import MixtureModel
-from mixjobs.observed import ObservedSpectrum, open_spectrum
-from mixjobs.observed.windows import read_windows
+from mixjobs.observed.masks import read_windows
+from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
 from mixjobs.store.emulator import emulated_orders, read_attributes
 from mixjobs.store.format import Store, open_store
 from mixjobs.store.loading import load_mixture

@@ -14,8 +14,9 @@ from mixjobs.observed.content import Content
 from mixjobs.typing import Floats, Ints
 from mixjobs.wavelengths import Medium
 
-if TYPE_CHECKING:  # astropy takes half a second: it is imported where a table is read
+if TYPE_CHECKING:
     from astropy.table import Column, Table
+
 
 ECSV = (".ecsv",)
 FITS = (".fits", ".fit", ".fits.gz", ".fit.gz")

@@ -1,0 +1,1 @@
+"""Readers of observed spectra, one file per format."""
