@@ -33,10 +33,10 @@ from benchmarks.trials import (
     run_trials,
 )
 from mixjobs.inference.likelihood import Continuum
-from mixjobs.inference.order_fits import EpochOrder, FitPlan
+from mixjobs.inference.log_probability import LogProbability, make_log_probability
+from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
-from mixjobs.inference.settings import make_parameters
-from mixjobs.inference.target import LogProbability, make_log_probability
 from mixjobs.library import Library
 from mixjobs.model.blackbody import planck_mean
 from mixjobs.model.emulator import Accuracy

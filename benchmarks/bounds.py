@@ -18,9 +18,9 @@ from benchmarks.measure import Floats, Row, ratio, spread
 from benchmarks.simulated import demo_library, make_fit, make_store, observe
 from benchmarks.trials import ensemble
 from mixjobs.inference.convergence import autocorrelation_time
+from mixjobs.inference.log_probability import LogProbability
+from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Normal, Uniform
-from mixjobs.inference.start import find_optimum
-from mixjobs.inference.target import LogProbability
 from mixjobs.model.emulator import Accuracy
 
 ORDINARY = {"teff_1": 5650, "teff_2": 4550, "feh": 0.1, "vsini": 9.0, "rv": 5.0, "c": 0.4}

@@ -13,7 +13,7 @@ from benchmarks.measure import Floats
 from mixjobs.build.segments import EmulatorSettings
 from mixjobs.demo.library import Axes, DemoLibrary
 from mixjobs.inference.likelihood import Continuum
-from mixjobs.inference.order_fits import EpochOrder, FitPlan
+from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
 from mixjobs.orders import Orders
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 

@@ -20,7 +20,7 @@ from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, s
 from mixjobs.build.segments import EmulatorSettings
 from mixjobs.inference.likelihood import Continuum, OrderData, fit_order
 from mixjobs.inference.noise import NoiseRows
-from mixjobs.inference.order_fits import FittedBlock, OrderFits
+from mixjobs.inference.order_likelihoods import FittedBlock, OrderFits
 from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MixtureModel
 

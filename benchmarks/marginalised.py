@@ -17,12 +17,12 @@ from benchmarks.fits import build_store, observe, pixels, plan, windows
 from benchmarks.measure import Floats, Row, cpu_seconds, ratio, spread
 from mixjobs.build.segments import EmulatorSettings
 from mixjobs.inference.convergence import autocorrelation_time
-from mixjobs.inference.ensembles import Ensembles, Step, random_states, segment
 from mixjobs.inference.likelihood import Continuum
+from mixjobs.inference.log_probability import LogProbability, make_log_probability
+from mixjobs.inference.optimum import start_walkers
+from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Uniform
-from mixjobs.inference.settings import make_parameters
-from mixjobs.inference.start import start_walkers
-from mixjobs.inference.target import LogProbability, make_log_probability
+from mixjobs.inference.sampler import Ensembles, Step, random_states, segment
 from mixjobs.model.emulator import Accuracy
 
 AXES = {"teff": tuple(range(3900, 6301, 300)), "logg": (4.5,), "feh": (-0.5, 0.0, 0.5)}

@@ -25,8 +25,8 @@ from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, s
 from mixjobs.build.segments import EmulatorSettings
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterTable
-from mixjobs.inference.workers import Build
-from mixjobs.inference.workers import spread as over_workers
+from mixjobs.inference.distributed import Build
+from mixjobs.inference.distributed import spread as over_workers
 from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed.spectrum import ObservedSpectrum

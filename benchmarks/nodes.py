@@ -27,9 +27,9 @@ from benchmarks.simulated import (
     observe,
 )
 from benchmarks.trials import Options, Trial, posterior, read_options, results, run_trials
+from mixjobs.inference.log_probability import LogProbability
+from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Uniform
-from mixjobs.inference.start import find_optimum
-from mixjobs.inference.target import LogProbability
 from mixjobs.model.emulator import Accuracy
 
 SETTINGS = [(method, error) for method, error in product(("linear", "cubic"), (False, True))]

@@ -23,13 +23,13 @@ from benchmarks.measure import Floats, Row, counted, in_turn, ratio, same, secon
 from benchmarks.mixture_orders import Size, build_store
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterTable
-from mixjobs.inference.ensembles import Ensembles, Step, random_states, segment
 from mixjobs.inference.likelihood import Continuum
-from mixjobs.inference.order_fits import FitPlan
+from mixjobs.inference.log_probability import LogProbability, make_log_probability
+from mixjobs.inference.order_likelihoods import FitPlan
+from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
-from mixjobs.inference.run_folder import Segment
-from mixjobs.inference.settings import make_parameters
-from mixjobs.inference.target import LogProbability, make_log_probability
+from mixjobs.inference.run import Segment
+from mixjobs.inference.sampler import Ensembles, Step, random_states, segment
 
 AIM_WORKERS, AIM_OUTSIDE = 1.7, 0.1
 TRUTH = {

@@ -19,10 +19,10 @@ import mixjobs
 from benchmarks.measure import Floats
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.likelihood import Continuum
-from mixjobs.inference.order_fits import EpochOrder, FitPlan
+from mixjobs.inference.log_probability import LogProbability, make_log_probability
+from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Prior
-from mixjobs.inference.settings import make_parameters
-from mixjobs.inference.target import LogProbability, make_log_probability
 from mixjobs.model.emulator import Accuracy
 
 C = constants.c / 1e3  # km/s

@@ -20,9 +20,9 @@ import emcee
 import numpy as np
 
 from benchmarks.measure import Floats
-from mixjobs.inference.moves import make_moves
-from mixjobs.inference.start import start_walkers
-from mixjobs.inference.target import LogProbability
+from mixjobs.inference.log_probability import LogProbability
+from mixjobs.inference.optimum import start_walkers
+from mixjobs.inference.sampler import make_moves
 
 Trial = dict[str, Any]
 

@@ -31,8 +31,8 @@ from benchmarks.trials import (
     table,
 )
 from mixjobs.demo.library import DemoLibrary
+from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.priors import Normal, Prior, Uniform
-from mixjobs.inference.target import LogProbability
 from mixjobs.model.emulator import Accuracy
 
 TEFF, FEH = tuple(range(3900, 6301, 300)), (-0.5, 0.0, 0.5)

@@ -13,12 +13,11 @@ import mixjobs
 from mixjobs.config.sample import make_sample_job
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.job import identity, load_log_probability
+from mixjobs.inference.model_comparison import Comparison, Model
+from mixjobs.inference.optimum import start_walkers
 from mixjobs.inference.posterior import make_posterior, write_posterior
-from mixjobs.inference.run import POSTERIOR, SINGLE, START, open_run
-from mixjobs.inference.run_folder import RunFolder
-from mixjobs.inference.sampling import sample
-from mixjobs.inference.single import Comparison, Model
-from mixjobs.inference.start import start_walkers
+from mixjobs.inference.run import POSTERIOR, SINGLE, START, RunFolder, open_run
+from mixjobs.inference.sampler import sample
 
 KMS = 1 / 299792.458
 AXES = {"teff": (4400, 4800, 5200, 5600, 6000), "logg": (4.5,), "feh": (0.0,)}

@@ -4,8 +4,8 @@ import pytest
 
 from mixjobs.config.sample import make_sample_job, read_sample_job
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
+from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import LogUniform, Normal, Uniform
-from mixjobs.inference.settings import make_parameters
 from mixjobs.store.loading import SHARED
 
 STAR = {"file": "star.hdf5"}

@@ -16,7 +16,7 @@ from mixjobs.cli.words import say
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.demo.star import star_spectrum
 from mixjobs.inference.convergence import assess
-from mixjobs.inference.run_folder import RunFolder
+from mixjobs.inference.run import RunFolder
 from mixjobs.orders import Orders
 from mixjobs.store.spectra_files import write_spectrum
 

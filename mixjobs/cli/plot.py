@@ -14,10 +14,9 @@ from mixjobs.cli.words import make_folder, parse_theta
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
 from mixjobs.inference.convergence import assess
-from mixjobs.inference.fitted import fitted_orders
 from mixjobs.inference.posterior import kept_steps, parameter_draws
-from mixjobs.inference.run import best_theta, open_run, read_chain
-from mixjobs.inference.run_folder import is_run
+from mixjobs.inference.residuals import fitted_orders
+from mixjobs.inference.run import best_theta, is_run, open_run, read_chain
 from mixjobs.report.emulator import draw_quality, emulator_quality
 from mixjobs.report.figures import draw_all
 from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces

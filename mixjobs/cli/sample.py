@@ -24,13 +24,20 @@ from mixjobs.config.sample import SampleJob, absolute, read_sample_job
 from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.files import disk_faults_named, write_whole
 from mixjobs.inference.job import identity, load_log_probability, walkers
+from mixjobs.inference.log_probability import LogProbability
+from mixjobs.inference.model_comparison import compare
+from mixjobs.inference.optimum import find_starts, start_walkers
 from mixjobs.inference.posterior import make_posterior, write_posterior
-from mixjobs.inference.run import POSTERIOR, SINGLE, START, best_theta, read_start
-from mixjobs.inference.run_folder import RunFolder, is_run
-from mixjobs.inference.sampling import sample as run_sampling
-from mixjobs.inference.single import compare
-from mixjobs.inference.start import find_starts, start_walkers
-from mixjobs.inference.target import LogProbability
+from mixjobs.inference.run import (
+    POSTERIOR,
+    SINGLE,
+    START,
+    RunFolder,
+    best_theta,
+    is_run,
+    read_start,
+)
+from mixjobs.inference.sampler import sample as run_sampling
 from mixjobs.report.progress_bar import reporter
 from mixjobs.report.sample_tables import data_table, parameter_table, print_tables
 from mixjobs.report.sampling_bar import sampling_reporter

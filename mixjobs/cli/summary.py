@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mixjobs.inference.run_folder import RunFolder
+from mixjobs.inference.run import RunFolder
 from mixjobs.report.posterior_tables import lines, orders_table, parameters_table, plain, run_facts
 
 

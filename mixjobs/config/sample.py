@@ -117,7 +117,7 @@ class ParametersTable(_Table):
 
     @property
     def said(self) -> dict[str, dict[str, Any] | float | str]:
-        """The settings in plain terms, as `mixjobs.inference.settings` takes them."""
+        """The settings in plain terms, as `mixjobs.inference.parameters` takes them."""
         return {
             name: value.model_dump(exclude_none=True) if isinstance(value, PriorTable) else value
             for name, value in self.settings.items()

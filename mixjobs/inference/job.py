@@ -12,29 +12,27 @@ import numpy as np
 
 from mixjobs.config.sample import SampleJob, SpectrumTable, read_sample_job
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.job_checks import Range, check_within, finer_than_library
+from mixjobs.inference.defaults import (
+    _constraints,
+    _ranges,
+    _reach,
+    _usual,
+    check_within,
+    finer_than_library,
+)
+from mixjobs.inference.expressions import NOISE, fraction_names
 from mixjobs.inference.likelihood import Continuum
-from mixjobs.inference.order_fits import EpochOrder, FitPlan
-from mixjobs.inference.priors import Normal, Prior, Uniform
-from mixjobs.inference.rules import NOISE, fraction_names
-from mixjobs.inference.settings import make_parameters
-from mixjobs.inference.target import LogProbability, make_log_probability
-from mixjobs.model.components import LibraryModel
-from mixjobs.model.mixture import MixtureModel
+from mixjobs.inference.log_probability import LogProbability, make_log_probability
+from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.parameters import make_parameters
 from mixjobs.observed.masks import read_windows
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
-from mixjobs.store.emulator import emulated_orders, read_attributes
+from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store
 from mixjobs.store.loading import load_mixture
-from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 if TYPE_CHECKING:
     from distributed import Client
-
-_BLACK_BODY_TEFF = (500.0, 10_000.0)
-_LN_NOISE = Normal(0.0, 1.0)
-_LOG_AMPLITUDE = Uniform(-4.0, -0.5)
-_PART_OF_ORDER = 0.25  # the longest correlation of the noise
 
 
 def load_log_probability(
@@ -169,70 +167,6 @@ def _epoch_orders(
             raise InvalidInput(f"{asked.file}, order {number}: {error}") from None
         orders.append(order)
     return orders
-
-
-def _usual(model: MixtureModel, plan: FitPlan) -> tuple[dict[str, Prior], dict[str, float]]:
-    """Return priors of what the user says nothing about, and what is fixed: it has one value.
-
-    Velocities go as far as the store was built for.
-    """
-    made = read_attributes(Path(plan.store))
-    reach = _reach(model)
-    rv, vsini = (min(float(made[name]), reach) for name in ("max_rv", "max_vsini"))
-    ranges = _ranges(model, plan, rv, vsini, _BLACK_BODY_TEFF)
-    priors: dict[str, Prior] = {"ln_noise": _LN_NOISE, "log_amplitude": _LOG_AMPLITUDE}
-    priors["log_length"] = _log_length(plan)
-    priors |= {name: Uniform(low, high) for name, (low, high) in ranges.items() if low < high}
-    return priors, {name: low for name, (low, high) in ranges.items() if low == high}
-
-
-def _reach(model: MixtureModel) -> float:
-    reaches = [source.reach for source in model.sources if isinstance(source, LibraryModel)]
-    return min(reaches, default=np.inf)
-
-
-def _ranges(
-    model: MixtureModel, plan: FitPlan, rv: float, vsini: float, black_body: Range
-) -> dict[str, Range]:
-    """Return from where to where each parameter of the mixture goes, velocities as given."""
-    found: dict[str, Range] = {"c": (0.0, 1.0)}
-    shifts = [float(epoch["barycentric_velocity"]) for epoch in plan.epochs]
-    for source, columns in zip(model.sources, model.layout.columns, strict=True):
-        for own, column in columns.items():
-            name = model.layout.every[column]
-            if not isinstance(source, LibraryModel):
-                found.setdefault(name, black_body)
-            elif own == "vsini":
-                found[name] = 0.0, vsini
-            elif own == "rv":
-                found[name] = min(shifts) - rv, max(shifts) + rv
-                if len(shifts) > 1:
-                    found |= {f"{name}_e{e}": (v - rv, v + rv) for e, v in enumerate(shifts, 1)}
-            else:
-                axis = source.grid.axes[source.grid.names.index(own)]
-                found.setdefault(name, (float(axis[0]), float(axis[-1])))
-    return found
-
-
-def _log_length(plan: FitPlan) -> Uniform:
-    """From a pixel to a part of the narrowest order, in log10 of km/s."""
-    waves = [order.wavelength[order.used] for order in plan.orders]
-    steps = [SPEED_OF_LIGHT * np.median(np.diff(np.log(wave))) for wave in waves]
-    widths = [SPEED_OF_LIGHT * np.log(wave[-1] / wave[0]) for wave in waves]
-    low, high = np.median(steps), _PART_OF_ORDER * min(widths)
-    return Uniform(float(np.log10(low)), float(np.log10(max(high, 2 * low))))
-
-
-def _constraints(job: SampleJob, model: MixtureModel) -> list[str]:
-    """Return the user's, or that of two stars of one library: component 2 is the cooler."""
-    if job.parameters.constraints is not None:
-        return job.parameters.constraints
-    one_library = len(model.sources) == 2 and model.sources[0] is model.sources[1]
-    free = not any(
-        isinstance(job.parameters.said.get(n), str | float) for n in ("teff_1", "teff_2")
-    )
-    both = {"teff_1", "teff_2"} <= set(model.parameters)
-    return ["teff_2 < teff_1"] if one_library and both and free else []
 
 
 def identity(job: SampleJob, log_probability: LogProbability) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixjobs.inference.convergence import assess
-from mixjobs.inference.run_folder import Chain
+from mixjobs.inference.run import Chain
 from mixjobs.typing import Floats
 
 LEVEL = 0.95  # of the upper limits

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mixjobs.inference.fitted import FittedOrder
 from mixjobs.inference.posterior import import_arviz
+from mixjobs.inference.residuals import FittedOrder
 from mixjobs.typing import Floats
 
 MOST_PARAMETERS = 10  # in one figure

@@ -10,10 +10,9 @@ from typing import Any
 
 from rich.table import Table
 
+from mixjobs.inference.model_comparison import Comparison
 from mixjobs.inference.posterior import BOUNDS
-from mixjobs.inference.run import POSTERIOR, SINGLE, read_chain, read_json
-from mixjobs.inference.run_folder import RunFolder
-from mixjobs.inference.single import Comparison
+from mixjobs.inference.run import POSTERIOR, SINGLE, RunFolder, read_chain, read_json
 from mixjobs.inference.summary import Spread, Summary, is_fraction, summarise
 from mixjobs.typing import Floats
 

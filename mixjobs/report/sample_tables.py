@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mixjobs.inference.order_fits import FitPlan
+from mixjobs.inference.order_likelihoods import FitPlan
 from mixjobs.inference.parameters import Parameters
 
 

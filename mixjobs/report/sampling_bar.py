@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from mixjobs.inference.sampling import Progress
+from mixjobs.inference.sampler import Progress
 from mixjobs.report.progress_bar import pause
 
 Report = Callable[[Progress], None]

@@ -12,8 +12,8 @@ import numpy as np
 
 from mixjobs.cli.stopping import Terminated, stop_if_told, termination
 from mixjobs.errors import MixjobsError
-from mixjobs.inference.run_folder import RunFolder
-from mixjobs.inference.sampling import sample
+from mixjobs.inference.run import RunFolder
+from mixjobs.inference.sampler import sample
 
 P, WALKERS = 3, 8
 IDENTITY = {"names": ["a", "b", "c"], "seed": 5, "model": "correlated Gaussian"}

@@ -5,10 +5,10 @@ import numpy as np
 import mixjobs
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.likelihood import Continuum
-from mixjobs.inference.order_fits import EpochOrder, FitPlan
+from mixjobs.inference.log_probability import make_log_probability
+from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
-from mixjobs.inference.settings import make_parameters
-from mixjobs.inference.target import make_log_probability
 from mixjobs.store.spectra_files import write_spectrum
 
 KMS = 1 / 299792.458

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from plain_likelihood import covariance, polynomials
 
 from mixjobs.errors import OutsideGrid
-from mixjobs.inference.fitted import fitted_orders
 from mixjobs.inference.noise import NoiseRows, correlated_part
+from mixjobs.inference.residuals import fitted_orders
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 
 import mixjobs
 from mixjobs.errors import InvalidInput, OutsideGrid, StoreError
-from mixjobs.inference import workers
-from mixjobs.inference.mixture import spread_mixture
+from mixjobs.inference import distributed as workers
+from mixjobs.inference.distributed import spread_mixture
 
 NUMBERS = [4, 9, 2, 7]
 LOW = np.array([5600, 5600, 4.0, -0.5, 0.0, -20.0, 0.0])

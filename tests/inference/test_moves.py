@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from sampled import folder
 
 from mixjobs.inference.convergence import assess
-from mixjobs.inference.moves import Box
-from mixjobs.inference.sampling import sample
+from mixjobs.inference.sampler import Box, sample
 
 INF = np.inf
 BOX = Box(np.array([[4000.0, 7000.0], [0.0, 1.0], [-3.0, INF], [-INF, 2.0], [-INF, INF]]))

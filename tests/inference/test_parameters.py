@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mixjobs.errors import InvalidInput
+from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import LogUniform, Normal, Uniform
-from mixjobs.inference.settings import make_parameters
 
 FIT = ("teff_1", "teff_2", "logg", "feh", "vsini", "rv", "c", "ln_noise")
 DEFAULTS = {

@@ -9,11 +9,12 @@ from finished_runs import FIXED, ORDERS, TRUTH, begin_in, finished, job_in, spec
 import mixjobs
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
 from mixjobs.inference.convergence import Assessment, assess
-from mixjobs.inference.derived import derived, light_of
 from mixjobs.inference.job import load_log_probability
 from mixjobs.inference.posterior import (
     MOST_DRAWS,
+    derived,
     kept_steps,
+    light_of,
     make_posterior,
     order_labels,
     parameter_draws,

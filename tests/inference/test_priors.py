@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.dirichlet import Dirichlet
-from mixjobs.inference.priors import LogUniform, Normal, Uniform, make_prior
+from mixjobs.inference.priors import Dirichlet, LogUniform, Normal, Uniform, make_prior
 
 finite = st.floats(-1e4, 1e4)
 widths = st.floats(1e-3, 1e4)

@@ -7,13 +7,13 @@ import mixjobs
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.demo.star import star_spectrum
 from mixjobs.inference.likelihood import Continuum
-from mixjobs.inference.order_fits import EpochOrder, FitPlan
+from mixjobs.inference.log_probability import make_log_probability
+from mixjobs.inference.optimum import find_starts, start_walkers
+from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Uniform
-from mixjobs.inference.run_folder import RunFolder
-from mixjobs.inference.sampling import sample
-from mixjobs.inference.settings import make_parameters
-from mixjobs.inference.start import find_starts, start_walkers
-from mixjobs.inference.target import make_log_probability
+from mixjobs.inference.run import RunFolder
+from mixjobs.inference.sampler import sample
 
 STEPS = 180
 

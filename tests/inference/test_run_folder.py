@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sampled import IDENTITY, folder, half, same, start
 
 from mixjobs.errors import InvalidInput, MissingFile, OutputExists, UnreadableFile
-from mixjobs.inference.run_folder import RANDOM, RunFolder, Segment
-from mixjobs.inference.sampling import sample
+from mixjobs.inference.run import RANDOM, RunFolder, Segment
+from mixjobs.inference.sampler import sample
 
 
 def segment(n, ensembles=2, walkers=4, p=2, m=3, seed=0):

@@ -12,7 +12,7 @@ from small_fits import JOB, write_star
 import mixjobs
 from mixjobs.cli import main
 from mixjobs.errors import MissingFile
-from mixjobs.inference.run_folder import RunFolder
+from mixjobs.inference.run import RunFolder
 from mixjobs.store.spectra_files import write_spectrum
 
 

@@ -27,8 +27,8 @@ from sampled import (
 from small_disk import fill_up, mounted
 
 from mixjobs.errors import InvalidInput, JobFailed, StoreLocked
-from mixjobs.inference.run_folder import RunFolder
-from mixjobs.inference.sampling import is_asked, sample
+from mixjobs.inference.run import RunFolder
+from mixjobs.inference.sampler import is_asked, sample
 
 
 def samples(target, path, names="abc", limit=20000, walkers=20, **more):

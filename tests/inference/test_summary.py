@@ -10,9 +10,8 @@ from finished_runs import NOISE, TRUTH, finished, job_in
 from mixjobs.errors import UnreadableFile
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.job import load_log_probability
-from mixjobs.inference.run import read_chain
-from mixjobs.inference.run_folder import Chain
-from mixjobs.inference.single import Comparison, Model, compare, reduced, single
+from mixjobs.inference.model_comparison import Comparison, Model, compare, reduced, single
+from mixjobs.inference.run import Chain, read_chain
 from mixjobs.inference.summary import Spread, summarise
 
 

@@ -8,8 +8,8 @@ from small_fits import ORDERS, TRUTH, around, log_probability, observed, plan_of
 import mixjobs
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.likelihood import Continuum
-from mixjobs.inference.order_fits import normalised
-from mixjobs.inference.start import find_optimum, find_starts, start_walkers, widths_around
+from mixjobs.inference.optimum import find_optimum, find_starts, start_walkers, widths_around
+from mixjobs.inference.order_likelihoods import normalised
 
 
 def test_the_sum_is_that_of_the_plain_likelihoods_and_the_prior(fit_store):

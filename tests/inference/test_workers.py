@@ -22,8 +22,8 @@ from distributed import Client, LocalCluster
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterTable
 from mixjobs.errors import JobFailed, MissingFile, OutsideGrid
-from mixjobs.inference import workers
-from mixjobs.inference.workers import spread
+from mixjobs.inference import distributed as workers
+from mixjobs.inference.distributed import spread
 
 THETA = np.random.default_rng(0).normal(size=(200, 3))
 ORDERS = (31, 7, 2, 55, 8)

@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 from mixjobs.cli.plot import plot, save
-from mixjobs.inference.fitted import FittedOrder, fitted_orders
+from mixjobs.inference.residuals import FittedOrder, fitted_orders
 from mixjobs.inference.run import best_theta, read_chain
 from mixjobs.report import posterior
 from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces

@@ -12,8 +12,7 @@ from mixjobs.cli.status import status
 from mixjobs.cli.summary import summary
 from mixjobs.errors import InvalidInput, MissingFile
 from mixjobs.inference.posterior import read_posterior, write_posterior
-from mixjobs.inference.run import POSTERIOR, SINGLE, read_chain
-from mixjobs.inference.run_folder import RunFolder
+from mixjobs.inference.run import POSTERIOR, SINGLE, RunFolder, read_chain
 from mixjobs.report.posterior_tables import run_facts
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from mixjobs.inference.sampling import Progress
+from mixjobs.inference.sampler import Progress
 from mixjobs.report import sampling_bar
 from mixjobs.report.sampling_bar import figures, sampling_reporter
 

@@ -7,7 +7,7 @@ from cluster import Slurm, wait_until
 
 from mixjobs.cli import main
 from mixjobs.errors import MissingFile
-from mixjobs.inference.run_folder import RunFolder
+from mixjobs.inference.run import RunFolder
 from tests.inference.small_fits import JOB, build_store, write_star
 
 SCRIPT = Path(__file__).parents[2] / "slurm" / "sample-allocation.sbatch"

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import dask
@@ -20,6 +22,15 @@ from distributed import Client, Worker
 from distributed.protocol.pickle import dumps, loads
 
 from mixjobs.errors import JobFailed, MixjobsError
+from mixjobs.model.instrument import in_order, of_orders
+from mixjobs.model.layout import Values
+from mixjobs.model.mixture import MixtureModel
+from mixjobs.store.loading import load_mixture, order_numbers
+from mixjobs.typing import Floats
+
+if TYPE_CHECKING:
+    from distributed import Client
+
 
 Result = TypeVar("Result")
 Build = Callable[[Sequence[int]], Callable[..., Sequence[Result]]]
@@ -200,3 +211,53 @@ async def _answer(
         _evaluators.popitem(last=False)
     threads = [asyncio.to_thread(mine[share].answer, share, build, arguments) for share in shares]
     return dumps(dict(zip(shares, await asyncio.gather(*threads), strict=True)))
+
+
+def spread_mixture(
+    client: Client | None,
+    path: str | Path,
+    components: int | Sequence[str | Path] = 2,
+    **options: Any,
+) -> Callable[[Values], tuple[Floats, ...]]:
+    """Spread the orders of a mixture over workers, which build their models from the store.
+
+    Parameters
+    ----------
+    client : Client or None
+        None evaluates in this process.
+    path, components, options
+        As for `mixjobs.load_mixture`; workers must see the path.
+
+    Returns
+    -------
+    callable
+        ``evaluate(values)`` gives what the model that `load_mixture` returns would: one array
+        (..., n_pixels) an order. It raises what `load_mixture` (in the first call) and the model
+        do, and `JobFailed`.
+    """
+    numbers = order_numbers(path, options.pop("orders", None))
+    by_order: dict[str, Mapping[int, Any]] = {}
+    if options.get("wavelengths") is not None:
+        waves = in_order(options.pop("wavelengths"), numbers)
+        by_order["wavelengths"] = dict(zip(numbers, waves, strict=True))
+    for name in ("resolution", "fwhm"):
+        if options.get(name) is not None:
+            widths = of_orders(options.pop(name), len(numbers))
+            by_order[name] = dict(zip(numbers, widths, strict=True))
+    build = partial(_load_share, str(path), components, options, by_order)
+    evaluate = spread(client, build, numbers)
+    return lambda values: tuple(evaluate(values))
+
+
+def _load_share(
+    path: str,
+    components: int | Sequence[str | Path],
+    options: Mapping[str, Any],
+    by_order: Mapping[str, Mapping[int, Any]],
+    share: Sequence[int],
+) -> MixtureModel:
+    """Load the orders of one share, in the worker."""
+    of_share: dict[str, Any] = {
+        name: [values[number] for number in share] for name, values in by_order.items()
+    }
+    return load_mixture(path, components, orders=share, **options, **of_share)

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mixjobs.inference.expressions import NOISE
 from mixjobs.inference.likelihood import Continuum, Fit, OrderData, fit_order, order_data
 from mixjobs.inference.noise import NoiseRows
-from mixjobs.inference.rules import NOISE
 from mixjobs.model.mixture import Block, MixtureModel
 from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Bools, Floats

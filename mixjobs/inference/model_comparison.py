@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixjobs.errors import InvalidInput, UnreadableFile
+from mixjobs.inference.expressions import NOISE, Tie
+from mixjobs.inference.log_probability import LogProbability, make_log_probability
+from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.parameters import Parameters
-from mixjobs.inference.rules import NOISE, Tie
-from mixjobs.inference.start import find_optimum
 from mixjobs.inference.summary import is_fraction
-from mixjobs.inference.target import LogProbability, make_log_probability
 from mixjobs.store.loading import BLACK_BODY, load_mixture
 from mixjobs.typing import Floats
 

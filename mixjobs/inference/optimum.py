@@ -10,7 +10,7 @@ from scipy.optimize import differential_evolution, minimize
 from scipy.stats import qmc
 
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.target import LogProbability
+from mixjobs.inference.log_probability import LogProbability
 from mixjobs.typing import Floats
 
 Report = Callable[[str, int, int], None]

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 
 from mixjobs.errors import OutsideGrid
 from mixjobs.inference.likelihood import OrderData, fit_order, polynomials
+from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.noise import NoiseRows, correlated_part
-from mixjobs.inference.order_fits import EpochFits, EpochOrder, normalised, read_table
-from mixjobs.inference.target import LogProbability
+from mixjobs.inference.order_likelihoods import EpochFits, EpochOrder, normalised, read_table
 from mixjobs.model.mixture import Block
 from mixjobs.typing import Bools, Floats
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixjobs.inference.order_fits import FitPlan
+from mixjobs.inference.distributed import spread
+from mixjobs.inference.order_likelihoods import FitPlan
 from mixjobs.inference.parameters import Parameters
-from mixjobs.inference.workers import spread
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from mixjobs.errors import InvalidInput, nearest
-from mixjobs.inference.dirichlet import Dirichlet
-from mixjobs.inference.priors import LogUniform, Normal, Prior, Uniform, make_prior
+from mixjobs.inference.priors import Dirichlet, LogUniform, Normal, Prior, Uniform, make_prior
 
 NOISE = ("ln_noise", "log_amplitude", "log_length")
 OPTIMUM = "optimum"
