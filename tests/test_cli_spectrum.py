@@ -18,7 +18,7 @@ from mixjobs.cli.spectrum import evaluate
 from mixjobs.cli.spectrum_words import read_components
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import InvalidInput
-from mixjobs.report.spectra import draw_spectra
+from mixjobs.report.spectrum import draw_spectra
 from mixjobs.store.spectra_files import write_files
 from mixjobs.wavelengths import vacuum_to_air
 

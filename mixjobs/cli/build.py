@@ -27,10 +27,10 @@ from mixjobs.library import Library, open_library
 from mixjobs.model.emulator import Accuracy
 from mixjobs.observed.spectrum import open_spectrum
 from mixjobs.orders import Orders
+from mixjobs.report.console import print_facts
 from mixjobs.report.emulator import emulator_line
 from mixjobs.report.progress_bar import reporter
 from mixjobs.report.status import job_status, progress_line
-from mixjobs.report.tables import print_facts
 from mixjobs.store.format import Store, is_group, open_store, partial_path
 from mixjobs.store.partial import check_not_in_use, check_output
 from mixjobs.wavelengths import SPEED_OF_LIGHT

@@ -16,7 +16,7 @@ from mixjobs.interpolation import METHODS
 from mixjobs.model.flux_ratio import MAX_PAIRWISE_PARAMETERS, MAX_PAIRWISE_POINTS, has_pairwise
 from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
 from mixjobs.orders import Orders
-from mixjobs.report import tables
+from mixjobs.report import store as tables
 from mixjobs.report.emulator import (
     OrderQuality,
     emulator_quality,

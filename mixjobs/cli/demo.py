@@ -19,8 +19,7 @@ from mixjobs.config.build import BuildJob, make_build_job
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import OutputExists
 from mixjobs.grid import describe
-from mixjobs.report.figures import draw_all
-from mixjobs.report.tables import laws_table, ratio_table
+from mixjobs.report.store import draw_all, laws_table, ratio_table
 from mixjobs.store.format import Store, partial_path
 from mixjobs.store.invariants import check_laws
 from mixjobs.store.loading import load_flux_ratio, load_mixture

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mixjobs.errors import MissingFile
-from mixjobs.report.describe import describe_path
-from mixjobs.report.tables import print_facts
+from mixjobs.report.console import print_facts
+from mixjobs.report.info import describe_path
 from mixjobs.store.format import partial_path
 
 

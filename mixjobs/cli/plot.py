@@ -18,8 +18,8 @@ from mixjobs.inference.posterior import kept_steps, parameter_draws
 from mixjobs.inference.residuals import fitted_orders
 from mixjobs.inference.run import best_theta, is_run, open_run, read_chain
 from mixjobs.report.emulator import draw_quality, emulator_quality
-from mixjobs.report.figures import draw_all
 from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces
+from mixjobs.report.store import draw_all
 from mixjobs.store.format import open_store
 from mixjobs.typing import Floats
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mixjobs.cli.words import parse_theta
 from mixjobs.model.flux_ratio import flux_ratio
-from mixjobs.report.tables import ratio_table
+from mixjobs.report.store import ratio_table
 from mixjobs.store.format import Store, open_store
 from mixjobs.typing import Floats
 

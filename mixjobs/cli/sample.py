@@ -38,8 +38,8 @@ from mixjobs.inference.run import (
     read_start,
 )
 from mixjobs.inference.sampler import sample as run_sampling
+from mixjobs.report.job import data_table, parameter_table, print_tables
 from mixjobs.report.progress_bar import reporter
-from mixjobs.report.sample_tables import data_table, parameter_table, print_tables
 from mixjobs.report.sampling_bar import sampling_reporter
 from mixjobs.typing import Floats
 

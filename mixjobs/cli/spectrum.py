@@ -20,7 +20,7 @@ from mixjobs.grid import describe
 from mixjobs.interpolation import default_method
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed.spectrum import open_spectrum
-from mixjobs.report.spectrum_table import spectrum_table
+from mixjobs.report.spectrum import spectrum_table
 from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store
 from mixjobs.store.loading import load_mixture
@@ -158,7 +158,7 @@ def _writer(path: Path, spectra: Spectra, rows: Sequence[int]) -> Callable[[Path
 
 
 def _draw(path: Path, spectra: Spectra, rows: Sequence[int], kind: str) -> None:
-    from mixjobs.report.spectra import draw_spectra  # matplotlib takes a second
+    from mixjobs.report.spectrum import draw_spectra  # matplotlib takes a second
 
     draw_spectra(spectra, rows).savefig(path, dpi=150, format=kind)
 

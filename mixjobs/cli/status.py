@@ -8,8 +8,8 @@ from typing import Any
 
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.run import is_run
+from mixjobs.report.console import print_facts
 from mixjobs.report.status import job_status, stage_line
-from mixjobs.report.tables import print_facts
 
 
 def status(args: Namespace) -> dict[str, Any]:

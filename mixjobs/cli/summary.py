@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from mixjobs.inference.run import RunFolder
-from mixjobs.report.posterior_tables import lines, orders_table, parameters_table, plain, run_facts
+from mixjobs.report.summary import lines, orders_table, parameters_table, plain, run_facts
 
 
 def summary(args: Namespace) -> dict[str, Any]:

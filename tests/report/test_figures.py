@@ -7,7 +7,7 @@ from matplotlib.image import imread
 import mixjobs
 from mixjobs import Orders
 from mixjobs.errors import InvalidInput, OutsideGrid
-from mixjobs.report.figures import compute_curves, draw_all, draw_table
+from mixjobs.report.store import compute_curves, draw_all, draw_table
 
 THETA1 = np.array([5800, 4.25, -0.1])
 N_ORDERS = 14  # two figures of panels

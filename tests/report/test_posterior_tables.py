@@ -13,7 +13,7 @@ from mixjobs.cli.summary import summary
 from mixjobs.errors import InvalidInput, MissingFile
 from mixjobs.inference.posterior import read_posterior, write_posterior
 from mixjobs.inference.run import POSTERIOR, SINGLE, RunFolder, read_chain
-from mixjobs.report.posterior_tables import run_facts
+from mixjobs.report.summary import run_facts
 
 
 @pytest.fixture

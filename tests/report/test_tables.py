@@ -8,7 +8,7 @@ from rich.console import Console
 
 from mixjobs.model.held_out import HeldOut
 from mixjobs.orders import Orders
-from mixjobs.report import tables
+from mixjobs.report import console as tables
 from mixjobs.store.invariants import Law
 
 ORDERS = Orders([21, 23], [5000, 5500], [5600, 6100.126])

@@ -9,8 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from rich.table import Table
 
 from mixjobs.store.spectra_files import Spectra
+from mixjobs.typing import Floats
 
 _UNITS = {"teff": "K", "rv": "km/s", "vsini": "km/s"}
 
@@ -76,3 +78,21 @@ def _colours(spectra: Spectra) -> ScalarMappable:
 def _with_unit(name: str) -> str:
     unit = _UNITS.get(name.partition("_")[0])
     return f"{name} ({unit})" if unit else name
+
+
+def spectrum_table(spectra: Spectra) -> Table:
+    """Window, q and light of the components after the first, and the mean of the mixture.
+
+    Where a parameter varies, those of its first and last value.
+    """
+    columns = {n.replace("_", " "): v for n, v in spectra.by_component.items()}
+    columns["mean f_mix"] = spectra.mean
+    table = Table("order", "wave_min (Å)", "wave_max (Å)", *columns)
+    for m, number in enumerate(spectra.number):
+        window = f"{spectra.wave_min[m]:.2f}", f"{spectra.wave_max[m]:.2f}"
+        table.add_row(str(number), *window, *(_ends(values[:, m]) for values in columns.values()))
+    return table
+
+
+def _ends(values: Floats) -> str:
+    return " to ".join(f"{v:.6f}" for v in (values[[0, -1]] if len(values) > 1 else values))

@@ -1,0 +1,29 @@
+"""What the commands print for a person: tables of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_facts(facts: dict[str, Any]) -> None:
+    """Print one row a fact."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in facts.items():
+        if name == "axes":
+            for axis, values in value.items():
+                table.add_row(f"axis {axis}", f"{len(values)}: {_brief(values)}")
+        elif value is not None:
+            table.add_row(name, _brief(value) if isinstance(value, list) else str(value))
+    Console().print(table)
+
+
+def _brief(values: Sequence[Any], most: int = 8) -> str:
+    """Write a list, its middle left out where it is long."""
+    texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
+    if len(texts) > most:
+        texts = [*texts[: most - 2], "...", texts[-1]]
+    return ", ".join(texts) or "none"
