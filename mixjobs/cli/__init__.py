@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from mixjobs.cli.stopping import Terminated, termination
+from mixjobs.cli.signals import Terminated, termination
 from mixjobs.errors import MixjobsError
 
 

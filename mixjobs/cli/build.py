@@ -12,8 +12,8 @@ from mixjobs.build.job import Job, prepare
 from mixjobs.build.segments import EmulatorSettings
 from mixjobs.build.stages import run as run_job
 from mixjobs.cli.client import client_of, n_workers
-from mixjobs.cli.stopping import is_told, stop_if_told
-from mixjobs.cli.words import parse_floats, parse_range, parse_select, say
+from mixjobs.cli.options import parse_floats, parse_range, parse_select, say
+from mixjobs.cli.signals import is_told, stop_if_told
 from mixjobs.config.build import (
     BuildJob,
     EmulatorTable,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from mixjobs.cli.words import say
+from mixjobs.cli.options import say
 from mixjobs.grid import Grid
 from mixjobs.interpolation import METHODS
 from mixjobs.model.flux_ratio import MAX_PAIRWISE_PARAMETERS, MAX_PAIRWISE_POINTS, has_pairwise

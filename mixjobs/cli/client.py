@@ -9,7 +9,7 @@ from pathlib import Path
 
 from distributed import Client
 
-from mixjobs.cli.words import say
+from mixjobs.cli.options import say
 from mixjobs.cluster import connect
 from mixjobs.cluster.machine import workers_here
 from mixjobs.cluster.monitor import dashboard_lines

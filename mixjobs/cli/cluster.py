@@ -8,7 +8,7 @@ from pathlib import Path
 from socket import gethostname
 
 from mixjobs.cli.build import named_cluster
-from mixjobs.cli.words import say
+from mixjobs.cli.options import say
 from mixjobs.cluster import connect
 from mixjobs.cluster.allocation import worker_command
 from mixjobs.cluster.machine import memory_here, workers_here

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from mixjobs.cli.build import plan, run
 from mixjobs.cli.demo_sample import sample_star
+from mixjobs.cli.options import make_folder, say
 from mixjobs.cli.parser import parser
 from mixjobs.cli.plot import save
 from mixjobs.cli.ratio import direct_ratio
 from mixjobs.cli.spectrum import spectrum
-from mixjobs.cli.words import make_folder, say
 from mixjobs.config.build import BuildJob, make_build_job
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import OutputExists

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from mixjobs.build.segments import EmulatorSettings
 from mixjobs.build.stages import build
+from mixjobs.cli.options import say
 from mixjobs.cli.parser import parser
 from mixjobs.cli.sample import sample
-from mixjobs.cli.words import say
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.demo.star import star_spectrum
 from mixjobs.inference.convergence import assess

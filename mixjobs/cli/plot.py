@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mixjobs.cli.words import make_folder, parse_theta
+from mixjobs.cli.options import make_folder, parse_theta
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
 from mixjobs.inference.convergence import assess

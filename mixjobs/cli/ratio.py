@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mixjobs.cli.words import parse_theta
+from mixjobs.cli.options import parse_theta
 from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.report.store import ratio_table
 from mixjobs.store.format import Store, open_store

@@ -16,9 +16,9 @@ from distributed import Client
 
 from mixjobs.cli.build import named_cluster
 from mixjobs.cli.client import client_of, n_workers
-from mixjobs.cli.stopping import stop_if_told
+from mixjobs.cli.options import say
+from mixjobs.cli.signals import stop_if_told
 from mixjobs.cli.summary import summary
-from mixjobs.cli.words import say
 from mixjobs.config.cluster import ClusterTable
 from mixjobs.config.sample import SampleJob, absolute, read_sample_job
 from mixjobs.errors import InvalidInput, OutputExists

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from mixjobs.cli.options import say
 from mixjobs.cli.spectrum_words import FIGURES, HDF5, Asked, plan_files, read_components
-from mixjobs.cli.words import say
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import describe
 from mixjobs.interpolation import default_method

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mixjobs.cli.words import parse_floats, parse_theta
+from mixjobs.cli.options import parse_floats, parse_theta
 from mixjobs.errors import InvalidInput, OutputExists, OutsideGrid
 from mixjobs.grid import Grid
 from mixjobs.interpolation.cells import why_unanswered

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mixjobs.cli.stopping import Terminated, stop_if_told, termination
+from mixjobs.cli.signals import Terminated, stop_if_told, termination
 from mixjobs.errors import MixjobsError
 from mixjobs.inference.run import RunFolder
 from mixjobs.inference.sampler import sample
