@@ -22,15 +22,16 @@ from hypothesis import HealthCheck, settings
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterTable
 from mixjobs.demo.library import DemoLibrary
+from tests.helpers.small_fits import build_store
 
 ROOT = Path(__file__).parent.parent
 
 # Files that take longest, or wait most. They come first: a file is run by one process, and one
 # that begins late would leave the other cores idle in the end.
 LONG = (
-    "test_random_kills.py", "test_benchmarks.py", "test_sampling.py", "test_sample_command.py",
-    "test_faults.py", "test_cli_cluster.py", "test_cluster.py", "test_cli.py", "test_disk_full.py",
-    "test_build.py",
+    "build/test_random_kills.py", "test_benchmarks.py", "inference/test_sampler.py",
+    "cli/test_sample.py", "build/test_faults.py", "cli/test_cluster.py", "cluster/test_cluster.py",
+    "cli/test_cli.py", "build/test_disk_full.py", "build/test_stages.py",
 )  # fmt: skip
 
 # No deadline: other programs may have the cores. Few draws of each law: they are many.
@@ -41,8 +42,8 @@ settings.load_profile("mixjobs")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -66,6 +67,12 @@ def client() -> Iterator[Client]:
     """Two worker processes, as `mixjobs build` starts them; 2 GB each."""
     with connect(ClusterTable(workers=2, memory="4GB")) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def fit_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that `small_fits` makes; read-only."""
+    return build_store(tmp_path_factory.mktemp("fit"))
 
 
 @pytest.fixture(scope="session")

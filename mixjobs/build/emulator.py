@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
-
-from distributed import Client
 
 from mixjobs.build.job import Job
 from mixjobs.build.plan import EmulatorPlan, Plan
@@ -15,6 +14,9 @@ from mixjobs.build.tasks import MeanBlock, OrderBlock, SpectraBlock, decompose_o
 from mixjobs.cluster.executor import execute
 from mixjobs.store.emulator import GROUP, create_emulator, create_scratch, scratch_step
 from mixjobs.store.partial import Partial
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Report = Callable[[str, int, int], None]
 

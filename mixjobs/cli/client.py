@@ -6,14 +6,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from distributed import Client
+from typing import TYPE_CHECKING
 
 from mixjobs.cli.options import say
 from mixjobs.cluster import connect
 from mixjobs.cluster.machine import workers_here
 from mixjobs.cluster.monitor import dashboard_lines
 from mixjobs.config.cluster import ClusterTable
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 @contextmanager

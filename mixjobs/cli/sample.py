@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from distributed import Client
 
 from mixjobs.cli.build import named_cluster
 from mixjobs.cli.client import client_of, n_workers
@@ -42,6 +41,9 @@ from mixjobs.report.job import data_table, parameter_table, print_tables
 from mixjobs.report.progress_bar import reporter
 from mixjobs.report.sampling_bar import sampling_reporter
 from mixjobs.typing import Floats
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _WORKERS_SECONDS = 60  # to wait for all workers, which have their shares of the orders for good
 

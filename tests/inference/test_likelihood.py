@@ -1,7 +1,6 @@
 from dataclasses import replace
 
 import numpy as np
-import plain_likelihood as plain
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.likelihood import Continuum, fit_order, order_data
 from mixjobs.inference.noise import NoiseRows
+from tests.helpers import plain_likelihood as plain
 
 N = 60
 DRAWN = settings(max_examples=25, deadline=None)

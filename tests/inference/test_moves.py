@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sampled import folder
 
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.sampler import Box, sample
+from tests.helpers.sampled import folder
 
 INF = np.inf
 BOX = Box(np.array([[4000.0, 7000.0], [0.0, 1.0], [-3.0, INF], [-INF, 2.0], [-INF, INF]]))

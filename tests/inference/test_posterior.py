@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from finished_runs import FIXED, ORDERS, TRUTH, begin_in, finished, job_in, spectrum_in
 
 import mixjobs
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
@@ -22,6 +21,15 @@ from mixjobs.inference.posterior import (
     write_posterior,
 )
 from mixjobs.inference.run import POSTERIOR, open_run, read_chain
+from tests.helpers.finished_runs import (
+    FIXED,
+    ORDERS,
+    TRUTH,
+    begin_in,
+    finished,
+    job_in,
+    spectrum_in,
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Two components are found again in spectra that the emulator has not seen."""
 
 import numpy as np
-from small_fits import PRIORS
 
 import mixjobs
 from mixjobs.demo.library import DemoLibrary
@@ -14,6 +13,7 @@ from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Uniform
 from mixjobs.inference.run import RunFolder
 from mixjobs.inference.sampler import sample
+from tests.helpers.small_fits import PRIORS
 
 STEPS = 180
 

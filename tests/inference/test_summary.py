@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from finished_runs import NOISE, TRUTH, finished, job_in
 
 from mixjobs.errors import UnreadableFile
 from mixjobs.inference.convergence import assess
@@ -13,6 +12,7 @@ from mixjobs.inference.job import load_log_probability
 from mixjobs.inference.model_comparison import Comparison, Model, compare, reduced, single
 from mixjobs.inference.run import Chain, read_chain
 from mixjobs.inference.summary import Spread, summarise
+from tests.helpers.finished_runs import NOISE, TRUTH, finished, job_in
 
 
 def some_chain(n=4000, offset=0.0, seed=0):

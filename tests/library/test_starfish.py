@@ -10,10 +10,10 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starfish_files import LAYOUTS, POINTS, WAVE, key_of, spectrum, write
 
 from mixjobs.errors import InvalidInput, LibraryError, MissingFile, MixjobsError, UnreadableFile
 from mixjobs.library import open_library
+from tests.helpers.starfish_files import LAYOUTS, POINTS, WAVE, key_of, spectrum, write
 
 FIELD = ("teff", "logg", "feh", "alpha")
 ORIGINAL = {

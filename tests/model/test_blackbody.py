@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import reference
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import constants
@@ -10,6 +9,7 @@ from scipy.integrate import quad
 
 from mixjobs.errors import InvalidInput
 from mixjobs.model.blackbody import planck, planck_mean
+from tests.helpers import reference
 
 
 @pytest.mark.parametrize("teff", [500.0, 2600.0, 5772.0, 30000.0])

@@ -7,7 +7,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-import real_space
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import constants
@@ -26,6 +25,7 @@ from mixjobs.model.broadening import (
 )
 from mixjobs.model.resampling import fft_length, pad_ends, resampling_matrix, spline_prefilter
 from mixjobs.wavelengths import LogGrid, pixel_edges
+from tests.helpers import real_space
 
 C = constants.c / 1e3  # km/s
 STEP = 3.5562e-6  # 1.066 km/s, as the demo library has by default

@@ -6,8 +6,6 @@ from itertools import product
 import h5py
 import numpy as np
 import pytest
-import reference
-from drawn import anywhere, grids, lattice, make_q, nodes_of, seeds
 from hypothesis import given
 
 from mixjobs.errors import InvalidInput, OutsideGrid
@@ -17,6 +15,8 @@ from mixjobs.interpolation.cells import Cells, Linear
 from mixjobs.model import flux_ratio as module
 from mixjobs.model.flux_ratio import BLOCK, flux_ratio
 from mixjobs.orders import Orders
+from tests.helpers import reference
+from tests.helpers.drawn import anywhere, grids, lattice, make_q, nodes_of, seeds
 
 EXACT = ("cubic", "linear", "simplex")
 SMALL = lattice([5000.0, 5200, 5300], [4.0, 4.5, 5.0], [-0.5, 0.0])

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from drawn import lattice, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +9,7 @@ from mixjobs.errors import InvalidInput
 from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.model.mixture import mix
 from mixjobs.orders import Orders
+from tests.helpers.drawn import lattice, seeds
 
 fractions = st.floats(0, 1)
 ratios = st.floats(1e-3, 1e3)

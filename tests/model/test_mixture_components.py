@@ -5,12 +5,12 @@ import shutil
 import numpy as np
 import pytest
 import zarr
-from mixture_stores import ORDERS, WINDOWS, demo_library, store_of
-from plain_mixture import mean_flux, normalised, own_pixels
 from scipy.integrate import quad
 
 import mixjobs
 from mixjobs.errors import InvalidInput
+from tests.helpers.mixture_stores import ORDERS, WINDOWS, demo_library, store_of
+from tests.helpers.plain_mixture import mean_flux, normalised, own_pixels
 
 LIBRARY = demo_library()
 # Another library: other lines, other axes, one [Fe/H], pixels of its own.

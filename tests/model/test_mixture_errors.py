@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import zarr
-from mixture_stores import KMS, demo_library, store_of
-from plain_mixture import mean_flux, normalised, sigma_of
-from real_space import broadened
 
 import mixjobs
 from mixjobs.model.emulator import Accuracy
+from tests.helpers.mixture_stores import KMS, demo_library, store_of
+from tests.helpers.plain_mixture import mean_flux, normalised, sigma_of
+from tests.helpers.real_space import broadened
 
 LIBRARY = demo_library()
 ORDER, RESOLUTION = 7, 25_000

@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
-from drawn import seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from mixture_stores import KMS, WINDOWS, demo_library, some_pixels, store_of
-from plain_mixture import (
+
+import mixjobs
+from mixjobs.demo.library import DemoLibrary
+from mixjobs.model.emulator import Accuracy
+from mixjobs.wavelengths import vacuum_to_air
+from tests.helpers.drawn import seeds
+from tests.helpers.mixture_stores import KMS, WINDOWS, demo_library, some_pixels, store_of
+from tests.helpers.plain_mixture import (
     edges_between,
     mean_flux,
     normalised,
@@ -14,11 +19,6 @@ from plain_mixture import (
     plain_mixture,
     sigma_of,
 )
-
-import mixjobs
-from mixjobs.demo.library import DemoLibrary
-from mixjobs.model.emulator import Accuracy
-from mixjobs.wavelengths import vacuum_to_air
 
 LIBRARY = demo_library()
 COOL, HOT = (5600.0, 4.5, -0.5), (6000.0, 4.0, 0.0)  # grid points

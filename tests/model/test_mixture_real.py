@@ -3,12 +3,12 @@
 import h5py
 import numpy as np
 import pytest
-from plain_mixture import edges_between, sigma_of
-from real_space import broadened
 from scipy.interpolate import make_interp_spline
 
 import mixjobs
 from mixjobs.model.emulator import Accuracy
+from tests.helpers.plain_mixture import edges_between, sigma_of
+from tests.helpers.real_space import broadened
 
 PRISM = mixjobs.Orders([1, 2, 3], [9000, 15000, 22000], [14000, 21000, 34000])
 ROWS = (22, 23, 24)  # of the observed star's orders, which the PHOENIX file covers

@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from mixture_stores import ORDERS, demo_library, some_pixels, store_of
 
 import mixjobs
 from mixjobs.errors import InvalidInput, MixjobsError, OrderError, OutsideGrid, StoreError
+from tests.helpers.mixture_stores import ORDERS, demo_library, some_pixels, store_of
 
 # With a hole: PHOENIX has no (8000, 0.5), and so no cell beside it.
 LIBRARY = demo_library(

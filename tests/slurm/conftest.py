@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from cluster import PACKAGES, PATH, Slurm, running
 
 from tests.conftest import unavailable
+from tests.helpers.slurm_cluster import PACKAGES, PATH, Slurm, running
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -6,13 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cluster import Slurm, wait_until
 
 import mixjobs
 from mixjobs import Orders
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.store import progress
 from mixjobs.store.format import Store, partial_path
+from tests.helpers.slurm_cluster import Slurm, wait_until
 
 SCRIPTS = Path(__file__).parents[2] / "slurm"
 ALLOCATION, ELASTIC = SCRIPTS / "build-allocation.sbatch", SCRIPTS / "build-elastic.sbatch"

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from cluster import Slurm, wait_until
 
 from mixjobs.cli import main
 from mixjobs.errors import MissingFile
 from mixjobs.inference.run import RunFolder
-from tests.inference.small_fits import JOB, build_store, write_star
+from tests.helpers.slurm_cluster import Slurm, wait_until
+from tests.helpers.small_fits import JOB, build_store, write_star
 
 SCRIPT = Path(__file__).parents[2] / "slurm" / "sample-allocation.sbatch"
 PATIENCE = 150.0

@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cluster import Slurm, running, wait_until
+
+from tests.helpers.slurm_cluster import Slurm, running, wait_until
 
 Script = Callable[..., Path]
 

@@ -1,0 +1,268 @@
+"""The emulator of a build: against plain spectra, the same bits however made, faults, bad input."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from scipy.interpolate import CubicSpline
+
+import mixjobs
+from mixjobs import EmulatorSettings, Orders
+from mixjobs.build.segments import make_windows
+from mixjobs.errors import InvalidInput, LibraryError, OrderError, StoreError
+from mixjobs.model.emulator import Accuracy
+from mixjobs.report.status import job_status
+from mixjobs.store.emulator import (
+    create_scratch,
+    emulated_orders,
+    read_order,
+    read_scratch,
+    write_scratch,
+)
+from mixjobs.store.format import partial_path
+from tests.helpers import plain_build as plain
+
+ORDERS = Orders([3, 7, 5], [5004, 5010, 5017], [5012, 5018, 5025])  # two overlap
+FULL = EmulatorSettings(max_rv=20, max_vsini=30, min_resolution=20_000, accuracy=Accuracy(rank=12))
+
+
+def files(path: Path) -> dict[str, bytes]:
+    """Every file of a store but the one that holds the time, by name."""
+    names = [p for p in path.rglob("*") if p.is_file() and p != path / "zarr.json"]
+    return {str(p.relative_to(path)): p.read_bytes() for p in names}
+
+
+@pytest.fixture(scope="module")
+def store(demo, tmp_path_factory):
+    return mixjobs.build(demo, ORDERS, tmp_path_factory.mktemp("store") / "q.zarr", emulator=FULL)
+
+
+def test_spectra_are_those_of_the_library_over_their_means(store, demo):
+    """At full rank the emulator gives every spectrum back, buffer included."""
+    wavelength, spectra = plain.raw_spectra(demo, set(map(tuple, store.grid.points)))
+    assert emulated_orders(store.path) == [3, 5, 7]
+    reach = (20 + 30 + 5 * 299792.458 / 20_000 / 2.3548) / 299792.458
+    for number, low, high in zip([3, 7, 5], ORDERS.wave_min, ORDERS.wave_max, strict=True):
+        emulator, _ = read_order(store.path, number)
+        inside = (low <= wavelength) & (wavelength < high)
+        np.testing.assert_allclose(emulator.wavelength, wavelength[inside])
+        grid = emulator.grid.wavelength
+        assert grid[0] <= low * np.exp(-reach)
+        assert grid[-1] >= high * np.exp(reach)
+        first = int(np.argmin(np.abs(wavelength - grid[0])))
+        np.testing.assert_allclose(grid, wavelength[first : first + len(grid)], rtol=1e-9)
+        emulated = emulator.mean + emulator.weights @ emulator.components
+        for theta, found in zip(store.grid.points, emulated, strict=True):
+            flux = spectra[tuple(theta)]
+            expected = flux[first : first + len(grid)] / flux[inside].mean()
+            np.testing.assert_allclose(found, expected, atol=3e-7)  # the scratch array is float32
+
+
+def test_means_are_those_of_a_build_without(store, demo, tmp_path):
+    without = mixjobs.build(demo, ORDERS, tmp_path / "q.zarr")
+    assert without.mean_flux.tobytes() == store.mean_flux.tobytes()
+
+
+@pytest.mark.parametrize("block", [(1, 1), (2, 5), (3, 12)])
+def test_every_block_gives_the_same_bits(store, demo, client, tmp_path, block):
+    other = mixjobs.build(demo, ORDERS, tmp_path / "q.zarr", client, block=block, emulator=FULL)
+    assert files(other.path) == files(store.path)
+
+
+def test_the_store_is_read_by_others_and_nothing_is_left(store):
+    emulator, _ = read_order(store.path, 7)
+    with xr.open_zarr(store.path / "emulator" / "7") as found:
+        assert found.components.dims == ("component", "grid_pixel")
+        np.testing.assert_array_equal(found.weights, emulator.weights)
+    group = zarr.open_group(store.path, mode="r")
+    assert group["emulator"].attrs["max_vsini"] == 30
+    assert [entry.name for entry in store.path.parent.iterdir()] == ["q.zarr"]
+
+
+@pytest.mark.parametrize("stage", ["mean_flux", "emulator", "flux_ratio"])
+def test_an_interrupted_build_goes_on(store, demo, tmp_path, stage):
+    path, told = tmp_path / "q.zarr", []
+
+    def stop(now, done, total):
+        if now == stage and done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mixjobs.build(demo, ORDERS, path, block=(3, 5), emulator=FULL, report=stop)
+    done = job_status(path)["stages"]
+    assert done["mean_flux"]["done"] == (30 if stage == "mean_flux" else 36)
+    emulated = {"mean_flux": 0, "emulator": 2, "flux_ratio": 3}[stage]
+    assert (done["emulator"]["done"], done["emulator"]["total"]) == (emulated, 3)
+    with pytest.raises(StoreError, match="emulator: max_rv 20"):
+        mixjobs.build(demo, ORDERS, path, emulator=EmulatorSettings(max_rv=10, max_vsini=0))
+    # another block than at first: the scratch array's Zarr chunks decide
+    mixjobs.build(demo, ORDERS, path, block=(3, 7), emulator=FULL, report=lambda *a: told.append(a))
+    assert told[0] == ("mean_flux", 2 if stage == "mean_flux" else 3, 3)
+    assert next(a for a in told if a[0] == "emulator")[1] == emulated
+    assert files(path) == files(store.path)
+
+
+def test_a_killed_worker_changes_nothing(store, demo, client, tmp_path):
+    client.wait_for_workers(2)
+    victim = next(iter(client.run(os.getpid).values()))
+
+    def kill(stage, done, total):
+        if stage == "emulator" and done == 0:
+            os.kill(victim, signal.SIGKILL)
+
+    other = mixjobs.build(demo, ORDERS, tmp_path / "q.zarr", client, emulator=FULL, report=kill)
+    assert files(other.path) == files(store.path)
+
+
+def test_lost_scratch_is_noticed(demo, tmp_path):
+    path = tmp_path / "q.zarr"
+
+    def lose(stage, done, total):
+        if stage == "emulator" and done == 0:
+            lost = partial_path(path) / "scratch" / "7" / "c"
+            next(p for p in lost.rglob("*") if p.is_file()).unlink()
+
+    with pytest.raises(StoreError, match="spectra of order 7 are lost"):
+        mixjobs.build(demo, ORDERS, path, emulator=FULL, report=lose)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(np.nan, "not finite"), (-1.0, r"negative flux \(-1\)")]
+)
+def test_a_fault_in_the_buffer_is_named(demo, tmp_path, value, message):
+    path = tmp_path / "library.hdf5"
+    path.write_bytes(demo.read_bytes())
+    with h5py.File(path, "r+") as file:
+        pixel = np.searchsorted(file["wl"][:], 5003.8)
+        next(iter(file["flux"].values()))[pixel] = value
+    mixjobs.build(path, ORDERS, tmp_path / "means.zarr")  # the orders are sound
+    with pytest.raises(LibraryError, match=f"order 3 has, in its buffer, .*{message}"):
+        mixjobs.build(path, ORDERS, tmp_path / "q.zarr", emulator=FULL)
+
+
+def test_an_order_whose_buffer_is_not_covered(demo, tmp_path):
+    wide = {"max_rv": 300, "max_vsini": 30, "min_resolution": 20_000}
+    message = (
+        "order 3 needs 4997.* to 5018.* Å with its buffer of 362 km/s; the library covers 5000"
+    )
+    with pytest.raises(OrderError, match=message):
+        mixjobs.build(demo, ORDERS, tmp_path / "q.zarr", emulator=EmulatorSettings(**wide))
+    assert not list(tmp_path.iterdir())
+    shrunk = EmulatorSettings(**wide, short_buffer="shrink")
+    path = tmp_path / "shrunk.zarr"
+    mixjobs.build(demo, ORDERS, path, emulator=shrunk)
+    assert emulated_orders(path) == [3, 5, 7]
+    assert read_order(path, 3)[0].grid.wavelength[0] == pytest.approx(5000)
+    skipped = EmulatorSettings(**wide, short_buffer="skip")
+    path = tmp_path / "skipped.zarr"
+    mixjobs.build(demo, ORDERS, path, emulator=skipped)
+    assert emulated_orders(path) == [7]
+    notes = zarr.open_group(path / "emulator", mode="r").attrs["notes"]
+    assert len(notes) == 2
+    assert all("left out" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"max_rv": -1.0}, "max_rv = -1 km/s"),
+        ({"max_vsini": 3e5}, "max_vsini = 300000 km/s"),
+        ({"min_resolution": 0.0}, "min_resolution = 0"),
+        ({"step": 0.0}, "step = 0 km/s"),
+        ({"short_buffer": "stretch"}, "choose refuse, skip or shrink"),
+    ],
+)
+def test_settings_that_cannot_be(given, message):
+    with pytest.raises(InvalidInput, match=message):
+        EmulatorSettings(**given)
+
+
+def test_whole_numbers_are_the_same_job():
+    assert repr(EmulatorSettings(50, 20, 1000)) == repr(EmulatorSettings(50.0, 20.0, 1000.0))
+
+
+def test_uneven_pixels_go_through_a_spline():
+    """Against scipy's own cubic spline through the same pixels."""
+    rng = np.random.default_rng(0)
+    wavelength = np.cumsum(rng.uniform(1, 1.5, size=400)) + 5000
+    orders, settings = Orders.from_edges([5100, 5300]), EmulatorSettings(max_rv=500)
+    (window,), _ = make_windows(wavelength, orders, settings)
+    flux = np.sin(wavelength / 7) + 2
+    used = slice(window.lo, window.hi)
+    spline = CubicSpline(np.log(wavelength[used]), flux[used], bc_type="not-a-knot")
+    found = window.resample(flux[used])
+    np.testing.assert_allclose(found, spline(np.log(window.grid.wavelength)), atol=1e-9)
+    assert window.grid.step <= np.diff(np.log(wavelength[used])).min() / 2 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("step", [400.0, 7000.0, 1e5])
+def test_a_step_that_leaves_too_few_pixels(demo, tmp_path, step):
+    settings = EmulatorSettings(max_rv=20, max_vsini=0, min_resolution=50_000, step=step)
+    with pytest.raises(OrderError, match=r"order 3 has \d pixel.* smaller --step"):
+        mixjobs.build(demo, ORDERS, tmp_path / "q.zarr", emulator=settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wider_step_averages_and_keeps_the_flux(demo):
+    library = mixjobs.open_library(demo)
+    settings = EmulatorSettings(max_rv=20, max_vsini=0, step=20.0)
+    (window,), _ = make_windows(library.wavelength, Orders.from_edges([5010, 5020]), settings)
+    assert window.grid.dv == pytest.approx(20, rel=1e-3)
+    flux = library.flux(0, window.lo, window.hi)
+    spline = CubicSpline(
+        np.log(library.wavelength[window.lo : window.hi]), flux, bc_type="not-a-knot"
+    )
+    grid = window.grid
+    ends = grid.start - grid.step / 2, grid.start + grid.step * (grid.n_pixels - 0.5)
+    total = window.resample(flux).sum() * grid.step
+    assert total == pytest.approx(float(spline.integrate(*ends)), rel=1e-12)
+
+
+def test_scratch_is_written_whole(tmp_path):
+    """A task that does not cover whole Zarr chunks is refused."""
+    create_scratch(tmp_path / "scratch", {7: 20}, n_points=12, step=5)
+    write_scratch(tmp_path / "scratch", 7, 5, np.ones((5, 20)))
+    with pytest.raises(StoreError, match="whole Zarr chunks"):
+        write_scratch(tmp_path / "scratch", 7, 3, np.ones((5, 20)))
+    with pytest.raises(StoreError, match="are lost"):
+        read_scratch(tmp_path / "scratch", 7)
+
+
+def test_a_damaged_emulator_is_refused(store, tmp_path):
+    path = tmp_path / "q.zarr"
+    shutil.copytree(store.path, path)
+    stored = next(p for p in (path / "emulator/7/weights/c").rglob("*") if p.is_file())
+    stored.write_bytes(stored.read_bytes()[:8])
+    with pytest.raises(StoreError, match="emulator of order 7 is not whole"):
+        read_order(path, 7)
+    stored.unlink()
+    with pytest.raises(StoreError, match="emulator of order 7 has lost values"):
+        read_order(path, 7)
+
+
+def test_real_library_within_what_is_stated(data, tmp_path):
+    """BT-Settl, uneven pixels: the library's own pixels come back within the stated worst error."""
+    path = data / "btsettl_prism.hdf5"
+    orders = Orders.log_spaced(20, 7000, 50000).select([6, 14])
+    settings = EmulatorSettings(min_resolution=100)
+    near = {"teff": (3000, 3600), "logg": (4, 5), "feh": (-0.5, 0.5)}
+    store = mixjobs.build(path, orders, tmp_path / "q.zarr", select=near, emulator=settings)
+    library = mixjobs.open_library(path)
+    library = library.take(library.grid.select(near))
+    lo, hi = orders.windows(library.wavelength)
+    for m, number in enumerate(orders.number):
+        emulator, _ = read_order(store.path, int(number))
+        assert emulator.variance >= 0.999
+        assert emulator.worst <= 0.02
+        emulated = emulator.mean + emulator.weights @ emulator.components
+        for i in range(len(library.grid)):
+            flux = library.flux(i, lo[m], hi[m])
+            spline = CubicSpline(np.log(emulator.grid.wavelength), emulated[i])
+            off = spline(np.log(emulator.wavelength)) - flux / flux.mean()
+            assert np.abs(off).max() < emulator.worst + 2e-3

@@ -1,0 +1,42 @@
+"""Workers, nannies, clients and schedulers that are killed at random moments of real jobs."""
+
+import pytest
+
+import mixjobs
+from mixjobs.store.format import partial_path
+from tests.helpers.killing import N_BLOCKS, ORDERS, VICTIMS, Cluster, strike
+
+LOST = "the scheduler was lost; start again, what is finished is kept"
+
+
+@pytest.fixture(scope="module")
+def reference(large, tmp_path_factory):
+    """What an uninterrupted job in this process makes."""
+    return mixjobs.build(large, ORDERS, tmp_path_factory.mktemp("reference") / "q.zarr")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_kill_changes_no_value(victim, seed, cluster, large, reference, tmp_path):
+    path = tmp_path / "q.zarr"
+    outcome = strike(cluster, victim, seed, large, path)
+    if victim in ("worker", "nanny"):
+        assert outcome.first == (0, [])
+    if outcome.resumed:
+        status, said = outcome.first
+        assert status == {"client": -9, "scheduler": 2}[victim]
+        assert all(line.startswith("mixjobs: ") and line.endswith(LOST) for line in said)
+        assert outcome.kept >= outcome.at > 0
+        assert outcome.again == N_BLOCKS - outcome.kept
+    assert outcome.last == (0, [])
+    store = mixjobs.open_store(path)
+    assert store.mean_flux.tobytes() == reference.mean_flux.tobytes()
+    assert store.flux_ratio[...].tobytes() == reference.flux_ratio[...].tobytes()
+    assert not partial_path(path).exists()
+    assert list(path.rglob("*.partial")) == []  # what Zarr had been writing

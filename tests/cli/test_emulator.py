@@ -1,0 +1,114 @@
+"""The emulator on the command line: build, dry run, job file, info, check and plot."""
+
+import json
+
+import pytest
+
+import mixjobs
+from mixjobs.cli import main
+from tests.helpers.command import complaints
+
+EDGES = "5003,5012,5020,5027"
+MADE_FOR = ["--max-rv", "30", "--max-vsini", "20", "--min-resolution", "20000"]
+JOB = """
+library = "{library}"
+output = "from_file.zarr"
+serial = true
+
+[orders]
+edges = [5003, 5012, 5020, 5027]
+
+[emulator]
+max_rv = 30
+max_vsini = 20
+min_resolution = 20000
+worst = 0.01
+"""
+
+
+@pytest.fixture(scope="module")
+def store(demo, tmp_path_factory):
+    path = tmp_path_factory.mktemp("store") / "q.zarr"
+    words = ["build", str(demo), "-o", str(path), "--serial", "--edges", EDGES, *MADE_FOR]
+    assert main([*words, "--worst", "0.01"]) == 0
+    return path
+
+
+def emulators(path):
+    return {
+        str(p.relative_to(path)): p.read_bytes()
+        for p in (path / "emulator").rglob("*")
+        if p.is_file()
+    }
+
+
+def test_a_job_file_says_the_same(store, demo, tmp_path, capsys):
+    job = tmp_path / "job.toml"
+    job.write_text(JOB.format(library=demo))
+    assert main(["build", str(job)]) == 0
+    assert emulators(tmp_path / "from_file.zarr") == emulators(store)
+    err = capsys.readouterr().err
+    assert complaints(err) == []
+    assert "emulator: 3 of 3 blocks" in err
+    assert "emulator: 3 orders of " in err
+    assert main(["build", str(job)]) == 0
+    assert "complete already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("max_rank = 0", "emulator.max_rank = 0; expected"),
+        ("buffer = 3.0", "unknown key 'emulator.buffer'"),
+        ("variance = 2.0", "variance 2: expected more than 0, at most 1"),
+    ],
+)
+def test_a_job_file_with_a_fault(demo, tmp_path, capsys, line, message):
+    job = tmp_path / "job.toml"
+    job.write_text(JOB.format(library=demo) + line)
+    assert main(["build", str(job)]) == 2
+    assert message in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["job.toml"]
+
+
+def test_a_dry_run_shows_the_scratch_space(demo, tmp_path, capsys):
+    path = tmp_path / "q.zarr"
+    words = ["build", str(demo), "-o", str(path), "--edges", EDGES, "--dry-run", "--max-rv", "30"]
+    assert main([*words, "--max-vsini", "20", "--min-resolution", "20000"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "3 orders, " in said
+    assert "with a buffer of 82 km/s" in said
+    assert " of scratch space while it is made" in said
+    assert main([*words, "--max-vsini", "400"]) == 2
+    assert "skip or shrink such orders with --short-buffer" in capsys.readouterr().err
+    assert main([*words, "--max-vsini", "150", "--short-buffer", "skip"]) == 0
+    assert "emulator: order 0 needs 499" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_info_check_and_plot(store, tmp_path, capsys):
+    assert main(["info", str(store)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "3 orders, for rv up to 30 and vsini up to 20 km/s" in said
+    assert main(["check", str(store), "--json"]) == 0
+    orders = json.loads(capsys.readouterr().out)["emulator"]
+    assert [order["number"] for order in orders] == [0, 1, 2]
+    for order in orders:
+        assert order["variance"] >= 0.999
+        assert order["worst"] <= 0.01
+        (held,) = order["held_out"]  # teff alone has three values
+        assert (held["axis"], held["factor"]) == ("teff", pytest.approx(0.0797, abs=1e-4))
+        assert 0 < held["rms"] <= held["worst"] < 0.1
+    assert main(["check", str(store)]) == 0
+    assert "emulator at the grid points" in capsys.readouterr().out
+    assert main(["plot", str(store), "-o", str(tmp_path)]) == 0
+    assert (tmp_path / "emulator.png").stat().st_size > 10_000
+
+
+def test_a_store_without_an_emulator_says_how_to_get_one(demo, tmp_path, capsys):
+    path = tmp_path / "q.zarr"
+    mixjobs.build(demo, mixjobs.Orders.from_edges([5003, 5012]), path)
+    assert main(["info", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["emulator"] is None
+    assert main(["spectrum", str(path), "--theta1", "5600,4,0", "-o", str(tmp_path / "s.h5")]) == 2
+    assert "has no emulator; build it with mixjobs build --emulator" in capsys.readouterr().err

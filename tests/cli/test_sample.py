@@ -1,0 +1,249 @@
+"""The command `mixjobs sample`, stopped, killed and resumed, with and without workers."""
+
+import json
+import random
+import signal
+
+import numpy as np
+import pytest
+
+import mixjobs
+from mixjobs.cli import main
+from mixjobs.errors import MissingFile
+from mixjobs.inference.run import RunFolder
+from mixjobs.store.spectra_files import write_spectrum
+from tests.helpers.command import finish, start, wait_for
+from tests.helpers.small_fits import JOB, write_star
+
+
+@pytest.fixture(scope="module")
+def star(fit_store, tmp_path_factory):
+    """A spectrum of two orders, as a file."""
+    return write_star(tmp_path_factory.mktemp("star") / "star.ecsv", fit_store)
+
+
+@pytest.fixture
+def job(fit_store, star, tmp_path):
+    """A function that writes the job file, some text replaced."""
+
+    def write(*replaced, output="run", steps=40):
+        text = JOB.format(output=output, store=fit_store, star=star, steps=steps)
+        for old, new in replaced:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "job.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def reference(fit_store, star, tmp_path_factory):
+    """The chain of 40 steps of an uninterrupted run in one process."""
+    folder = tmp_path_factory.mktemp("reference")
+    job = folder / "job.toml"
+    job.write_text(JOB.format(output="run", store=fit_store, star=star, steps=40))
+    assert main(["sample", str(job)]) == 0
+    return RunFolder.open(folder / "run")
+
+
+def the_complaint(capsys):
+    """The one line that says what is wrong."""
+    (complaint,) = [line for line in capsys.readouterr().err.splitlines() if "mixjobs: " in line]
+    return complaint
+
+
+def assert_same(path, reference):
+    chain, expected = RunFolder.open(path).chain(), reference.chain()
+    np.testing.assert_array_equal(chain.positions, expected.positions)
+    np.testing.assert_array_equal(chain.by_order, expected.by_order)
+
+
+def steps(path):
+    try:
+        return RunFolder.open(path).last_step() or 0
+    except MissingFile:
+        return 0
+
+
+def test_what_a_run_leaves(reference):
+    chain = reference.chain()
+    assert chain.positions.shape == (2, 40, 10, 4)
+    assert reference.names == ("teff_2", "rv", "c", "log_amplitude")
+    assert reference.notes["job"]["seed"] == 3
+    found = json.loads((reference.path / "start.json").read_text())
+    assert found["theta"]["rv"] == pytest.approx(5.5, abs=0.5)  # with the barycentric velocity
+    assert {"posterior.nc", "single.json"} <= {path.name for path in reference.path.iterdir()}
+
+
+def test_a_dry_run_tells_all_and_makes_nothing(job, tmp_path, capsys):
+    assert main(["sample", str(job()), "--dry-run"]) == 0
+    told = "".join(capsys.readouterr())
+    assert "barycentric velocity 0.5 km/s, by the job, is added" in told
+    assert "wavelengths in vacuum" in told
+    for words in ("uniform 4600 to 5000", "optimum", "normal 5", "fixed"):
+        assert words in told
+    assert "2 order(s), 2 ensembles of 10 walkers, at most 40 steps" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_not_written_over(job, tmp_path, reference, capsys):
+    path = job(output=str(reference.path))
+    before = sorted((reference.path / "steps").iterdir())
+    assert main(["sample", str(path)]) == 2
+    assert "holds a run already; --resume to go on, or --overwrite" in capsys.readouterr().err
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("")
+    assert main(["sample", str(job(output="full")), "--overwrite"]) == 2
+    assert "is there and is no run folder" in capsys.readouterr().err
+    assert sorted((reference.path / "steps").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("degree = 2", "degree = 3", "made with other continuum"),
+        (
+            "[5, 2]",
+            "[5, 3]",
+            "other parameters: rv free normal 5 ± 2 there, rv free normal 5 ± 3",
+        ),
+        ("seed = 3", "seed = 4", "made with other seed"),
+        ("resolution = 30000", "resolution = 25000", "made with other profiles"),
+        ("walkers = 10", "walkers = 12", "made with other walkers"),
+    ],
+)
+def test_another_fit_does_not_go_on_with_the_chain(job, reference, capsys, old, new, told):
+    path = job((old, new), output=str(reference.path))
+    assert main(["sample", str(path), "--resume"]) == 2
+    assert told in the_complaint(capsys)
+
+
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["serial", "workers"])
+def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
+    job, tmp_path, reference, workers
+):
+    """SIGTERM keeps every step; SIGKILL those of the last checkpoint; a higher limit goes on."""
+    path, run = job(steps=30), tmp_path / "run"
+    process = start("sample", path, *workers)
+    wait_for(lambda: steps(run) >= 10)
+    process.send_signal(signal.SIGTERM)
+    status, _, err = finish(process)
+    assert status == 143
+    assert f"{run}: {steps(run)} steps done and kept; --resume goes on" in err
+    assert (
+        err.splitlines()[-1]
+        == "mixjobs: stopped by SIGTERM; start the same command again with --resume to go on"
+    )
+    more = steps(run) + random.Random(1).randrange(5, 10)
+    process = start("sample", path, "--resume", *workers)
+    wait_for(lambda: steps(run) >= more)
+    process.kill()
+    finish(process)
+    assert main(["sample", str(job(steps=40)), "--resume"]) == 0
+    assert_same(run, reference)
+
+
+def test_resume_and_overwrite_are_not_one(job, reference, capsys):
+    path = job(output=str(reference.path))
+    for dry in ([], ["--dry-run"]):
+        assert main(["sample", str(path), "--resume", "--overwrite", *dry]) == 2
+        assert "--resume goes on with a run, --overwrite begins anew" in capsys.readouterr().err
+    assert RunFolder.open(reference.path).last_step() == 40
+
+
+def test_a_dry_run_beside_a_run(job, reference, capsys):
+    """It looks at the run only if that is to be resumed."""
+    assert main(["sample", str(job(output=str(reference.path))), "--dry-run"]) == 0
+    other = job(("seed = 3", "seed = 4"), output=str(reference.path))
+    assert main(["sample", str(other), "--dry-run"]) == 0
+    assert main(["sample", str(other), "--dry-run", "--resume"]) == 2
+    assert "made with other seed: 3 there, 4 now" in capsys.readouterr().err
+
+
+def test_what_goes_beyond_the_model_is_told(job, capsys):
+    path = job(("[4600, 5000]", "[4000, 5000]"))
+    assert main(["sample", str(path), "--dry-run"]) == 0
+    told = capsys.readouterr().err
+    assert "teff_2: the model answers 4500 to 6000; the prior goes beyond" in told
+    assert "cubic" not in told
+    assert "emulator's error in the covariance; correlated noise; continuum sigma 1; seed 3" in told
+
+
+def test_velocities_go_as_far_as_the_store_was_built_for(job, fit_store):
+    path = job(("rv = { normal = [5, 2] }\n", ""), ("vsini = 6.0\n", ""))
+    logp = mixjobs.load_log_probability(path)
+    bounds = dict(zip(logp.names, logp.parameters.bounds.tolist(), strict=True))
+    assert bounds["vsini"] == [0.0, 25.0]
+    assert bounds["rv"] == [0.5 - 60.0, 0.5 + 60.0]  # about the barycentric velocity
+
+
+def test_a_spectrum_finer_than_the_library_is_told_of(fit_store, tmp_path, job):
+    wave = 5004.2 + 0.005 * np.arange(900)
+    orders = [(4, wave, np.ones(900), np.full(900, 0.01))]
+    write_spectrum(tmp_path / "fine.ecsv", orders, {"medium": "vacuum"})
+    path = job()
+    text = path.read_text().splitlines()
+    path.write_text(
+        "\n".join(f'file = "{tmp_path}/fine.ecsv"' if "file =" in t else t for t in text)
+    )
+    logp = mixjobs.load_log_probability(path)
+    assert any("order(s) 4: the data's pixels are up to 3.3 times finer" in n for n in logp.notes)
+
+
+def test_killed_while_it_searches(job, tmp_path, reference):
+    path = job()
+    process = start("sample", path)
+    wait_for(lambda: (tmp_path / "run" / "run.json").exists())
+    process.kill()
+    finish(process)
+    assert steps(tmp_path / "run") == 0
+    assert main(["sample", str(path), "--resume"]) == 0
+    assert_same(tmp_path / "run", reference)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("resolution = 30000", "resolution = -3", "spectra.0.resolution = -3"),
+        ("star.ecsv", "no.ecsv", "no.ecsv: no such file"),
+        ("store.zarr", "no.zarr", "no.zarr"),
+        ("vsini = 6.0", "vsin = 6.0", "unknown"),
+        ("[5, 2]", "[5, -2]", "rv: "),
+        ("seed = 3", "seed = 3\nwalkers = 4", "unknown key 'walkers'"),
+        ("walkers = 10", "walkers = 6", "6 walkers for 4 free parameters; expected at least 8"),
+        ("resolution = 30000", "resolution = 30000\norders = [9]", "no emulator of order 9"),
+        ("degree = 2", "degree = 200", "80 pixels are used for a continuum of degree 200"),
+        ("log_length = 1.2", 'log_length = 1.2\nconstraints = ["teff_2 > teff_1"]', "never hold"),
+        (
+            "[4600, 5000]",
+            "[6100, 6500]",
+            "teff_2 has the prior uniform 6100 to 6500; the m",
+        ),
+        (
+            "{ uniform = [4600, 5000] }",
+            "9999",
+            "teff_2 is fixed at 9999; the model answers",
+        ),
+        ("vsini = 6.0", "vsini = 500.0", "vsini is fixed at 500; the model answers 0 to "),
+        ("vsini = 6.0", "vsini = 6.0\nc = { uniform = [2, 3] }", "the model answers 0 to 1"),
+        ("[5, 2]", "[5000, 2]", "rv has the prior normal 5000 ± 2"),
+        ("[5, 2]", "[132, 0.1]", "0 of 1024 points spread over the priors"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(job, tmp_path, capsys, old, new, told):
+    assert main(["sample", str(job((old, new)))]) == 2
+    assert told in the_complaint(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_pixels_outside_the_store_are_told(fit_store, job, tmp_path, capsys):
+    wave = np.linspace(5004.2, 5012, 100)
+    bad = tmp_path / "bad.ecsv"
+    write_spectrum(bad, [(4, wave, 1 + 0 * wave, 0.1 + 0 * wave)], {})
+    path = job(("star.ecsv", "star.ecsv"))
+    text = path.read_text().splitlines()
+    path.write_text("\n".join(f'file = "{bad}"' if "file" in line else line for line in text))
+    assert main(["sample", str(path)]) == 2
+    assert "not covered by the store" in capsys.readouterr().err

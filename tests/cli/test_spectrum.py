@@ -1,0 +1,501 @@
+"""``mixjobs spectrum``: its files hold what `load_mixture` gives; what cannot be is refused."""
+
+import json
+import re
+import shlex
+
+import h5py
+import numpy as np
+import pytest
+from astropy.table import Table
+from matplotlib.image import imread
+
+import mixjobs
+from mixjobs.cli import main
+from mixjobs.cli.parser import parser
+from mixjobs.cli.spectrum import evaluate
+from mixjobs.cli.spectrum_words import read_components
+from mixjobs.demo.library import DemoLibrary
+from mixjobs.errors import InvalidInput
+from mixjobs.report.spectrum import draw_spectra
+from mixjobs.store.spectra_files import write_files
+from mixjobs.wavelengths import vacuum_to_air
+from tests.helpers.command import finish, start
+
+# More orders than one figure holds; the library goes on beyond them on both sides.
+EDGES = np.linspace(5004, 5026, 15)
+NUMBERS = list(range(20, 34))
+FEW, ONE = ["--orders", "24,21"], ["--orders", "21"]
+STAR = ["--theta1", "5900,4.5,-0.1,0.2"]
+SPOT = [*STAR, "--theta2", "teff=5700", "--c", "0.3"]
+THETA = {"teff_1": 5900, "teff_2": 5700, "logg": 4.5, "feh": -0.1, "vsini": 0, "rv": 0, "c": 0.3}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """14 orders; 11 points with a hole, and alpha the same for all."""
+    folder = tmp_path_factory.mktemp("store")
+    axes = {"teff": (5600, 5800, 6000), "logg": (4.0, 4.5), "feh": (-0.5, 0.0), "alpha": (0.2,)}
+    library = DemoLibrary(axes, wave_max=5030.0, n_pixels=1024).write(folder / "library.hdf5")
+    with h5py.File(library, "r+") as file:
+        del file["flux/t5600g4.0z-0.5a0.2"]
+        points, attributes = file["grid_points"][:], dict(file["grid_points"].attrs)
+        del file["grid_points"]
+        file["grid_points"] = points[1:]
+        file["grid_points"].attrs.update(attributes)
+    orders = mixjobs.Orders(NUMBERS, EDGES[:-1], EDGES[1:])
+    settings = mixjobs.EmulatorSettings(max_rv=50, max_vsini=30, min_resolution=20000)
+    return mixjobs.build(library, orders, folder / "q.zarr", emulator=settings).path
+
+
+def write_observed(path, convert=np.asarray, **attributes):
+    """An observed spectrum whose rows 20 to 26 are within orders of the store."""
+    wave = np.linspace(EDGES[:7], EDGES[1:8], 12, axis=1)[:, 1:-1]
+    rows = np.concatenate([np.linspace(4000, 4900, 200).reshape(20, 10), convert(wave)])
+    with h5py.File(path, "w") as file:
+        file.update({"waves": rows, "fluxes": np.ones_like(rows), "sigmas": np.ones_like(rows)})
+        file.attrs.update(attributes)
+    return path
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory):
+    """In air, and does not say so."""
+    return write_observed(tmp_path_factory.mktemp("observed") / "star.hdf5", vacuum_to_air)
+
+
+@pytest.fixture
+def facts(store, capsys):
+    """Run the command in this process, in a store: its JSON."""
+
+    def facts(*words):
+        capsys.readouterr()
+        assert main(["spectrum", str(store), *map(str, words), "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert (err, out.count("\n")) == ("", 1)
+        return json.loads(out, parse_constant=pytest.fail)
+
+    return facts
+
+
+def read_hdf5(path):
+    """The wavelengths, fluxes and parts of the orders, by number, and the attributes."""
+    with h5py.File(path) as file:
+        arrays = {int(n): {name: a[...] for name, a in g.items()} for n, g in file.items()}
+        return arrays, dict(file.attrs), {int(n): dict(g.attrs) for n, g in file.items()}
+
+
+def values_of(model, **values):
+    return [values[name] for name in model.parameters]
+
+
+# -- what the files hold ----------------------------------------------------------------------
+
+
+def test_the_files_hold_the_mixture(store, facts, tmp_path):
+    table, arrays = tmp_path / "a.ecsv", tmp_path / "a.h5"
+    says = facts(*SPOT, *FEW, "-o", table, "-o", arrays)
+    model = mixjobs.load_mixture(store, orders=[24, 21])
+    at = values_of(model, **THETA)
+    flux, parts = model(at), model.parts(at)
+    read = Table.read(table)
+    assert read.colnames == ["order", "wavelength", "flux", "component_1", "component_2"]
+    assert str(read["wavelength"].unit) == "Angstrom"
+    held, attributes, of_orders = read_hdf5(arrays)
+    for m, number in enumerate((24, 21)):
+        rows = read[read["order"] == number]
+        assert (rows["wavelength"] == model.wavelength[m]).all()
+        assert (rows["flux"] == flux[m]).all()
+        assert (rows["component_1"] == parts[m][0]).all()
+        assert (rows["component_2"] == parts[m][1]).all()
+        assert (held[number]["wavelength"] == model.wavelength[m]).all()
+        assert (held[number]["flux"] == flux[m][None]).all()
+        assert (held[number]["parts"] == parts[m][None]).all()
+        assert of_orders[number]["q"] == says["q"][m] == read.meta["q"][number]
+    assert len(read) == sum(map(len, flux))
+    assert set(held) == {21, 24}
+    assert says["parameters"] == read.meta["parameters"] == THETA
+    assert {name: attributes[name] for name in THETA} == THETA
+    assert list(attributes["parameters"]) == list(model.parameters)
+    assert says["store"] == read.meta["store"] == attributes["store"] == str(store)
+    assert says["versions"]["mixjobs"] == read.meta["versions"]["mixjobs"]
+    assert says["files"] == [str(table), str(arrays)]
+
+
+def test_what_is_said_of_the_orders(store, facts, tmp_path):
+    says = facts(*SPOT, "-o", tmp_path / "a.h5")
+    q = mixjobs.load_flux_ratio(store)([5900, 4.5, -0.1, 0.2], [5700, 4.5, -0.1, 0.2])
+    assert says["orders"] == NUMBERS
+    np.testing.assert_allclose(says["q"], q, rtol=1e-12)
+    np.testing.assert_allclose(says["light_fraction"], 0.3 * q / (0.7 + 0.3 * q), rtol=1e-12)
+    np.testing.assert_allclose(says["mean"], 0.7 + 0.3 * q, rtol=1e-3)
+    assert (says["wave_min"], says["medium"], says["varied"]) == (
+        EDGES[:-1].tolist(), "vacuum", None,
+    )  # fmt: skip
+    none = facts(*SPOT[:-1], "0", "-o", tmp_path / "b.h5")
+    np.testing.assert_allclose(none["q"], q, rtol=1e-12)  # q is there without any light too
+    assert none["light_fraction"] == [0] * 14
+
+
+def test_a_single_star(store, facts, tmp_path):
+    path = tmp_path / "a.ecsv"
+    says = facts(*STAR, *FEW, "--rv=-12.5", "--vsini", "5", "--fwhm", "6", "-o", path)
+    model = mixjobs.load_mixture(store, 1, orders=[24, 21], fwhm=6)
+    at = values_of(model, teff=5900, logg=4.5, feh=-0.1, vsini=5, rv=-12.5)
+    assert (np.concatenate(model(at)) == Table.read(path)["flux"]).all()
+    assert "q" not in says
+    assert "c" not in says["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("words", "share", "own"),
+    [
+        (["--theta2", "logg=4.5, teff=5700"], ("logg", "feh", "vsini", "rv"), {}),
+        (["--theta2", "5700,4.5,-0.1,0.2"], ("logg", "feh", "vsini", "rv"), {}),
+        (["--theta2", "teff=5700,feh=0"], ("logg", "vsini", "rv"), {"feh_1": -0.1, "feh_2": 0}),
+        (
+            ["--theta2", "5700,4.3,0,0.2", "--rv", "3,-20"],
+            ("vsini",),
+            {"logg_1": 4.5, "logg_2": 4.3, "feh_1": -0.1, "feh_2": 0, "rv_1": 3, "rv_2": -20},
+        ),
+        (["--theta2", "teff=5700", "--vsini", "5,5"], ("logg", "feh", "rv"),
+         {"vsini_1": 5, "vsini_2": 5}),
+    ],
+)  # fmt: skip
+def test_what_the_components_share(words, share, own, store, facts, tmp_path):
+    path = tmp_path / "a.ecsv"
+    says = facts(*STAR, *words, *FEW, "--c", "0.3", "--resolution", "50000", "-o", path)
+    model = mixjobs.load_mixture(store, share=share, orders=[24, 21], resolution=50000)
+    assert list(says["parameters"]) == list(model.parameters)
+    at = values_of(model, **THETA | own)
+    assert (np.concatenate(model(at)) == Table.read(path)["flux"]).all()
+
+
+def test_fixed_parameters_may_be_left_out(facts, tmp_path):
+    by_name = ["--theta1", "feh=-0.1,teff=5900,logg=4.5", *SPOT[2:]]
+    one = facts(*by_name, *ONE, "-o", tmp_path / "a.h5")
+    assert one["parameters"] == THETA
+
+
+def test_black_bodies(store, facts, tmp_path):
+    path = tmp_path / "a.h5"
+    words = [*SPOT[:-1], "0.3,0.1", *FEW, "--black-body", "4000"]
+    says = facts(*words, "--method", "linear", "-o", path)
+    kinds = ["library", "library", "blackbody"]
+    model = mixjobs.load_mixture(store, kinds, orders=[24, 21], method="linear")
+    given = {k: v for k, v in THETA.items() if k != "c"} | {"teff_3": 4000, "c_2": 0.3, "c_3": 0.1}
+    at = values_of(model, **given)
+    held, _, _ = read_hdf5(path)
+    for number, parts in zip((24, 21), model.parts(at), strict=True):
+        assert (held[number]["parts"][0] == parts).all()
+    light = model.light(at)
+    np.testing.assert_allclose(says["q_3"], light[2] / 0.1, rtol=1e-12)
+    np.testing.assert_allclose(says["light_fraction_2"], light[1] / light.sum(axis=0), rtol=1e-12)
+    veiled = facts(*STAR, *FEW, "--black-body", "4000", "--c", "0.5", "-o", tmp_path / "b.h5")
+    assert veiled["parameters"]["teff_2"] == 4000
+    assert veiled["q"] == pytest.approx(says["q_3"], rel=0.01)  # cubic and linear differ
+
+
+# -- a parameter that varies ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "low", "high"),
+    [("teff_2", "teff_2", 5650, 5950), ("teff2", "teff_2", 5650, 5950), ("c", "c", 0, 1),
+     ("rv", "rv", -20, 20), ("rv_2", "rv_2", -20, 20)],
+)  # fmt: skip
+def test_a_parameter_that_varies(given, name, low, high, store, facts, tmp_path):
+    table, arrays = tmp_path / "a.ecsv", tmp_path / "a.hdf5"
+    words = SPOT if name != "c" else SPOT[:-2]
+    says = facts(*words, *FEW, "--vary", f"{given}={low}:{high}:4", "-o", table, arrays)
+    share = ("logg", "feh", "vsini") if name == "rv_2" else ("logg", "feh", "vsini", "rv")
+    model = mixjobs.load_mixture(store, share=share, orders=[24, 21])
+    scan = np.linspace(low, high, 4)
+    values = {"rv_1": 0} | THETA | {name: scan}
+    mixed = model({parameter: values[parameter] for parameter in model.parameters})
+    assert says["varied"] == name
+    assert says["parameters"][name] == scan.tolist()
+    assert np.shape(says["q"]) == np.shape(says["mean"]) == (4, 2)
+    read = Table.read(table)
+    assert read.colnames == ["order", "wavelength", *(f"flux_{n}" for n in range(4))]
+    assert read.meta["parameters"][name] == scan.tolist()
+    assert np.transpose([read.meta["q"][n] for n in (24, 21)]).tolist() == says["q"]
+    for n in range(4):
+        assert (read[f"flux_{n}"] == np.concatenate([flux[n] for flux in mixed])).all()
+    held, attributes, of_orders = read_hdf5(arrays)
+    assert attributes[name].tolist() == scan.tolist()
+    for m, number in enumerate((24, 21)):
+        n_pixels = len(model.wavelength[m])
+        assert (held[number]["flux"] == mixed[m]).all()
+        assert held[number]["parts"].shape == (4, 2, n_pixels)
+        np.testing.assert_allclose(held[number]["parts"].sum(axis=1), mixed[m], rtol=1e-10)
+        assert of_orders[number]["light_fraction"].shape == (4,)
+
+
+# -- an observed spectrum's pixels ------------------------------------------------------------
+
+
+def test_the_pixels_of_an_observed_spectrum(store, observed, tmp_path, capsys):
+    path = tmp_path / "a.h5"
+    words = ["spectrum", store, *SPOT, "--wavelengths", observed, "--medium", "air", "-o", path]
+    assert main([str(word) for word in words]) == 0
+    out, err = capsys.readouterr()
+    assert f"{observed}: wavelengths in air, by --medium" in err
+    assert f"{observed}: order {', '.join(map(str, range(20)))} left out" in err
+    assert str(path) in out
+    spectrum = mixjobs.open_spectrum(observed)
+    waves = dict(enumerate(spectrum.wavelength))
+    model = mixjobs.load_mixture(store, orders=range(20, 27), wavelengths=waves, medium="air")
+    held, attributes, _ = read_hdf5(path)
+    assert set(held) == set(range(20, 27))
+    assert attributes["medium"] == "air"
+    for number, flux in zip(range(20, 27), model(values_of(model, **THETA)), strict=True):
+        assert (held[number]["wavelength"] == spectrum.wavelength[number]).all()
+        assert (held[number]["flux"][0] == flux).all()
+
+
+@pytest.mark.parametrize(
+    ("convert", "attributes", "medium", "how"),
+    [
+        (vacuum_to_air, {"air": True}, "air", "as it says"),
+        (np.asarray, {"air": False}, "vacuum", "as it says"),
+        (np.asarray, {}, "vacuum", "as the library's"),
+    ],
+)
+def test_the_medium_of_an_observed_spectrum(convert, attributes, medium, how, facts, tmp_path):
+    star = write_observed(tmp_path / "star.hdf5", convert, **attributes)
+    says = facts(*SPOT, *FEW, "--wavelengths", star, "-o", tmp_path / "a.h5")
+    assert says["medium"] == medium
+    assert says["notes"] == [f"{star}: wavelengths in {medium}, {how}"]
+    assert says["orders"] == [24, 21]
+    assert says["n_pixels"] == [10, 10]
+
+
+# -- figures ----------------------------------------------------------------------------------
+
+
+def test_figures(facts, tmp_path):
+    files = [tmp_path / f"a.{ending}" for ending in ("PNG", "pdf", "svg")]
+    facts(*SPOT, *ONE, "-o", *files)
+    assert [file.read_bytes()[:5] for file in files] == [b"\x89PNG\r", b"%PDF-", b"<?xml"]
+    facts(*SPOT, *ONE, "--vary", "rv=-20:20:3", "-o", tmp_path / "v.png")
+    whole, family = imread(files[0]), imread(tmp_path / "v.png")
+    assert min(whole.std(), family.std()) > 0.05  # not blank
+    assert whole.shape != family.shape or (whole != family).any()
+
+
+def test_a_figure_has_twelve_panels_at_most(facts, tmp_path):
+    names = facts(*STAR, "-o", tmp_path / "a.png")["files"]
+    assert names == [str(tmp_path / f"a_orders_{x}.png") for x in ("20_to_31", "32_to_33")]
+    assert {str(path) for path in tmp_path.iterdir()} == set(names)
+    assert imread(names[0]).shape[0] > imread(names[1]).shape[0]
+
+
+def test_the_drawn_curves(store):
+    """What is drawn is what was evaluated: each line of each panel."""
+    words = ["spectrum", str(store), *SPOT, "-o", "a.png"]
+    for vary, n_lines in (([], 3), (["--vary", "teff_2=5600:6000:5"], 5)):
+        args = parser().parse_args([*words, *vary])
+        asked = read_components(args, mixjobs.open_store(store).grid)
+        model = mixjobs.load_mixture(store, share=asked.share, orders=[24, 21])
+        spectra = evaluate(model, asked, {"medium": "vacuum"})
+        figure = draw_spectra(spectra, [0, 1])
+        panels = [axes for axes in figure.axes if axes.get_title()]
+        assert len(figure.axes) == 2 + bool(vary)  # and a colour bar
+        for m, panel in enumerate(panels):
+            drawn = np.array([line.get_ydata() for line in panel.lines])
+            assert len(drawn) == n_lines
+            expected = spectra.flux[m] if vary else [spectra.flux[m][0], *spectra.parts[m][0]]
+            assert (drawn == expected).all()
+            assert panel.get_title().startswith(f"order {(24, 21)[m]}: c q = ")
+
+
+# -- what is refused --------------------------------------------------------------------------
+
+REFUSED = {
+    "a parameter that is missing": (["--theta1", "teff=5900"], "--theta1 .*lacks logg, feh"),
+    "an unknown parameter": (["--theta1", "teff=5900,logg=4,z=0"], "unknown parameter 'z'"),
+    "a repeated one": (["--theta1", "teff=5900,teff=5800"], "gives teff twice"),
+    "a short theta": (["--theta1", "5900,4.5"], "expected .*4.: teff, logg, feh, alpha"),
+    "theta2 without Teff": ([*SPOT, "--theta2", "logg=4.2"], "theta lacks teff"),
+    "theta2 unknown": ([*SPOT, "--theta2", "teff=5700,z=1"], "unknown parameter 'z'"),
+    "theta2 repeated": ([*SPOT, "--theta2", "teff=5700,teff=5600"], "gives teff twice"),
+    "no numbers": (["--theta1", "a,b,c"], "'a,b,c' is not a list of numbers"),
+    "theta1 outside": (["--theta1", "7000,4.5,0,0.2"], "component 1: teff = 7000 is outside"),
+    "theta2 outside": ([*SPOT, "--theta2", "teff=3000"], "component 2: teff = 3000 is outside"),
+    "a fixed parameter": (["--theta1", "5900,4.5,0,0.4"], "the library has only alpha = 0.2"),
+    "a hole": (["--theta1", "5600,4,-0.5,0.2"], "component 1: .* is a hole"),
+    "beside a hole": (["--theta1", "5700,4.2,-0.2,0.2"], "needs .*which the library has not"),
+    "rv too large": ([*STAR, "--rv", "200"], "rv = 200 and vsini = 0 km/s reach beyond .*buffer"),
+    "vsini too large": ([*STAR, "--vsini", "200"], "reach beyond the emulator's buffer"),
+    "vsini negative": ([*STAR, "--vsini", "-3"], "vsini = -3 km/s is negative"),
+    "two rv of one star": ([*STAR, "--rv", "1,2"], "--rv 1,2: expected one velocity in km/s$"),
+    "three rv": ([*SPOT, "--rv", "1,2,3"], "--rv 1,2,3: expected one velocity .*, or two"),
+    "rv no number": ([*SPOT, "--rv", "fast"], "--rv 'fast': expected a number"),
+    "rv nan": ([*SPOT, "--rv", "nan"], "rv is NaN; expected a number"),
+    "c of a single star": ([*STAR, "--c", "0.3"], "--c 0.3 is of a second component"),
+    "no c": (SPOT[:-2], "2 components need --c"),
+    "c above 1": ([*SPOT, "--c", "1.2"], "c = 1.2: expected fractions, from 0 to 1"),
+    "c below 0": ([*SPOT, "--c=-0.1"], "c = -0.1: expected fractions, from 0 to 1"),
+    "two c": ([*SPOT, "--c", "0.1,0.2"], r"--c 0.1,0.2: expected 1 fraction"),
+    "c beyond 1 together": (
+        [*SPOT, "--c", "0.6,0.6", "--black-body", "3000"], "c = 0.6, 0.6: .*together too"
+    ),
+    "a cold black body": (
+        [*STAR, "--c", "0.1", "--black-body=-5"], "a black body has no temperature of -5 K"
+    ),
+    "resolution and fwhm": ([*STAR, "--resolution", "5e4", "--fwhm", "6"], "fwhm: not allowed"),
+    "no resolution": ([*STAR, "--resolution", "0"], "resolution = 0: expected a finite number"),
+    "a low resolution": ([*STAR, "--resolution", "50"], "buffer"),
+    "an unknown order": ([*STAR, "--orders", "7"], "there is no order 7; there are 20, 21"),
+    "an order twice": ([*STAR, "--orders", "21,21"], "order 21 is there twice"),
+    "an unknown method": ([*STAR, "--method", "spline"], "--method: invalid choice: 'spline'"),
+    "a medium alone": ([*STAR, "--medium", "air"], "--medium is that of --wavelengths"),
+    "vary no name": ([*STAR, "--vary", "5600:5800:5"], "expected NAME=LOW:HIGH:N"),
+    "vary empty name": ([*STAR, "--vary", "=5600:5800:5"], "expected NAME=LOW:HIGH:N"),
+    "vary no number": ([*STAR, "--vary", "teff=5600:5800"], "expected NAME=LOW:HIGH:N"),
+    "vary a broken number": ([*STAR, "--vary", "teff=5600:5800:2.5"], "expected NAME=LOW:HIGH:N"),
+    "vary a single one": ([*STAR, "--vary", "teff=5600:5800:1"], "with N from 2 to 1000"),
+    "vary too many": ([*STAR, "--vary", "teff=5600:5800:1001"], "with N from 2 to 1000"),
+    "vary reversed": ([*STAR, "--vary", "teff=5800:5600:5"], "expected NAME=LOW:HIGH:N"),
+    "vary nan": ([*STAR, "--vary", "teff=nan:5600:5"], "expected NAME=LOW:HIGH:N"),
+    "vary unknown": (
+        [*SPOT, "--vary", "teff_3=5600:5800:5"],
+        "unknown parameter 'teff_3'; there are teff_1, teff_2, logg, feh, vsini, rv, c",
+    ),
+    "vary c of a single star": ([*STAR, "--vary", "c=0:1:5"], "unknown parameter 'c'"),
+    "vary outside": ([*SPOT, "--vary", "teff2=5000:5800:5"], "component 2: teff = 5000 is outside"),
+    "vary twice": (
+        [*SPOT, "--vary", "teff_2=5600:5800:5", "--vary", "teff2=5600:5700:5"],
+        "--vary gives teff_2 twice",
+    ),
+    "vary two": (
+        [*SPOT, "--vary", "teff_2=5600:5800:5", "--vary", "c=0:1:5"], "vary one at a time"
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def refused(store, capsys, tmp_path):
+    """Run the command, which must be refused in one line and leave nothing behind."""
+
+    def refused(*words, store=store):
+        before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+        capsys.readouterr()
+        assert main(["spectrum", str(store), *map(str, words)]) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert err.startswith("mixjobs: ")
+        assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+        return err.strip()
+
+    return refused
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_what_is_refused(fault, refused, tmp_path):
+    words, message = REFUSED[fault]
+    orders = [] if "--orders" in words else ONE
+    assert re.search(message, refused(*words, *orders, "-o", tmp_path / "a.ecsv"))
+
+
+def test_a_store_that_cannot_serve(refused, demo, tmp_path, tmp_path_factory):
+    plain = tmp_path_factory.mktemp("plain") / "q.zarr"
+    mixjobs.build(demo, mixjobs.Orders.from_edges([5005, 5010]), plain)
+    words = ["--theta1", "5900,4.5,0", "-o", tmp_path / "a.ecsv"]
+    assert "has no emulator; build it with" in refused(*words, store=plain)
+    words += ["--wavelengths", write_observed(tmp_path / "star.hdf5")]
+    assert "has no emulator; build it with" in refused(*words, store=plain)
+    assert "no such store" in refused(*words, store=tmp_path / "none.zarr")
+
+
+def test_wavelengths_that_cannot_be_used(refused, observed, tmp_path):
+    words = [*STAR, "-o", tmp_path / "a.ecsv", "--wavelengths"]
+    assert "no such file" in refused(*words, tmp_path / "none.hdf5")
+    said = refused(*words, observed, "--orders", "20")  # taken as vacuum
+    assert re.search(r"order 20 goes from 5004 to .* cut them to the order", said)
+    said = refused(*words, observed, "--medium", "air", "--orders", "20,30")
+    assert "has no order 30; it has 0, 1, 2" in said
+    said = refused(*words, observed, "--medium", "air", "--orders", "3")
+    assert "there is no order 3; there are 20, 21" in said
+    spoken = write_observed(tmp_path / "spoken.hdf5", vacuum_to_air, air=True)
+    assert "--medium vacuum: " in refused(*words, spoken, "--medium", "vacuum")
+    with h5py.File(tmp_path / "far.hdf5", "w") as file:
+        rows = np.array([[4000.0, 4001.0]])
+        file.update({"waves": rows, "fluxes": rows, "sigmas": rows})
+    said = refused(*words, tmp_path / "far.hdf5")
+    assert re.search(r"has none of the store's orders; it has 0, the store has 20, 21", said)
+
+
+def test_files_that_cannot_be_written(refused, observed, tmp_path):
+    words = [*STAR, *ONE, "-o"]
+    assert "unknown ending '.fits'; expected .ecsv" in refused(*words, tmp_path / "a.fits")
+    assert "unknown ending ''" in refused(*words, tmp_path / "a")
+    assert "there is no folder" in refused(*words, tmp_path / "none" / "a.h5")
+    assert "named twice" in refused(*words, tmp_path / "a.h5", tmp_path / "a.h5")
+    (tmp_path / "folder.h5").mkdir()
+    assert "is a folder" in refused(*words, tmp_path / "folder.h5", "--overwrite")
+    star = write_observed(tmp_path / "star.hdf5", vacuum_to_air, air=True)
+    said = refused(*words, star, "--wavelengths", star, "--overwrite")
+    assert "is the observed spectrum itself" in said
+
+
+@pytest.mark.parametrize("name", ["a.ecsv", "a.h5", "a.png"])
+def test_a_file_is_replaced_only_when_asked(name, refused, facts, tmp_path):
+    path = tmp_path / name
+    path.write_text("mine")
+    said = refused(*STAR, *ONE, "-o", tmp_path / "other.h5", path)
+    assert said == f"mixjobs: {path}: exists already; give another name, or --overwrite"
+    facts(*STAR, *ONE, "-o", path, "--overwrite")
+    assert path.stat().st_size > 1000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_parts_of_a_figure_are_not_replaced_either(refused, tmp_path):
+    (tmp_path / "a_orders_32_to_33.png").write_text("mine")
+    assert "a_orders_32_to_33.png: exists already" in refused(*STAR, "-o", tmp_path / "a.png")
+
+
+def test_nothing_is_half_written(tmp_path):
+    """The second of two files fails: neither gets its name, and nothing is left aside."""
+
+    def whole(path):
+        path.write_text("whole")
+
+    def full(path):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InvalidInput, match=r"b\.h5: cannot be written \(No space left on device\)"):
+        write_files({tmp_path / "a.h5": whole, tmp_path / "b.h5": full})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.ecsv", "a.h5", "a.svg"])
+def test_a_folder_that_cannot_be_written(name, refused):
+    """Not even by root."""
+    said = refused(*STAR, *ONE, "-o", f"/proc/{name}")
+    assert said.startswith(f"mixjobs: /proc/{name}: cannot be written (")
+    assert said.endswith("); name another place")
+
+
+# -- the command itself -----------------------------------------------------------------------
+
+
+def test_the_real_command(store, tmp_path):
+    path = tmp_path / "a.ecsv"
+    status, out, err = finish(start("spectrum", store, *SPOT, *FEW, "-o", path))
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1] == str(path)
+    assert re.search(r"│ 24 +│ 5010\.29 +│ 5011\.86 +│ 0\.\d{6} │ 0\.\d{6} +│ 0\.\d{6} ", out)
+    assert len(Table.read(path)) > 50
+
+
+def test_the_examples_of_the_help_are_commands(capsys):
+    with pytest.raises(SystemExit):
+        main(["spectrum", "--help"])
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    shown = [line for line in lines if line.startswith("mixjobs spectrum ")]
+    assert len(shown) == 3
+    for line in shown:
+        assert parser().parse_args(shlex.split(line)[1:]).command == "spectrum"

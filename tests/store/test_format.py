@@ -1,0 +1,230 @@
+"""The store: schema, round trip, plain xarray, whole Zarr chunks, and every bad store."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixjobs.errors import MissingFile, StoreError
+from mixjobs.model.flux_ratio import flux_ratio_rows
+from mixjobs.store.format import (
+    ROWS_BYTES,
+    open_array,
+    open_store,
+    read_group,
+    rows_per_zarr_chunk,
+    write_attributes,
+    write_whole,
+)
+from tests.helpers.small_stores import GRID, MEANS, N_PIXELS, ORDERS, create, fill
+
+
+class TestRoundTrip:
+    @pytest.mark.parametrize("dtype", ["float64", "float32", None])
+    def test_everything_comes_back(self, tmp_path, dtype):
+        store = open_store(fill(tmp_path / "a.zarr", dtype))
+        np.testing.assert_array_equal(store.grid.points, GRID.points)
+        assert store.grid.names == GRID.names
+        for name in ("number", "wave_min", "wave_max"):
+            np.testing.assert_array_equal(getattr(store.orders, name), getattr(ORDERS, name))
+        np.testing.assert_array_equal(store.n_pixels, N_PIXELS)
+        np.testing.assert_array_equal(store.mean_flux, MEANS)
+        assert store.mean_flux.dtype == np.float64
+        assert store.attributes["flux_unit"] == "erg/s/cm2/AA"
+        assert store.attributes["schema_version"] == 1
+        if dtype is None:
+            assert store.flux_ratio is None
+        else:
+            assert store.flux_ratio.dtype == np.dtype(dtype)
+            expected = flux_ratio_rows(MEANS, 0, 6).astype(dtype)
+            np.testing.assert_array_equal(store.flux_ratio[...], expected)
+            np.testing.assert_array_equal(store.flux_ratio[1, 2], expected[1, 2])
+
+    def test_means_that_are_not_there_yet_are_nan(self, tmp_path):
+        create(tmp_path / "a.zarr")
+        assert np.isnan(read_group(tmp_path / "a.zarr").mean_flux).all()
+        write_whole(open_array(tmp_path / "a.zarr", "mean_flux"), (0, 0), MEANS)
+        np.testing.assert_array_equal(read_group(tmp_path / "a.zarr").mean_flux, MEANS)
+
+    def test_attributes_survive(self, tmp_path):
+        given_ = {"identity": {"orders": "2"}, "raw": "raw", "axes": [1.5, 2.5]}
+        create(tmp_path / "a.zarr", attributes=given_)
+        assert read_group(tmp_path / "a.zarr").attributes == {"schema_version": 1, **given_}
+
+
+DIMS = {
+    "grid_points": ("point", "parameter"),
+    "parameter": ("parameter",),
+    "order": ("order",),
+    "wave_min": ("order",),
+    "wave_max": ("order",),
+    "n_pixels": ("order",),
+    "mean_flux": ("order", "point"),
+    "flux_ratio": ("order", "point_1", "point_2"),
+}
+
+
+class TestSchema:
+    def test_plain_xarray_reads_it(self, whole):
+        """Warnings are errors in the suite, so there are none."""
+        dataset = xr.open_zarr(whole)
+        assert {name: v.dims for name, v in dataset.variables.items()} == DIMS
+        assert dataset["parameter"].values.tolist() == ["teff", "[é/H]"]
+        np.testing.assert_array_equal(dataset["mean_flux"], MEANS)
+        assert float(dataset["flux_ratio"].sel(order=20)[1, 3]) == MEANS[1, 3] / MEANS[1, 1]
+        assert dataset.attrs["schema_version"] == 1
+        same = open_store(whole).to_xarray()
+        xr.testing.assert_identical(same.load(), dataset.load())
+
+    def test_is_zarr_v3_with_names_on_every_array_and_free_strings(self, whole):
+        for name, dims in DIMS.items():
+            described = json.loads((whole / name / "zarr.json").read_text())
+            assert described["zarr_format"] == 3
+            assert tuple(described["dimension_names"]) == dims
+            if name == "parameter":
+                assert described["data_type"] == "string"
+        group = json.loads((whole / "zarr.json").read_text())
+        assert set(group["consolidated_metadata"]["metadata"]) == set(DIMS)
+
+    def test_plain_zarr_reads_it(self, whole):
+        group = zarr.open_group(whole, mode="r")
+        assert group["mean_flux"].chunks == (2, 6)
+        np.testing.assert_array_equal(group["flux_ratio"][0], flux_ratio_rows(MEANS[0], 0, 6))
+
+    @pytest.mark.parametrize("n", [1, 36, 1000, 7500, 2_000_000])
+    def test_rows_of_the_table_in_a_zarr_chunk(self, n):
+        for dtype, size in (("float64", 8), ("float32", 4)):
+            rows = rows_per_zarr_chunk(n, dtype)
+            assert 1 <= rows <= n
+            assert rows == 1 or rows * n * size <= ROWS_BYTES
+            n_pieces = -(-n // rows)
+            most = max(1, ROWS_BYTES // (n * size))
+            assert n_pieces == -(-n // most)  # no more pieces than there must be
+            assert rows * n_pieces - n < n_pieces  # and hardly a row filled up on disk
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("store") / "whole.zarr")
+
+
+class TestBadStore:
+    @pytest.fixture
+    def store(self, tmp_path, whole):
+        return shutil.copytree(whole, tmp_path / "a.zarr")
+
+    def refused(self, path, error, message):
+        with pytest.raises(error, match=message) as caught:
+            open_store(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_missing(self, tmp_path):
+        self.refused(tmp_path / "a.zarr", MissingFile, "no such store")
+
+    def test_a_file(self, tmp_path):
+        (tmp_path / "a.zarr").touch()
+        self.refused(tmp_path / "a.zarr", StoreError, "a file; a store is a folder")
+
+    def test_half_written(self, tmp_path):
+        (tmp_path / "a.zarr.partial").mkdir()
+        message = r"half-written \(a.zarr.partial is there\); start the same mixjobs build again"
+        self.refused(tmp_path / "a.zarr", StoreError, message)
+
+    def test_an_empty_folder(self, tmp_path):
+        (tmp_path / "a.zarr").mkdir()
+        self.refused(tmp_path / "a.zarr", StoreError, "not a whole store")
+
+    @pytest.mark.parametrize(
+        ("version", "message"),
+        [
+            (2, "a store of schema 2; this mixjobs reads schema 1; build it again"),
+            ("1", "a store of schema 1; this mixjobs reads schema 1"),
+            (None, "not a store of mixjobs; this mixjobs reads schema 1"),
+        ],
+    )
+    def test_schema(self, store, version, message):
+        write_attributes(store, {"schema_version": version})
+        self.refused(store, StoreError, message)
+
+    def test_another_zarr_group(self, tmp_path):
+        zarr.open_group(tmp_path / "a.zarr", mode="w")
+        self.refused(tmp_path / "a.zarr", StoreError, "not a store of mixjobs")
+
+    def test_a_zarr_array(self, tmp_path):
+        zarr.create_array(tmp_path / "a.zarr", shape=(3,), dtype="f8")
+        self.refused(tmp_path / "a.zarr", StoreError, "not a whole store")
+
+    @pytest.mark.parametrize("name", [n for n in DIMS if n != "flux_ratio"])
+    @pytest.mark.parametrize("text", [None, "", "{", '{"zarr_format": 3}'], ids=repr)
+    def test_an_array_that_is_lost_or_broken(self, store, name, text):
+        group = json.loads((store / "zarr.json").read_text())
+        del group["consolidated_metadata"]
+        (store / "zarr.json").write_text(json.dumps(group))
+        (store / name / "zarr.json").unlink()
+        if text is not None:
+            (store / name / "zarr.json").write_text(text)
+        self.refused(store, StoreError, "not a whole store")
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", "zarr"], ids=repr)
+    def test_broken_metadata_of_the_group(self, store, text):
+        (store / "zarr.json").write_text(text)
+        self.refused(store, StoreError, "not a whole store")
+
+    @pytest.mark.parametrize("name", ["grid_points", "parameter", "order", "mean_flux"])
+    def test_a_lost_piece_of_a_small_array(self, store, name):
+        for piece in (store / name / "c").rglob("*"):
+            if piece.is_file():
+                piece.unlink()
+        self.refused(store, StoreError, "not a whole store")
+
+
+def starts_and_sizes(shape, zarr_chunks):
+    """Aligned regions of an array, counted one after the other along each dimension."""
+    for length, step in zip(shape, zarr_chunks, strict=True):
+        edges = [*range(0, length, step), length]
+        yield [(a, b - a) for i, a in enumerate(edges) for b in edges[i + 1 :]]
+
+
+@pytest.fixture(scope="module")
+def array(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "a"
+    return zarr.create_array(path, shape=(10, 7), chunks=(4, 3), dtype="i4", fill_value=-1)
+
+
+class TestWriteWhole:
+    @given(st.data())
+    def test_accepts_whole_zarr_chunks_and_nothing_else(self, array, data):
+        start = tuple(data.draw(st.integers(-4, n)) for n in array.shape)
+        size = tuple(data.draw(st.integers(1, n + 2)) for n in array.shape)
+        aligned = all(
+            place in good
+            for place, good in zip(
+                zip(start, size, strict=True),
+                starts_and_sizes(array.shape, array.chunks),
+                strict=True,
+            )
+        )
+        before = array[...]
+        values = before.max() + 1 + np.arange(np.prod(size), dtype="i4").reshape(size)
+        if not aligned:
+            with pytest.raises(StoreError, match="does not cover whole Zarr chunks of shape"):
+                write_whole(array, start, values)
+            np.testing.assert_array_equal(array[...], before)
+        else:
+            write_whole(array, start, values)
+            (a, b), (m, n) = start, size
+            before[a : a + m, b : b + n] = values
+            np.testing.assert_array_equal(array[...], before)
+
+    def test_accepts_every_aligned_region(self, array):
+        rows, columns = starts_and_sizes(array.shape, array.chunks)
+        for (a, m), (b, n) in [(r, c) for r in rows for c in columns]:
+            values = np.full((m, n), 1000 * a + b, dtype="i4")
+            write_whole(array, (a, b), values)
+            np.testing.assert_array_equal(array[a : a + m, b : b + n], values)
