@@ -34,7 +34,7 @@ from benchmarks.trials import (
 )
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
-from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.library import Library
@@ -99,7 +99,9 @@ def build_stores(folder: Path, small: bool) -> None:
     teff, logg, feh = library.grid.points.T
     near = (logg == LOGG) & (feh == FEH)
     numbers = sorted({n for some in (SMALL if small else SETS).values() for n in some})
-    settings = mixjobs.EmulatorSettings(min_resolution=50, accuracy=Accuracy(variance=0.9999))
+    settings = mixjobs.EmulatorSettings(
+        min_resolution=50, accuracy=Accuracy(explained_variance=0.9999)
+    )
     kept = {HELD_OUT: near & ~np.isin(teff, [TEFF_1, *CONTRASTS]), ON_GRID: near}
     for truth in [HELD_OUT] if small else kept:
         path = store_path(folder, truth, "tables")
@@ -143,7 +145,9 @@ def observe(trial: Trial) -> list[EpochOrder]:
     orders = ORDERS.select((SETS | SMALL)[trial["orders"]])
     rng = np.random.default_rng([trial["seed"] or 0, int(trial["teff_2"])])
     observed = []
-    for number, low, high in zip(orders.number, *orders.windows(library.wavelength), strict=True):
+    for number, low, high in zip(
+        orders.number, *orders.pixel_ranges(library.wavelength), strict=True
+    ):
         wavelength = library.wavelength[low:high]
         flux = averaged(star, wavelength)
         sigma = np.full(len(flux), np.median(flux) / SNR)
@@ -172,7 +176,7 @@ def log_probability(folder: Path, trial: Trial) -> LogProbability:
     store = str(store_path(folder, trial["truth"], trial["q"]))
     known = {"medium": "vacuum", "barycentric_velocity": 0.0}
     # the emulator answers exactly at its grid points, so there its error is no part of the test
-    plan = FitPlan(store, 2, {}, [known], observe(trial), trial["truth"] == HELD_OUT)
+    plan = LikelihoodPlan(store, 2, {}, [known], observe(trial), trial["truth"] == HELD_OUT)
     return make_log_probability(parameters, plan)
 
 
@@ -228,7 +232,7 @@ def main(options: Options) -> None:
 def stand_in_over_true() -> dict[float, Floats]:
     """The ratio of Planck means over the library's q in each of the 20 orders, at each contrast."""
     library = open_real()
-    windows = list(zip(*ORDERS.windows(library.wavelength), strict=True))
+    windows = list(zip(*ORDERS.pixel_ranges(library.wavelength), strict=True))
     middle = np.sqrt(ORDERS.wave_min * ORDERS.wave_max) / 1e4
     found = {0.0: middle}
     for teff_2 in CONTRASTS:

@@ -20,7 +20,7 @@ from benchmarks.libraries import ROOT
 from benchmarks.measure import at_end
 from mixjobs.cluster import connect
 from mixjobs.cluster.certificates import certificate_files
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 
 WORKERS = 2
 _START_SECONDS = 60
@@ -29,7 +29,7 @@ _START_SECONDS = 60
 @cache
 def workers() -> Client:
     """Return a client of a cluster of processes on this machine; it ends with the run."""
-    return at_end.enter_context(connect(ClusterTable(workers=WORKERS)))
+    return at_end.enter_context(connect(ClusterConfig(workers=WORKERS)))
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def scheduler_apart(n_workers: int) -> Iterator[Client]:
                 }
             )
         )
-        client = stack.enter_context(connect(ClusterTable(kind="address", scheduler=address)))
+        client = stack.enter_context(connect(ClusterConfig(kind="address", scheduler=address)))
         client.wait_for_workers(n_workers, timeout=_START_SECONDS)
         yield client
 

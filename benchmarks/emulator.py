@@ -16,14 +16,14 @@ import numpy as np
 import mixjobs
 from benchmarks.libraries import write_library
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, spread
-from mixjobs.build import emulator as emulate
-from mixjobs.build.job import Job, prepare
-from mixjobs.build.plan import EmulatorPlan
-from mixjobs.build.segments import EmulatorSettings
-from mixjobs.build.tasks import (
-    MeanBlock,
-    OrderBlock,
-    SpectraBlock,
+from mixjobs.builder import emulator as emulate
+from mixjobs.builder.job import Job, prepare
+from mixjobs.builder.plan import EmulatorPlan
+from mixjobs.builder.segments import EmulatorSettings
+from mixjobs.builder.tasks import (
+    EmulatorTask,
+    MeanTask,
+    SpectraTask,
     compute_means,
     compute_spectra,
     decompose_order,
@@ -52,11 +52,11 @@ class Case:
         return self.group.parent / emulate.SCRATCH
 
     @property
-    def mean_blocks(self) -> list[MeanBlock]:
+    def mean_blocks(self) -> list[MeanTask]:
         """The blocks of the means alone."""
         plan, library = self.job.plan, self.job.library
         return [
-            MeanBlock(
+            MeanTask(
                 library.path, library.reader(range(points.start, points.stop)),
                 plan.orders.number[rows], plan.lo[rows], plan.hi[rows], rows, points,
             )
@@ -64,11 +64,11 @@ class Case:
         ]  # fmt: skip
 
     @property
-    def order_blocks(self) -> list[OrderBlock]:
+    def order_blocks(self) -> list[EmulatorTask]:
         """The orders to decompose."""
         plan, wavelength = self.job.plan, self.job.library.wavelength
         return [
-            OrderBlock(
+            EmulatorTask(
                 "benchmark", self.group, self.scratch, m, window.grid,
                 wavelength[plan.lo[m] : plan.hi[m]], self.emulator.settings.accuracy,
             )
@@ -92,7 +92,7 @@ class Case:
     def spectra(self) -> Floats:
         """Compute the means, and write the spectra."""
         blocks = [
-            SpectraBlock(**vars(block), scratch=self.scratch, windows=self.emulator.windows)
+            SpectraTask(**vars(block), scratch=self.scratch, windows=self.emulator.windows)
             for block in self.mean_blocks
         ]
         return np.hstack([compute_spectra(block) for block in blocks])

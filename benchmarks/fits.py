@@ -10,10 +10,10 @@ import numpy as np
 
 import mixjobs
 from benchmarks.measure import Floats
-from mixjobs.build.segments import EmulatorSettings
+from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.demo.library import Axes, DemoLibrary
 from mixjobs.inference.likelihood import Continuum
-from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.orders import Orders
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
@@ -66,7 +66,7 @@ def observe(
 
 def plan(
     store: Path, orders: Sequence[EpochOrder], emulator_error: bool = True, **options: Any
-) -> FitPlan:
+) -> LikelihoodPlan:
     """Return the plan of a fit of two components to one spectrum."""
     epochs = [{"medium": "vacuum", "barycentric_velocity": 0.0}]
-    return FitPlan(str(store), 2, options, epochs, orders, emulator_error)
+    return LikelihoodPlan(str(store), 2, options, epochs, orders, emulator_error)

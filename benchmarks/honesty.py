@@ -78,9 +78,9 @@ def compared(
     error = emulator_error(held_out_axes(grid, method), emulator.weights, log_mean)
     between = interpolation(grid, method)
     weights = between.weights(theta)[0] @ between.prepare(emulator.weights)
-    left = true - emulator.mean - weights @ emulator.components
-    stated = np.trace(error.covariance) / left.shape[1] + np.mean(emulator.truncation**2)
-    off = (true - emulator.mean) @ emulator.components.T - weights
+    left = true - emulator.mean - weights @ emulator.eigenspectra
+    stated = np.trace(error.covariance) / left.shape[1] + np.mean(emulator.reconstruction_error**2)
+    off = (true - emulator.mean) @ emulator.eigenspectra.T - weights
     chi2 = np.einsum("ni,ij,nj->n", off, np.linalg.inv(error.covariance), off)
     return float((left**2).mean() / stated), float(chi2.mean() / emulator.rank)
 
@@ -104,10 +104,10 @@ def on_library(path: Path, axis: str, numbers: tuple[int, ...]) -> Row:
         for block in model.stream(library.grid.points[:1], errors=True)
     ]
     ratios = []
-    for m, (lo, hi) in enumerate(zip(*orders.windows(library.wavelength), strict=True)):
+    for m, (lo, hi) in enumerate(zip(*orders.pixel_ranges(library.wavelength), strict=True)):
         true = np.stack([library.flux(i, lo, hi) for i in np.flatnonzero(~kept)])
         left = emulated[m] - true / true.mean(axis=1, keepdims=True)
-        ratios.append(np.nanmean(left**2) / (stated[m] + model.truncation[0, m] ** 2))
+        ratios.append(np.nanmean(left**2) / (stated[m] + model.reconstruction_error[0, m] ** 2))
     return Row(
         f"BT-Settl, every other {axis} left out, in the middle of the cells: variance found / "
         f"stated in orders {', '.join(map(str, numbers))}",

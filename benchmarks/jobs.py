@@ -12,9 +12,9 @@ from distributed import Client
 
 from benchmarks.measure import Skipped, StageClock, same
 from benchmarks.virtual import VirtualLibrary, spent
-from mixjobs.build.job import prepare
-from mixjobs.build.plan import Block
-from mixjobs.build.stages import run
+from mixjobs.builder.job import prepare
+from mixjobs.builder.plan import Block
+from mixjobs.builder.stages import run
 from mixjobs.orders import Orders
 
 _STATUS = Path("/proc/self/status")

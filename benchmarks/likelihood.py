@@ -17,10 +17,10 @@ from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 import mixjobs
 from benchmarks.fits import NOISE, RESOLUTION, build_store, observe, pixels, plan, windows
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, spread
-from mixjobs.build.segments import EmulatorSettings
+from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.inference.likelihood import Continuum, OrderData, fit_order
 from mixjobs.inference.noise import NoiseRows
-from mixjobs.inference.order_likelihoods import FittedBlock, OrderFits
+from mixjobs.inference.order_likelihoods import LikelihoodBatch, OrderLikelihoods
 from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MixtureModel
 
@@ -69,7 +69,7 @@ class Star:
         mixture = {name: TRUTH[name] for name in TRUTH if name not in NOISE}
         self.orders = observe(self.store, waves, mixture, Continuum(4))
 
-    def fits(self, rows: Sequence[int], **options: Sequence[str]) -> OrderFits:
+    def fits(self, rows: Sequence[int], **options: Sequence[str]) -> OrderLikelihoods:
         """Load the likelihoods of some orders."""
         return plan(self.store, self.orders, **options).load(rows)
 
@@ -104,7 +104,7 @@ def one_order(star: Star, size: Size) -> list[Row]:
     values = table((*model.parameters, *NOISE), size.usual)
     fits, mixtures = star.fits([0]), values[:, : -len(NOISE)]
     blocks = list(fits.stream([values]))
-    apart = star.fits([0], share=APART)
+    apart = star.fits([0], shared=APART)
     names = apart.epochs[0].model.parameters
     moving = list(apart.stream([table((*names, *NOISE), size.usual)]))
     dense = {errors: [Dense(block, errors) for block in blocks[:2]] for errors in (True, False)}
@@ -150,7 +150,7 @@ def diagonal(noise: NoiseRows) -> NoiseRows:
 
 
 def likelihoods(
-    blocks: Sequence[FittedBlock], kind: Callable[[NoiseRows], NoiseRows], errors: bool = True
+    blocks: Sequence[LikelihoodBatch], kind: Callable[[NoiseRows], NoiseRows], errors: bool = True
 ) -> Floats:
     """Evaluate the likelihood alone, of spectra that are there: (n,)."""
     found = []
@@ -167,7 +167,7 @@ class Dense:
     anything is timed.
     """
 
-    def __init__(self, block: FittedBlock, errors: bool) -> None:
+    def __init__(self, block: LikelihoodBatch, errors: bool) -> None:
         row = 0 if block.rows.start == 0 else -1
         self.data, self.noise, self.row = block.data, block.noise, row
         self.spectrum = block.spectra[row]
@@ -269,7 +269,7 @@ def growth(star: Star, size: Size) -> list[Row]:
     ]
 
 
-def linear(fits: OrderFits, values: Floats, factor: float) -> Callable[[], float]:
+def linear(fits: OrderLikelihoods, values: Floats, factor: float) -> Callable[[], float]:
     """Return what measures a step's CPU seconds over a factor."""
     return lambda: cpu_seconds(lambda: fits([values])) / factor
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.fits import build_store, observe, pixels, plan, windows
 from benchmarks.measure import Floats, Row, cpu_seconds, ratio, spread
-from mixjobs.build.segments import EmulatorSettings
+from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.inference.convergence import autocorrelation_time
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
@@ -114,9 +114,9 @@ class WithCoefficients:
             unit = (coefficients - np.eye(k)[0]) / data.continuum_sigma
             norm = k * np.log(2 * np.pi * data.continuum_sigma**2)
             total[here] -= 0.5 * ((unit**2).sum(axis=1) + norm)
-        answered = inside & np.isfinite(found[:, 1:]).all(axis=1)
-        found[~answered] = -np.inf
-        found[answered, 0] = total[answered] + found[answered, 1:].sum(axis=1)
+        valid = inside & np.isfinite(found[:, 1:]).all(axis=1)
+        found[~valid] = -np.inf
+        found[valid, 0] = total[valid] + found[valid, 1:].sum(axis=1)
         return found
 
     def start(self, name: str, seed: int) -> Floats:

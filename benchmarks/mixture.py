@@ -15,7 +15,7 @@ from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import interpolation
 from mixjobs.interpolation.cross_validation import held_out_axes
-from mixjobs.model.broadening import instrument_sigma
+from mixjobs.model.broadening import profile_sigma
 from mixjobs.model.components import LibraryModel
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error
 from mixjobs.model.layout import lay_out
@@ -130,7 +130,7 @@ class Order:
             spectra / means[:, None], grid, library.wavelength, Accuracy(rank=rank)
         )
         self.data = np.exp(np.linspace(x[edge], x[-edge], n_data))
-        self.sigma = instrument_sigma(resolution=RESOLUTION)
+        self.sigma = profile_sigma(resolution=RESOLUTION)
 
     def model(self, n_orders: int = 1) -> MixtureModel:
         """Return the mixture in so many orders, all alike."""
@@ -174,7 +174,7 @@ class RealSpace:
         """Spectrum and ln(mean flux) at one theta."""
         weights, _ = self.between.weights(theta[None])
         values = (weights @ self.table)[0]
-        return self.emulator.mean + values[:-1] @ self.emulator.components, values[-1]
+        return self.emulator.mean + values[:-1] @ self.emulator.eigenspectra, values[-1]
 
     def __call__(self, row: Floats) -> Floats:
         """One spectrum: the components are mixed first, which they allow here."""

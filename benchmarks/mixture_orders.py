@@ -22,9 +22,9 @@ from benchmarks import fits
 from benchmarks.cluster import WORKERS, workers
 from benchmarks.libraries import real_data
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, seconds, spread
-from mixjobs.build.segments import EmulatorSettings
+from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.cluster import connect
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 from mixjobs.inference.distributed import Build
 from mixjobs.inference.distributed import spread as over_workers
 from mixjobs.model.emulator import Accuracy
@@ -163,7 +163,7 @@ def together(paths: Paths, values: Floats, size: Size) -> list[Row]:
     halves = every[: len(every) // 2], every[len(every) // 2 :]
     numbers, spectra = partial(reduced, paths), partial(whole, paths)
     double = workers()  # they end last, so they come first
-    with connect(ClusterTable(workers=1)) as single, independent(WORKERS) as processes:
+    with connect(ClusterConfig(workers=1)) as single, independent(WORKERS) as processes:
         sides: dict[str, Evaluate] = {
             "one": over_workers(single, numbers, every),
             "two": over_workers(double, numbers, every),

@@ -91,7 +91,7 @@ def table(times: dict[str, Floats], whole: Floats, case: Case) -> list[Row]:
 
 def task(case: Case, rows: slice) -> tuple[str, Sequence[str], Ints, Ints]:
     """What `read_means` is given for some of the points."""
-    lo, hi = case.orders.windows(case.library.wavelength)
+    lo, hi = case.orders.pixel_ranges(case.library.wavelength)
     return case.library.path, case.keys[rows], lo, hi
 
 

@@ -70,7 +70,7 @@ def averaged(folder: Path) -> None:
     error = 1 / np.sqrt(np.maximum(weight, 1e-300))
     inside = (n >= _FEWEST) & (library.wavelength > wave[0]) & (library.wavelength < wave[-1])
     orders = []
-    for number, lo, hi in zip(ORDERS.number, *ORDERS.windows(library.wavelength), strict=True):
+    for number, lo, hi in zip(ORDERS.number, *ORDERS.pixel_ranges(library.wavelength), strict=True):
         here = np.flatnonzero(inside[lo:hi])[1:-1] + lo  # whole pixels
         if len(here) > 10:
             orders.append((int(number), library.wavelength[here], mean[here], error[here]))

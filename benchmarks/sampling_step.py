@@ -22,10 +22,10 @@ from benchmarks.libraries import real_data
 from benchmarks.measure import Floats, Row, counted, in_turn, ratio, same, seconds, spread
 from benchmarks.mixture_orders import Size, build_store
 from mixjobs.cluster import connect
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
-from mixjobs.inference.order_likelihoods import FitPlan
+from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.inference.run import Segment
@@ -49,7 +49,7 @@ SMALL = Size(4, 16, 20, 2)
 _busy: list[tuple[float, float]] = []  # of this process: seconds in likelihoods, and CPU seconds
 
 
-class TimedPlan(FitPlan):
+class TimedPlan(LikelihoodPlan):
     """A plan whose likelihoods say how long they take."""
 
     def load(self, share: Sequence[int]) -> Any:
@@ -79,11 +79,11 @@ def run(small: bool) -> Iterator[Row]:
     with TemporaryDirectory(prefix="mixjobs-benchmark-") as folder:
         fit = simulated(data, Path(folder) / "store.zarr", size)
         double = workers()  # they end last, so they come first
-        with connect(ClusterTable(workers=1)) as single:
+        with connect(ClusterConfig(workers=1)) as single:
             yield from measured(fit, {"here": None, "one": single, "two": double}, size)
 
 
-def simulated(data: Path, store: Path, size: Size) -> FitPlan:
+def simulated(data: Path, store: Path, size: Size) -> LikelihoodPlan:
     """Simulate a star in the orders and pixels of a real spectrum, and plan its fit."""
     observed = mixjobs.open_spectrum(data)
     build_store(observed, store, size.n_orders)
@@ -97,7 +97,7 @@ def simulated(data: Path, store: Path, size: Size) -> FitPlan:
     return TimedPlan(**vars(fit))
 
 
-def measured(fit: FitPlan, clients: dict[str, Client | None], size: Size) -> list[Row]:
+def measured(fit: LikelihoodPlan, clients: dict[str, Client | None], size: Size) -> list[Row]:
     """Advance one ensemble a side, in step, and time them."""
     names = mixjobs.load_mixture(fit.store).parameters
     parameters = make_parameters((*names, *NOISE), PRIORS, constraints=["teff_2 < teff_1"])

@@ -20,7 +20,7 @@ from benchmarks.measure import Floats
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
-from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Prior
 from mixjobs.model.emulator import Accuracy
@@ -142,5 +142,5 @@ def make_fit(
     names = (*PARAMETERS, "ln_noise")
     parameters = make_parameters(names, priors, settings, constraints=["teff_2 < teff_1"])
     epoch = {"medium": "vacuum", "barycentric_velocity": 0.0}
-    plan = FitPlan(store, 2, options, [epoch], orders, emulator_error)
+    plan = LikelihoodPlan(store, 2, options, [epoch], orders, emulator_error)
     return make_log_probability(parameters, plan)

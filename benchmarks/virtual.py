@@ -163,5 +163,5 @@ class VirtualLibrary:
     def means(self, orders: Orders) -> Floats:
         """Means (M, N) of all its spectra, at no cost: what a store of it must hold."""
         flux = fluxes(self.grid.points)
-        windows = zip(*orders.windows(self.wavelength), strict=True)
+        windows = zip(*orders.pixel_ranges(self.wavelength), strict=True)
         return np.stack([flux[:, lo:hi].mean(axis=1) for lo, hi in windows])

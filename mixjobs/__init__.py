@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixjobs.build.segments import EmulatorSettings
-    from mixjobs.build.stages import build
+    from mixjobs.builder.segments import EmulatorSettings
+    from mixjobs.builder.stages import build
     from mixjobs.errors import MixjobsError
     from mixjobs.grid import Grid
     from mixjobs.inference.job import load_log_probability
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 # Imported when first used, so that what a sampler calls needs neither Dask nor Zarr.
 _HOME = {
-    "EmulatorSettings": "build.segments",
+    "EmulatorSettings": "builder.segments",
     "Grid": "grid",
     "MixjobsError": "errors",
     "Orders": "orders",
-    "build": "build.stages",
+    "build": "builder.stages",
     "load_flux_ratio": "store.loading",
     "load_log_probability": "inference.job",
     "load_mixture": "store.loading",

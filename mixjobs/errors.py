@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -9,8 +10,33 @@ from difflib import get_close_matches
 class MixjobsError(Exception):
     """Base of every error that mixjobs raises for a user's input or surroundings.
 
-    The message is one line: what was given, what was expected, what to do.
+    The message is one line: what was given, what was expected, what to do. Programs need not parse
+    it: the facts are attributes.
+
+    Attributes
+    ----------
+    path : str or None
+        The file or folder.
+    name : str or None
+        The argument, key or parameter.
+    value : object
+        What was given.
+    order : int or None
+        Number of the spectral order.
     """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        value: object = None,
+        order: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.path = None if path is None else os.fspath(path)
+        self.name, self.value, self.order = name, value, order
 
 
 class InvalidInput(MixjobsError, ValueError):

@@ -149,7 +149,7 @@ class Orders:
         low, high = wavelength[0], np.nextafter(wavelength[-1], np.inf)
         return [int(m) for m in np.flatnonzero((self.wave_min < low) | (self.wave_max > high))]
 
-    def windows(self, wavelength: Floats) -> tuple[Ints, Ints]:
+    def pixel_ranges(self, wavelength: Floats) -> tuple[Ints, Ints]:
         """Pixels of each order: ``wavelength[lo[m]:hi[m]]``; `wavelength` (n_pixels,) ascends.
 
         Returns

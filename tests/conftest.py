@@ -20,7 +20,7 @@ from distributed import Client
 from hypothesis import HealthCheck, settings
 
 from mixjobs.cluster import connect
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 from mixjobs.demo.library import DemoLibrary
 from tests.helpers.small_fits import build_store
 
@@ -29,9 +29,10 @@ ROOT = Path(__file__).parent.parent
 # Files that take longest, or wait most. They come first: a file is run by one process, and one
 # that begins late would leave the other cores idle in the end.
 LONG = (
-    "build/test_random_kills.py", "test_benchmarks.py", "inference/test_sampler.py",
-    "cli/test_sample.py", "build/test_faults.py", "cli/test_cluster.py", "cluster/test_cluster.py",
-    "cli/test_cli.py", "build/test_disk_full.py", "build/test_stages.py",
+    "builder/test_random_kills.py", "test_benchmarks.py", "inference/test_sampler.py",
+    "cli/test_sample.py", "builder/test_faults.py", "cli/test_cluster.py",
+    "cluster/test_cluster.py", "cli/test_cli.py", "builder/test_disk_full.py",
+    "builder/test_stages.py",
 )  # fmt: skip
 
 # No deadline: other programs may have the cores. Few draws of each law: they are many.
@@ -65,7 +66,7 @@ def data() -> Path:
 @pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
     """Two worker processes, as `mixjobs build` starts them; 2 GB each."""
-    with connect(ClusterTable(workers=2, memory="4GB")) as client:
+    with connect(ClusterConfig(workers=2, memory="4GB")) as client:
         yield client
 
 

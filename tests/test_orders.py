@@ -36,14 +36,14 @@ def test_a_window_holds_its_lower_end_and_not_its_upper(wave, data):
         .filter(lambda p: ((p[0] <= wave) & (wave < p[1])).any())
     )
     edges = np.array(data.draw(st.lists(pairs, min_size=1, max_size=4)))  # they may overlap
-    lo, hi = Orders.from_edges(edges).windows(wave)
+    lo, hi = Orders.from_edges(edges).pixel_ranges(wave)
     for (low, high), first, after in zip(edges, lo, hi, strict=True):
         inside = np.flatnonzero((low <= wave) & (wave < high))
         assert inside.tolist() == list(range(first, after))
 
 
 def test_adjacent_orders_share_no_pixel_and_leave_none_out():
-    lo, hi = Orders.from_edges([5000, 5002, 5004, np.nextafter(5008, np.inf)]).windows(WAVE)
+    lo, hi = Orders.from_edges([5000, 5002, 5004, np.nextafter(5008, np.inf)]).pixel_ranges(WAVE)
     assert (lo.tolist(), hi.tolist()) == ([0, 2, 3], [2, 3, 5])
 
 
@@ -64,21 +64,21 @@ def test_an_order_is_covered_wholly_or_not_at_all(window, covered):
     orders = Orders(np.array([7, 9]), np.array([5001.0, window[0]]), np.array([5002.0, window[1]]))
     assert orders.uncovered(WAVE) == ([] if covered else [1])
     if covered:
-        orders.windows(WAVE)
+        orders.pixel_ranges(WAVE)
         return
     with pytest.raises(OrderError, match=r"order 9 .* is not covered .* 5000 to 5008 Å") as error:
-        orders.windows(WAVE)
+        orders.pixel_ranges(WAVE)
     assert "\n" not in str(error.value)
 
 
 def test_several_uncovered_orders_are_counted():
     with pytest.raises(OrderError, match=r"order 0 \(4000 to 4500 Å\) \(and 1 more\) is not"):
-        Orders.from_edges([[4000, 4500], [5000, 5002], [6000, 7000]]).windows(WAVE)
+        Orders.from_edges([[4000, 4500], [5000, 5002], [6000, 7000]]).pixel_ranges(WAVE)
 
 
 def test_an_order_between_two_pixels_is_refused():
     with pytest.raises(OrderError, match=r"order 1 \(5005 to 5007 Å\) has no pixel"):
-        Orders.from_edges([[5000, 5002], [5005, 5007]]).windows(WAVE)
+        Orders.from_edges([[5000, 5002], [5005, 5007]]).pixel_ranges(WAVE)
 
 
 # --- made -----------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def test_what_a_store_offers(store, demo):
     assert store.grid.points.tolist() == library.grid.points.tolist()
     assert store.grid.names == ("teff", "logg", "feh")
     assert store.orders.wave_max.tolist() == [5009, 5024]
-    lo, hi = store.orders.windows(library.wavelength)
+    lo, hi = store.orders.pixel_ranges(library.wavelength)
     assert store.n_pixels.tolist() == (hi - lo).tolist()
     assert store.mean_flux.shape == (2, 12)
     assert store.flux_ratio.shape == (2, 12, 12)
@@ -97,6 +97,6 @@ def test_plain_xarray_opens_a_store(store):
     assert (dataset["mean_flux"].values == store.mean_flux).all()
     q = dataset["flux_ratio"].sel(order=1).isel(point_1=3, point_2=8)
     assert float(q) == store.mean_flux[1, 8] / store.mean_flux[1, 3]
-    assert dataset.attrs["schema_version"] == 1
+    assert dataset.attrs["schema_version"] == 2
     assert dataset.attrs["library"] == store.attributes["library"]
     assert again.identical(dataset)

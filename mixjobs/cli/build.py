@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from mixjobs.build.job import Job, prepare
-from mixjobs.build.segments import EmulatorSettings
-from mixjobs.build.stages import run as run_job
+from mixjobs.builder.job import Job, prepare
+from mixjobs.builder.segments import EmulatorSettings
+from mixjobs.builder.stages import run as run_job
 from mixjobs.cli.client import client_of, n_workers
 from mixjobs.cli.options import parse_floats, parse_range, parse_select, say
 from mixjobs.cli.signals import is_told, stop_if_told
 from mixjobs.config.build import (
-    BuildJob,
-    EmulatorTable,
-    OrdersTable,
+    BuildConfig,
+    EmulatorConfig,
+    OrdersConfig,
     make_build_job,
     read_build_job,
 )
-from mixjobs.config.cluster import ClusterTable, make_cluster, read_cluster
+from mixjobs.config.cluster import ClusterConfig, make_cluster, read_cluster
 from mixjobs.errors import InvalidInput
 from mixjobs.library import Library, open_library
 from mixjobs.model.emulator import Accuracy
@@ -41,10 +41,10 @@ _SAME = (
     "scheduler",
 )  # fmt: skip
 _EMULATOR = (
-    "max_rv", "max_vsini", "min_resolution", "step", "short_buffer", "variance", "worst",
-    "max_rank", "rank",
+    "max_rv", "max_vsini", "min_resolution", "step", "short_buffer",
+    "explained_variance", "max_residual", "max_rank", "rank",
 )  # fmt: skip
-_ACCURACY = ("variance", "worst", "max_rank", "rank")
+_ACCURACY = ("explained_variance", "max_residual", "max_rank", "rank")
 _BESIDE_A_FILE = {"cluster", "overwrite"}
 
 
@@ -68,7 +68,7 @@ def build(args: Namespace) -> None:
     say(f"{store.path}: {len(store.orders)} orders, {len(store.grid)} points; done")
 
 
-def job_from(args: Namespace) -> BuildJob:
+def job_from(args: Namespace) -> BuildConfig:
     """Read the job from its file, or from the options."""
     given = {name: getattr(args, name) for name in _SAME if getattr(args, name) is not None}
     orders = _orders_from(args)
@@ -92,7 +92,7 @@ def job_from(args: Namespace) -> BuildJob:
     return make_build_job(data, "mixjobs build")
 
 
-def named_cluster(name: str) -> ClusterTable:
+def named_cluster(name: str) -> ClusterConfig:
     """Return the cluster of a TOML file, or of a kind with nothing else asked for."""
     if name.endswith(".toml"):
         return read_cluster(name)
@@ -112,7 +112,7 @@ def _orders_from(args: Namespace) -> dict[str, Any]:
     return {name: value for name, value in orders.items() if value is not None}
 
 
-def choose_orders(table: OrdersTable, library: Library) -> tuple[Orders, str]:
+def choose_orders(table: OrdersConfig, library: Library) -> tuple[Orders, str]:
     """Return the orders of a job, and a sentence on where they come from."""
     orders, source = _named_orders(table, library)
     if table.skip_uncovered:
@@ -126,7 +126,7 @@ def choose_orders(table: OrdersTable, library: Library) -> tuple[Orders, str]:
     return orders, source
 
 
-def _named_orders(table: OrdersTable, library: Library) -> tuple[Orders, str]:
+def _named_orders(table: OrdersConfig, library: Library) -> tuple[Orders, str]:
     if table.from_file is not None:
         return _observed_orders(table.from_file, table.numbers, library)
     if table.n is not None:
@@ -158,7 +158,7 @@ def _observed_orders(path: str, numbers: list[int] | None, library: Library) -> 
     return orders, f"{path} ({medium})"
 
 
-def plan(job: BuildJob) -> tuple[Job, str]:
+def plan(job: BuildConfig) -> tuple[Job, str]:
     """Check everything that can be checked before a cluster is started.
 
     Returns the planned job, and where its orders come from.
@@ -177,7 +177,7 @@ def plan(job: BuildJob) -> tuple[Job, str]:
     return planned, source
 
 
-def emulator_settings(table: EmulatorTable | None) -> EmulatorSettings | None:
+def emulator_settings(table: EmulatorConfig | None) -> EmulatorSettings | None:
     """Return what the emulator is made for; None for no emulator."""
     if table is None:
         return None
@@ -186,7 +186,7 @@ def emulator_settings(table: EmulatorTable | None) -> EmulatorSettings | None:
     return EmulatorSettings(**given, accuracy=Accuracy(**accuracy))
 
 
-def run(job: BuildJob, planned: Job, source: str) -> Store:
+def run(job: BuildConfig, planned: Job, source: str) -> Store:
     """Run a planned job to its end, saying on standard error how it goes."""
     notes = {"orders_from": source}
     try:

@@ -12,14 +12,14 @@ from mixjobs.cli.options import say
 from mixjobs.cluster import connect
 from mixjobs.cluster.machine import workers_here
 from mixjobs.cluster.monitor import dashboard_lines
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 
 if TYPE_CHECKING:
     from distributed import Client
 
 
 @contextmanager
-def client_of(table: ClusterTable | None, output: str | Path) -> Iterator[Client | None]:
+def client_of(table: ClusterConfig | None, output: str | Path) -> Iterator[Client | None]:
     """Yield a client of the cluster, saying where its dashboard is; None for this process alone.
 
     Logs go where the table says, else beside the output where workers are on other nodes.
@@ -34,7 +34,7 @@ def client_of(table: ClusterTable | None, output: str | Path) -> Iterator[Client
         yield client
 
 
-def n_workers(table: ClusterTable | None) -> int:
+def n_workers(table: ClusterConfig | None) -> int:
     """How many workers there will be, as far as that is known before they start."""
     if table is None:
         return 1

@@ -14,7 +14,7 @@ from mixjobs.cluster.allocation import worker_command
 from mixjobs.cluster.machine import memory_here, workers_here
 from mixjobs.cluster.monitor import dashboard_lines
 from mixjobs.cluster.slurm import job_script
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 
 _LOGS = "STORE.logs"
 
@@ -36,7 +36,7 @@ def cluster(args: Namespace) -> None:
             print(f"worker on {host}, memory {workers[address]['memory_limit'] / 1e9:.3g} GB")
 
 
-def shown(table: ClusterTable) -> str:
+def shown(table: ClusterConfig) -> str:
     """Return how the workers of a cluster are started."""
     if table.kind == "slurm":
         return job_script(table)

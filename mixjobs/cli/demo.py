@@ -15,7 +15,7 @@ from mixjobs.cli.parser import parser
 from mixjobs.cli.plot import save
 from mixjobs.cli.ratio import direct_ratio
 from mixjobs.cli.spectrum import spectrum
-from mixjobs.config.build import BuildJob, make_build_job
+from mixjobs.config.build import BuildConfig, make_build_job
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import OutputExists
 from mixjobs.grid import describe
@@ -56,13 +56,13 @@ def demo(args: Namespace) -> None:
 
 def _mix(store: Store, truth: DemoLibrary, figure: Path) -> None:
     """Say how far a mixture between the grid points is from the truth, and draw one."""
-    lo, hi = store.orders.windows(truth.wavelength)
+    lo, hi = store.orders.pixel_ranges(truth.wavelength)
     (teff_1, logg, feh), teff_2 = _BETWEEN1, _BETWEEN2[0]
     model = load_mixture(store.path, fixed={"vsini": 0, "rv": 0})
     values = {"teff_1": teff_1, "teff_2": teff_2, "logg": logg, "feh": feh, "c": _C}
     flux = np.concatenate(model(values))
     between = [np.square(b.error).sum(axis=2).ravel() for b in model.stream(values, errors=True)]
-    left_out = np.square(model.light(values) * model.truncation).sum(axis=0)
+    left_out = np.square(model.light(values) * model.reconstruction_error).sum(axis=0)
     expected = np.sqrt(np.concatenate(between).mean() + left_out.mean())
     first, second = truth.spectrum(_BETWEEN1), truth.spectrum(_BETWEEN2)
     true = [
@@ -98,7 +98,7 @@ def _compare(store: Store, truth: DemoLibrary) -> None:
     )
 
 
-def _job(library: Path, store: Path, workers: int | None) -> BuildJob:
+def _job(library: Path, store: Path, workers: int | None) -> BuildConfig:
     data = {
         "library": str(library), "output": str(store),
         "orders": {"n": _N_ORDERS, "range": [5005, 5295]},
@@ -110,7 +110,7 @@ def _job(library: Path, store: Path, workers: int | None) -> BuildJob:
 
 def _worst_error(truth: DemoLibrary, store: Store) -> float:
     """Largest error of q over the orders, against the generator's own spectra."""
-    lo, hi = store.orders.windows(truth.wavelength)
+    lo, hi = store.orders.pixel_ranges(truth.wavelength)
     means = [
         np.array([flux[a:b].mean() for a, b in zip(lo, hi, strict=True)])
         for flux in (truth.spectrum(_BETWEEN1), truth.spectrum(_BETWEEN2))

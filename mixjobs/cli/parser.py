@@ -138,9 +138,9 @@ def _add_emulator(group: Any) -> None:
                        help="where the library does not reach so far (refuse)")  # fmt: skip
     group.add_argument("--step", type=float, metavar="KMS",
                        help="of its grid (the library's own)")  # fmt: skip
-    group.add_argument("--variance", type=float, metavar="V",
+    group.add_argument("--explained-variance", type=float, metavar="V",
                        help="components for this part of the variance (0.999)")  # fmt: skip
-    group.add_argument("--worst", type=float, metavar="E",
+    group.add_argument("--max-residual", type=float, metavar="E",
                        help="and for this error of the worst pixel (0.02)")  # fmt: skip
     group.add_argument("--max-rank", type=_positive, metavar="K", help="but not more (64)")
     group.add_argument("--rank", type=_positive, metavar="K", help="just so many")

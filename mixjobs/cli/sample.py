@@ -18,8 +18,8 @@ from mixjobs.cli.client import client_of, n_workers
 from mixjobs.cli.options import say
 from mixjobs.cli.signals import stop_if_told
 from mixjobs.cli.summary import summary
-from mixjobs.config.cluster import ClusterTable
-from mixjobs.config.sample import SampleJob, absolute, read_sample_job
+from mixjobs.config.cluster import ClusterConfig
+from mixjobs.config.sample import SampleConfig, absolute, read_sample_job
 from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.files import disk_faults_named, write_whole
 from mixjobs.inference.job import identity, load_log_probability, walkers
@@ -73,7 +73,7 @@ def sample(args: Namespace) -> None:
             conclude(run, job, log_probability, sampled, client)
 
 
-def cluster_of(args: Namespace, job: SampleJob) -> ClusterTable | None:
+def cluster_of(args: Namespace, job: SampleConfig) -> ClusterConfig | None:
     """Return the cluster that is asked for; None for this process."""
     given = [name for name in ("workers", "serial", "cluster") if getattr(args, name)]
     if len(given) > 1:
@@ -82,10 +82,10 @@ def cluster_of(args: Namespace, job: SampleJob) -> ClusterTable | None:
         return None
     if args.cluster is not None:
         return named_cluster(args.cluster)
-    return ClusterTable(workers=args.workers) if args.workers else job.cluster
+    return ClusterConfig(workers=args.workers) if args.workers else job.cluster
 
 
-def _await_workers(client: Client | None, table: ClusterTable | None) -> None:
+def _await_workers(client: Client | None, table: ClusterConfig | None) -> None:
     """Wait a while for all workers: orders are shared out among those that are there."""
     if client is None or table is None or table.kind == "address":
         return
@@ -102,7 +102,7 @@ def check_folder(path: Path, args: Namespace) -> None:
         raise OutputExists(f"{path}: is there and is no run folder; name another output")
 
 
-def announce(job: SampleJob, log_probability: LogProbability, dry_run: bool) -> None:
+def announce(job: SampleConfig, log_probability: LogProbability, dry_run: bool) -> None:
     """Say what was read and noticed, and print data and parameters, before anything is started."""
     for note in log_probability.notes:
         say(note)
@@ -118,7 +118,7 @@ def announce(job: SampleJob, log_probability: LogProbability, dry_run: bool) -> 
 
 
 def open_run(
-    path: Path, job: SampleJob, log_probability: LogProbability, args: Namespace
+    path: Path, job: SampleConfig, log_probability: LogProbability, args: Namespace
 ) -> RunFolder:
     """Make the run folder, or open it to go on."""
     known = identity(job, log_probability)
@@ -145,7 +145,7 @@ def nothing_left(run: RunFolder) -> Iterator[None]:
 
 
 def started(
-    run: RunFolder, job: SampleJob, free: LogProbability
+    run: RunFolder, job: SampleConfig, free: LogProbability
 ) -> tuple[LogProbability, Floats | None]:
     """Look for the optimum, or read it; fix what is to stay there, and place the walkers."""
     if not (run.path / START).exists():
@@ -161,7 +161,7 @@ def started(
     return log_probability, start_walkers(log_probability, starts, walkers(job, free), job.seed)
 
 
-def _write_start(run: RunFolder, job: SampleJob, free: LogProbability) -> None:
+def _write_start(run: RunFolder, job: SampleConfig, free: LogProbability) -> None:
     with reporter("generations") as show:
 
         def report(stage: str, done: int, total: int) -> None:
@@ -186,7 +186,7 @@ def _write_json(run: RunFolder, name: str, content: dict[str, Any]) -> None:
 
 
 def go_on(
-    run: RunFolder, job: SampleJob, log_probability: LogProbability, start: Floats | None
+    run: RunFolder, job: SampleConfig, log_probability: LogProbability, start: Floats | None
 ) -> None:
     """Sample until the chain is long enough, or at its limit; say how far it came if stopped."""
     try:
@@ -205,7 +205,7 @@ def go_on(
 
 
 def conclude(
-    run: RunFolder, job: SampleJob, free: LogProbability, sampled: LogProbability,
+    run: RunFolder, job: SampleConfig, free: LogProbability, sampled: LogProbability,
     client: Client | None,
 ) -> None:  # fmt: skip
     """Compare with one component, write the posterior, and print the summary."""

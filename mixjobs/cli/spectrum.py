@@ -37,7 +37,7 @@ def spectrum(args: Namespace) -> dict[str, Any]:
     pixels = _pixels(args, store)
     files = plan_files(args, pixels.numbers, PANELS)
     model = load_mixture(
-        args.store, asked.components, share=asked.share, orders=pixels.numbers,
+        args.store, asked.components, shared=asked.shared, orders=pixels.numbers,
         wavelengths=pixels.wavelengths, medium=pixels.medium, resolution=args.resolution,
         fwhm=args.fwhm, library_resolution=args.library_resolution, method=args.method,
     )  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 from mixjobs.cli.options import parse_floats, parse_theta
 from mixjobs.errors import InvalidInput, OutputExists, OutsideGrid
 from mixjobs.grid import Grid
-from mixjobs.interpolation.cells import why_unanswered
+from mixjobs.interpolation.cells import why_invalid
 from mixjobs.model.layout import Layout, weight_names
 from mixjobs.typing import Floats
 
@@ -34,7 +34,7 @@ class Asked:
         "library" or "blackbody", as `load_mixture` takes them.
     own : list of K dicts
         Each component's parameters by their names in the library.
-    share : list of str
+    shared : list of str
         Parameters that the components have in common.
     fractions : list of K - 1 floats
     varied : tuple or None
@@ -43,7 +43,7 @@ class Asked:
 
     components: list[str]
     own: list[dict[str, float]]
-    share: list[str]
+    shared: list[str]
     fractions: list[float]
     varied: tuple[str, Floats] | None
 
@@ -78,22 +78,22 @@ def read_components(args: Namespace, grid: Grid) -> Asked:
         thetas.append(_theta2(args.theta2, thetas[0], grid))
     for k, theta in enumerate(thetas):
         if any(theta[d] != axis[0] for d, axis in enumerate(grid.axes) if len(axis) == 1):
-            raise OutsideGrid(f"component {k + 1}: {why_unanswered(grid, theta)}")
+            raise OutsideGrid(f"component {k + 1}: {why_invalid(grid, theta)}")
     own = [{grid.names[d]: float(theta[d]) for d in grid.free} for theta in thetas]
-    share = [name for name in own[0] if name != "teff" and len({o[name] for o in own}) == 1]
+    shared = [name for name in own[0] if name != "teff" and len({o[name] for o in own}) == 1]
     for name in ("vsini", "rv"):
         velocities = _velocities(getattr(args, name), name, len(own))
-        share += [name] if len(velocities) == 1 else []
+        shared += [name] if len(velocities) == 1 else []
         for k, component in enumerate(own):
             component[name] = velocities[k % len(velocities)]
     varied = _vary(args.vary or [])
     if varied and (numbered := re.fullmatch(r"(.+?)_?\d", varied[0])):
-        share = [name for name in share if name != numbered[1]]  # it is varied in one alone
+        shared = [name for name in shared if name != numbered[1]]  # it is varied in one alone
     black = args.black_body or []
     components = ["library"] * len(own) + ["blackbody"] * len(black)
     own += [{"teff": teff} for teff in black]
     fractions = _fractions(args.c, len(own), varied[0] if varied else None)
-    return Asked(components, own, share, fractions, varied)
+    return Asked(components, own, shared, fractions, varied)
 
 
 def _theta2(text: str, theta1: Floats, grid: Grid) -> Floats:

@@ -16,7 +16,7 @@ from mixjobs.cluster.local import on_this_machine
 from mixjobs.cluster.machine import KEEP_MEMORY
 from mixjobs.cluster.monitor import performance
 from mixjobs.cluster.slurm import as_slurm_jobs
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 
 __all__ = ["connect"]
 
@@ -38,14 +38,14 @@ _LOGGERS = ("distributed", "distributed.client", "tornado.application")
 
 @contextmanager
 def connect(
-    table: ClusterTable = ClusterTable(),  # noqa: B008 (it is frozen)
+    table: ClusterConfig = ClusterConfig(),  # noqa: B008 (it is frozen)
     logs: Path | None = None,
 ) -> Iterator[Client]:
     """Yield a client of the cluster that a table describes, and leave nothing of it behind.
 
     Parameters
     ----------
-    table : ClusterTable
+    table : ClusterConfig
         Processes on this machine if not given.
     logs : Path, optional
         Folder for the workers' output, the certificates and Dask's performance report; needed

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from distributed import Client
 
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput, MissingFile
 
 _CONNECT_SECONDS = 20
 
 
 @contextmanager
-def at_address(table: ClusterTable, logs: Path | None) -> Iterator[Client]:  # noqa: ARG001
+def at_address(table: ClusterConfig, logs: Path | None) -> Iterator[Client]:  # noqa: ARG001
     """Yield a client of the scheduler at an address, or of a scheduler file (``*.json``).
 
     For ``tls://`` the certificates are those of Dask's own configuration.

@@ -23,14 +23,14 @@ from distributed.utils import get_ip, get_ip_interface
 from mixjobs.cluster.certificates import certificate_files
 from mixjobs.cluster.local import attached
 from mixjobs.cluster.machine import KEEP_MEMORY, slurm_memory_per_cpu
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput, JobFailed
 
 _LEAVE_SECONDS = 20
 
 
 @contextmanager
-def in_allocation(table: ClusterTable, logs: Path | None) -> Iterator[Client]:
+def in_allocation(table: ClusterConfig, logs: Path | None) -> Iterator[Client]:
     """Yield a client of workers in every task of the allocation that we run in."""
     if "SLURM_JOB_ID" not in os.environ or which("srun") is None:
         raise InvalidInput(
@@ -103,7 +103,7 @@ def _end(srun: subprocess.Popen[bytes]) -> None:
 
 
 def worker_command(
-    scheduler: str, table: ClusterTable, logs: Path, security: Security | None
+    scheduler: str, table: ClusterConfig, logs: Path, security: Security | None
 ) -> list[str]:
     """Return the ``srun`` command: in every task as many workers as it has CPUs."""
     cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or 1)

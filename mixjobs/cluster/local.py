@@ -13,11 +13,11 @@ from distributed.deploy.cluster import Cluster
 from distributed.security import Security
 
 from mixjobs.cluster.machine import memory_here, to_bytes, workers_here
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 
 
 @contextmanager
-def on_this_machine(table: ClusterTable, logs: Path | None) -> Iterator[Client]:  # noqa: ARG001
+def on_this_machine(table: ClusterConfig, logs: Path | None) -> Iterator[Client]:  # noqa: ARG001
     """Yield a client of worker processes of one thread each."""
     workers = workers_here(table.workers)
     memory = to_bytes(table.memory) if table.memory else memory_here()

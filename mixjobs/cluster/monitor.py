@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from distributed import Client, performance_report
 
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 
 
-def dashboard_lines(client: Client, table: ClusterTable) -> list[str]:
+def dashboard_lines(client: Client, table: ClusterConfig) -> list[str]:
     """Say where the dashboard is; in a Slurm job also how to get there."""
     if table.kind == "address" or not table.dashboard.startswith("127."):
         return [f"dashboard: {client.dashboard_link}"]

@@ -15,7 +15,7 @@ from distributed.security import Security
 
 from mixjobs.cluster.certificates import certificate_files
 from mixjobs.cluster.local import attached
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput
 
 _GB_A_WORKER = 4
@@ -25,7 +25,7 @@ _IDLE_SECONDS = 60
 
 
 @contextmanager
-def as_slurm_jobs(table: ClusterTable, logs: Path | None) -> Iterator[Client]:
+def as_slurm_jobs(table: ClusterConfig, logs: Path | None) -> Iterator[Client]:
     """Yield a client of workers that are jobs, elastic within ``table.jobs``."""
     if which("sbatch") is None:
         raise InvalidInput(
@@ -54,7 +54,7 @@ def as_slurm_jobs(table: ClusterTable, logs: Path | None) -> Iterator[Client]:
             yield client
 
 
-def job_options(table: ClusterTable, logs: Path) -> dict[str, Any]:
+def job_options(table: ClusterConfig, logs: Path) -> dict[str, Any]:
     """Return what dask-jobqueue is told of one job."""
     workers = table.workers or 1
     seconds = walltime_seconds(table.walltime)
@@ -80,7 +80,7 @@ def job_options(table: ClusterTable, logs: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def job_script(table: ClusterTable) -> str:
+def job_script(table: ClusterConfig) -> str:
     """Return the script of a worker's job, as it would be submitted."""
     from dask_jobqueue.slurm import SLURMJob
 

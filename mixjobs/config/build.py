@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from mixjobs.config.cluster import EXPECTED, ClusterTable, check_cluster
+from mixjobs.config.cluster import EXPECTED, ClusterConfig, check_cluster
 from mixjobs.config.toml import (
     Expected,
     IntPair,
@@ -37,7 +37,7 @@ _ORDER_SOURCES = {
 }
 
 
-class OrdersTable(Table):
+class OrdersConfig(Table):
     """Where the orders come from: exactly one of `from`, `n`, `edges`, `table`."""
 
     from_file: str | None = Field(None, alias="from")
@@ -49,7 +49,7 @@ class OrdersTable(Table):
     skip_uncovered: bool = False
 
 
-class EmulatorTable(Table):
+class EmulatorConfig(Table):
     """What the emulator is made for, and how well; what is left out has its default."""
 
     max_rv: float | None = None
@@ -57,42 +57,42 @@ class EmulatorTable(Table):
     min_resolution: float | None = None
     step: float | None = None
     short_buffer: Literal["refuse", "skip", "shrink"] | None = None
-    variance: float | None = None
-    worst: float | None = None
+    explained_variance: float | None = None
+    max_residual: float | None = None
     max_rank: PositiveInt | None = None
     rank: PositiveInt | None = None
 
 
-class BuildJob(Table):
+class BuildConfig(Table):
     """What ``mixjobs build`` is asked to do."""
 
     library: str
     output: str
     format: str | None = None
-    orders: OrdersTable
+    orders: OrdersConfig
     select: dict[str, Pair] = Field(default_factory=dict)
     block: IntPair | None = None
     dtype: Literal["float64", "float32"] = "float64"
     table: bool = True
     assume_raw: bool = False
-    emulator: EmulatorTable | None = None
+    emulator: EmulatorConfig | None = None
     overwrite: bool = False
     workers: PositiveInt | None = None
     serial: bool = False
     scheduler: str | None = None
-    cluster: ClusterTable | None = None
+    cluster: ClusterConfig | None = None
 
     @property
-    def where(self) -> ClusterTable | None:
+    def where(self) -> ClusterConfig | None:
         """The cluster that is asked for, in whatever way; None for this process."""
         if self.serial:
             return None
         if self.scheduler is not None:
-            return ClusterTable(kind="address", scheduler=self.scheduler)
-        return self.cluster or ClusterTable(workers=self.workers)
+            return ClusterConfig(kind="address", scheduler=self.scheduler)
+        return self.cluster or ClusterConfig(workers=self.workers)
 
 
-def read_build_job(path: str | Path) -> BuildJob:
+def read_build_job(path: str | Path) -> BuildConfig:
     """Read and check a job file; paths in it are relative to the file.
 
     Raises
@@ -114,12 +114,14 @@ def read_build_job(path: str | Path) -> BuildJob:
     return job.model_copy(update={"orders": orders, **places})
 
 
-def make_build_job(data: Mapping[str, Any], source: str) -> BuildJob:
+def make_build_job(data: Mapping[str, Any], source: str) -> BuildConfig:
     """Check the data of a job; `source` names them in an error."""
     try:
-        job = BuildJob.model_validate(data)
+        job = BuildConfig.model_validate(data)
     except ValidationError as error:
-        raise InvalidInput(f"{source}: {first_fault(error, data, BuildJob, _EXPECTED)}") from None
+        raise InvalidInput(
+            f"{source}: {first_fault(error, data, BuildConfig, _EXPECTED)}"
+        ) from None
     given = [name for name in _ORDER_SOURCES if getattr(job.orders, name) is not None]
     if len(given) != 1:
         raise InvalidInput(

@@ -18,7 +18,7 @@ EXPECTED: Expected = {
 Walltime = Annotated[str, Field(pattern=r"^(\d+-)?\d{1,3}:\d\d:\d\d$")]
 
 
-class ClusterTable(Table):
+class ClusterConfig(Table):
     """Where the tasks run, and how that is asked for."""
 
     kind: Literal["local", "allocation", "address", "slurm"] = "local"
@@ -39,7 +39,7 @@ class ClusterTable(Table):
     scratch: str | None = None
 
 
-def read_cluster(path: str | Path) -> ClusterTable:
+def read_cluster(path: str | Path) -> ClusterConfig:
     """Read the table `[cluster]` of a TOML file; other tables are left alone.
 
     Raises
@@ -55,19 +55,19 @@ def read_cluster(path: str | Path) -> ClusterTable:
     return make_cluster(data["cluster"], str(path))
 
 
-def make_cluster(data: Mapping[str, Any], source: str) -> ClusterTable:
+def make_cluster(data: Mapping[str, Any], source: str) -> ClusterConfig:
     """Check the data of a cluster; `source` names them in an error."""
     try:
-        table = ClusterTable.model_validate(data)
+        table = ClusterConfig.model_validate(data)
     except ValidationError as error:
         raise InvalidInput(
-            f"{source}: {first_fault(error, data, ClusterTable, EXPECTED, ('cluster',))}"
+            f"{source}: {first_fault(error, data, ClusterConfig, EXPECTED, ('cluster',))}"
         ) from None
     check_cluster(table, source)
     return table
 
 
-def check_cluster(table: ClusterTable, source: str) -> None:
+def check_cluster(table: ClusterConfig, source: str) -> None:
     """Refuse a cluster whose keys contradict each other."""
     if (table.kind == "address") != (table.scheduler is not None):
         raise InvalidInput(f'{source}: cluster kind "address" and scheduler go together')

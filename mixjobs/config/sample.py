@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from mixjobs.config.cluster import ClusterTable, check_cluster
+from mixjobs.config.cluster import ClusterConfig, check_cluster
 from mixjobs.config.toml import Pair, PositiveInt, Table, beside, first_fault, read_toml
 from mixjobs.errors import InvalidInput
 
@@ -34,7 +34,7 @@ class _Table(Table):
     model_config = ConfigDict(allow_inf_nan=False)
 
 
-class SpectrumTable(_Table):
+class SpectrumConfig(_Table):
     """One epoch: an observed spectrum, and what its file does not say."""
 
     file: str
@@ -46,11 +46,11 @@ class SpectrumTable(_Table):
     exclude: str | list[Pair] | None = None
 
 
-class ModelTable(_Table):
+class ModelConfig(_Table):
     """The mixture; what `mixjobs.load_mixture` takes, and what each epoch has for itself."""
 
     components: PositiveInt | Annotated[list[str], Field(min_length=1)] = 2
-    share: list[str] = Field(default_factory=lambda: ["logg", "feh", "vsini", "rv"])
+    shared: list[str] = Field(default_factory=lambda: ["logg", "feh", "vsini", "rv"])
     method: Literal["cubic", "linear", "simplex"] | None = None
     limb_darkening: Annotated[float, Field(ge=0, le=1)] = 0.6
     library_resolution: PositiveFloat | None = None
@@ -63,7 +63,7 @@ class ModelTable(_Table):
         return self.components if isinstance(self.components, int) else len(self.components)
 
 
-class ContinuumTable(_Table):
+class ContinuumConfig(_Table):
     """The Chebyshev continuum of each order, and the prior of its coefficients."""
 
     degree: Degree | dict[str, Degree] = 4
@@ -74,7 +74,7 @@ class ContinuumTable(_Table):
 
         Examples
         --------
-        >>> table = ContinuumTable(degree={"21": 3})
+        >>> table = ContinuumConfig(degree={"21": 3})
         >>> table.of_order(21), table.of_order(22)
         (3, 4)
         """
@@ -83,13 +83,13 @@ class ContinuumTable(_Table):
         return self.degree.get(str(number), self.degree.get("default", 4))
 
 
-class NoiseTable(_Table):
+class NoiseConfig(_Table):
     """The noise: whether there is more than the diagonal."""
 
     correlated: bool = True
 
 
-class PriorTable(_Table):
+class PriorConfig(_Table):
     """A prior; `mixjobs.inference.priors` has the kinds and checks them."""
 
     uniform: Pair | None = None
@@ -99,10 +99,10 @@ class PriorTable(_Table):
     high: float | None = None
 
 
-class ParametersTable(_Table):
+class ParametersConfig(_Table):
     """What is said of the parameters; in the file, `settings` are keys of this table."""
 
-    settings: dict[str, PriorTable | float | str] = Field(default_factory=dict)
+    settings: dict[str, PriorConfig | float | str] = Field(default_factory=dict)
     constraints: list[str] | None = None
     dirichlet: list[float] | None = None
 
@@ -119,12 +119,12 @@ class ParametersTable(_Table):
     def said(self) -> dict[str, dict[str, Any] | float | str]:
         """The settings in plain terms, as `mixjobs.inference.parameters` takes them."""
         return {
-            name: value.model_dump(exclude_none=True) if isinstance(value, PriorTable) else value
+            name: value.model_dump(exclude_none=True) if isinstance(value, PriorConfig) else value
             for name, value in self.settings.items()
         }
 
 
-class SamplingTable(_Table):
+class SamplingConfig(_Table):
     """How it is sampled, and how long at most."""
 
     walkers: PositiveInt | None = None
@@ -133,19 +133,19 @@ class SamplingTable(_Table):
     checkpoint: PositiveInt = 100
 
 
-class SampleJob(_Table):
+class SampleConfig(_Table):
     """What ``mixjobs sample`` is asked to do."""
 
     output: str
     store: str
     seed: Degree = 1
-    spectra: list[SpectrumTable]
-    model: ModelTable = Field(default_factory=ModelTable)
-    continuum: ContinuumTable = Field(default_factory=ContinuumTable)
-    noise: NoiseTable = Field(default_factory=NoiseTable)
-    parameters: ParametersTable = Field(default_factory=ParametersTable)
-    sampling: SamplingTable = Field(default_factory=SamplingTable)
-    cluster: ClusterTable | None = None
+    spectra: list[SpectrumConfig]
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    continuum: ContinuumConfig = Field(default_factory=ContinuumConfig)
+    noise: NoiseConfig = Field(default_factory=NoiseConfig)
+    parameters: ParametersConfig = Field(default_factory=ParametersConfig)
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig)
+    cluster: ClusterConfig | None = None
 
     @property
     def per_epoch(self) -> list[str]:
@@ -155,7 +155,7 @@ class SampleJob(_Table):
         return ["rv", "c"] if self.model.n_components > 1 else ["rv"]
 
 
-def read_sample_job(path: str | Path) -> SampleJob:
+def read_sample_job(path: str | Path) -> SampleConfig:
     """Read and check a job file; paths in it are relative to the file.
 
     Raises
@@ -168,12 +168,12 @@ def read_sample_job(path: str | Path) -> SampleJob:
     return _beside(Path(path).parent, make_sample_job(read_toml(path), str(path)))
 
 
-def absolute(job: SampleJob) -> SampleJob:
+def absolute(job: SampleConfig) -> SampleConfig:
     """Return a job whose paths are found from everywhere."""
     return _beside(Path.cwd(), job)
 
 
-def _beside(folder: Path, job: SampleJob) -> SampleJob:
+def _beside(folder: Path, job: SampleConfig) -> SampleConfig:
     """Return a job with its paths taken as relative to a folder."""
     components = job.model.components
     if not isinstance(components, int):
@@ -188,14 +188,14 @@ def _beside(folder: Path, job: SampleJob) -> SampleJob:
     )
 
 
-def make_sample_job(data: Mapping[str, Any], source: str) -> SampleJob:
+def make_sample_job(data: Mapping[str, Any], source: str) -> SampleConfig:
     """Check the data of a job; `source` names them in an error."""
     if isinstance(data.get("spectra"), Mapping):
         raise InvalidInput(f"{source}: [spectra] is one table; write [[spectra]] for each spectrum")
     try:
-        job = SampleJob.model_validate(data)
+        job = SampleConfig.model_validate(data)
     except ValidationError as error:
-        fault = first_fault(error, data, SampleJob, _EXPECTED)
+        fault = first_fault(error, data, SampleConfig, _EXPECTED)
         raise InvalidInput(f"{source}: {fault}") from None
     if not job.spectra:
         raise InvalidInput(f"{source}: there is no spectrum; give a table [[spectra]] an epoch")
@@ -212,7 +212,7 @@ def make_sample_job(data: Mapping[str, Any], source: str) -> SampleJob:
     return job
 
 
-def _check_spectrum(spectrum: SpectrumTable, place: str) -> None:
+def _check_spectrum(spectrum: SpectrumConfig, place: str) -> None:
     if spectrum.resolution is not None and spectrum.fwhm is not None:
         raise InvalidInput(f"{place} has both resolution and fwhm; give only one")
     orders = spectrum.orders
@@ -224,7 +224,7 @@ def _check_spectrum(spectrum: SpectrumTable, place: str) -> None:
         raise InvalidInput(f"{place}.exclude has {wrong[0]}; expected [LOW, HIGH] in Å")
 
 
-def _check_degrees(continuum: ContinuumTable, source: str) -> None:
+def _check_degrees(continuum: ContinuumConfig, source: str) -> None:
     degrees = continuum.degree if isinstance(continuum.degree, dict) else {}
     wrong = [key for key in degrees if key != "default" and not key.isdecimal()]
     if wrong:
@@ -233,7 +233,7 @@ def _check_degrees(continuum: ContinuumTable, source: str) -> None:
         )
 
 
-def _spectrum_beside(folder: Path, spectrum: SpectrumTable) -> SpectrumTable:
+def _spectrum_beside(folder: Path, spectrum: SpectrumConfig) -> SpectrumConfig:
     exclude = spectrum.exclude
     if isinstance(exclude, str):
         exclude = beside(folder, exclude)

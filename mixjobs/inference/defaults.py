@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mixjobs.config.sample import SampleJob
+from mixjobs.config.sample import SampleConfig
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.priors import Normal, Prior, Uniform
 from mixjobs.model.components import LibraryModel
@@ -86,14 +86,14 @@ _LOG_AMPLITUDE = Uniform(-4.0, -0.5)
 _PART_OF_ORDER = 0.25  # the longest correlation of the noise
 
 
-def _usual(model: MixtureModel, plan: FitPlan) -> tuple[dict[str, Prior], dict[str, float]]:
+def _usual(model: MixtureModel, plan: LikelihoodPlan) -> tuple[dict[str, Prior], dict[str, float]]:
     """Return priors of what the user says nothing about, and what is fixed: it has one value.
 
     Velocities go as far as the store was built for.
     """
     made = read_attributes(Path(plan.store))
-    reach = _reach(model)
-    rv, vsini = (min(float(made[name]), reach) for name in ("max_rv", "max_vsini"))
+    max_velocity = _max_velocity(model)
+    rv, vsini = (min(float(made[name]), max_velocity) for name in ("max_rv", "max_vsini"))
     ranges = _ranges(model, plan, rv, vsini, _BLACK_BODY_TEFF)
     priors: dict[str, Prior] = {"ln_noise": _LN_NOISE, "log_amplitude": _LOG_AMPLITUDE}
     priors["log_length"] = _log_length(plan)
@@ -101,13 +101,15 @@ def _usual(model: MixtureModel, plan: FitPlan) -> tuple[dict[str, Prior], dict[s
     return priors, {name: low for name, (low, high) in ranges.items() if low == high}
 
 
-def _reach(model: MixtureModel) -> float:
-    reaches = [source.reach for source in model.sources if isinstance(source, LibraryModel)]
-    return min(reaches, default=np.inf)
+def _max_velocity(model: MixtureModel) -> float:
+    velocities = [
+        source.max_velocity for source in model.sources if isinstance(source, LibraryModel)
+    ]
+    return min(velocities, default=np.inf)
 
 
 def _ranges(
-    model: MixtureModel, plan: FitPlan, rv: float, vsini: float, black_body: Range
+    model: MixtureModel, plan: LikelihoodPlan, rv: float, vsini: float, black_body: Range
 ) -> dict[str, Range]:
     """Return from where to where each parameter of the mixture goes, velocities as given."""
     found: dict[str, Range] = {"c": (0.0, 1.0)}
@@ -129,7 +131,7 @@ def _ranges(
     return found
 
 
-def _log_length(plan: FitPlan) -> Uniform:
+def _log_length(plan: LikelihoodPlan) -> Uniform:
     """From a pixel to a part of the narrowest order, in log10 of km/s."""
     waves = [order.wavelength[order.used] for order in plan.orders]
     steps = [SPEED_OF_LIGHT * np.median(np.diff(np.log(wave))) for wave in waves]
@@ -138,7 +140,7 @@ def _log_length(plan: FitPlan) -> Uniform:
     return Uniform(float(np.log10(low)), float(np.log10(max(high, 2 * low))))
 
 
-def _constraints(job: SampleJob, model: MixtureModel) -> list[str]:
+def _constraints(job: SampleConfig, model: MixtureModel) -> list[str]:
     """Return the user's, or that of two stars of one library: component 2 is the cooler."""
     if job.parameters.constraints is not None:
         return job.parameters.constraints

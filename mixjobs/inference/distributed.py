@@ -1,4 +1,4 @@
-"""Orders spread over Dask workers, for what is evaluated thousands of times while sampling.
+"""Orders distribute over Dask workers, for what is evaluated thousands of times while sampling.
 
 A call is a message to each worker and one back, outside the task graph: tasks take far longer.
 """
@@ -34,26 +34,27 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Build = Callable[[Sequence[int]], Callable[..., Sequence[Result]]]
-Share = tuple[int, ...]
+Partition = tuple[int, ...]
 
-_KEPT = 4  # calls of `spread` whose evaluators a worker process keeps
+_KEPT = 4  # calls of `distribute` whose evaluators a worker process keeps
 
 
-def spread(
+def distribute(
     client: Client | None, build: Build[Result], orders: Sequence[int]
 ) -> Callable[..., list[Result]]:
-    """Spread orders over the workers that are there now, a share to each of their threads.
+    """Distribute orders over the present workers, one partition to each of their threads.
 
     Parameters
     ----------
     client : Client or None
-        None makes one share of all orders, in this process.
+        None makes one partition of all orders, in this process.
     build : callable
-        ``build(share)`` makes an evaluator of some orders, and ``evaluator(*arguments)`` a sequence
-        with one result an order. It is pickled, and sent to workers that have not built their
-        shares yet. It runs in the worker, once a process and share, in the first call.
+        ``build(partition)`` makes an evaluator of some orders, and ``evaluator(*arguments)``
+        returns a sequence with one result for each order. It is pickled, and sent to workers that
+        have not built their partitions yet. It runs in the worker, once for each process and
+        partition, in the first call.
     orders : sequence of int
-        Order numbers. A share is some of them in a row. Shares never change, so results do not
+        Order numbers. A partition is some of them in a row. Partitions never change, so results do not
         depend on who is left: those of a lost worker are built again on others.
 
     Returns
@@ -65,51 +66,51 @@ def spread(
     Raises
     ------
     JobFailed
-        By both calls: the workers of a share died again and again, or the scheduler was lost.
+        By both calls: the workers of a partition died again and again, or the scheduler was lost.
     """
     numbers = tuple(int(number) for number in orders)
-    evaluator = build(numbers) if client is None else _Spread(client, build, numbers)
+    evaluator = build(numbers) if client is None else _Distributed(client, build, numbers)
     return lambda *arguments: _one_each(numbers, evaluator(*arguments))
 
 
-def _one_each(orders: Share, results: Sequence[Result]) -> list[Result]:
+def _one_each(orders: Partition, results: Sequence[Result]) -> list[Result]:
     return [result for _, result in zip(orders, results, strict=True)]
 
 
-class _Spread:
+class _Distributed:
     """Shares of orders, and which worker has which."""
 
-    def __init__(self, client: Client, build: Build[Any], orders: Share) -> None:
+    def __init__(self, client: Client, build: Build[Any], orders: Partition) -> None:
         self._client, self._token, self._build = client, uuid4().hex, dumps(build)
-        self._worker_of: dict[Share, str] = {}
+        self._worker_of: dict[Partition, str] = {}
         self._workers: set[str] = set()  # all that there are; empty to look again
         self._all_built = False
         n = min(len(orders), sum(self._threads().values()))
         edges = [k * len(orders) // n for k in range(n + 1)] if n else []
-        self._shares = [orders[i:j] for i, j in pairwise(edges)]
+        self._partitions = [orders[i:j] for i, j in pairwise(edges)]
 
     def __call__(self, *arguments: object) -> list[Any]:
-        """Ask until each share has an answer; raise the error of the first that has failed."""
-        answers: dict[Share, bytes] = {}
-        deaths: Counter[Share] = Counter()
-        while missing := [share for share in self._shares if share not in answers]:
+        """Ask until each partition has an answer; raise the error of the first that has failed."""
+        answers: dict[Partition, bytes] = {}
+        deaths: Counter[Partition] = Counter()
+        while missing := [partition for partition in self._partitions if partition not in answers]:
             if not self._workers:
                 threads = self._threads()
-                self._worker_of = _assigned(self._shares, threads, self._worker_of)
+                self._worker_of = _assigned(self._partitions, threads, self._worker_of)
                 self._workers = set(threads)
                 self._all_built = False
             found = self._ask(missing, arguments, deaths)
             self._all_built = all(found.values())  # one that has built nothing answers nothing
-            answers |= {share: answer for share, answer in found.items() if answer}
-        outcomes = [(share, *loads(answers[share])) for share in self._shares]
+            answers |= {partition: answer for partition, answer in found.items() if answer}
+        outcomes = [(partition, *loads(answers[partition])) for partition in self._partitions]
         for error in (error for _, _, error in outcomes if error is not None):
             raise error
-        return [r for share, results, _ in outcomes for r in _one_each(share, results)]
+        return [r for partition, results, _ in outcomes for r in _one_each(partition, results)]
 
     def _ask(
-        self, missing: list[Share], arguments: tuple[object, ...], deaths: Counter[Share]
-    ) -> dict[Share, bytes]:
-        """Ask each worker, once, for those of its shares that are missing."""
+        self, missing: list[Partition], arguments: tuple[object, ...], deaths: Counter[Partition]
+    ) -> dict[Partition, bytes]:
+        """Ask each worker, once, for those of its partitions that are missing."""
         asked = {w: [s for s in missing if self._worker_of[s] == w] for w in self._workers}
         call = (self._token, asked, b"" if self._all_built else self._build, arguments)
         with _scheduler(self._client):  # asks all that it has: it tries one that has gone for long
@@ -117,8 +118,8 @@ class _Spread:
         lost = {worker for worker, reply in replies.items() if isinstance(reply, OSError)}
         if lost or replies.keys() != self._workers:
             self._workers = set()
-        _count(deaths, [share for worker in lost for share in asked.get(worker, [])])
-        answers: dict[Share, bytes] = {}
+        _count(deaths, [partition for worker in lost for partition in asked.get(worker, [])])
+        answers: dict[Partition, bytes] = {}
         for reply in (replies[worker] for worker in replies.keys() - lost):
             if isinstance(reply, Exception):
                 raise reply
@@ -134,17 +135,17 @@ class _Spread:
 
 
 def _assigned(
-    shares: list[Share], threads: dict[str, int], had: dict[Share, str]
-) -> dict[Share, str]:
-    """Give each share a worker: the one it had, if that is there and has not too many."""
-    most = -(-len(shares) // sum(threads.values()))  # shares to a thread
+    partitions: list[Partition], threads: dict[str, int], had: dict[Partition, str]
+) -> dict[Partition, str]:
+    """Give each partition a worker: the one it had, if that is there and has not too many."""
+    most = -(-len(partitions) // sum(threads.values()))  # partitions to a thread
     free = Counter({worker: most * n for worker, n in threads.items()})
     worker_of = {}
-    for share in sorted(shares, key=lambda share: had.get(share) not in threads):
-        worker = had.get(share, "")
+    for partition in sorted(partitions, key=lambda partition: had.get(partition) not in threads):
+        worker = had.get(partition, "")
         if not free[worker]:
             worker = max(threads, key=lambda worker: free[worker] / threads[worker])
-        worker_of[share] = worker
+        worker_of[partition] = worker
         free[worker] -= 1
     return worker_of
 
@@ -160,32 +161,32 @@ def _scheduler(client: Client) -> Iterator[None]:
         raise
 
 
-def _count(deaths: Counter[Share], lost: list[Share]) -> None:
-    """Refuse shares whose workers die as often as Dask refuses a task."""
+def _count(deaths: Counter[Partition], lost: list[Partition]) -> None:
+    """Refuse partitions whose workers die as often as Dask refuses a task."""
     deaths.update(lost)
-    for share, n in deaths.items():
+    for partition, n in deaths.items():
         if n > dask.config.get("distributed.scheduler.allowed-failures"):
             raise JobFailed(
-                f"orders {share[0]} to {share[-1]}: their worker died {n} times (out of memory?); "
-                "give workers more memory, or use more of them, then start again"
+                f"orders {partition[0]} to {partition[-1]}: their worker died {n} times (out of "
+                "memory?); give workers more memory, or use more of them, then start again"
             )
 
 
 class _Evaluator:
-    """In a worker: what `build` makes of a share, when it is first wanted."""
+    """In a worker: what `build` makes of a partition, when it is first wanted."""
 
     def __init__(self) -> None:
         self._evaluate: Callable[..., Sequence[Any]] | None = None
         self._lock = Lock()  # a call that was interrupted may still run
 
-    def answer(self, share: Share, build: bytes, arguments: tuple[object, ...]) -> Any:
+    def answer(self, partition: Partition, build: bytes, arguments: tuple[object, ...]) -> Any:
         """Results and error, pickled; nothing if it has to be built first, and `build` is empty."""
         with self._lock:
             if self._evaluate is None and not build:
                 return b""
             try:
                 if self._evaluate is None:
-                    self._evaluate = loads(build)(share)
+                    self._evaluate = loads(build)(partition)
                 return dumps((self._evaluate(*arguments), None))
             except Exception as error:
                 if not isinstance(error, MixjobsError):
@@ -193,33 +194,36 @@ class _Evaluator:
                 return dumps((None, error))
 
 
-_evaluators: OrderedDict[str, defaultdict[Share, _Evaluator]] = OrderedDict()
+_evaluators: OrderedDict[str, defaultdict[Partition, _Evaluator]] = OrderedDict()
 
 
 async def _answer(
     token: str,
-    asked: dict[str, list[Share]],
+    asked: dict[str, list[Partition]],
     build: bytes,
     arguments: tuple[object, ...],
     dask_worker: Worker,
 ) -> Any:
-    """Evaluate a worker's shares in threads, so that it can talk to the scheduler meanwhile."""
-    shares = asked.get(dask_worker.address, [])
+    """Evaluate a worker's partitions in threads, so that it can talk to the scheduler meanwhile."""
+    partitions = asked.get(dask_worker.address, [])
     mine = _evaluators.setdefault(token, defaultdict(_Evaluator))
     _evaluators.move_to_end(token)
     while len(_evaluators) > _KEPT:
         _evaluators.popitem(last=False)
-    threads = [asyncio.to_thread(mine[share].answer, share, build, arguments) for share in shares]
-    return dumps(dict(zip(shares, await asyncio.gather(*threads), strict=True)))
+    threads = [
+        asyncio.to_thread(mine[partition].answer, partition, build, arguments)
+        for partition in partitions
+    ]
+    return dumps(dict(zip(partitions, await asyncio.gather(*threads), strict=True)))
 
 
-def spread_mixture(
+def distribute_mixture(
     client: Client | None,
     path: str | Path,
     components: int | Sequence[str | Path] = 2,
     **options: Any,
 ) -> Callable[[Values], tuple[Floats, ...]]:
-    """Spread the orders of a mixture over workers, which build their models from the store.
+    """Distribute the orders of a mixture over workers, which build their models from the store.
 
     Parameters
     ----------
@@ -244,20 +248,20 @@ def spread_mixture(
         if options.get(name) is not None:
             widths = of_orders(options.pop(name), len(numbers))
             by_order[name] = dict(zip(numbers, widths, strict=True))
-    build = partial(_load_share, str(path), components, options, by_order)
-    evaluate = spread(client, build, numbers)
+    build = partial(_load_partition, str(path), components, options, by_order)
+    evaluate = distribute(client, build, numbers)
     return lambda values: tuple(evaluate(values))
 
 
-def _load_share(
+def _load_partition(
     path: str,
     components: int | Sequence[str | Path],
     options: Mapping[str, Any],
     by_order: Mapping[str, Mapping[int, Any]],
-    share: Sequence[int],
+    partition: Sequence[int],
 ) -> MixtureModel:
-    """Load the orders of one share, in the worker."""
-    of_share: dict[str, Any] = {
-        name: [values[number] for number in share] for name, values in by_order.items()
+    """Load the orders of one partition, in the worker."""
+    of_partition: dict[str, Any] = {
+        name: [values[number] for number in partition] for name, values in by_order.items()
     }
-    return load_mixture(path, components, orders=share, **options, **of_share)
+    return load_mixture(path, components, orders=partition, **options, **of_partition)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixjobs.config.sample import SampleJob, SpectrumTable, read_sample_job
+from mixjobs.config.sample import SampleConfig, SpectrumConfig, read_sample_job
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.defaults import (
     _constraints,
+    _max_velocity,
     _ranges,
-    _reach,
     _usual,
     check_within,
     finer_than_library,
@@ -23,9 +23,9 @@ from mixjobs.inference.defaults import (
 from mixjobs.inference.expressions import NOISE, fraction_names
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
-from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import make_parameters
-from mixjobs.observed.masks import read_windows
+from mixjobs.observed.masks import read_ranges
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
 from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 
 def load_log_probability(
-    job: str | Path | SampleJob, client: Client | None = None
+    job: str | Path | SampleConfig, client: Client | None = None
 ) -> LogProbability:
     """Load the data and the model of a job, for a sampler of your own.
 
     Parameters
     ----------
-    job : str, Path or SampleJob
+    job : str, Path or SampleConfig
         A job file of ``mixjobs sample``.
     client : Client, optional
         Of Dask, for the orders on its workers, which must see the store; None for this process.
@@ -57,7 +57,7 @@ def load_log_probability(
     InvalidInput
         The job, the data or the model cannot be used; each error says what was expected.
     """
-    asked = job if isinstance(job, SampleJob) else read_sample_job(job)
+    asked = job if isinstance(job, SampleConfig) else read_sample_job(job)
     spectra = observed_spectra(asked)
     plan = _plan(asked, spectra)
     first = plan.orders[0].number
@@ -75,12 +75,14 @@ def load_log_probability(
         n_epochs=len(spectra), constraints=_constraints(asked, model), dirichlet=dirichlet,
     )  # fmt: skip
     notes = _notes(asked, spectra) + finer_than_library(plan.store, plan.orders)
-    reach = _reach(model)
-    notes += check_within(parameters, _ranges(model, plan, reach, reach, (0.0, np.inf)))
+    max_velocity = _max_velocity(model)
+    notes += check_within(
+        parameters, _ranges(model, plan, max_velocity, max_velocity, (0.0, np.inf))
+    )
     return make_log_probability(parameters, plan, client, notes)
 
 
-def observed_spectra(job: SampleJob) -> list[ObservedSpectrum]:
+def observed_spectra(job: SampleConfig) -> list[ObservedSpectrum]:
     """Open the spectra of a job, in the store's orders, with what it excludes masked.
 
     Raises
@@ -93,7 +95,7 @@ def observed_spectra(job: SampleJob) -> list[ObservedSpectrum]:
     return [_observed(spectrum, store, have) for spectrum in job.spectra]
 
 
-def _notes(job: SampleJob, spectra: list[ObservedSpectrum]) -> list[str]:
+def _notes(job: SampleConfig, spectra: list[ObservedSpectrum]) -> list[str]:
     notes = [f"{spectrum.path}: {note}" for spectrum in spectra for note in spectrum.notes]
     for asked, spectrum in zip(job.spectra, spectra, strict=True):
         if asked.barycentric_velocity is not None:
@@ -107,14 +109,14 @@ def _notes(job: SampleJob, spectra: list[ObservedSpectrum]) -> list[str]:
     return notes
 
 
-def _observed(asked: SpectrumTable, store: Store, have: list[int]) -> ObservedSpectrum:
+def _observed(asked: SpectrumConfig, store: Store, have: list[int]) -> ObservedSpectrum:
     lacking = [number for number in asked.orders or [] if number not in have]
     if lacking:
         raise InvalidInput(f"{store.path}: has no emulator of order {lacking[0]}; it has {have}")
     orders = store.orders.select(asked.orders or have)
     spectrum = open_spectrum(asked.file)
     if asked.exclude is not None:
-        windows = read_windows(asked.exclude) if isinstance(asked.exclude, str) else asked.exclude
+        windows = read_ranges(asked.exclude) if isinstance(asked.exclude, str) else asked.exclude
         spectrum = spectrum.masking(windows)
     spectrum = spectrum.in_orders(orders, store.attributes["medium"], asked.medium)
     lost = sorted(set(asked.orders or []) - set(spectrum.orders.number.tolist()))
@@ -123,14 +125,14 @@ def _observed(asked: SpectrumTable, store: Store, have: list[int]) -> ObservedSp
     return spectrum
 
 
-def _plan(job: SampleJob, spectra: list[ObservedSpectrum]) -> FitPlan:
+def _plan(job: SampleConfig, spectra: list[ObservedSpectrum]) -> LikelihoodPlan:
     orders = [
         order
         for epoch, (asked, spectrum) in enumerate(zip(job.spectra, spectra, strict=True))
         for order in _epoch_orders(job, epoch, asked, spectrum)
     ]
     options: dict[str, Any] = {
-        "share": tuple(job.model.share), "method": job.model.method,
+        "shared": tuple(job.model.shared), "method": job.model.method,
         "limb_darkening": job.model.limb_darkening,
         "library_resolution": job.model.library_resolution,
     }  # fmt: skip
@@ -138,12 +140,12 @@ def _plan(job: SampleJob, spectra: list[ObservedSpectrum]) -> FitPlan:
         {"medium": spectrum.medium, "barycentric_velocity": asked.barycentric_velocity or 0.0}
         for asked, spectrum in zip(job.spectra, spectra, strict=True)
     ]
-    return FitPlan(job.store, job.model.components, options, epochs, orders,
+    return LikelihoodPlan(job.store, job.model.components, options, epochs, orders,
                    job.model.emulator_error)  # fmt: skip
 
 
 def _epoch_orders(
-    job: SampleJob, epoch: int, asked: SpectrumTable, spectrum: ObservedSpectrum
+    job: SampleConfig, epoch: int, asked: SpectrumConfig, spectrum: ObservedSpectrum
 ) -> list[EpochOrder]:
     numbers = spectrum.orders.number.tolist()
     kind = "fwhm" if asked.fwhm is not None else "resolution"
@@ -169,7 +171,7 @@ def _epoch_orders(
     return orders
 
 
-def identity(job: SampleJob, log_probability: LogProbability) -> dict[str, Any]:
+def identity(job: SampleConfig, log_probability: LogProbability) -> dict[str, Any]:
     """What makes a chain this chain and no other: model, data, store, priors, seed, walkers."""
     plan, parameters = log_probability.plan, log_probability.parameters
     store = open_store(plan.store)
@@ -194,7 +196,7 @@ def identity(job: SampleJob, log_probability: LogProbability) -> dict[str, Any]:
     }
 
 
-def walkers(job: SampleJob, log_probability: LogProbability) -> int:
+def walkers(job: SampleConfig, log_probability: LogProbability) -> int:
     """Walkers of an ensemble: those asked for, or the larger of 32 and 4 a free parameter."""
     n_free = len(log_probability.names) - len(log_probability.parameters.optimum)
     asked = job.sampling.walkers

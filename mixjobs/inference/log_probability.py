@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixjobs.inference.distributed import spread
-from mixjobs.inference.order_likelihoods import FitPlan
+from mixjobs.inference.distributed import distribute
+from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.parameters import Parameters
 from mixjobs.typing import Floats
 
@@ -26,14 +26,14 @@ class LogProbability:
     ----------
     parameters : Parameters
         The free ones, in the order of theta, and the others.
-    plan : FitPlan
+    plan : LikelihoodPlan
         The data and the model.
     notes : tuple of str
         What was noticed in the data, and done about it.
     """
 
     parameters: Parameters
-    plan: FitPlan
+    plan: LikelihoodPlan
     _evaluate: Callable[[Sequence[Floats]], list[Floats]]
     notes: tuple[str, ...] = ()
 
@@ -90,8 +90,8 @@ class LogProbability:
         for m, likelihood in enumerate(likelihoods):
             found[inside, 1 + m] = likelihood[inside]
             total = total + likelihood
-        answered = inside & np.isfinite(total)
-        found[answered, 0] = total[answered]
+        valid = inside & np.isfinite(total)
+        found[valid, 0] = total[valid]
         return found
 
     def fix(self, name: str, value: float) -> LogProbability:
@@ -101,7 +101,7 @@ class LogProbability:
 
 def make_log_probability(
     parameters: Parameters,
-    plan: FitPlan,
+    plan: LikelihoodPlan,
     client: Client | None = None,
     notes: Sequence[str] = (),
 ) -> LogProbability:
@@ -112,5 +112,5 @@ def make_log_probability(
     InvalidInput
         What `load_mixture` raises, and data that cannot be used, when it is first evaluated.
     """
-    evaluate = spread(client, plan.load, range(len(plan.orders)))
+    evaluate = distribute(client, plan.load, range(len(plan.orders)))
     return LogProbability(parameters, plan, evaluate, tuple(notes))

@@ -1,7 +1,7 @@
 """The orders of a fit: each a model of the mixture, the data it is compared with, and a likelihood.
 
-An order here is one of one epoch: a spectrum of the star. `OrderFits` is made where it is
-evaluated, in this process or in a worker, from `FitPlan`, which is small and can be pickled.
+An order here is one of one epoch: a spectrum of the star. `OrderLikelihoods` is made where it is
+evaluated, in this process or in a worker, from `LikelihoodPlan`, which is small and can be pickled.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class EpochOrder:
 
 
 @dataclass(frozen=True, eq=False)
-class FitPlan:
+class LikelihoodPlan:
     """All that workers need to evaluate likelihoods.
 
     Attributes
@@ -80,17 +80,17 @@ class FitPlan:
     orders: Sequence[EpochOrder]
     emulator_error: bool
 
-    def load(self, share: Sequence[int]) -> OrderFits:
+    def load(self, partition: Sequence[int]) -> OrderLikelihoods:
         """Load the models of some orders, given by their rows."""
         epochs = []
         for epoch, known in enumerate(self.epochs):
-            rows = [row for row in share if self.orders[row].epoch == epoch]
+            rows = [row for row in partition if self.orders[row].epoch == epoch]
             if rows:
                 orders = [self.orders[row] for row in rows]
                 model = self._model(orders, known["medium"])
                 data = [order.data() for order in orders]
-                epochs.append(EpochFits(epoch, known["barycentric_velocity"], model, data))
-        return OrderFits(tuple(epochs), self.emulator_error)
+                epochs.append(EpochLikelihoods(epoch, known["barycentric_velocity"], model, data))
+        return OrderLikelihoods(tuple(epochs), self.emulator_error)
 
     def _model(self, orders: Sequence[EpochOrder], medium: Medium) -> MixtureModel:
         profile: dict[str, Any] = {
@@ -104,7 +104,7 @@ class FitPlan:
 
 
 @dataclass(frozen=True, eq=False)
-class EpochFits:
+class EpochLikelihoods:
     """The orders of one spectrum: the model of the mixture on their pixels, and their data."""
 
     epoch: int
@@ -114,16 +114,16 @@ class EpochFits:
 
 
 @dataclass(frozen=True, eq=False)
-class FittedBlock:
+class LikelihoodBatch:
     """Some rows of parameters in one order of one epoch, with what the likelihood found.
 
     Attributes
     ----------
     order : int
-        Row of the order, among those of the share.
+        Row of the order, among those of the partition.
     rows : slice
         Rows of the parameters.
-    answered : (n,) bool array
+    valid : (n,) bool array
         Where the model has no answer, the other arrays mean nothing.
     spectra : (n, n_pixels) array
         Over the mean level, on the pixels used.
@@ -135,7 +135,7 @@ class FittedBlock:
 
     order: int
     rows: slice
-    answered: Bools
+    valid: Bools
     spectra: Floats
     errors: Floats
     noise: NoiseRows
@@ -144,10 +144,10 @@ class FittedBlock:
 
 
 @dataclass(frozen=True, eq=False)
-class OrderFits:
-    """The likelihoods of some orders; made by `FitPlan.load`."""
+class OrderLikelihoods:
+    """The likelihoods of some orders; made by `LikelihoodPlan.load`."""
 
-    epochs: tuple[EpochFits, ...]
+    epochs: tuple[EpochLikelihoods, ...]
     emulator_error: bool
 
     def __call__(self, tables: Sequence[Floats]) -> list[Floats]:
@@ -165,26 +165,26 @@ class OrderFits:
         """
         results = [np.empty(len(tables[0])) for epoch in self.epochs for _ in epoch.data]
         for block in self.stream(tables):
-            found = np.where(block.answered, block.fit.log_likelihood, -np.inf)
+            found = np.where(block.valid, block.fit.log_likelihood, -np.inf)
             results[block.order][block.rows] = found
         return results
 
-    def stream(self, tables: Sequence[Floats]) -> Iterator[FittedBlock]:
+    def stream(self, tables: Sequence[Floats]) -> Iterator[LikelihoodBatch]:
         """Fit the continua order by order, in blocks of rows."""
         first = 0
         for epoch in self.epochs:
             values, noise = read_table(tables[epoch.epoch], epoch)
             for block in epoch.model.stream(values, errors=self.emulator_error):
                 data = epoch.data[block.order]
-                answered, spectra, errors = normalised(block, data.used)
+                valid, spectra, errors = normalised(block, data.used)
                 here = noise.take(block.rows)
                 fit = fit_order(data, spectra, errors, here)
                 order = first + block.order
-                yield FittedBlock(order, block.rows, answered, spectra, errors, here, data, fit)
+                yield LikelihoodBatch(order, block.rows, valid, spectra, errors, here, data, fit)
             first += len(epoch.data)
 
 
-def read_table(table: Floats, epoch: EpochFits) -> tuple[Floats, NoiseRows]:
+def read_table(table: Floats, epoch: EpochLikelihoods) -> tuple[Floats, NoiseRows]:
     """Split a table into the mixture's parameters, as the spectrum has them, and the noise's."""
     names = epoch.model.parameters
     values = table[:, : len(names)].copy()
@@ -205,10 +205,10 @@ def normalised(block: Block, used: Bools) -> tuple[Bools, Floats, Floats]:
     """
     here = np.flatnonzero(used)
     flux = block.flux.take(here, axis=1)
-    answered = np.isfinite(flux).all(axis=1) & np.isfinite(block.level)
+    valid = np.isfinite(flux).all(axis=1) & np.isfinite(block.level)
     flux /= block.level[:, None]
     errors = block.error.transpose(0, 2, 1).take(here, axis=2)  # a column's pixels in a row
     errors -= flux[:, None] * block.level_error[:, :, None]
     errors /= block.level[:, None, None]
-    flux[~answered], errors[~answered] = 1.0, 0.0
-    return answered, flux, errors.transpose(0, 2, 1)
+    flux[~valid], errors[~valid] = 1.0, 0.0
+    return valid, flux, errors.transpose(0, 2, 1)

@@ -15,7 +15,7 @@ from mixjobs.files import ASIDE, disk_faults_named
 from mixjobs.inference.convergence import Assessment, assess
 from mixjobs.inference.expressions import resolve
 from mixjobs.inference.log_probability import LogProbability
-from mixjobs.inference.order_likelihoods import FitPlan, read_table
+from mixjobs.inference.order_likelihoods import LikelihoodPlan, read_table
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.run import Chain, RunFolder, read_chain
 from mixjobs.model.components import BlackBody
@@ -133,7 +133,7 @@ def fixed_values(parameters: Parameters) -> dict[str, float]:
     return {name: end for name, end in ends.items() if isinstance(end, float)}
 
 
-def order_labels(plan: FitPlan) -> list[str]:
+def order_labels(plan: LikelihoodPlan) -> list[str]:
     """Name the orders of a fit: by their numbers, and of several spectra by the epoch too."""
     several = len(plan.epochs) > 1
     return [f"{o.number}_e{o.epoch + 1}" if several else f"{o.number}" for o in plan.orders]
@@ -185,7 +185,7 @@ class _Labels:
         self._draws, self._orders = draws, orders
 
     @classmethod
-    def of(cls, plan: FitPlan, chain: Chain, kept: Ints) -> _Labels:
+    def of(cls, plan: LikelihoodPlan, chain: Chain, kept: Ints) -> _Labels:
         ensembles, _, walkers = chain.log_probability.shape
         return cls(
             {

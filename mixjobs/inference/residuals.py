@@ -12,7 +12,7 @@ from mixjobs.errors import OutsideGrid
 from mixjobs.inference.likelihood import OrderData, fit_order, polynomials
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.noise import NoiseRows, correlated_part
-from mixjobs.inference.order_likelihoods import EpochFits, EpochOrder, normalised, read_table
+from mixjobs.inference.order_likelihoods import EpochLikelihoods, EpochOrder, normalised, read_table
 from mixjobs.model.mixture import Block
 from mixjobs.typing import Bools, Floats
 
@@ -111,7 +111,7 @@ def fitted_orders(log_probability: LogProbability, theta: ArrayLike) -> list[Fit
 
 
 def _of_epoch(
-    epoch: EpochFits, table: Floats, emulator_error: bool, orders: Iterator[EpochOrder]
+    epoch: EpochLikelihoods, table: Floats, emulator_error: bool, orders: Iterator[EpochOrder]
 ) -> Iterator[FittedOrder]:
     values, noise = read_table(table, epoch)
     parts = epoch.model.parts(values)

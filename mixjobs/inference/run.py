@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.config.sample import SampleJob, make_sample_job
+from mixjobs.config.sample import SampleConfig, make_sample_job
 from mixjobs.errors import InvalidInput, MissingFile, OutputExists, UnreadableFile
 from mixjobs.files import ASIDE, disk_faults_named, write_new, write_whole
 from mixjobs.inference.job import identity, load_log_probability
@@ -363,7 +363,7 @@ def open_run(path: str | Path) -> Run:
     return Run(folder, log_probability)
 
 
-def read_job(folder: RunFolder) -> SampleJob:
+def read_job(folder: RunFolder) -> SampleConfig:
     """Return the job that a run was asked for.
 
     Raises

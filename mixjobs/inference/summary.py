@@ -14,12 +14,12 @@ from mixjobs.typing import Floats
 
 LEVEL = 0.95  # of the upper limits
 _QUANTILES = (0.5, 0.16, 0.84, 0.025, 0.975)
-_PILED = 1.25  # see Spread.end
+_PILED = 1.25  # see Interval.end
 _FRACTION = re.compile(r"c(_\d+)?(_e\d+)?")
 
 
 @dataclass(frozen=True)
-class Spread:
+class Interval:
     """Median and central intervals of some draws.
 
     Attributes
@@ -34,12 +34,12 @@ class Spread:
     of_95: tuple[float, float]
 
     @classmethod
-    def of(cls, draws: Floats) -> Spread:
+    def of(cls, draws: Floats) -> Interval:
         """Summarise draws (n,).
 
         Examples
         --------
-        >>> Spread.of(np.arange(101.0)).of_68
+        >>> Interval.of(np.arange(101.0)).of_68
         (16.0, 84.0)
         """
         median, low_68, high_68, low_95, high_95 = np.quantile(draws, _QUANTILES).tolist()
@@ -54,7 +54,7 @@ class Spread:
 
         Examples
         --------
-        >>> piled, central = (Spread.of(x) for x in ([3, 3.1, 3.3, 3.7, 4.5], [3.6, 4, 4.4]))
+        >>> piled, central = (Interval.of(x) for x in ([3, 3.1, 3.3, 3.7, 4.5], [3.6, 4, 4.4]))
         >>> piled.end((3, 9)), central.end((3, 9))
         (3, None)
         """
@@ -76,7 +76,7 @@ class Summary:
         The longest autocorrelation time, steps.
     lacks : str
         What the chain lacks to be long enough; empty where it has converged.
-    spreads : dict of Spread
+    intervals : dict of Interval
         Of each free parameter after the burn-in.
     effective : dict of float
         Effective number of independent draws of each: steps times walkers over the
@@ -94,7 +94,7 @@ class Summary:
     acceptance: float
     tau: float
     lacks: str
-    spreads: dict[str, Spread]
+    intervals: dict[str, Interval]
     effective: dict[str, float]
     r_hat: dict[str, float]
     upper_limits: dict[str, float]
@@ -120,7 +120,7 @@ def summarise(chain: Chain, names: Sequence[str]) -> Summary:
         acceptance=float(chain.accepted[:, judged.burn :].mean() / walkers),
         tau=judged.longest,
         lacks=judged.lacks,
-        spreads={name: Spread.of(values) for name, values in draws.items()},
+        intervals={name: Interval.of(values) for name, values in draws.items()},
         effective=dict(zip(names, effective.tolist(), strict=True)),
         r_hat=dict(zip(names, judged.r_hat.tolist(), strict=True)),
         upper_limits={

@@ -31,9 +31,9 @@ class Interpolation(Protocol):
         """Turn values at the grid points (N, M) into the table (R, M) that weights act on."""
 
     def weights(self, theta: Floats) -> tuple[csr_array, Bools]:
-        """Return weights (n, R) at theta (n, D), and whether each theta is answered (n,).
+        """Return weights (n, R) at theta (n, D), and whether each theta is valid (n,).
 
-        A row of weights that is not answered means nothing.
+        A row of weights that is not valid means nothing.
         """
 
 
@@ -106,12 +106,12 @@ class Cells:
             The cell's width along each free axis.
         cell : (n,) int array
             The cell.
-        answered : (n,) bool array
+        valid : (n,) bool array
             Whether theta is in the box and every corner of its own cell, face or edge exists.
         """
         columns = np.ascontiguousarray(theta.T)
         inside = columns.clip(*self.box)
-        answered = (inside == columns).all(axis=0)
+        valid = (inside == columns).all(axis=0)
         inside = inside[list(self.grid.free)]
         places = [
             a[1:-1].searchsorted(x, side="right") for a, x in zip(self.axes, inside, strict=True)
@@ -126,8 +126,8 @@ class Cells:
         if len(partial):
             t = fractions[:, partial]
             touched = outer(np.array([t < 1, t > 0]))
-            answered[partial] &= ((self.corners[cell[partial]] >= 0) | ~touched).all(axis=1)
-        return fractions, widths, cell, answered
+            valid[partial] &= ((self.corners[cell[partial]] >= 0) | ~touched).all(axis=1)
+        return fractions, widths, cell, valid
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,10 +146,10 @@ class Linear:
         return values
 
     def weights(self, theta: Floats) -> tuple[csr_array, Bools]:
-        """Return weights (n, N) and whether each theta (n, D) is answered (n,)."""
-        fractions, _, cell, answered = self.cells.locate(theta)
+        """Return weights (n, N) and whether each theta (n, D) is valid (n,)."""
+        fractions, _, cell, valid = self.cells.locate(theta)
         data = outer(np.array([1 - fractions, fractions]))
-        return sparse_rows(data, self.columns.take(cell, axis=0), len(self.cells.grid)), answered
+        return sparse_rows(data, self.columns.take(cell, axis=0), len(self.cells.grid)), valid
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +197,11 @@ class Cubic:
         return np.stack(kinds, axis=1).reshape(-1, values.shape[1])
 
     def weights(self, theta: Floats) -> tuple[csr_array, Bools]:
-        """Return weights (n, N 2^D) and whether each theta (n, D) is answered (n,)."""
-        fractions, widths, cell, answered = self.cells.locate(theta)
+        """Return weights (n, N 2^D) and whether each theta (n, D) is valid (n,)."""
+        fractions, widths, cell, valid = self.cells.locate(theta)
         data = outer(hermite(fractions, widths))
         n_rows = len(self.cells.grid) * 2 ** len(self.cells.axes)
-        return sparse_rows(data, self.columns.take(cell, axis=0), n_rows), answered
+        return sparse_rows(data, self.columns.take(cell, axis=0), n_rows), valid
 
 
 def hermite(t: Floats, width: Floats) -> Floats:
@@ -298,8 +298,8 @@ def sparse_rows(data: Floats, columns: Ints, width: int) -> csr_array:
     return csr_array((data.ravel(), columns.ravel(), pointers), shape=(len(data), width))
 
 
-def why_unanswered(grid: Grid, theta: Floats) -> str:
-    """Say why one theta (D,) is not answered, for an error message."""
+def why_invalid(grid: Grid, theta: Floats) -> str:
+    """Say why one theta (D,) is not valid, for an error message."""
     for name, axis, x in zip(grid.names, grid.axes, theta, strict=True):
         if len(axis) == 1 and x != axis[0]:
             return f"{name} = {x:g}, and the library has only {name} = {axis[0]:g}"
@@ -314,7 +314,7 @@ def why_unanswered(grid: Grid, theta: Floats) -> str:
             if (theta == corner).all():
                 return f"{missing} is a hole: the library has no spectrum there"
             return f"{describe(theta, grid.names)} needs {missing}, which the library has not"
-    return f"{describe(theta, grid.names)} is not answered by this method"
+    return f"{describe(theta, grid.names)} is not valid by this method"
 
 
 def _neighbours(axis: Floats, x: float) -> list[float]:

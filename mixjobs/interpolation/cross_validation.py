@@ -111,7 +111,7 @@ def held_out_axes(grid: Grid, method: Method) -> list[HeldOutAxis]:
 
 
 def _dropped(grid: Grid, rows: Ints, d: int, method: Method) -> Iterator[Dropped]:
-    """Drop each inner value of one axis of these points' grid, and keep what is answered."""
+    """Drop each inner value of one axis of these points' grid, and keep what is valid."""
     part = grid.take(rows)
     for dropped in inner_values(part, d):
         kept = np.flatnonzero(~dropped)
@@ -119,11 +119,9 @@ def _dropped(grid: Grid, rows: Ints, d: int, method: Method) -> Iterator[Dropped
             between = interpolation(part.take(kept), method)
         except InvalidInput:  # the kept points are no grid that this method can have
             continue
-        weights, answered = between.weights(part.points[dropped])
-        if answered.any():
-            yield Dropped(
-                rows[kept], rows[np.flatnonzero(dropped)[answered]], between, weights[answered]
-            )
+        weights, valid = between.weights(part.points[dropped])
+        if valid.any():
+            yield Dropped(rows[kept], rows[np.flatnonzero(dropped)[valid]], between, weights[valid])
 
 
 def doubled_step_factor(method: Method, n_values: int, doubled: float, coarse: float) -> float:

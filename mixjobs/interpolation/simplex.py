@@ -37,12 +37,12 @@ class CellSimplex:
         return values
 
     def weights(self, theta: Floats) -> tuple[csr_array, Bools]:
-        """Return weights (n, N) and whether each theta (n, D) is answered (n,).
+        """Return weights (n, N) and whether each theta (n, D) is valid (n,).
 
         Sorted by their place in the cell, the axes give the path of corners from the cell's
         first to its last, and the differences of the sorted places are the weights.
         """
-        fractions, _, cell, answered = self.cells.locate(theta)
+        fractions, _, cell, valid = self.cells.locate(theta)
         t = fractions.T
         n, n_axes = t.shape
         by_place = np.argsort(-t, axis=1, kind="stable")
@@ -51,7 +51,7 @@ class CellSimplex:
         path = np.cumsum(np.concatenate([np.zeros((n, 1), np.int64), corner_bits], axis=1), axis=1)
         rows = np.maximum(np.take_along_axis(self.cells.corners[cell], path, axis=1), 0)
         weights = -np.diff(np.concatenate(ends, axis=1), axis=1)
-        return sparse_rows(weights, rows, len(self.cells.grid)), answered
+        return sparse_rows(weights, rows, len(self.cells.grid)), valid
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,17 +111,17 @@ class DelaunaySimplex:
         return values
 
     def weights(self, theta: Floats) -> tuple[csr_array, Bools]:
-        """Return weights (n, N) and whether each theta (n, D) is answered (n,)."""
+        """Return weights (n, N) and whether each theta (n, D) is valid (n,)."""
         boxed = theta.clip(self.grid.points.min(axis=0), self.grid.points.max(axis=0))
-        answered = (boxed == theta).all(axis=1)
+        valid = (boxed == theta).all(axis=1)
         x = self._scaled(boxed)
         simplex = self.triangulation.find_simplex(x)
         weights = barycentric(self.triangulation.transform[simplex], x)
         # not found (-1, the last one), in one without a volume (NaN), only nearly in: look again
         for i in np.flatnonzero(~(weights >= -_TOLERANCE).all(axis=1)):
             simplex[i], weights[i], found = self._search_all(x[i])
-            answered[i] &= found
-        return sparse_rows(weights, self.triangulation.simplices[simplex], len(self.grid)), answered
+            valid[i] &= found
+        return sparse_rows(weights, self.triangulation.simplices[simplex], len(self.grid)), valid
 
     def _search_all(self, x: Floats) -> tuple[int, Floats, bool]:
         """Find the simplex that x (n_free,) is deepest in, its weights, and whether x is in it."""

@@ -107,7 +107,7 @@ def gaussian_transform(sigma: float, step: float, n_fft: int, n_freq: int) -> Fl
     Parameters
     ----------
     sigma : float
-        Standard deviation in ln(wavelength): see `instrument_sigma`.
+        Standard deviation in ln(wavelength): see `profile_sigma`.
     step : float
         The grid's step in ln(wavelength).
     n_fft, n_freq : int
@@ -134,7 +134,7 @@ def gaussian_transform(sigma: float, step: float, n_fft: int, n_freq: int) -> Fl
     return transform
 
 
-def instrument_sigma(
+def profile_sigma(
     resolution: float | None = None,
     fwhm: float | None = None,
     library_resolution: float | None = None,
@@ -166,9 +166,9 @@ def instrument_sigma(
 
     Examples
     --------
-    >>> f"{instrument_sigma(resolution=50000):.4e}"
+    >>> f"{profile_sigma(resolution=50000):.4e}"
     '8.4932e-06'
-    >>> f"{instrument_sigma(fwhm=6.0, library_resolution=100000):.4e}"
+    >>> f"{profile_sigma(fwhm=6.0, library_resolution=100000):.4e}"
     '7.3621e-06'
     """
     given = {"resolution": resolution, "fwhm": fwhm, "library_resolution": library_resolution}
@@ -197,7 +197,7 @@ def instrument_sigma(
     return math.sqrt(max(width**2 - own**2, 0.0)) / _FWHM
 
 
-def reach(vsini: ArrayLike, rv: ArrayLike, sigma: ArrayLike) -> Floats:
+def half_width(vsini: ArrayLike, rv: ArrayLike, sigma: ArrayLike) -> Floats:
     """How far away in ln(wavelength) the light of a pixel may come from.
 
     ``|shift| + vsini/c + 5 sigma``; beyond lie 6e-7 of the Gaussian.
@@ -220,7 +220,7 @@ def reach(vsini: ArrayLike, rv: ArrayLike, sigma: ArrayLike) -> Floats:
 
     Examples
     --------
-    >>> f"{float(reach(15.0, -30.0, 1e-5)):.6f}"
+    >>> f"{float(half_width(15.0, -30.0, 1e-5)):.6f}"
     '0.000200'
     """
     width = np.asarray(vsini, dtype=np.float64) / SPEED_OF_LIGHT

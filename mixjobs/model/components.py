@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from mixjobs.errors import OutsideGrid
 from mixjobs.grid import Grid
 from mixjobs.interpolation import Outside
-from mixjobs.interpolation.cells import Interpolation, why_unanswered
+from mixjobs.interpolation.cells import Interpolation, why_invalid
 from mixjobs.model.blackbody import planck, planck_mean
 from mixjobs.model.layout import Layout, Values, fractions, solid_angles
 from mixjobs.model.order_model import OrderBasis
@@ -34,17 +34,17 @@ class Read:
     place : (n, R) sparse array, or (n,) array
         Interpolation weights; of a black body, Teff.
     rv, vsini : (n,) arrays
-        km/s; 0 where the row is not answered, and for a black body.
+        km/s; 0 where the row is not valid, and for a black body.
     steps : (n, D) array
         theta in steps of the grid's axes (their mean steps); D is 0 for a black body.
-    answered : (n,) bool array
+    valid : (n,) bool array
     """
 
     place: csr_array | Floats
     rv: Floats
     vsini: Floats
     steps: Floats
-    answered: Bools
+    valid: Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +61,9 @@ class LibraryModel:
         return (*(self.grid.names[d] for d in self.grid.free), "vsini", "rv")
 
     @property
-    def reach(self) -> float:
+    def max_velocity(self) -> float:
         """How far velocities may take light from, in every order: km/s."""
-        return min(order.reach for order in self.orders)
+        return min(order.max_velocity for order in self.orders)
 
     def _theta(self, table: Floats, columns: Columns) -> Floats:
         theta = np.repeat(self.grid.points[:1], len(table), axis=0)
@@ -75,38 +75,39 @@ class LibraryModel:
         """Read a component's parameters in the table (n, all of them)."""
         theta = self._theta(table, columns)
         rv, vsini = table[:, columns["rv"]], table[:, columns["vsini"]]
-        place, answered = self.between.weights(theta)
-        answered = answered & (vsini >= 0) & (vsini < np.inf) & (np.abs(rv) < np.inf)
-        if not answered.all():  # such a row gets another's weights: its own mean nothing
-            theta = np.where(answered[:, None], theta, self.grid.points[0])
+        place, valid = self.between.weights(theta)
+        valid = valid & (vsini >= 0) & (vsini < np.inf) & (np.abs(rv) < np.inf)
+        if not valid.all():  # such a row gets another's weights: its own mean nothing
+            theta = np.where(valid[:, None], theta, self.grid.points[0])
             place, _ = self.between.weights(theta)
         step = np.array([np.diff(self.grid.axes[d]).mean() for d in self.grid.free])
-        moving = np.where(answered, rv, 0.0), np.where(answered, vsini, 0.0)
-        return Read(place, *moving, theta[:, list(self.grid.free)] / step, answered)
+        moving = np.where(valid, rv, 0.0), np.where(valid, vsini, 0.0)
+        return Read(place, *moving, theta[:, list(self.grid.free)] / step, valid)
 
     def covers(self, read: Read) -> Bools:
         """Whether the velocities of each row stay within the buffer of every order: (n,)."""
-        return np.abs(read.rv) <= self.reach - read.vsini  # a sum might overflow
+        return np.abs(read.rv) <= self.max_velocity - read.vsini  # a sum might overflow
 
     def why(self, row: Floats, columns: Columns) -> str:
-        """Say why one row of the table is not answered."""
+        """Say why one row of the table is not valid."""
         rv, vsini = row[columns["rv"]], row[columns["vsini"]]
         if vsini < 0:
             return f"vsini = {vsini:g} km/s is negative"
-        if not abs(rv) <= self.reach - vsini:
+        if not abs(rv) <= self.max_velocity - vsini:
             return (
-                f"rv = {rv:g} and vsini = {vsini:g} km/s reach beyond the emulator's buffer, which "
-                f"leaves {self.reach:.4g} km/s for both; build it with a larger --max-rv"
+                f"rv = {rv:g} and vsini = {vsini:g} km/s go beyond the emulator's buffer, "
+                f"which leaves {self.max_velocity:.4g} km/s for both; build it with a larger "
+                "--max-rv"
             )
-        return why_unanswered(self.grid, self._theta(row[None], columns)[0])
+        return why_invalid(self.grid, self._theta(row[None], columns)[0])
 
     def log_mean_error(self, m: int) -> float:
         """Standard error of ln(mean flux) in order row `m`."""
         return self.orders[m].log_mean_error
 
-    def truncation(self, m: int) -> float:
+    def reconstruction_error(self, m: int) -> float:
         """r.m.s. of what the emulator leaves out in order row `m`."""
-        return self.orders[m].truncation
+        return self.orders[m].reconstruction_error
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,23 +145,23 @@ class BlackBody:
     def read(self, table: Floats, columns: Columns) -> Read:
         """Read a component's Teff in the table (n, all parameters)."""
         teff = table[:, columns["teff"]]
-        answered = (teff > 0) & (teff < np.inf)
+        valid = (teff > 0) & (teff < np.inf)
         still = np.zeros(len(table))
-        return Read(np.where(answered, teff, 5000.0), still, still, still[:, None][:, :0], answered)
+        return Read(np.where(valid, teff, 5000.0), still, still, still[:, None][:, :0], valid)
 
     def covers(self, read: Read) -> Bools:
         """Return True: a black body does not move."""
         return np.ones(len(read.rv), dtype=bool)
 
     def why(self, row: Floats, columns: Columns) -> str:
-        """Say why one row of the table is not answered."""
+        """Say why one row of the table is not valid."""
         return f"a black body has no temperature of {row[columns['teff']]:g} K"
 
     def log_mean_error(self, m: int) -> float:  # noqa: ARG002
         """Return 0: a black body's mean is exact."""
         return 0.0
 
-    def truncation(self, m: int) -> float:  # noqa: ARG002
+    def reconstruction_error(self, m: int) -> float:  # noqa: ARG002
         """Return 0: a black body's flux is exact."""
         return 0.0
 
@@ -174,14 +175,14 @@ class Rows:
 
     Attributes
     ----------
-    share : (n, K) array
-        The fraction of each component, or its solid angle; NaN in a row that is not answered.
+    weight : (n, K) array
+        The fraction of each component, or its solid angle; NaN in a row that is not valid.
     components : tuple of Read
     library : tuple of int
         Which library each component is of; another number for each black body.
     """
 
-    share: Floats
+    weight: Floats
     components: tuple[Read, ...]
     library: tuple[int, ...]
 
@@ -201,7 +202,7 @@ class Rows:
         return found
 
     def __len__(self) -> int:
-        return len(self.share)
+        return len(self.weight)
 
 
 def read_rows(
@@ -224,27 +225,27 @@ def read_rows(
     InvalidInput
         Parameters of another shape, or with wrong names.
     OutsideGrid
-        If `outside` is "raise": a theta that is not answered, a velocity beyond the buffer, or
+        If `outside` is "raise": a theta that is not valid, a velocity beyond the buffer, or
         fractions that are none.
     """
     table, leading = layout.table(values)
     n_weights = len(sources) - (weighting == "c")
     given = table[:, table.shape[1] - n_weights :]
-    share = fractions(given) if weighting == "c" else solid_angles(given)
+    weight = fractions(given) if weighting == "c" else solid_angles(given)
     read = [source.read(table, c) for source, c in zip(sources, layout.columns, strict=True)]
     if outside == "raise":
-        wrong = np.isnan(share).any(axis=1)
+        wrong = np.isnan(weight).any(axis=1)
         if wrong.any():
             said = ", ".join(f"{c:g}" for c in given[wrong][0])
             if weighting == "log_omega":
                 raise OutsideGrid(f"log_omega = {said}: expected at most 100")
             raise OutsideGrid(f"c = {said}: expected fractions, from 0 to 1 and together too")
         for k, (source, columns) in enumerate(zip(sources, layout.columns, strict=True)):
-            fits = read[k].answered & source.covers(read[k])
+            fits = read[k].valid & source.covers(read[k])
             if not fits.all():
                 row = table[~fits][0]
                 raise OutsideGrid(f"component {k + 1}: {source.why(row, columns)}")
     for component in read:
-        share[~component.answered] = np.nan
+        weight[~component.valid] = np.nan
     library = tuple(list(map(id, sources)).index(id(source)) for source in sources)
-    return Rows(share, tuple(read), library), leading
+    return Rows(weight, tuple(read), library), leading

@@ -1,6 +1,6 @@
-"""The emulator of one order: principal components of its normalised spectra.
+"""The emulator of one order: principal eigenspectra of its normalised spectra.
 
-A spectrum at any theta is ``mean + w(theta) @ components``, in units of its own mean over the
+A spectrum at any theta is ``mean + w(theta) @ eigenspectra``, in units of its own mean over the
 order's pixels; the weights of the grid points are interpolated like the mean fluxes (Czekala et
 al. 2015, ApJ 812, 128, section 3.1, with another interpolation).
 """
@@ -22,13 +22,13 @@ _ROWS = 32  # spectra whose residuals are computed together: they stay in the ca
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How many components to keep.
+    """How many eigenspectra to keep.
 
     Parameters
     ----------
-    variance : float
-        At least so much of the variance of the normalised spectra.
-    worst : float
+    explained_variance : float
+        At least this fraction of the variance of the normalised spectra.
+    max_residual : float
         And so many that no pixel of any grid point is off by more than this part of the
         spectrum's mean.
     max_rank : int
@@ -42,20 +42,22 @@ class Accuracy:
         A value out of its range.
     """
 
-    variance: float = 0.999
-    worst: float = 0.02
+    explained_variance: float = 0.999
+    max_residual: float = 0.02
     max_rank: int = 64
     rank: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.variance <= 1:
-            raise InvalidInput(f"variance {self.variance:g}: expected more than 0, at most 1")
-        if not self.worst > 0:
-            raise InvalidInput(f"worst error {self.worst:g}: expected a positive number")
+        if not 0 < self.explained_variance <= 1:
+            raise InvalidInput(
+                f"explained_variance = {self.explained_variance:g}: expected more than 0, at most 1"
+            )
+        if not self.max_residual > 0:
+            raise InvalidInput(f"max_residual = {self.max_residual:g}: expected a positive number")
         for name in ("max_rank", "rank"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise InvalidInput(f"{name} {value}: expected 1 or more components")
+                raise InvalidInput(f"{name} {value}: expected 1 or more eigenspectra")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,35 +72,35 @@ class OrderEmulator:
         The library's own pixels in the order, Å, over which the mean is 1.
     mean : (n,) float array
         The mean of the normalised spectra of all grid points.
-    components : (K, n) float array
+    eigenspectra : (K, n) float array
         Orthonormal.
     weights : (N, K) float array
         Of each grid point.
-    truncation : (N,) float array
-        r.m.s. over the pixels of what the components leave out of each point.
-    variance, worst : float
+    reconstruction_error : (N,) float array
+        r.m.s. over the pixels of what the eigenspectra leave out of each point.
+    explained_variance, max_residual : float
         What was reached: see `Accuracy`.
     """
 
     grid: LogGrid
     wavelength: Floats
     mean: Floats
-    components: Floats
+    eigenspectra: Floats
     weights: Floats
-    truncation: Floats
-    variance: float
-    worst: float
+    reconstruction_error: Floats
+    explained_variance: float
+    max_residual: float
 
     @property
     def rank(self) -> int:
-        """Number of components."""
-        return len(self.components)
+        """Number of eigenspectra."""
+        return len(self.eigenspectra)
 
 
 def decompose(
     spectra: Floats, grid: LogGrid, wavelength: Floats, accuracy: Accuracy
 ) -> OrderEmulator:
-    """Find the leading principal components of normalised spectra.
+    """Find the leading principal eigenspectra of normalised spectra.
 
     By ARPACK (`scipy.sparse.linalg.svds`), or a full SVD where there are few spectra or pixels.
     Beside the spectra, which are overwritten, it needs memory for `max_rank` of them.
@@ -114,40 +116,40 @@ def decompose(
     mean = spectra.mean(axis=0)
     spectra -= mean
     most = min(accuracy.rank or accuracy.max_rank, *spectra.shape)
-    components = _components(spectra, most)
-    weights = spectra @ components.T
+    eigenspectra = _eigenspectra(spectra, most)
+    weights = spectra @ eigenspectra.T
     total = np.einsum("ij,ij->i", spectra, spectra)  # (N,): of each point
     left = total[:, None] - np.cumsum(weights**2, axis=1)
-    variance = 1 - left.sum(axis=0) / max(total.sum(), np.finfo(float).tiny)
+    explained_variance = 1 - left.sum(axis=0) / max(total.sum(), np.finfo(float).tiny)
 
-    def worst(rank: int) -> float:
-        return _worst_error(spectra, weights[:, :rank], components[:rank])
+    def largest(rank: int) -> float:
+        return _worst_error(spectra, weights[:, :rank], eigenspectra[:rank])
 
     rank = most
     if accuracy.rank is None:
-        enough = variance >= accuracy.variance - 1e-12
+        enough = explained_variance >= accuracy.explained_variance - 1e-12
         least = int(np.argmax(enough)) + 1 if enough.any() else most
-        rank = _least_rank(worst, accuracy.worst, least, most)
+        rank = _least_rank(largest, accuracy.max_residual, least, most)
     return OrderEmulator(
-        grid, wavelength, mean, components[:rank].copy(), weights[:, :rank].copy(),
+        grid, wavelength, mean, eigenspectra[:rank].copy(), weights[:, :rank].copy(),
         np.sqrt(np.maximum(left[:, rank - 1], 0) / len(mean)),
-        float(variance[rank - 1]), worst(rank),
+        float(explained_variance[rank - 1]), largest(rank),
     )  # fmt: skip
 
 
-def _least_rank(worst: Callable[[int], float], allowed: float, least: int, most: int) -> int:
-    """Find the rank, from `least` on, whose worst error is allowed, by halving; else `most`."""
-    if least == most or worst(least) <= allowed:
+def _least_rank(largest: Callable[[int], float], allowed: float, least: int, most: int) -> int:
+    """Find by bisection the lowest rank whose largest residual is allowed; else `most`."""
+    if least == most or largest(least) <= allowed:
         return least
-    if worst(most) > allowed:
+    if largest(most) > allowed:
         return most
     while most - least > 1:  # too few, and enough
         middle = (least + most) // 2
-        least, most = (least, middle) if worst(middle) <= allowed else (middle, most)
+        least, most = (least, middle) if largest(middle) <= allowed else (middle, most)
     return most
 
 
-def _components(centred: Floats, most: int) -> Floats:
+def _eigenspectra(centred: Floats, most: int) -> Floats:
     """Leading right singular vectors (most, n), largest first, their largest element positive."""
     if most < min(centred.shape) / 2 and centred.any():  # ARPACK cannot start on zeros
         from scipy.sparse.linalg import svds  # a third of a second that others spare
@@ -164,12 +166,12 @@ def _components(centred: Floats, most: int) -> Floats:
     return signed
 
 
-def _worst_error(centred: Floats, weights: Floats, components: Floats) -> float:
+def _worst_error(centred: Floats, weights: Floats, eigenspectra: Floats) -> float:
     """Largest error of any pixel of any spectrum."""
     worst = 0.0
     for first in range(0, len(centred), _ROWS):
         rows = slice(first, first + _ROWS)
-        left = centred[rows] - weights[rows] @ components
+        left = centred[rows] - weights[rows] @ eigenspectra
         worst = max(worst, float(left.max()), -float(left.min()))
     return worst
 
@@ -246,13 +248,13 @@ class HeldOutSpectra:
 def held_out_spectra(axes: Sequence[HeldOutAxis], emulator: OrderEmulator) -> list[HeldOutSpectra]:
     """Predict the spectra of each axis's inner values from the others, one value after the other.
 
-    The components are orthonormal, and what they leave out is orthogonal to them: so residuals
+    The eigenspectra are orthonormal, and what they leave out is orthogonal to them: so residuals
     over pixels are had from the weights alone.
     """
     found = []
     for axis in axes:
         errors, rows = axis.errors(emulator.weights), axis.rows
-        left = emulator.truncation[rows] ** 2
+        left = emulator.reconstruction_error[rows] ** 2
         squares = (errors**2).sum(axis=1) / emulator.grid.n_pixels + left
         worst = int(squares.argmax())
         found.append(

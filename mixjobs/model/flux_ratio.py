@@ -11,7 +11,7 @@ import numpy as np
 from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.grid import Grid, Theta, describe
 from mixjobs.interpolation import Method, Outside, interpolation
-from mixjobs.interpolation.cells import Interpolation, why_unanswered
+from mixjobs.interpolation.cells import Interpolation, why_invalid
 from mixjobs.model.blackbody import planck_mean
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
@@ -30,7 +30,7 @@ class RatioMethod(Protocol):
     """What a method answers for flat lists of theta."""
 
     def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
-        """Return q (n, M) for theta (n, D), and whether each pair is answered (n,)."""
+        """Return q (n, M) for theta (n, D), and whether each pair is valid (n,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class FluxRatio:
         Returns
         -------
         (..., M) array
-            NaN where a theta is not answered, if `outside` is "nan".
+            NaN where a theta is not valid, if `outside` is "nan".
 
         Raises
         ------
@@ -75,22 +75,20 @@ class FluxRatio:
                     f"theta1 {first.shape} and theta2 {second.shape} do not broadcast"
                 ) from None
         leading, d = first.shape[:-1], first.shape[-1]
-        q, answered = self.answer.ratio(first.reshape(-1, d), second.reshape(-1, d))
-        if not answered.all():
+        q, valid = self.answer.ratio(first.reshape(-1, d), second.reshape(-1, d))
+        if not valid.all():
             if self.outside == "raise":
-                self._refuse(
-                    first.reshape(-1, d)[~answered][0], second.reshape(-1, d)[~answered][0]
-                )
-            q[~answered] = np.nan
+                self._refuse(first.reshape(-1, d)[~valid][0], second.reshape(-1, d)[~valid][0])
+            q[~valid] = np.nan
         return q.reshape(*leading, q.shape[-1])
 
     def _refuse(self, theta1: Floats, theta2: Floats) -> None:
-        _, answered = self.answer.ratio(theta1[None], theta1[None])
-        which, theta = (2, theta2) if answered[0] else (1, theta1)
+        _, valid = self.answer.ratio(theta1[None], theta1[None])
+        which, theta = (2, theta2) if valid[0] else (1, theta1)
         if self.method == "blackbody":
             why = f"{describe(theta, self.grid.names)} has no positive, finite temperature"
         else:
-            why = why_unanswered(self.grid, theta)
+            why = why_invalid(self.grid, theta)
         raise OutsideGrid(f"theta{which}: {why}")
 
 
@@ -106,7 +104,7 @@ class LogMean:
     table: Floats
 
     def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
-        """Return q (n, M) for theta (n, D), and whether each pair is answered (n,)."""
+        """Return q (n, M) for theta (n, D), and whether each pair is valid (n,)."""
         blocks = [
             self._block(theta1[i : i + BLOCK], theta2[i : i + BLOCK])
             for i in range(0, max(len(theta1), 1), BLOCK)
@@ -117,9 +115,9 @@ class LogMean:
 
     def _block(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
         n = len(theta1)
-        weights, answered = self.interpolation.weights(np.concatenate([theta1, theta2]))
+        weights, valid = self.interpolation.weights(np.concatenate([theta1, theta2]))
         log_mean = weights @ self.table
-        return np.exp(log_mean[n:] - log_mean[:n]), answered[:n] & answered[n:]
+        return np.exp(log_mean[n:] - log_mean[:n]), valid[:n] & valid[n:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,12 +157,12 @@ class Pairwise:
         return cls(grid, domain, LinearNDInterpolator(pairs, ratios, rescale=True))
 
     def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
-        """Return q (n, M) for theta (n, D), and whether each pair is answered (n,)."""
+        """Return q (n, M) for theta (n, D), and whether each pair is valid (n,)."""
         free = list(self.grid.free)
         q: Floats = self.interpolator(np.concatenate([theta1[:, free], theta2[:, free]], axis=1))
-        _, answered = self.domain.weights(np.concatenate([theta1, theta2]))
+        _, valid = self.domain.weights(np.concatenate([theta1, theta2]))
         n = len(theta1)
-        return q, answered[:n] & answered[n:] & ~np.isnan(q).any(axis=1)
+        return q, valid[:n] & valid[n:] & ~np.isnan(q).any(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,13 +173,11 @@ class Blackbody:
     teff: int
 
     def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
-        """Return q (n, M) for theta (n, D); every pair with positive Teff is answered."""
+        """Return q (n, M) for theta (n, D); every pair with positive Teff is valid."""
         teff = np.stack([theta1[:, self.teff], theta2[:, self.teff]])
-        answered = (teff > 0) & (teff < np.inf)
-        means = planck_mean(
-            self.orders.wave_min, self.orders.wave_max, np.where(answered, teff, 1.0)
-        )
-        return means[1] / means[0], answered[0] & answered[1]
+        valid = (teff > 0) & (teff < np.inf)
+        means = planck_mean(self.orders.wave_min, self.orders.wave_max, np.where(valid, teff, 1.0))
+        return means[1] / means[0], valid[0] & valid[1]
 
 
 def flux_ratio(
@@ -204,7 +200,7 @@ def flux_ratio(
     method : {"cubic", "linear", "simplex", "pairwise", "blackbody"}
         How to go between the grid points.
     outside : {"raise", "nan"}
-        What a theta that is not answered gives.
+        What a theta that is not valid gives.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, OrderError
-from mixjobs.model.broadening import instrument_sigma
+from mixjobs.model.broadening import profile_sigma
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import in_library_medium
@@ -108,7 +108,7 @@ def _wavelength(given: ArrayLike) -> Floats:
         raise InvalidInput(f"wavelengths {given!r}: expected arrays of numbers, in Å") from None
 
 
-def instrument_sigmas(
+def profile_sigmas(
     resolution: ArrayLike | None,
     fwhm: ArrayLike | None,
     library_resolution: float | None,
@@ -116,12 +116,12 @@ def instrument_sigmas(
 ) -> Floats:
     """Width of the instrumental profile in every order, in ln(wavelength): (M,).
 
-    Parameters and errors are those of `mixjobs.model.broadening.instrument_sigma`, with one
+    Parameters and errors are those of `mixjobs.model.broadening.profile_sigma`, with one
     resolution or FWHM for all orders or one for each.
     """
     resolutions, fwhms = (of_orders(width, len(numbers)) for width in (resolution, fwhm))
     sigmas = [
-        instrument_sigma(*widths, library_resolution)
+        profile_sigma(*widths, library_resolution)
         for widths in zip(resolutions, fwhms, strict=True)
     ]
     return np.array(sigmas)

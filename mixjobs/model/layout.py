@@ -1,4 +1,4 @@
-"""The parameters of a mixture: what they are called, which components share them, their order."""
+"""The parameters of a mixture: what they are called, which components shared them, their order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Values = ArrayLike | Mapping[str, ArrayLike]
 
 _LARGEST = 100.0  # of log_omega
 _ROUNDING = 1e-14  # fractions that should add up to 1 do so to rounding
-# What `share` may name though this library has it not, or has it fixed.
+# What `shared` may name though this library has it not, or has it fixed.
 FIELD_WORDS = ("teff", "logg", "feh", "alpha", "vsini", "rv")
 
 
@@ -96,7 +96,7 @@ class Layout:
 
 def lay_out(
     components: Sequence[Sequence[str]],
-    share: Sequence[str],
+    shared: Sequence[str],
     weights: str,
     fixed: Mapping[str, float],
 ) -> Layout:
@@ -108,7 +108,7 @@ def lay_out(
     ----------
     components : sequence of sequences of str
         The parameters of each component.
-    share : sequence of str
+    shared : sequence of str
         Those that all components that have them have in common.
     weights : {"c", "log_omega"}
         Whether the components are weighted by fractions or by solid angles; see `fractions`.
@@ -118,7 +118,7 @@ def lay_out(
     Raises
     ------
     InvalidInput
-        A name in `share` or `fixed` that is unknown, or repeated; a fixed value that is no number.
+        A name in `shared` or `fixed` that is unknown, or repeated; a fixed value that is no number.
 
     Examples
     --------
@@ -126,17 +126,17 @@ def lay_out(
     ('teff_1', 'teff_2', 'rv', 'c')
     """
     known = list(dict.fromkeys(name for names in components for name in names))
-    repeated = [name for name in share if list(share).count(name) > 1]
-    unknown = [name for name in share if name not in known and name not in FIELD_WORDS]
+    repeated = [name for name in shared if list(shared).count(name) > 1]
+    unknown = [name for name in shared if name not in known and name not in FIELD_WORDS]
     if repeated or unknown:
         fault = f"{repeated[0]!r} is there twice" if repeated else f"unknown {unknown[0]!r}"
-        raise InvalidInput(f"share {tuple(share)}: {fault}; there are {', '.join(known)}")
+        raise InvalidInput(f"shared {tuple(shared)}: {fault}; there are {', '.join(known)}")
     every: list[str] = []
     columns: list[dict[str, int]] = [{} for _ in components]
     for name in known:
         for k, names in enumerate(components):
             if name in names:
-                called = name if name in share or len(components) == 1 else f"{name}_{k + 1}"
+                called = name if name in shared or len(components) == 1 else f"{name}_{k + 1}"
                 if called not in every:
                     every.append(called)
                 columns[k][name] = every.index(called)

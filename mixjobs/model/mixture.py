@@ -139,13 +139,15 @@ class MixtureModel:
         return self.layout.names
 
     @property
-    def truncation(self) -> Floats:
+    def reconstruction_error(self) -> Floats:
         """r.m.s. of what the emulators leave out, over a component's mean flux: (K, M).
 
         At the grid points and unbroadened; `stream` does not count it among the errors.
         """
         n_orders = range(len(self.orders))
-        return np.array([[source.truncation(m) for m in n_orders] for source in self.sources])
+        return np.array(
+            [[source.reconstruction_error(m) for m in n_orders] for source in self.sources]
+        )
 
     def __call__(self, values: Values) -> tuple[Floats, ...]:
         """Evaluate the mixture.
@@ -159,7 +161,7 @@ class MixtureModel:
         -------
         tuple of M (..., n_pixels) arrays
             In units of component 1's mean flux, or in the library's unit times the solid angle
-            (`log_omega`). NaN where the parameters are not answered, if `outside` is "nan".
+            (`log_omega`). NaN where the parameters are not valid, if `outside` is "nan".
 
         Raises
         ------

@@ -75,7 +75,7 @@ class OrderBasis:
         Of the emulator's error: the J columns that matter.
     log_mean_error : float
         Standard error of ln(mean flux).
-    truncation : float
+    reconstruction_error : float
         r.m.s. of what the emulator leaves out at the grid points, over a spectrum's mean.
     kernels : Kernels
     matrix : (n_pixels, n_out) sparse array
@@ -88,13 +88,13 @@ class OrderBasis:
     transforms: Complexes
     errors: Complexes
     log_mean_error: float
-    truncation: float
+    reconstruction_error: float
     kernels: Kernels
     matrix: csr_array
     buffer: float
 
     @property
-    def reach(self) -> float:
+    def max_velocity(self) -> float:
         """How far velocities may take light from: km/s."""
         return SPEED_OF_LIGHT * self.buffer
 
@@ -182,10 +182,10 @@ def order_basis(
     u_max = np.pi * 2 * n_freq / (n_fft * grid.step) * max(buffer, grid.step)
     return OrderBasis(
         table=between.prepare(np.column_stack([emulator.weights, log_mean])),
-        transforms=transform(np.vstack([emulator.mean, emulator.components])),
-        errors=transform(error_columns(covariance) @ emulator.components),
+        transforms=transform(np.vstack([emulator.mean, emulator.eigenspectra])),
+        errors=transform(error_columns(covariance) @ emulator.eigenspectra),
         log_mean_error=log_mean_error,
-        truncation=float(np.sqrt(np.mean(emulator.truncation**2))),
+        reconstruction_error=float(np.sqrt(np.mean(emulator.reconstruction_error**2))),
         kernels=Kernels(grid.step, n_fft, n_freq, RotationTable(u_max, limb_darkening)),
         matrix=resampling_matrix(out, n_out, pixels, point_like),
         buffer=buffer - 5 * sigma,

@@ -21,12 +21,12 @@ class OrderRows:
     sources : sequence of LibraryModel or BlackBody
         Of the K components.
     groups : sequence of tuples of int
-        Components that share library, velocity and rotation, and so all but their weights.
+        Components that weight library, velocity and rotation, and so all but their weights.
     rows : Rows
     m : int
         Row of the order.
     light : (n, K) array
-        ``c_k q_k``, or the solid angle times the mean flux; NaN in a row that is not answered.
+        ``c_k q_k``, or the solid angle times the mean flux; NaN in a row that is not valid.
     moving : tuple
         Of each component: rv and vsini (n,), 0 where they go beyond the order's buffer.
     coefficients : tuple
@@ -173,14 +173,14 @@ def order_rows(
     relative: bool,
 ) -> OrderRows:
     """Interpolate every component's emulator weights and mean flux in one order."""
-    log_mean = np.empty(rows.share.shape)
+    log_mean = np.empty(rows.weight.shape)
     coefficients: list[Floats | None] = []
     moving = []
     good = np.ones(len(rows), dtype=bool)
     for k, (source, read) in enumerate(zip(sources, rows.components, strict=True)):
         near = np.ones(len(rows), dtype=bool)
         if isinstance(source, LibraryModel):
-            near = np.abs(read.rv) <= source.orders[m].reach - read.vsini
+            near = np.abs(read.rv) <= source.orders[m].max_velocity - read.vsini
             values = read.place @ source.orders[m].table
             log_mean[:, k] = values[:, -1]
             coefficients.append(np.column_stack([np.ones(len(values)), values[:, :-1]]))
@@ -190,5 +190,5 @@ def order_rows(
         moving.append((np.where(near, read.rv, 0.0), np.where(near, read.vsini, 0.0)))
         good &= near
     zero = log_mean[:, :1] if relative else 0.0
-    light = np.where(good[:, None], rows.share, np.nan) * np.exp(log_mean - zero)
+    light = np.where(good[:, None], rows.weight, np.nan) * np.exp(log_mean - zero)
     return OrderRows(sources, groups, rows, m, light, tuple(moving), tuple(coefficients), relative)

@@ -11,8 +11,8 @@ from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
 from mixjobs.typing import Bools, Floats
 
 
-def read_windows(path: str | Path) -> Floats:
-    """Read windows from a text table, a row ``low high`` each.
+def read_ranges(path: str | Path) -> Floats:
+    """Read ranges from a text table, a row ``low high`` each.
 
     Columns are separated by blanks or commas, wavelengths are in Å, ``#`` starts a comment.
 
@@ -34,26 +34,26 @@ def read_windows(path: str | Path) -> Floats:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "tellurics.txt")
     ...     _ = path.write_text("# low high\\n6867 6944  # B band\\n7593 7688\\n")
-    ...     read_windows(path).tolist()
+    ...     read_ranges(path).tolist()
     [[6867.0, 6944.0], [7593.0, 7688.0]]
     """
     if not Path(path).is_file():
-        raise MissingFile(f"{path}: no such table of wavelength windows; check the path")
+        raise MissingFile(f"{path}: no such table of wavelength ranges; check the path")
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (UnicodeDecodeError, OSError) as error:
-        raise UnreadableFile(f"{path}: not a table of wavelength windows: {error}") from None
+        raise UnreadableFile(f"{path}: not a table of wavelength ranges: {error}") from None
     split = [(k, line.split("#")[0].replace(",", " ").split()) for k, line in enumerate(lines, 1)]
     rows = [_row(path, k, words) for k, words in split if words]
     if not rows:
-        raise UnreadableFile(f"{path}: holds no window; expected rows of 'low high', in Å")
+        raise UnreadableFile(f"{path}: holds no range; expected rows of 'low high', in Å")
     return np.array(rows)
 
 
 def _row(path: str | Path, line: int, words: list[str]) -> tuple[float, float]:
     try:
         low, high = map(float, words)
-        check_windows([(low, high)])
+        check_ranges([(low, high)])
     except ValueError:
         raise UnreadableFile(
             f"{path}: line {line} is {' '.join(words)!r}; "
@@ -62,8 +62,8 @@ def _row(path: str | Path, line: int, words: list[str]) -> tuple[float, float]:
     return low, high
 
 
-def check_windows(windows: ArrayLike) -> Floats:
-    """Return the windows as an (n, 2) array.
+def check_ranges(ranges: ArrayLike) -> Floats:
+    """Return the ranges as an (n, 2) array.
 
     Raises
     ------
@@ -71,24 +71,24 @@ def check_windows(windows: ArrayLike) -> Floats:
         They are not pairs of finite numbers, the smaller first.
     """
     try:
-        array = np.asarray(windows, dtype=np.float64)
+        array = np.asarray(ranges, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InvalidInput(f"windows {windows!r}: expected pairs of wavelengths in Å") from None
+        raise InvalidInput(f"ranges {ranges!r}: expected pairs of wavelengths in Å") from None
     if array.size == 0:
         return np.empty((0, 2))
     if array.ndim != 2 or array.shape[1] != 2:
-        raise InvalidInput(f"windows have shape {array.shape}; expected (n, 2): pairs low, high")
+        raise InvalidInput(f"ranges have shape {array.shape}; expected (n, 2): pairs low, high")
     for low, high in array:
         if not (0 <= low < high < np.inf):
             raise InvalidInput(
-                f"window from {low:g} to {high:g} Å; expected two wavelengths, the smaller first"
+                f"range from {low:g} to {high:g} Å; expected two wavelengths, the smaller first"
             )
     return array
 
 
-def inside(wavelength: Floats, windows: Floats) -> Bools:
-    """Which wavelengths (n_pixels,) are inside any of the windows (n, 2), their ends included."""
+def inside(wavelength: Floats, ranges: Floats) -> Bools:
+    """Which wavelengths (n_pixels,) are inside any of the ranges (n, 2), their ends included."""
     within: Bools = np.zeros(len(wavelength), dtype=np.bool_)
-    for low, high in windows:
+    for low, high in ranges:
         within |= (wavelength >= low) & (wavelength <= high)
     return within

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
 from mixjobs.observed.content import Content, check_wavelength, unused, usable
-from mixjobs.observed.masks import check_windows, inside
+from mixjobs.observed.masks import check_ranges, inside
 from mixjobs.observed.order_matching import (
     Piece,
     by_number,
@@ -76,7 +76,7 @@ class ObservedSpectrum:
         Parameters
         ----------
         windows : (n, 2) array
-            Å, in the spectrum's own medium, ends included; `read_windows` of
+            Å, in the spectrum's own medium, ends included; `read_ranges` of
             `mixjobs.observed.masks` reads a table of them.
 
         Raises
@@ -84,7 +84,7 @@ class ObservedSpectrum:
         InvalidInput
             The windows are not pairs of finite wavelengths, the smaller first.
         """
-        pairs = check_windows(windows)
+        pairs = check_ranges(windows)
         mask = tuple(
             use & ~inside(wave, pairs) for wave, use in zip(self.wavelength, self.mask, strict=True)
         )

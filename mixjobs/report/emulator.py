@@ -26,11 +26,11 @@ class OrderQuality:
     ----------
     number : int
     n_pixels, rank : int
-        Pixels of its grid, components.
-    variance, worst : float
+        Pixels of its grid, number of eigenspectra.
+    explained_variance, max_residual : float
         What was reached at the grid points: see `mixjobs.model.emulator.Accuracy`.
-    truncation : float
-        r.m.s. over all grid points of what the components leave out.
+    reconstruction_error : float
+        r.m.s. over all grid points of what the eigenspectra leave out.
     held_out : list of HeldOutSpectra
         One an axis.
     """
@@ -38,9 +38,9 @@ class OrderQuality:
     number: int
     n_pixels: int
     rank: int
-    variance: float
-    worst: float
-    truncation: float
+    explained_variance: float
+    max_residual: float
+    reconstruction_error: float
     held_out: list[HeldOutSpectra]
 
     def facts(self) -> dict[str, Any]:
@@ -57,8 +57,10 @@ def emulator_quality(store: Store) -> list[OrderQuality]:
         emulator, _ = read_order(store.path, number)
         found.append(
             OrderQuality(
-                number, emulator.grid.n_pixels, emulator.rank, emulator.variance, emulator.worst,
-                float(np.sqrt((emulator.truncation**2).mean())), held_out_spectra(axes, emulator),
+                number, emulator.grid.n_pixels, emulator.rank, emulator.explained_variance,
+                emulator.max_residual,
+                float(np.sqrt((emulator.reconstruction_error**2).mean())),
+                held_out_spectra(axes, emulator),
             )
         )  # fmt: skip
     return found
@@ -68,19 +70,25 @@ def emulator_line(store: Store) -> str:
     """Return one line on what was reached at the grid points."""
     read = {number: read_order(store.path, number)[0] for number in emulated_orders(store.path)}
     ranks = [emulator.rank for emulator in read.values()]
-    worst = max(read, key=lambda number: read[number].worst)
+    worst = max(read, key=lambda number: read[number].max_residual)
     return (
-        f"emulator: {len(read)} orders of {min(ranks)} to {max(ranks)} components, at least "
-        f"{min(e.variance for e in read.values()):.3%} of the variance; the worst pixel, in order "
-        f"{worst}, is off by {read[worst].worst:.2g} of the mean flux"
+        f"emulator: {len(read)} orders of {min(ranks)} to {max(ranks)} eigenspectra, at least "
+        f"{min(e.explained_variance for e in read.values()):.3%} of the variance; the worst pixel, "
+        f"in order {worst}, is off by {read[worst].max_residual:.2g} of the mean flux"
     )
 
 
 def quality_table(orders: Sequence[OrderQuality]) -> Table:
     """One row an order: its size, and what is reached at the grid points."""
-    table = Table("order", "pixels", "components", "variance kept", "worst pixel", "r.m.s.")
+    table = Table(
+        "order", "pixels", "eigenspectra", "explained variance", "largest residual", "r.m.s."
+    )
     for order in orders:
-        reached = f"{order.variance:.6f}", f"{order.worst:.1e}", f"{order.truncation:.1e}"
+        reached = (
+            f"{order.explained_variance:.6f}",
+            f"{order.max_residual:.1e}",
+            f"{order.reconstruction_error:.1e}",
+        )
         table.add_row(str(order.number), str(order.n_pixels), str(order.rank), *reached)
     return table
 
@@ -97,18 +105,20 @@ def held_out_spectra_table(orders: Sequence[OrderQuality], grid: Grid) -> Table:
 
 
 def draw_quality(orders: Sequence[OrderQuality]) -> Figure:
-    """Draw rank, truncation and held-out residuals of every order."""
+    """Draw rank, reconstruction_error and held-out residuals of every order."""
     figure = Figure(figsize=(7, 6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
     place = np.arange(len(orders))
     above.bar(place, [order.rank for order in orders], color="0.6")
-    above.set_ylabel("components")
+    above.set_ylabel("eigenspectra")
     for a, held in enumerate(orders[0].held_out):
         residuals = [order.held_out[a].rms for order in orders]
         below.plot(place, residuals, "o-", ms=4, label=f"{held.axis} held out")
         inside = [order.held_out[a].rms * order.held_out[a].factor for order in orders]
         below.plot(place, inside, ":", color=below.lines[-1].get_color())
-    below.plot(place, [order.truncation for order in orders], "k--", label="at grid points")
+    below.plot(
+        place, [order.reconstruction_error for order in orders], "k--", label="at grid points"
+    )
     below.plot([], [], ":", color="0.4", label="expected between grid points")
     below.set(yscale="log", xlabel="order", ylabel="r.m.s. residual over mean flux")
     below.set_xticks(place, [str(order.number) for order in orders])

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mixjobs.build.plan import probe
-from mixjobs.build.rawness import check_raw
+from mixjobs.builder.plan import probe
+from mixjobs.builder.rawness import check_raw
 from mixjobs.errors import InvalidInput, MixjobsError
 from mixjobs.grid import Grid
 from mixjobs.library import Library, open_library

@@ -6,11 +6,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mixjobs.inference.order_likelihoods import FitPlan
+from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.parameters import Parameters
 
 
-def data_table(plan: FitPlan) -> Table:
+def data_table(plan: LikelihoodPlan) -> Table:
     """One row an order: its pixels, those used, the profile and the continuum."""
     table = Table("spectrum", "order", "Å", "pixels", "used", "median S/N", "profile", "degree")
     for order in plan.orders:

@@ -81,7 +81,7 @@ def _with_unit(name: str) -> str:
 
 
 def spectrum_table(spectra: Spectra) -> Table:
-    """Window, q and light of the components after the first, and the mean of the mixture.
+    """Segment, q and light of the components after the first, and the mean of the mixture.
 
     Where a parameter varies, those of its first and last value.
     """

@@ -57,7 +57,7 @@ def draw_all(store: Store, theta1: Floats, method: Method) -> dict[str, Figure]:
     Raises
     ------
     OutsideGrid
-        theta1 (D,) is not answered by the method.
+        theta1 (D,) is not valid by the method.
     """
     curves = compute_curves(store, theta1, method)
     figures = {}
@@ -159,7 +159,7 @@ def laws_table(laws: Sequence[Law]) -> Table:
 
 def held_out_table(results: Sequence[HeldOut]) -> Table:
     """One row an axis and method: median and 95th percentile over orders and points."""
-    table = Table("axis dropped", "method", "median", "95 %", "points", "not answered")
+    table = Table("axis dropped", "method", "median", "95 %", "points", "not valid")
     for result in results:
         error = result.error
         table.add_row(

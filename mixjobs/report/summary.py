@@ -13,7 +13,7 @@ from rich.table import Table
 from mixjobs.inference.model_comparison import Comparison
 from mixjobs.inference.posterior import BOUNDS
 from mixjobs.inference.run import POSTERIOR, SINGLE, RunFolder, read_chain, read_json
-from mixjobs.inference.summary import Spread, Summary, is_fraction, summarise
+from mixjobs.inference.summary import Interval, Summary, is_fraction, summarise
 from mixjobs.typing import Floats
 
 
@@ -28,7 +28,7 @@ class Facts:
     of_orders : dict
         Spreads of what is derived in every order (`q`, `light_fraction_2`), one for each of
         `orders`; empty where there is no posterior of all the steps yet.
-    tied : dict of Spread
+    tied : dict of Interval
         Of the tied parameters, from the same.
     orders : tuple of str
     bounds : dict of array
@@ -38,8 +38,8 @@ class Facts:
 
     run: str
     summary: Summary
-    of_orders: dict[str, list[Spread]]
-    tied: dict[str, Spread]
+    of_orders: dict[str, list[Interval]]
+    tied: dict[str, Interval]
     orders: tuple[str, ...]
     bounds: dict[str, Floats]
     comparison: Comparison | None
@@ -68,8 +68,8 @@ class Facts:
     @property
     def ends(self) -> dict[str, float]:
         """Ends of priors that the draws pile up against; of fractions there is the limit."""
-        spreads = self.summary.spreads
-        found = {name: spreads[name].end(bounds.tolist()) for name, bounds in self.bounds.items()}
+        intervals = self.summary.intervals
+        found = {name: intervals[name].end(bounds.tolist()) for name, bounds in self.bounds.items()}
         return {n: end for n, end in found.items() if end is not None and not is_fraction(n)}
 
 
@@ -92,7 +92,7 @@ def run_facts(folder: RunFolder) -> Facts:
 
 def _derived(
     path: Path, names: Sequence[str], n_steps: int
-) -> tuple[dict[str, list[Spread]], dict[str, Spread], tuple[str, ...], dict[str, Floats]]:
+) -> tuple[dict[str, list[Interval]], dict[str, Interval], tuple[str, ...], dict[str, Floats]]:
     """Read what the posterior has beside the free parameters' draws; nothing of fewer steps."""
     if not path.exists():
         return {}, {}, (), {}
@@ -108,9 +108,9 @@ def _derived(
         labels = tuple(map(str, by_order["order"].values))
         values = {str(n): draws[n].values for n in draws.data_vars if n not in names}
         bounds = {n: draws[n].attrs[BOUNDS] for n in names if BOUNDS in draws[n].attrs}
-    of_orders = {n: [Spread.of(v[..., m]) for m in range(len(labels))]
+    of_orders = {n: [Interval.of(v[..., m]) for m in range(len(labels))]
                  for n, v in values.items() if v.ndim == 3}  # fmt: skip
-    tied = {n: Spread.of(v) for n, v in values.items() if v.ndim == 2}
+    tied = {n: Interval.of(v) for n, v in values.items() if v.ndim == 2}
     return of_orders, tied, labels, bounds
 
 
@@ -120,7 +120,7 @@ def parameters_table(facts: Facts) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     summary = facts.summary
-    for name, spread in summary.spreads.items():
+    for name, spread in summary.intervals.items():
         size, r_hat = summary.effective[name], summary.r_hat[name]
         table.add_row(name, *_cells(spread), f"{size:.0f}", f"{r_hat:.3f}")
     for name, spread in facts.tied.items():
@@ -132,8 +132,8 @@ def orders_table(facts: Facts) -> Table:
     """One row an order: median and 68 % interval of what is derived from the parameters."""
     table = Table("order", *facts.of_orders)
     for m, label in enumerate(facts.orders):
-        spreads = [spreads[m] for spreads in facts.of_orders.values()]
-        table.add_row(label, *(_short(spread) for spread in spreads))
+        intervals = [intervals[m] for intervals in facts.of_orders.values()]
+        table.add_row(label, *(_short(spread) for spread in intervals))
     return table
 
 
@@ -155,7 +155,7 @@ def lines(facts: Facts) -> list[str]:
 def _limit(facts: Facts, name: str, limit: float) -> str:
     """Say an upper limit, and for which temperatures of its component it is."""
     _, number, *_ = (*name.split("_"), "2")
-    known = facts.summary.spreads | facts.tied
+    known = facts.summary.intervals | facts.tied
     teff = f"teff_{number if number.isdigit() else 2}"
     where = f"; {teff} {_cells(known[teff])[2]} in 95 %" if teff in known else ""
     return f"{name} < {limit:.3g} (95 % upper limit{where})"
@@ -164,10 +164,10 @@ def _limit(facts: Facts, name: str, limit: float) -> str:
 def plain(facts: Facts) -> dict[str, Any]:
     """Return the same for JSON; null where a number is infinite or there is none."""
     summary = asdict(facts.summary)
-    spreads = summary.pop("spreads")
+    intervals = summary.pop("intervals")
     parameters = {
         name: spread | {key: summary[key][name] for key in ("effective", "r_hat")}
-        for name, spread in spreads.items()
+        for name, spread in intervals.items()
     }
     found = {
         "run": facts.run,
@@ -177,7 +177,7 @@ def plain(facts: Facts) -> dict[str, Any]:
         "parameters": parameters,
         "tied": {name: asdict(spread) for name, spread in facts.tied.items()},
         "orders": list(facts.orders),
-        "by_order": {n: [asdict(s) for s in spreads] for n, spreads in facts.of_orders.items()},
+        "by_order": {n: [asdict(s) for s in intervals] for n, intervals in facts.of_orders.items()},
         "single": None if facts.comparison is None else facts.comparison.to_dict(),
         "notes": facts.notes,
     }
@@ -192,7 +192,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _cells(spread: Spread) -> list[str]:
+def _cells(spread: Interval) -> list[str]:
     digits = _digits(spread)
     ranges = [
         f"{low:.{digits}f} to {high:.{digits}f}" for low, high in (spread.of_68, spread.of_95)
@@ -200,12 +200,12 @@ def _cells(spread: Spread) -> list[str]:
     return [f"{spread.median:.{digits}f}", *ranges]
 
 
-def _short(spread: Spread) -> str:
+def _short(spread: Interval) -> str:
     digits, middle, (low, high) = _digits(spread), spread.median, spread.of_68
     return f"{middle:.{digits}f} +{high - middle:.{digits}f} −{middle - low:.{digits}f}"
 
 
-def _digits(spread: Spread) -> int:
+def _digits(spread: Interval) -> int:
     """Decimals that show half of the 68 % interval with two digits."""
     half = (spread.of_68[1] - spread.of_68[0]) / 2
     if not 0 < half < math.inf:

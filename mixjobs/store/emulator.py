@@ -20,9 +20,9 @@ GROUP = "emulator"
 _DIMS = {
     "wavelength": ("pixel",),
     "mean": ("grid_pixel",),
-    "components": ("component", "grid_pixel"),
-    "weights": ("point", "component"),
-    "truncation": ("point",),
+    "eigenspectra": ("eigenspectrum", "grid_pixel"),
+    "weights": ("point", "eigenspectrum"),
+    "reconstruction_error": ("point",),
 }
 
 
@@ -92,8 +92,8 @@ def write_order(
     attributes = {
         "ln_wave_start": emulator.grid.start,
         "ln_wave_step": emulator.grid.step,
-        "variance": emulator.variance,
-        "worst": emulator.worst,
+        "explained_variance": emulator.explained_variance,
+        "max_residual": emulator.max_residual,
         **error,
     }
     written = zarr.open_group(aside, mode="w", attributes=attributes)
@@ -149,8 +149,8 @@ def read_order(path: Path, number: int) -> tuple[OrderEmulator, dict[str, Any]]:
         start, step = float(attributes["ln_wave_start"]), float(attributes["ln_wave_step"])
         emulator = OrderEmulator(
             grid=LogGrid(start, step, len(arrays["mean"])),
-            variance=float(attributes["variance"]),
-            worst=float(attributes["worst"]),
+            explained_variance=float(attributes["explained_variance"]),
+            max_residual=float(attributes["max_residual"]),
             **arrays,
         )
     except (KeyError, OSError, TypeError, ValueError) as error:

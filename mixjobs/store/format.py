@@ -19,7 +19,7 @@ from mixjobs.grid import Grid
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 
-SCHEMA = 1
+SCHEMA = 2
 # The ratio table's rows are stored in Zarr chunks of about this size, uncompressed: few files,
 # and one row or one order is still read quickly (benchmarks/README.md has the measurements).
 ROWS_BYTES = 8 * 2**20

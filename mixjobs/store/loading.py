@@ -17,7 +17,7 @@ from mixjobs.model.components import BlackBody, LibraryModel, Source, Weighting
 from mixjobs.model.emulator import emulator_error
 from mixjobs.model.flux_ratio import FluxRatio, flux_ratio
 from mixjobs.model.held_out import RANKED
-from mixjobs.model.instrument import Wavelengths, data_pixels, instrument_sigmas
+from mixjobs.model.instrument import Wavelengths, data_pixels, profile_sigmas
 from mixjobs.model.layout import lay_out
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.model.order_model import order_basis
@@ -35,7 +35,7 @@ def load_mixture(
     path: str | Path,
     components: int | Sequence[str | Path] = 2,
     *,
-    share: Sequence[str] = SHARED,
+    shared: Sequence[str] = SHARED,
     fixed: Mapping[str, float] | None = None,
     orders: Sequence[int] | None = None,
     wavelengths: Wavelengths | None = None,
@@ -57,7 +57,7 @@ def load_mixture(
     components : int or sequence
         How many components of this library; or, one by one, "library" for this one, the path of
         another library's store with the same orders, or "blackbody".
-    share : sequence of str
+    shared : sequence of str
         Parameters that the components have in common; the others are numbered, as `teff_1`.
     fixed : mapping, optional
         Values of parameters that do not vary, such as ``{"vsini": 0}``.
@@ -81,7 +81,7 @@ def load_mixture(
         in units of component 1's mean flux; or by ``log10`` of a solid angle each, ``(R/d)**2``
         with the radius and the distance, which gives absolute flux.
     outside : {"raise", "nan"}
-        What parameters that are not answered give.
+        What parameters that are not valid give.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def load_mixture(
     chosen = store.store.orders.select(numbers)
     own = [read_order(store.store.path, number)[0].wavelength for number in numbers]
     data = data_pixels(wavelengths, chosen, medium, own, store.store.attributes["medium"])
-    sigmas = instrument_sigmas(resolution, fwhm, library_resolution, numbers)
+    sigmas = profile_sigmas(resolution, fwhm, library_resolution, numbers)
     stores: dict[Path, LibraryModel] = {}
     sources: list[Source] = []
     for name in _names(components):
@@ -117,7 +117,7 @@ def load_mixture(
         sources.append(stores[where])
     if not stores:
         raise InvalidInput("every component is a black body; at least one must be of the library")
-    layout = lay_out([s.names for s in sources], share, weighting, fixed or {})
+    layout = lay_out([s.names for s in sources], shared, weighting, fixed or {})
     return MixtureModel(layout, tuple(sources), chosen, data.shown, weighting, outside)
 
 

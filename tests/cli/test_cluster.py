@@ -16,7 +16,7 @@ from mixjobs.cli import main
 from mixjobs.cli.build import named_cluster
 from mixjobs.cli.client import n_workers
 from mixjobs.config.build import make_build_job
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput, MissingFile
 from mixjobs.report.status import job_status
 from mixjobs.store import progress
@@ -129,7 +129,7 @@ class TestChoice:
             {"library": "a", "output": "b", "orders": {"n": 1}, "cluster": {"kind": "slurm"}},
             "here",
         )
-        assert job.where == ClusterTable(kind="slurm")
+        assert job.where == ClusterConfig(kind="slurm")
         with pytest.raises(InvalidInput, match="give only one of serial, workers, scheduler, clus"):
             make_build_job({**job.model_dump(by_alias=True), "serial": True}, "here")
 

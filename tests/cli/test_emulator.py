@@ -30,7 +30,7 @@ worst = 0.01
 def store(demo, tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "q.zarr"
     words = ["build", str(demo), "-o", str(path), "--serial", "--edges", EDGES, *MADE_FOR]
-    assert main([*words, "--worst", "0.01"]) == 0
+    assert main([*words, "--max-residual", "0.01"]) == 0
     return path
 
 
@@ -94,8 +94,8 @@ def test_info_check_and_plot(store, tmp_path, capsys):
     orders = json.loads(capsys.readouterr().out)["emulator"]
     assert [order["number"] for order in orders] == [0, 1, 2]
     for order in orders:
-        assert order["variance"] >= 0.999
-        assert order["worst"] <= 0.01
+        assert order["explained_variance"] >= 0.999
+        assert order["max_residual"] <= 0.01
         (held,) = order["held_out"]  # teff alone has three values
         assert (held["axis"], held["factor"]) == ("teff", pytest.approx(0.0797, abs=1e-4))
         assert 0 < held["rms"] <= held["worst"] < 0.1

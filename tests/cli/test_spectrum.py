@@ -165,7 +165,7 @@ def test_a_single_star(store, facts, tmp_path):
 def test_what_the_components_share(words, share, own, store, facts, tmp_path):
     path = tmp_path / "a.ecsv"
     says = facts(*STAR, *words, *FEW, "--c", "0.3", "--resolution", "50000", "-o", path)
-    model = mixjobs.load_mixture(store, share=share, orders=[24, 21], resolution=50000)
+    model = mixjobs.load_mixture(store, shared=share, orders=[24, 21], resolution=50000)
     assert list(says["parameters"]) == list(model.parameters)
     at = values_of(model, **THETA | own)
     assert (np.concatenate(model(at)) == Table.read(path)["flux"]).all()
@@ -209,7 +209,7 @@ def test_a_parameter_that_varies(given, name, low, high, store, facts, tmp_path)
     words = SPOT if name != "c" else SPOT[:-2]
     says = facts(*words, *FEW, "--vary", f"{given}={low}:{high}:4", "-o", table, arrays)
     share = ("logg", "feh", "vsini") if name == "rv_2" else ("logg", "feh", "vsini", "rv")
-    model = mixjobs.load_mixture(store, share=share, orders=[24, 21])
+    model = mixjobs.load_mixture(store, shared=share, orders=[24, 21])
     scan = np.linspace(low, high, 4)
     values = {"rv_1": 0} | THETA | {name: scan}
     mixed = model({parameter: values[parameter] for parameter in model.parameters})
@@ -297,7 +297,7 @@ def test_the_drawn_curves(store):
     for vary, n_lines in (([], 3), (["--vary", "teff_2=5600:6000:5"], 5)):
         args = parser().parse_args([*words, *vary])
         asked = read_components(args, mixjobs.open_store(store).grid)
-        model = mixjobs.load_mixture(store, share=asked.share, orders=[24, 21])
+        model = mixjobs.load_mixture(store, shared=asked.shared, orders=[24, 21])
         spectra = evaluate(model, asked, {"medium": "vacuum"})
         figure = draw_spectra(spectra, [0, 1])
         panels = [axes for axes in figure.axes if axes.get_title()]

@@ -16,7 +16,7 @@ from distributed import Client, LocalCluster
 from mixjobs.cluster import connect
 from mixjobs.cluster.certificates import certificate_files
 from mixjobs.cluster.machine import memory_here, slurm_memory_per_cpu, workers_here
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput, MissingFile
 
 
@@ -29,7 +29,7 @@ def open_scheduler():
 
 
 def at(scheduler):
-    return ClusterTable(kind="address", scheduler=str(scheduler))
+    return ClusterConfig(kind="address", scheduler=str(scheduler))
 
 
 def test_workers_are_processes_of_one_thread(client):
@@ -220,7 +220,7 @@ class TestMachine:
 
     def test_memory_that_is_none(self):
         with pytest.raises(InvalidInput, match=r"memory = 'much'; expected an amount such as '4GB"):
-            connect(ClusterTable(memory="much")).__enter__()
+            connect(ClusterConfig(memory="much")).__enter__()
 
 
 def test_logging_is_as_it_was(open_scheduler):
@@ -231,7 +231,7 @@ def test_logging_is_as_it_was(open_scheduler):
 
 
 def test_the_logs_hold_a_performance_report(tmp_path):
-    with connect(ClusterTable(workers=1), tmp_path / "logs") as client:
+    with connect(ClusterConfig(workers=1), tmp_path / "logs") as client:
         client.submit(sum, [1, 2]).result()
     report = (tmp_path / "logs" / "performance.html").read_text()
     assert "Dask Performance Report" in report
@@ -246,5 +246,5 @@ def test_without_slurm(kind, message, monkeypatch, tmp_path):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InvalidInput, match=message):
-        connect(ClusterTable(kind=kind), tmp_path / "logs").__enter__()
+        connect(ClusterConfig(kind=kind), tmp_path / "logs").__enter__()
     assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,7 @@ fwhm = [6.8, 7]
 exclude = [[6860, 6900.5]]
 [model]
 components = ["library", "blackbody", "dwarf.zarr", "/elsewhere/giant.zarr"]
-share = ["logg"]
+shared = ["logg"]
 method = "linear"
 limb_darkening = 0.5
 library_resolution = 500000
@@ -75,7 +75,7 @@ def test_a_file_with_everything(tmp_path):
     )  # fmt: skip
     assert job.model.model_dump() == {
         "components": ["library", "blackbody", here + "dwarf.zarr", "/elsewhere/giant.zarr"],
-        "share": ["logg"], "method": "linear", "limb_darkening": 0.5,
+        "shared": ["logg"], "method": "linear", "limb_darkening": 0.5,
         "library_resolution": 500000, "emulator_error": False, "per_epoch": ["rv"],
     }  # fmt: skip
     assert [job.continuum.of_order(number) for number in (21, 22)] == [3, 5]
@@ -110,7 +110,7 @@ def test_the_least_that_is_needed():
     assert (job.seed, job.cluster, job.per_epoch) == (1, None, [])
     assert job.spectra[0].model_dump(exclude_none=True) == STAR
     assert job.model.model_dump(exclude_none=True) == {
-        "components": 2, "share": list(SHARED), "limb_darkening": 0.6, "emulator_error": True
+        "components": 2, "shared": list(SHARED), "limb_darkening": 0.6, "emulator_error": True
     }  # fmt: skip
     assert (job.continuum.of_order(3), job.continuum.sigma, job.noise.correlated) == (4, 1, True)
     assert (job.parameters.said, job.parameters.constraints) == ({}, None)

@@ -6,7 +6,7 @@ import mixjobs
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import make_log_probability
-from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.store.spectra_files import write_spectrum
@@ -97,7 +97,7 @@ def write_star(path, store):
 def plan_of(store, orders, components=2, emulator_error=True, velocities=(0.0,), **options):
     """A plan of the fit of some orders."""
     epochs = [{"medium": "vacuum", "barycentric_velocity": v} for v in velocities]
-    return FitPlan(str(store), components, options, epochs, orders, emulator_error)
+    return LikelihoodPlan(str(store), components, options, epochs, orders, emulator_error)
 
 
 def log_probability(plan, settings=None, client=None, correlated=True, **options):

@@ -20,7 +20,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from mixjobs.cluster import connect
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import JobFailed, MissingFile, OutsideGrid
 from mixjobs.inference import distributed as workers
 from mixjobs.inference.distributed import spread
@@ -70,7 +70,7 @@ def products(tmp_path):
 @pytest.fixture(scope="module")
 def mortal():
     """Two workers that may be killed."""
-    with connect(ClusterTable(workers=2)) as client:
+    with connect(ClusterConfig(workers=2)) as client:
         yield client
 
 
@@ -285,7 +285,7 @@ def test_a_scheduler_lost_in_a_call(products, monkeypatch):
         stdout=subprocess.PIPE,
         text=True,
     )
-    table = ClusterTable(kind="address", scheduler=scheduler.stdout.readline().strip())
+    table = ClusterConfig(kind="address", scheduler=scheduler.stdout.readline().strip())
     with connect(table) as client:
         evaluate = spread(client, products, ORDERS)
         assert_right(evaluate(THETA), ORDERS)

@@ -9,7 +9,7 @@ import pytest
 import mixjobs
 from mixjobs.errors import InvalidInput, OutsideGrid, StoreError
 from mixjobs.inference import distributed as workers
-from mixjobs.inference.distributed import spread_mixture
+from mixjobs.inference.distributed import distribute_mixture
 
 NUMBERS = [4, 9, 2, 7]
 LOW = np.array([5600, 5600, 4.0, -0.5, 0.0, -20.0, 0.0])
@@ -33,14 +33,14 @@ def test_the_same_bits_as_here(store, client, n):
     starts = dict(zip(NUMBERS, (5004, 5009, 5014, 5019), strict=True))
     waves = {m: np.linspace(low, low + 4, 50) for m, low in starts.items()}
     options = {
-        "wavelengths": waves, "resolution": [2e4, 3e4, 4e4, 5e4], "share": ("logg", "rv", "feh"),
+        "wavelengths": waves, "resolution": [2e4, 3e4, 4e4, 5e4], "shared": ("logg", "rv", "feh"),
         "fixed": {"vsini_2": 3.0}, "outside": "nan",
     }  # fmt: skip
     values = draw(n)
     values[-1, 0] = 9000  # outside the grid
     local = mixjobs.load_mixture(store, **options)
-    there = spread_mixture(client, store, **options)(values)
-    here = spread_mixture(None, store, **options)(values)
+    there = distribute_mixture(client, store, **options)(values)
+    here = distribute_mixture(None, store, **options)(values)
     for one, two, three in zip(local(values), there, here, strict=True):
         assert one.tobytes() == two.tobytes() == three.tobytes()
     assert np.isnan(there[0][-1]).all()
@@ -51,7 +51,7 @@ def test_wavelengths_as_a_list_of_unequal_arrays(store, client):
     waves = [np.linspace(low, low + 4, n) for low, n in ((5009, 30), (5004, 50))]
     options = {"orders": [9, 4], "wavelengths": waves, "fwhm": 9.0}
     local = mixjobs.load_mixture(store, **options)(draw(4))
-    there = spread_mixture(client, store, **options)(draw(4))
+    there = distribute_mixture(client, store, **options)(draw(4))
     assert type(there) is type(local)
     assert [a.tobytes() for a in local] == [b.tobytes() for b in there]
 
@@ -67,7 +67,7 @@ def test_a_velocity_beyond_the_buffer_of_some_orders(client, demo, tmp_path):
     values[:, 4:6] = 0, 100
     local = mixjobs.load_mixture(path, outside="nan")(values)
     assert [np.isnan(spectra).all() for spectra in local] == [True, False]
-    there = spread_mixture(client, path, outside="nan")(values)
+    there = distribute_mixture(client, path, outside="nan")(values)
     assert [a.tobytes() for a in local] == [b.tobytes() for b in there]
     with pytest.raises(OutsideGrid, match="reach beyond the emulator's buffer"):
         mixjobs.load_mixture(path)(values)
@@ -76,14 +76,14 @@ def test_a_velocity_beyond_the_buffer_of_some_orders(client, demo, tmp_path):
 def test_orders_in_the_order_wanted(store, client):
     values = draw(5)
     local = mixjobs.load_mixture(store, orders=[7, 4])(values)
-    there = spread_mixture(client, store, orders=[7, 4])(values)
+    there = distribute_mixture(client, store, orders=[7, 4])(values)
     assert [a.tobytes() for a in local] == [b.tobytes() for b in there]
 
 
 def test_a_lost_worker_is_not_noticed(store, client):
     client.wait_for_workers(2)
     values = draw(5)
-    evaluate = spread_mixture(client, store)
+    evaluate = distribute_mixture(client, store)
     before = [spectra.tobytes() for spectra in evaluate(values)]
     os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
     assert [spectra.tobytes() for spectra in evaluate(values)] == before
@@ -92,31 +92,31 @@ def test_a_lost_worker_is_not_noticed(store, client):
 def test_what_was_forgotten_is_built_again(store, client):
     """A worker keeps the models of a few calls of `spread`; a caller who comes back still fits."""
     values = draw(3)
-    first = spread_mixture(client, store)
+    first = distribute_mixture(client, store)
     before = [spectra.tobytes() for spectra in first(values)]
     for number in [*NUMBERS, 4]:
-        spread_mixture(client, store, orders=[number])(values)
+        distribute_mixture(client, store, orders=[number])(values)
     assert len(NUMBERS) + 1 > workers._KEPT
     assert [spectra.tobytes() for spectra in first(values)] == before
 
 
 def test_errors_are_those_of_the_model(store, client, tmp_path):
-    evaluate = spread_mixture(client, store)
+    evaluate = distribute_mixture(client, store)
     outside = draw(1)
     outside[0, 0] = 9000
     with pytest.raises(OutsideGrid, match="component 1: teff = 9000 is outside the grid"):
         evaluate(outside)
-    with pytest.raises(InvalidInput, match=r"share .*unknown 'colour'"):
-        spread_mixture(client, store, share=("colour",))(draw(1))
+    with pytest.raises(InvalidInput, match=r"shared .*unknown 'colour'"):
+        distribute_mixture(client, store, shared=("colour",))(draw(1))
     with pytest.raises(InvalidInput, match="wavelengths lack order 7"):
-        spread_mixture(client, store, wavelengths={4: [5004.0], 9: [5009.0], 2: [5014.0]})
+        distribute_mixture(client, store, wavelengths={4: [5004.0], 9: [5009.0], 2: [5014.0]})
     with pytest.raises(InvalidInput, match="one for each of 4 orders"):
-        spread_mixture(client, store, resolution=[1e4, 2e4])
+        distribute_mixture(client, store, resolution=[1e4, 2e4])
     with pytest.raises(InvalidInput, match="there is no order 3"):
-        spread_mixture(client, store, orders=[3])
+        distribute_mixture(client, store, orders=[3])
     without = mixjobs.build(
         mixjobs.open_store(store).attributes["library"],
         mixjobs.Orders.from_edges([5003, 5009]), tmp_path / "q.zarr",
     )  # fmt: skip
     with pytest.raises(StoreError, match="has no emulator"):
-        spread_mixture(client, without.path)
+        distribute_mixture(client, without.path)

@@ -8,7 +8,7 @@ from mixjobs.demo.star import star_spectrum
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import make_log_probability
 from mixjobs.inference.optimum import find_starts, start_walkers
-from mixjobs.inference.order_likelihoods import EpochOrder, FitPlan
+from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Uniform
 from mixjobs.inference.run import RunFolder
@@ -56,7 +56,7 @@ def test_held_out_real_spectra(data, tmp_path):
     settings = mixjobs.EmulatorSettings(min_resolution=50)
     mixjobs.build(library.take(rows), orders, tmp_path / "s", emulator=settings, table=False)
     cool, warm = (library.flux(int(np.flatnonzero(near & (teff == t))[0])) for t in (2900, 3900))
-    lo, hi = orders.windows(library.wavelength)
+    lo, hi = orders.pixel_ranges(library.wavelength)
     rng = np.random.default_rng(4)
     pixels = [(n, slice(a + 1, b - 1)) for n, a, b in zip(orders.number, lo, hi, strict=True)]
     observed = [
@@ -64,7 +64,7 @@ def test_held_out_real_spectra(data, tmp_path):
         for n, at in pixels
     ]
     epochs = [{"medium": None, "barycentric_velocity": 0.0}]
-    plan = FitPlan(str(tmp_path / "s"), 2, {}, epochs, observed, True)
+    plan = LikelihoodPlan(str(tmp_path / "s"), 2, {}, epochs, observed, True)
     priors = PRIORS | {"teff_1": Uniform(2600, 4500), "teff_2": Uniform(2600, 4500)}
     truth = {"teff_1": 3900.0, "teff_2": 2900.0, "c": 0.3, "ln_noise": 0.0}
     assert_found(plan, priors, {"rv": 0.0, "vsini": 0.0}, truth, tmp_path)
@@ -87,7 +87,7 @@ def test_true_spectra_between_the_grid_points(tmp_path):
     rng = np.random.default_rng(2)
     observed = [noisy(rng, 0, wave, flux, 150, 2, {"resolution": 30_000})]
     epochs = [{"medium": None, "barycentric_velocity": 0.0}]
-    plan = FitPlan(str(tmp_path / "s"), 2, {}, epochs, observed, True)
+    plan = LikelihoodPlan(str(tmp_path / "s"), 2, {}, epochs, observed, True)
     priors = PRIORS | {
         "teff_1": Uniform(4200, 6000), "teff_2": Uniform(4200, 6000), "feh": Uniform(0, 0.5)
     }  # fmt: skip

@@ -11,7 +11,7 @@ from mixjobs.inference.convergence import assess
 from mixjobs.inference.job import load_log_probability
 from mixjobs.inference.model_comparison import Comparison, Model, compare, reduced, single
 from mixjobs.inference.run import Chain, read_chain
-from mixjobs.inference.summary import Spread, summarise
+from mixjobs.inference.summary import Interval, summarise
 from tests.helpers.finished_runs import NOISE, TRUTH, finished, job_in
 
 
@@ -30,7 +30,7 @@ def test_medians_and_limits_are_numpys():
     assert found.burn == assess(chain.positions).burn
     flat = chain.positions[:, found.burn :].reshape(-1, 3)
     for p, name in enumerate(("a", "b", "c")):
-        spread = found.spreads[name]
+        spread = found.intervals[name]
         assert spread.median == np.median(flat[:, p])
         assert spread.of_68 == tuple(np.quantile(flat[:, p], [0.16, 0.84]))
         assert spread.of_95 == tuple(np.quantile(flat[:, p], [0.025, 0.975]))
@@ -77,9 +77,9 @@ NORMAL = RNG.normal(size=4000)
 )
 def test_draws_that_pile_up_against_a_bound(draws, piled, scale):
     low, high = 4000.0, 4000 + 400 * scale
-    assert Spread.of(low + scale * draws).end((low, high)) == (low if piled else None)
-    assert Spread.of(high - scale * draws).end((low, high)) == (high if piled else None)
-    assert Spread.of(low + scale * draws).end((-math.inf, math.inf)) is None
+    assert Interval.of(low + scale * draws).end((low, high)) == (low if piled else None)
+    assert Interval.of(high - scale * draws).end((low, high)) == (high if piled else None)
+    assert Interval.of(low + scale * draws).end((-math.inf, math.inf)) is None
 
 
 # -- one component ----------------------------------------------------------------------------

@@ -25,8 +25,8 @@ class Surface:
         self.table = self.method.prepare(np.asarray(values, dtype=float).reshape(len(grid), -1))
 
     def __call__(self, theta):
-        weights, answered = self.method.weights(np.asarray(theta, dtype=float))
-        return (weights @ self.table)[:, 0], answered
+        weights, valid = self.method.weights(np.asarray(theta, dtype=float))
+        return (weights @ self.table)[:, 0], valid
 
 
 def random_surface(grid, method, rng):
@@ -48,18 +48,18 @@ def test_the_fast_path_is_the_slow_one(method, grid, seed):
     rng = np.random.default_rng(seed)
     surface, values = random_surface(grid, method, rng)
     nodes, theta = nodes_of(grid, values), anywhere(grid, rng, 12)
-    fast, answered = surface(theta)
-    assert answered.tolist() == [reference.is_answered(nodes, tuple(x)) for x in theta]
-    slow = [SLOW[method](nodes, tuple(x)) for x in theta[answered]]
-    np.testing.assert_allclose(fast[answered], slow, rtol=0, atol=1e-10)
+    fast, valid = surface(theta)
+    assert valid.tolist() == [reference.is_answered(nodes, tuple(x)) for x in theta]
+    slow = [SLOW[method](nodes, tuple(x)) for x in theta[valid]]
+    np.testing.assert_allclose(fast[valid], slow, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @given(grid=grids(), seed=seeds)
 def test_exact_at_the_grid_points_beside_holes_too(method, grid, seed):
     surface, values = random_surface(grid, method, np.random.default_rng(seed))
-    got, answered = surface(grid.points)
-    assert answered.all()
+    got, valid = surface(grid.points)
+    assert valid.all()
     np.testing.assert_allclose(got, values, rtol=0, atol=1e-14)
 
 
@@ -72,9 +72,9 @@ def test_a_linear_function_is_reproduced_beside_holes_too(method, grid, seed):
     rng = np.random.default_rng(seed)
     slope = rng.normal(size=len(grid.names)) / scale(grid)
     theta = anywhere(grid, rng, 40)
-    got, answered = Surface(grid, method, grid.points @ slope)(theta)
+    got, valid = Surface(grid, method, grid.points @ slope)(theta)
     atol = 1e-13 * np.abs(grid.points * slope).sum(axis=1).max()
-    np.testing.assert_allclose(got[answered], (theta @ slope)[answered], rtol=1e-12, atol=atol)
+    np.testing.assert_allclose(got[valid], (theta @ slope)[valid], rtol=1e-12, atol=atol)
 
 
 @pytest.mark.parametrize("method", ["linear", "cubic"])
@@ -88,8 +88,8 @@ def test_a_product_of_linear_functions_is_reproduced_beside_holes_too(method, gr
         return np.prod(a + b * (theta - low) / width, axis=1)
 
     theta = anywhere(grid, rng, 40)
-    got, answered = Surface(grid, method, function(grid.points))(theta)
-    np.testing.assert_allclose(got[answered], function(theta)[answered], rtol=0, atol=1e-10)
+    got, valid = Surface(grid, method, function(grid.points))(theta)
+    np.testing.assert_allclose(got[valid], function(theta)[valid], rtol=0, atol=1e-10)
 
 
 @given(values=axes(max_axes=3, min_length=4), seed=seeds)
@@ -105,8 +105,8 @@ def test_cubic_reproduces_products_of_parabolas_away_from_the_edges(values, seed
         return np.prod(a + b * x + c * x**2, axis=1)
 
     theta = low + (high - low) * rng.random((50, len(low)))
-    got, answered = Surface(grid, "cubic", function(grid.points))(theta)
-    assert answered.all()
+    got, valid = Surface(grid, "cubic", function(grid.points))(theta)
+    assert valid.all()
     size = np.abs(function(grid.points)).max()
     np.testing.assert_allclose(got, function(theta), rtol=0, atol=1e-11 * size)
 
@@ -126,9 +126,9 @@ def test_continuous_across_faces_edges_and_nodes(method, grid, seed):
     rng = np.random.default_rng(seed)
     surface, _ = random_surface(grid, method, rng)
     for x in anywhere(grid, rng, 15):
-        (here,), (answered,) = surface(x[None])
+        (here,), (valid,) = surface(x[None])
         around, near = surface(x + 1e-9 * scale(grid) * orthants(grid))
-        if answered:
+        if valid:
             np.testing.assert_allclose(around[near], here, rtol=0, atol=1e-6)
 
 
@@ -138,13 +138,13 @@ FORWARD = np.array([-11.0, 18.0, -9.0, 2.0]) / 6  # one-sided slope, exact for a
 def gradient(grid, surface, x, signs):
     """Gradient (D,) per least step at x (D,), from inside the cell that the signs point at.
 
-    None where the cell is not answered.
+    None where the cell is not valid.
     """
     near = x + 1e-8 * scale(grid) * signs
     step = signs * [room(*each) / 4 for each in zip(grid.axes, near, signs, strict=True)]
     places = near + np.arange(4)[:, None, None] * np.diag(step)  # (4, D, D)
-    values, answered = surface(places.reshape(-1, len(x)))
-    if not answered.all():
+    values, valid = surface(places.reshape(-1, len(x)))
+    if not valid.all():
         return None
     return FORWARD @ values.reshape(4, -1) * scale(grid) / np.where(signs, step, np.inf)
 
@@ -207,7 +207,7 @@ HOLED = Grid(
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    ("theta", "answered"),
+    ("theta", "valid"),
     [
         ((3.0, 3.0), False),  # the hole itself
         ((2.0, 2.5), False),  # in a cell that has it
@@ -227,24 +227,24 @@ HOLED = Grid(
         ((0.0, -np.inf), False),
     ],
 )
-def test_beside_a_hole(method, theta, answered):
+def test_beside_a_hole(method, theta, valid):
     got, is_answered = Surface(HOLED, method, HOLED.points @ [1.0, 10.0])([theta])
-    assert is_answered.tolist() == [answered]
-    if answered:
+    assert is_answered.tolist() == [valid]
+    if valid:
         assert got[0] == pytest.approx(theta[0] + 10 * theta[1], abs=1e-13)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_fixed_parameter_must_have_its_value(method):
     surface = Surface(lattice([0.0, 1.0], [4.5], [0.0, 1.0]), method, np.arange(4))
-    _, answered = surface([[0.5, 4.5, 0.5], [0.5, 4.4, 0.5], [0.5, 4.6, 0.5]])
-    assert answered.tolist() == [True, False, False]
+    _, valid = surface([[0.5, 4.5, 0.5], [0.5, 4.4, 0.5], [0.5, 4.6, 0.5]])
+    assert valid.tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_theta_gives_no_row(method):
-    got, answered = Surface(RAGGED, method, np.zeros(len(RAGGED)))(np.empty((0, 3)))
-    assert got.shape == answered.shape == (0,)
+    got, valid = Surface(RAGGED, method, np.zeros(len(RAGGED)))(np.empty((0, 3)))
+    assert got.shape == valid.shape == (0,)
 
 
 @pytest.mark.parametrize(("method", "entries"), [("linear", 8), ("cubic", 64), ("simplex", 4)])

@@ -36,15 +36,15 @@ def within(grid, rng, n):
 
 
 def evaluate(simplex, values, theta):
-    weights, answered = simplex.weights(np.asarray(theta, dtype=float))
-    return (weights @ simplex.prepare(np.reshape(values, (-1, 1))))[:, 0], answered
+    weights, valid = simplex.weights(np.asarray(theta, dtype=float))
+    return (weights @ simplex.prepare(np.reshape(values, (-1, 1))))[:, 0], valid
 
 
 @given(grid=irregular(), seed=seeds)
 def test_exact_at_the_points(grid, seed):
     values = np.random.default_rng(seed).normal(size=len(grid))
-    got, answered = evaluate(DelaunaySimplex(grid), values, grid.points)
-    assert answered.all()
+    got, valid = evaluate(DelaunaySimplex(grid), values, grid.points)
+    assert valid.all()
     np.testing.assert_allclose(got, values, rtol=0, atol=1e-10)
 
 
@@ -53,8 +53,8 @@ def test_a_linear_function_is_reproduced_all_over_the_hull(grid, seed):
     rng = np.random.default_rng(seed)
     slope = rng.normal(size=len(grid.names))
     theta = within(grid, rng, 50)
-    got, answered = evaluate(DelaunaySimplex(grid), grid.points @ slope, theta)
-    assert answered.all()
+    got, valid = evaluate(DelaunaySimplex(grid), grid.points @ slope, theta)
+    assert valid.all()
     np.testing.assert_allclose(got, theta @ slope, rtol=0, atol=1e-9 * np.abs(grid.points).max())
 
 
@@ -99,8 +99,8 @@ def test_continuous_along_lines(grid, seed):
     for _ in range(4):
         at = low + (high - low) * np.linspace(0, 1, 301)  # (10 lines, 301 places)
         theta = first + at[..., None] * (last - first)
-        got, answered = evaluate(simplex, values, theta.reshape(-1, theta.shape[-1]))
-        assert answered.all()
+        got, valid = evaluate(simplex, values, theta.reshape(-1, theta.shape[-1]))
+        assert valid.all()
         got = got.reshape(at.shape)
         steepest = np.abs(np.diff(got)).argmax(axis=1)[:, None]
         low, high = (np.take_along_axis(at, steepest + i, axis=1) for i in (0, 1))
@@ -114,8 +114,8 @@ def test_boxes_are_cut_as_cells_are(n_axes):
     grid = lattice(*[range(3)] * n_axes)
     values, theta = rng.normal(size=len(grid)), 2 * rng.random((200, n_axes))
     by_cell, _ = evaluate(interpolation(grid, "simplex"), values, theta)
-    by_points, answered = evaluate(DelaunaySimplex(grid), values, theta)
-    assert answered.all()
+    by_points, valid = evaluate(DelaunaySimplex(grid), values, theta)
+    assert valid.all()
     np.testing.assert_allclose(by_points, by_cell, rtol=0, atol=1e-12)
 
 
@@ -143,8 +143,8 @@ def test_inside_the_box_and_outside_the_hull():
     grid = Grid(np.array([[0.0, 0.0], [1.0, 0.3], [0.4, 1.0], [0.6, 0.2]]), NAMES[:2])
     beside_edge = [[0.7 + shift, 0.65 + shift] for shift in (1e-7, 0.0, -1e-7)]
     theta = [[0.9, 0.9], *beside_edge, [0.5, 0.5]]
-    _, answered = evaluate(DelaunaySimplex(grid), np.zeros(4), theta)
-    assert answered.tolist() == [False, False, True, True, True]
+    _, valid = evaluate(DelaunaySimplex(grid), np.zeros(4), theta)
+    assert valid.tolist() == [False, False, True, True, True]
 
 
 @given(grid=irregular(), seed=seeds)
@@ -159,15 +159,15 @@ def test_units_do_not_matter(grid, seed):
 
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, 1e300])
 def test_far_outside_is_not_answered(bad):
-    _, answered = evaluate(DelaunaySimplex(BOXED), np.zeros(len(BOXED)), [[1.0, bad, 1.0]])
-    assert not answered.any()
+    _, valid = evaluate(DelaunaySimplex(BOXED), np.zeros(len(BOXED)), [[1.0, bad, 1.0]])
+    assert not valid.any()
 
 
 def test_a_fixed_parameter_must_have_its_value():
     points = np.insert(BOXED.points, 1, 4.5, axis=1)
     simplex = DelaunaySimplex(Grid(points, NAMES))
-    _, answered = evaluate(simplex, np.zeros(len(points)), [[1, 4.5, 1, 1], [1, 4.4, 1, 1]])
-    assert answered.tolist() == [True, False]
+    _, valid = evaluate(simplex, np.zeros(len(points)), [[1, 4.5, 1, 1], [1, 4.4, 1, 1]])
+    assert valid.tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -188,8 +188,8 @@ def test_points_in_one_plane_are_refused_in_one_line(points, rank):
 
 
 def test_no_theta_gives_no_row():
-    got, answered = evaluate(DelaunaySimplex(BOXED), np.zeros(len(BOXED)), np.empty((0, 3)))
-    assert got.shape == answered.shape == (0,)
+    got, valid = evaluate(DelaunaySimplex(BOXED), np.zeros(len(BOXED)), np.empty((0, 3)))
+    assert got.shape == valid.shape == (0,)
 
 
 @pytest.mark.parametrize("start", [0, 1])

@@ -195,7 +195,7 @@ class TestReading:
     def test_astropy_is_not_imported_before_it_is_needed(self, demo: Path) -> None:
         """Workers import the library's modules, whatever the format."""
         code = (
-            "import sys, mixjobs, mixjobs.demo.library, mixjobs.build.stages;"
+            "import sys, mixjobs, mixjobs.demo.library, mixjobs.builder.stages;"
             f"mixjobs.open_library({str(demo)!r}).flux(0); sys.exit('astropy' in sys.modules)"
         )
         assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -206,7 +206,7 @@ class TestJob:
         before = listing(folder)
         store = mixjobs.build(folder, ORDERS, tmp_path / "q.zarr")
         assert listing(folder) == before
-        lo, hi = ORDERS.windows(TRUTH.wavelength)
+        lo, hi = ORDERS.pixel_ranges(TRUTH.wavelength)
         assert len(store.grid) == len(TRUTH.points)
         for theta, means in zip(store.grid.points, store.mean_flux.T, strict=True):
             flux = TRUTH.spectrum(theta) * 1e8

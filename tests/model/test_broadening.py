@@ -18,8 +18,8 @@ from mixjobs.model.broadening import (
     RotationTable,
     doppler_shift,
     gaussian_transform,
-    instrument_sigma,
-    reach,
+    half_width,
+    profile_sigma,
     rotation_transform,
     shift_factors,
 )
@@ -74,7 +74,7 @@ def data_pixels(width):
 def inside(wave, rv, vsini, sigma, margin=4, grid=GRID):
     """Pixels that draw on the grid alone: `margin` is for the spline and the pixel's own width."""
     place = (np.log(wave) - grid.start) / grid.step
-    far = float(reach(vsini, rv, sigma)) / grid.step + margin
+    far = float(half_width(vsini, rv, sigma)) / grid.step + margin
     chosen = (place > far) & (place < grid.n_pixels - 1 - far)
     assert chosen.sum() > 20
     return chosen
@@ -83,7 +83,7 @@ def inside(wave, rv, vsini, sigma, margin=4, grid=GRID):
 @pytest.mark.parametrize("resolution", WORST)
 @pytest.mark.parametrize("vsini", [0.0, 1.0, 5.0, 40.0, 150.0])
 def test_the_fourier_path_is_the_integral(vsini, resolution):
-    sigma = instrument_sigma(resolution)
+    sigma = profile_sigma(resolution)
     fine, truth = demo(FINER, BEYOND)
     star = real_space.seen(fine, truth, vsini, sigma)
     for rv in (0.0, 0.3 * C * STEP, 37.7, -150.0):
@@ -97,7 +97,7 @@ def test_the_fourier_path_is_the_integral(vsini, resolution):
 
 @pytest.mark.parametrize("limb_darkening", [0.0, 0.3, 1.0])
 def test_limb_darkening(limb_darkening):
-    sigma, wave = instrument_sigma(20_000), data_pixels(0.7)
+    sigma, wave = profile_sigma(20_000), data_pixels(0.7)
     fine, truth = demo(FINER, BEYOND)
     expected = real_space.broadened(fine, truth, wave, 5.0, 30.0, sigma, limb_darkening)
     got = through_fourier(demo()[1], wave, 5.0, 30.0, sigma, limb_darkening)
@@ -121,7 +121,7 @@ def test_the_edges_do_not_ring(rv, vsini, resolution, margin):
         )
         return (0.3 + 1.7 * place / n_pixels) * np.exp(-lines)
 
-    sigma, wave = instrument_sigma(resolution), data_pixels(0.7)
+    sigma, wave = profile_sigma(resolution), data_pixels(0.7)
     place = np.arange(-BEYOND * FINER, (n_pixels + BEYOND) * FINER) / FINER
     fine = np.exp(GRID.start + STEP * place)
     expected = real_space.broadened(fine, flux, wave, rv, vsini, sigma)
@@ -143,14 +143,14 @@ def test_a_spectrum_that_is_left_alone_is_exact():
     side=st.sampled_from([-1, 1]),
 )
 def test_light_comes_from_within_reach(vsini, rv, resolution, pixel, side):
-    sigma = instrument_sigma(resolution)
-    far = float(reach(vsini, rv, sigma)) / STEP
+    sigma = profile_sigma(resolution)
+    far = float(half_width(vsini, rv, sigma)) / STEP
     distance = side * (np.arange(GRID.n_pixels) - pixel)
-    beyond = np.clip((distance - far) / 8, 0, 1)  # rises from reach to 8 pixels beyond
+    beyond = np.clip((distance - far) / 8, 0, 1)  # rises from half_width to 8 pixels beyond
     beyond = beyond**2 * (3 - 2 * beyond)
     got = through_fourier(beyond, GRID.wavelength, rv, vsini, sigma)[pixel]
     assert abs(got) < 3e-5
-    # and not from much less: half a reach away it is seen, in the direction of its velocity
+    # and not from much less: half a half_width away it is seen, in the direction of its velocity
     if vsini > 20:
         near = through_fourier(np.roll(beyond, -side * int(far)), GRID.wavelength, 0, vsini, sigma)
         assert near[pixel] > 0.1
@@ -314,23 +314,23 @@ def test_a_gaussian_is_the_transform_of_a_gaussian():
 
 @given(resolution=st.floats(10, 1e6))
 def test_an_instruments_fwhm(resolution):
-    sigma = instrument_sigma(resolution)
+    sigma = profile_sigma(resolution)
     assert math.exp(-0.5 * (0.5 / resolution / sigma) ** 2) == pytest.approx(0.5)
-    assert instrument_sigma(fwhm=C / resolution) == pytest.approx(sigma)
+    assert profile_sigma(fwhm=C / resolution) == pytest.approx(sigma)
 
 
 @given(resolution=st.floats(10, 1e6), sharper=st.floats(1.001, 100))
 def test_the_librarys_resolution_is_taken_off(resolution, sharper):
-    rest = instrument_sigma(resolution, library_resolution=resolution * sharper)
-    own = instrument_sigma(resolution * sharper)
-    assert math.hypot(rest, own) == pytest.approx(instrument_sigma(resolution))
+    rest = profile_sigma(resolution, library_resolution=resolution * sharper)
+    own = profile_sigma(resolution * sharper)
+    assert math.hypot(rest, own) == pytest.approx(profile_sigma(resolution))
 
 
 def test_no_instrument_and_an_equal_library():
-    assert instrument_sigma() == 0.0
+    assert profile_sigma() == 0.0
     with pytest.raises(InvalidInput, match="give resolution or fwhm too"):
-        instrument_sigma(library_resolution=500_000)
-    assert instrument_sigma(3e4, library_resolution=3e4) == 0.0
+        profile_sigma(library_resolution=500_000)
+    assert profile_sigma(3e4, library_resolution=3e4) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_no_instrument_and_an_equal_library():
         (lambda: doppler_shift([0.0, 299_792.458]), "rv = 299792 km/s"),
         (lambda: doppler_shift(-4e5), "rv = -400000 km/s"),
         (lambda: doppler_shift(np.nan), "rv = nan"),
-        (lambda: reach(10.0, 3e5, 1e-5), "rv = 300000 km/s"),
+        (lambda: half_width(10.0, 3e5, 1e-5), "rv = 300000 km/s"),
         (lambda: rotation_transform(1.0, 1.1), "limb darkening 1.1: expected 0 to 1"),
         (lambda: RotationTable(10.0, -0.1), "limb darkening -0.1"),
         (lambda: RotationTable(0.0), "u_max 0: expected"),
@@ -349,11 +349,11 @@ def test_no_instrument_and_an_equal_library():
         (lambda: RotationTable(10.0)([np.nan], 11), "u = nan"),
         (lambda: gaussian_transform(-1e-5, STEP, 8, 5), "sigma -1e-05"),
         (lambda: gaussian_transform(np.nan, STEP, 8, 5), "sigma nan"),
-        (lambda: instrument_sigma(3e4, 10.0), "resolution = 30000 and fwhm = 10 km/s"),
-        (lambda: instrument_sigma(-1.0), "resolution = -1: expected a finite number above 0"),
-        (lambda: instrument_sigma(fwhm=0.0), "fwhm = 0: expected"),
-        (lambda: instrument_sigma(1e4, library_resolution=math.nan), "library_resolution = nan"),
-        (lambda: instrument_sigma(1e5, library_resolution=2e4), "power 100000 on a library of 20"),
+        (lambda: profile_sigma(3e4, 10.0), "resolution = 30000 and fwhm = 10 km/s"),
+        (lambda: profile_sigma(-1.0), "resolution = -1: expected a finite number above 0"),
+        (lambda: profile_sigma(fwhm=0.0), "fwhm = 0: expected"),
+        (lambda: profile_sigma(1e4, library_resolution=math.nan), "library_resolution = nan"),
+        (lambda: profile_sigma(1e5, library_resolution=2e4), "power 100000 on a library of 20"),
     ],
 )
 def test_bad_input(call, words):

@@ -36,24 +36,28 @@ def test_components_are_those_of_a_plain_svd(n_points):
     matrix = spectra(n_points, 200)
     emulator = emulate(matrix, Accuracy(rank=5))
     _, _, vectors = np.linalg.svd(matrix - matrix.mean(axis=0))
-    overlap = np.abs(emulator.components @ vectors[:5].T)
+    overlap = np.abs(emulator.eigenspectra @ vectors[:5].T)
     np.testing.assert_allclose(overlap, np.eye(5), atol=1e-9)
-    np.testing.assert_allclose(emulator.components @ emulator.components.T, np.eye(5), atol=1e-12)
+    np.testing.assert_allclose(
+        emulator.eigenspectra @ emulator.eigenspectra.T, np.eye(5), atol=1e-12
+    )
     again = emulate(matrix, Accuracy(rank=5))
-    assert np.array_equal(again.components, emulator.components)
+    assert np.array_equal(again.eigenspectra, emulator.eigenspectra)
 
 
 @given(st.integers(2, 30), st.floats(0.3, 0.9), st.integers(0, 100))
 def test_what_is_stated_is_what_is_reached(n_points, decay, seed):
     matrix = spectra(n_points, decay=decay, seed=seed)
     emulator = emulate(matrix)
-    left = matrix - emulator.mean - emulator.weights @ emulator.components
-    assert np.abs(left).max() == pytest.approx(emulator.worst, abs=1e-12)
-    np.testing.assert_allclose(np.sqrt((left**2).mean(axis=1)), emulator.truncation, atol=1e-8)
+    left = matrix - emulator.mean - emulator.weights @ emulator.eigenspectra
+    assert np.abs(left).max() == pytest.approx(emulator.max_residual, abs=1e-12)
+    np.testing.assert_allclose(
+        np.sqrt((left**2).mean(axis=1)), emulator.reconstruction_error, atol=1e-8
+    )
     variance = 1 - (left**2).sum() / ((matrix - matrix.mean(axis=0)) ** 2).sum()
-    assert variance == pytest.approx(emulator.variance, abs=1e-10)
-    assert emulator.variance >= 0.999 - 1e-12
-    assert emulator.worst <= 0.02
+    assert variance == pytest.approx(emulator.explained_variance, abs=1e-10)
+    assert emulator.explained_variance >= 0.999 - 1e-12
+    assert emulator.max_residual <= 0.02
 
 
 @given(st.integers(0, 100))
@@ -62,31 +66,31 @@ def test_no_component_too_many(seed):
     rank = emulate(matrix).rank
     if rank > 1:
         fewer = emulate(matrix, Accuracy(rank=rank - 1))
-        assert fewer.variance < 0.999 or fewer.worst > 0.02
+        assert fewer.explained_variance < 0.999 or fewer.max_residual > 0.02
 
 
 def test_full_rank_is_exact_and_the_limit_holds():
     matrix = spectra(10, decay=0.95)
     full = emulate(matrix, Accuracy(rank=50))
     assert full.rank == 10
-    np.testing.assert_allclose(full.mean + full.weights @ full.components, matrix, atol=1e-13)
+    np.testing.assert_allclose(full.mean + full.weights @ full.eigenspectra, matrix, atol=1e-13)
     limited = emulate(matrix, Accuracy(max_rank=3))
     assert limited.rank == 3
-    assert limited.worst > 0.02  # and says so
+    assert limited.max_residual > 0.02  # and says so
 
 
 @pytest.mark.parametrize("n_points", [5, 300])
 def test_spectra_that_are_all_alike_have_a_component_that_adds_nothing(n_points):
     emulator = emulate(np.ones((n_points, 400)))
     assert emulator.rank == 1
-    assert emulator.worst == pytest.approx(0, abs=1e-15)
+    assert emulator.max_residual == pytest.approx(0, abs=1e-15)
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"variance": 0.0}, "variance 0: expected more than 0"),
-        ({"worst": -1.0}, "worst error -1"),
+        ({"explained_variance": 0.0}, "explained_variance = 0: expected more than 0"),
+        ({"max_residual": -1.0}, "max_residual = -1"),
         ({"rank": 0}, "rank 0: expected 1 or more"),
         ({"max_rank": 0}, "max_rank 0: expected 1 or more"),
     ],
@@ -130,7 +134,7 @@ def test_held_out_residuals_are_those_over_the_pixels():
     emulator = emulate(matrix, Accuracy(rank=6))
     (teff, logg) = held_out_axes(grid, "cubic")
     predicted = emulator.weights[teff.rows] + teff.errors(emulator.weights)
-    left = emulator.mean + predicted @ emulator.components - matrix[teff.rows]
+    left = emulator.mean + predicted @ emulator.eigenspectra - matrix[teff.rows]
     found = held_out_spectra([teff, logg], emulator)[0]
     squares = (left**2).mean(axis=1)
     assert found.rms == pytest.approx(np.sqrt(squares.mean()))

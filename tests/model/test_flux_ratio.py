@@ -171,9 +171,9 @@ def test_theta_by_name():
 def test_nan_is_there_and_only_there_where_a_point_is_missing(method, grid, seed):
     q, mean_flux, theta = drawn_q(grid, seed, method)
     nodes = nodes_of(grid, mean_flux[0])
-    answered = [reference.is_answered(nodes, tuple(x)) for x in theta]
+    valid = [reference.is_answered(nodes, tuple(x)) for x in theta]
     for got in (q(theta, grid.points[0]), q(grid.points[0], theta)):
-        np.testing.assert_array_equal(np.isfinite(got), np.transpose([answered] * 3))
+        np.testing.assert_array_equal(np.isfinite(got), np.transpose([valid] * 3))
 
 
 @pytest.mark.parametrize("method", EXACT)

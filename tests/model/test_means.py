@@ -60,7 +60,7 @@ class TestMean:
     def test_real_library_by_its_wavelengths(self, data):
         library = open_library(data / "btsettl_prism.hdf5")
         orders = Orders.log_spaced(20, 7000, 50000)
-        lo, hi = orders.windows(library.wavelength)
+        lo, hi = orders.pixel_ranges(library.wavelength)
         with h5py.File(data / "btsettl_prism.hdf5", "r", locking=False) as file:
             held = file["flux/t3300g4.5z-0.5"][...].astype(float)
             wave = file["wl"][...]

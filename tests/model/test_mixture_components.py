@@ -68,7 +68,7 @@ def test_one_star_in_absolute_flux(store):
 
 
 def test_components_of_two_libraries(store, other):
-    model = mixjobs.load_mixture(store, ["library", other], share=("logg", "vsini", "rv"))
+    model = mixjobs.load_mixture(store, ["library", other], shared=("logg", "vsini", "rv"))
     assert model.parameters == ("teff_1", "teff_2", "logg", "feh_1", "vsini", "rv", "c")
     c = 0.8
     fluxes = model([5800, 3200, 5.0, -0.5, 0, 0, c])
@@ -80,8 +80,8 @@ def test_components_of_two_libraries(store, other):
 
 
 def test_the_first_store_is_not_always_the_first_component(store, other):
-    turned = mixjobs.load_mixture(other, [store, "library", store], share=("vsini", "rv"))
-    plain = mixjobs.load_mixture(store, ["library", other, "library"], share=("vsini", "rv"))
+    turned = mixjobs.load_mixture(other, [store, "library", store], shared=("vsini", "rv"))
+    plain = mixjobs.load_mixture(store, ["library", other, "library"], shared=("vsini", "rv"))
     assert turned.parameters == plain.parameters
     assert [s is turned.sources[0] for s in turned.sources] == [True, False, True]
     values = [5700, 3100, 5900, 4.2, 4.4, 4.6, -0.3, -0.6, 8.0, 20.0, 0.3, 0.3]
@@ -90,7 +90,7 @@ def test_the_first_store_is_not_always_the_first_component(store, other):
 
 
 def test_velocities_of_two_libraries_are_their_own(store, other):
-    model = mixjobs.load_mixture(store, ["library", other], share=())
+    model = mixjobs.load_mixture(store, ["library", other], shared=())
     one = mixjobs.load_mixture(store, 1)
     two = mixjobs.load_mixture(other, 1)
     assert model.parameters[-5:] == ("vsini_1", "vsini_2", "rv_1", "rv_2", "c")

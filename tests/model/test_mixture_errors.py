@@ -42,11 +42,11 @@ class Dense:
     def __init__(self, store, number=ORDER):
         group = zarr.open_group(store / f"emulator/{number}", mode="r", use_consolidated=False)
         facts = dict(group.attrs)
-        components = group["components"][...]
+        components = group["eigenspectra"][...]
         steps = np.arange(components.shape[1])
         self.grid = np.exp(facts["ln_wave_start"] + facts["ln_wave_step"] * steps)
         self.components, self.wavelength = components, group["wavelength"][...]
-        self.truncation = group["truncation"][...]
+        self.reconstruction_error = group["reconstruction_error"][...]
         self.covariance = np.array(facts["error_covariance"])
         self.log_mean = facts["error_log_mean"]
 
@@ -98,7 +98,7 @@ def same_covariance(x, expected):
 def test_the_factor_of_the_covariance(store, share):
     """Columns of the emulator's error, then one for the flux ratio: its error times part 2."""
     model = mixjobs.load_mixture(
-        store, share=share, resolution=RESOLUTION, orders=[ORDER], fixed={"c": 0.6}
+        store, shared=share, resolution=RESOLUTION, orders=[ORDER], fixed={"c": 0.6}
     )
     motions = [(9.0, 15.0), (9.0, 15.0) if "rv" in share else (9.0, -35.0)]
     theta = [[5700, 4.3, -0.3], [5900, 4.3, -0.3]]
@@ -130,7 +130,7 @@ def test_equal_components_have_the_errors_of_one_star(store, share):
     """A spot like its photosphere cannot be told from none: neither by the spectrum nor by X."""
     star = mixjobs.load_mixture(store, 1, orders=[ORDER], resolution=RESOLUTION)
     alone, _, _ = factor(star, [5700, 4.3, -0.3, 9.0, 15.0])
-    both = mixjobs.load_mixture(store, share=share, orders=[ORDER], resolution=RESOLUTION)
+    both = mixjobs.load_mixture(store, shared=share, orders=[ORDER], resolution=RESOLUTION)
     values = {"teff": 5700, "logg": 4.3, "feh": -0.3, "vsini": 9.0, "rv": 15.0}
     for c in (0.0, 0.3, 1.0):
         x, _, _ = factor(both, {n: values.get(n.partition("_")[0], c) for n in both.parameters})
@@ -219,7 +219,7 @@ def stated_and_found(store, method):
     (block,) = star.stream(theta[:1], errors=True)
     assert 1490 < true.shape[1] < 1500
     by_factor = (block.error[0] ** 2).sum(axis=1).mean()
-    truncated = (Dense(store, 1).truncation ** 2).mean()
+    truncated = (Dense(store, 1).reconstruction_error ** 2).mean()
     return by_factor, truncated, ((star(theta)[0] - true) ** 2).mean()
 
 
@@ -239,7 +239,7 @@ def test_errors_of_few_components_are_about_as_stated(tmp_path):
 
 @pytest.mark.parametrize("method", ["cubic", "linear", "simplex"])
 def test_the_flux_ratio_between_the_nodes_is_about_as_good_as_stated(wide, method):
-    two = mixjobs.load_mixture(wide, share=(), method=method, fixed={"c": 1.0})
+    two = mixjobs.load_mixture(wide, shared=(), method=method, fixed={"c": 1.0})
     theta, _ = between_the_nodes(60)
     values = np.hstack(
         [np.stack([theta[:30], theta[30:]], axis=-1).reshape(30, 6), np.zeros((30, 4))]

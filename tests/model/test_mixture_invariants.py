@@ -29,18 +29,18 @@ def one(store):
 
 @pytest.fixture(scope="module")
 def two(store):
-    return mixjobs.load_mixture(store, share=(), resolution=50_000)
+    return mixjobs.load_mixture(store, shared=(), resolution=50_000)
 
 
 @pytest.fixture(scope="module")
 def three(store):
-    return mixjobs.load_mixture(store, 3, share=(), resolution=50_000)
+    return mixjobs.load_mixture(store, 3, shared=(), resolution=50_000)
 
 
 @pytest.fixture(scope="module")
 def still(store):
     """Without broadening, at the library's own pixels."""
-    return mixjobs.load_mixture(store, share=())
+    return mixjobs.load_mixture(store, shared=())
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_fixed_parameters_are_equal_ones(store, two):
     values = dict(zip(two.parameters, [*row(star1, star2), 0.3], strict=True))
     for names in (["c"], ["vsini_1", "rv_2"], ["teff_2", "logg_1", "c"]):
         fixed = {name: values[name] for name in names}
-        model = mixjobs.load_mixture(store, share=(), resolution=50_000, fixed=fixed)
+        model = mixjobs.load_mixture(store, shared=(), resolution=50_000, fixed=fixed)
         rest = {name: value for name, value in values.items() if name not in fixed}
         assert model.parameters == tuple(rest)
         close(model(rest), two(values), within=0)
@@ -240,7 +240,7 @@ STEPS = {"teff": 0.02, "logg": 1e-4, "feh": 1e-4, "vsini": 0.01, "rv": 0.01, "c"
 @pytest.mark.parametrize("method", ["cubic", "linear"])
 def test_derivatives_across_a_grid_node(store, method):
     """`cubic` has them everywhere; with `linear` those by theta jump at a node."""
-    model = mixjobs.load_mixture(store, share=(), method=method, resolution=50_000)
+    model = mixjobs.load_mixture(store, shared=(), method=method, resolution=50_000)
     middle = np.array([5800.0, 4.5, -0.5, 12.0, 7.0])
     other = np.array([5693.0, 4.5, -0.5, 3.0, -7.0])  # at nodes of all axes but one
     values = np.array([*row(middle, other), 0.4])

@@ -32,7 +32,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def binary(store):
-    return mixjobs.load_mixture(store, share=())
+    return mixjobs.load_mixture(store, shared=())
 
 
 def values(star1, star2, c):
@@ -63,15 +63,15 @@ def test_the_pixels_are_the_librarys_own(binary):
 
 
 def test_few_components_are_as_good_as_they_say(tmp_path):
-    path = store_of(LIBRARY, tmp_path, accuracy=Accuracy(variance=0.9, worst=0.01))
+    path = store_of(LIBRARY, tmp_path, accuracy=Accuracy(explained_variance=0.9, max_residual=0.01))
     star = mixjobs.load_mixture(path, 1, fixed={"vsini": 0, "rv": 0})
     for order, f in zip(WINDOWS, star(LIBRARY.points), strict=True):
         emulator, _ = mixjobs.store.loading.read_order(path, order)
         assert 1 < emulator.rank < 10
         left = f - [normalised(LIBRARY, WINDOWS[order], theta) for theta in LIBRARY.points]
-        assert 1e-3 < np.abs(left).max() <= emulator.worst + CLOSE <= 0.01 + CLOSE
+        assert 1e-3 < np.abs(left).max() <= emulator.max_residual + CLOSE <= 0.01 + CLOSE
         # the stated r.m.s. is over the buffers too
-        ratio = np.sqrt((left**2).mean(axis=1)) / emulator.truncation
+        ratio = np.sqrt((left**2).mean(axis=1)) / emulator.reconstruction_error
         assert 0.6 < np.median(ratio) < 1.5
 
 
@@ -88,7 +88,7 @@ def test_few_components_are_as_good_as_they_say(tmp_path):
 def test_rotation_velocity_and_instrument_as_in_real_space(
     store, resolution, star1, star2, c, within
 ):
-    model = mixjobs.load_mixture(store, share=(), resolution=resolution)
+    model = mixjobs.load_mixture(store, shared=(), resolution=resolution)
     mixed = model(values(star1, star2, c))
     for order, f in zip(WINDOWS.values(), mixed, strict=True):
         at = own_pixels(LIBRARY, order)
@@ -125,8 +125,8 @@ def test_a_shift_without_broadening_does_not_ring(tmp_path):
 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_as_good_at_the_limit_of_the_buffer(store, sign):
-    model = mixjobs.load_mixture(store, share=(), resolution=20_000)
-    fast = sign * (model.sources[0].reach - 30.0)
+    model = mixjobs.load_mixture(store, shared=(), resolution=20_000)
+    fast = sign * (model.sources[0].max_velocity - 30.0)
     assert abs(fast) > 60
     star1, star2 = (COOL, 30.0, fast * 0.9999), (HOT, 0.0, -fast)
     mixed = model(values(star1, star2, 0.5))
@@ -142,7 +142,7 @@ def test_data_pixels_wider_than_the_librarys_are_averaged_over(store, step, reso
     """Whatever the resolution, for it may leave the transform fewer pixels than the grid."""
     at = some_pixels(7, step, 100)
     model = mixjobs.load_mixture(
-        store, share=(), orders=[7], wavelengths=[at], resolution=resolution
+        store, shared=(), orders=[7], wavelengths=[at], resolution=resolution
     )
     star1, star2, c = (COOL, 3.0, 12.3), (HOT, 0.0, -20.1), 0.35
     edges = edges_between(at) if step > 1 else None
@@ -154,7 +154,7 @@ def test_data_pixels_wider_than_the_librarys_are_averaged_over(store, step, reso
 
 def test_uneven_data_pixels(store):
     at = 5004.5 + np.cumsum(np.random.default_rng(3).uniform(0.02, 0.08, 90))  # 1.2 to 4.8 km/s
-    model = mixjobs.load_mixture(store, share=(), orders=[7], wavelengths={7: at})
+    model = mixjobs.load_mixture(store, shared=(), orders=[7], wavelengths={7: at})
     star1, star2 = (COOL, 8.0, 5.0), (HOT, 8.0, 5.0)
     expected = plain_mixture(LIBRARY, WINDOWS[7], star1, star2, 0.5, at, edges=edges_between(at))
     got = model(values(star1, star2, 0.5))[0]
@@ -164,7 +164,7 @@ def test_uneven_data_pixels(store):
 
 @pytest.mark.parametrize("limb_darkening", [0.0, 1.0])
 def test_limb_darkening(store, limb_darkening):
-    model = mixjobs.load_mixture(store, share=(), orders=[7], limb_darkening=limb_darkening)
+    model = mixjobs.load_mixture(store, shared=(), orders=[7], limb_darkening=limb_darkening)
     star1, star2 = (COOL, 25.0, 0.0), (HOT, 10.0, 0.0)
     expected = plain_mixture(
         LIBRARY, WINDOWS[7], star1, star2, 0.5, own_pixels(LIBRARY, WINDOWS[7]),
@@ -202,7 +202,7 @@ def test_wavelengths_in_air(store):
 
 
 def test_orders_in_the_order_that_is_asked_for(store, binary):
-    turned = mixjobs.load_mixture(store, share=(), orders=[8, 7])
+    turned = mixjobs.load_mixture(store, shared=(), orders=[8, 7])
     at = values((COOL, 1.0, 2.0), (HOT, 3.0, 4.0), 0.5)
     for f, expected in zip(turned(at), binary(at)[::-1], strict=True):
         np.testing.assert_array_equal(f, expected)

@@ -17,7 +17,7 @@ GOOD = {
     "teff_1": 7100, "teff_2": 7700, "logg_1": 0.6, "logg_2": 1.2, "feh_1": -0.2, "feh_2": -0.4,
     "vsini_1": 3.0, "vsini_2": 9.0, "rv_1": 10.0, "rv_2": -20.0, "c": 0.3,
 }  # fmt: skip
-BEYOND = r"reach beyond the emulator's buffer, which leaves [\d.]+ km/s for both; build it"
+BEYOND = r"go beyond the emulator's buffer, which leaves [\d.]+ km/s for both; build it"
 UNANSWERED = [
     ({"teff_1": 6999.9}, r"component 1: teff = 6999.9 is outside the grid, 7000 to 8000"),
     ({"teff_2": 8000.1}, r"component 2: teff = 8000.1 is outside the grid"),
@@ -47,12 +47,12 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def silent(store):
-    return mixjobs.load_mixture(store, share=(), outside="nan")
+    return mixjobs.load_mixture(store, shared=(), outside="nan")
 
 
 @pytest.fixture(scope="module")
 def loud(store):
-    return mixjobs.load_mixture(store, share=())
+    return mixjobs.load_mixture(store, shared=())
 
 
 @pytest.mark.parametrize(("wrong", "said"), UNANSWERED)
@@ -94,7 +94,7 @@ def test_the_faces_of_the_grid_and_beside_a_hole_are_inside(silent):
 
 
 def test_what_is_left_for_both_velocities(silent):
-    reach = silent.sources[0].reach
+    reach = silent.sources[0].max_velocity
     assert 90 < reach < 250  # max_rv and max_vsini, and what is kept for the instrument
     for vsini, rv in ((0.0, reach), (reach, 0.0), (reach / 2, -reach / 2)):
         within = {"vsini_1": vsini * (1 - 1e-9), "rv_1": rv * (1 - 1e-9)}
@@ -162,7 +162,7 @@ def test_parameters_of_a_wrong_shape(silent, shape):
 
 
 def test_a_fixed_parameter_is_not_given_again(store):
-    model = mixjobs.load_mixture(store, share=(), fixed={"c": 0.3})
+    model = mixjobs.load_mixture(store, shared=(), fixed={"c": 0.3})
     with pytest.raises(InvalidInput, match=r"c is fixed at 0.3; leave it out"):
         model(GOOD)
 
@@ -177,8 +177,8 @@ BOTH = tuple(PIXELS.values())
         ({"components": 0}, InvalidInput, r"0 components; expected 1 or more"),
         ({"components": []}, InvalidInput, r"components \[\]: expected a number, or a list of"),
         ({"components": "library"}, InvalidInput, r"components 'library': expected a number"),
-        ({"share": ("rv", "logg", "rv")}, InvalidInput, r"'rv' is there twice; there are teff"),
-        ({"share": ("mass",)}, InvalidInput, r"unknown 'mass'; there are teff, logg, feh"),
+        ({"shared": ("rv", "logg", "rv")}, InvalidInput, r"'rv' is there twice; there are teff"),
+        ({"shared": ("mass",)}, InvalidInput, r"unknown 'mass'; there are teff, logg, feh"),
         ({"fixed": {"rv_1": 0}}, InvalidInput, r"cannot fix 'rv_1'; there are .*, rv, c"),
         ({"fixed": {"rv": np.nan}}, InvalidInput, r"rv fixed at nan; expected one finite number"),
         ({"fixed": {"rv": [1, 2]}}, InvalidInput, r"rv fixed at \[1, 2\]; expected one finite"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput, MissingFile, MixjobsError, OrderError, UnreadableFile
 from mixjobs.model.instrument import data_pixels
-from mixjobs.observed.masks import read_windows
+from mixjobs.observed.masks import read_ranges
 from mixjobs.observed.order_matching import by_window
 from mixjobs.observed.spectrum import open_spectrum
 from mixjobs.orders import Orders
@@ -67,7 +67,7 @@ def check(arranged, orders, library):
         assert flux.shape == sigma.shape == mask.shape == arranged.wavelength[m].shape
         assert np.isfinite(flux[mask]).all()
         assert (np.isfinite(sigma[mask]) & (sigma[mask] > 0)).all()
-        lo, hi = arranged.orders.take([m]).windows(arranged.wavelength[m])
+        lo, hi = arranged.orders.take([m]).pixel_ranges(arranged.wavelength[m])
         assert (lo[0], hi[0]) == (0, len(flux))
 
 
@@ -328,10 +328,10 @@ class TestMasking:
     @pytest.mark.parametrize(
         ("windows", "message"),
         [
-            ([[5001, 5000]], "window from 5001 to 5000 Å; expected two wavelengths, the smaller"),
-            ([[5000, np.nan]], "window from 5000 to nan Å"),
-            ([[5000, np.inf]], "window from 5000 to inf Å"),
-            ([5000, 5001], r"windows have shape \(2,\); expected \(n, 2\)"),
+            ([[5001, 5000]], "range from 5001 to 5000 Å; expected two wavelengths, the smaller"),
+            ([[5000, np.nan]], "range from 5000 to nan Å"),
+            ([[5000, np.inf]], "range from 5000 to inf Å"),
+            ([5000, 5001], r"ranges have shape \(2,\); expected \(n, 2\)"),
             ([["a", "b"]], "expected pairs of wavelengths in Å"),
             ([[1, 2], [3]], "expected pairs of wavelengths in Å"),
         ],
@@ -351,13 +351,13 @@ class TestReadWindows:
             path = Path(folder, "windows.txt")
             lines = [f"  {low!r}, {high!r} # a band" for low, high in pairs]
             path.write_text("\n".join(["# low high", "", *lines]))
-            assert read_windows(path).tolist() == [list(pair) for pair in pairs]
+            assert read_ranges(path).tolist() == [list(pair) for pair in pairs]
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("", "holds no window; expected rows of 'low high'"),
-            ("# nothing\n", "holds no window"),
+            ("", "holds no range; expected rows of 'low high'"),
+            ("# nothing\n", "holds no range"),
             ("1 2\n3\n", "line 2 is '3'; expected 'low high': two wavelengths in Å, the smaller"),
             ("1 2 3", "line 1 is '1 2 3'; expected"),
             ("low high", "line 1 is 'low high'; expected"),
@@ -366,18 +366,18 @@ class TestReadWindows:
             ("5 nan", "line 1 is '5 nan'; expected"),
             ("-5 5", "line 1 is '-5 5'; expected"),
             ("5 inf", "line 1 is '5 inf'; expected"),
-            (b"\xe5 5", "not a table of wavelength windows: .*decode"),
+            (b"\xe5 5", "not a table of wavelength ranges: .*decode"),
         ],
     )
     def test_bad_files_are_one_line(self, tmp_path, text, message):
         path = tmp_path / "windows.txt"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         with pytest.raises(UnreadableFile, match=message) as caught:
-            read_windows(path)
+            read_ranges(path)
         assert isinstance(caught.value, MixjobsError)
         assert "\n" not in str(caught.value)
         assert str(caught.value).startswith(str(path))
 
     def test_a_missing_file(self, tmp_path):
         with pytest.raises(MissingFile, match=r"windows.txt: no such table"):
-            read_windows(tmp_path / "windows.txt")
+            read_ranges(tmp_path / "windows.txt")

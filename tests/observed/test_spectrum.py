@@ -126,7 +126,7 @@ class TestLaws:
             for pixel, use in enumerate(mask):
                 sound = abs(flux[m, pixel]) < INF and 0 < sigma[m, pixel] < INF
                 assert use == (sound and masks[m, pixel])
-            lo, hi = observed.orders.take([m]).windows(observed.wavelength[m])
+            lo, hi = observed.orders.take([m]).pixel_ranges(observed.wavelength[m])
             assert (lo[0], hi[0]) == (0, wave.shape[1])  # the whole order, its last pixel too
             assert observed.orders.wave_max[m] == np.nextafter(wave[m, -1], INF)
 

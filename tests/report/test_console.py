@@ -8,7 +8,8 @@ from rich.console import Console
 
 from mixjobs.model.held_out import HeldOut
 from mixjobs.orders import Orders
-from mixjobs.report import console as tables
+from mixjobs.report import store as tables
+from mixjobs.report.console import print_facts
 from mixjobs.store.invariants import Law
 
 ORDERS = Orders([21, 23], [5000, 5500], [5600, 6100.126])
@@ -58,7 +59,7 @@ def results():
 
 def test_held_out_table(results):
     rows = cells(tables.held_out_table(results))
-    assert rows[0] == ["axis dropped", "method", "median", "95 %", "points", "not answered"]
+    assert rows[0] == ["axis dropped", "method", "median", "95 %", "points", "not valid"]
     assert rows[1] == ["teff", "cubic", "6.50e-02", "1.00e-01", "4", "1"]
     assert rows[3] == ["logg", "cubic", "6.50e-02", "1.00e-01", "3", "0"]
 
@@ -73,7 +74,7 @@ def test_held_out_by_order(results):
 
 
 def test_facts(capsys):
-    tables.print_facts(
+    print_facts(
         {
             "kind": "library",
             "axes": {"teff": [5000.0, 5100.0], "feh": [0.1 * k for k in range(12)]},

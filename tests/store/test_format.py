@@ -36,7 +36,7 @@ class TestRoundTrip:
         np.testing.assert_array_equal(store.mean_flux, MEANS)
         assert store.mean_flux.dtype == np.float64
         assert store.attributes["flux_unit"] == "erg/s/cm2/AA"
-        assert store.attributes["schema_version"] == 1
+        assert store.attributes["schema_version"] == 2
         if dtype is None:
             assert store.flux_ratio is None
         else:
@@ -54,7 +54,7 @@ class TestRoundTrip:
     def test_attributes_survive(self, tmp_path):
         given_ = {"identity": {"orders": "2"}, "raw": "raw", "axes": [1.5, 2.5]}
         create(tmp_path / "a.zarr", attributes=given_)
-        assert read_group(tmp_path / "a.zarr").attributes == {"schema_version": 1, **given_}
+        assert read_group(tmp_path / "a.zarr").attributes == {"schema_version": 2, **given_}
 
 
 DIMS = {
@@ -77,7 +77,7 @@ class TestSchema:
         assert dataset["parameter"].values.tolist() == ["teff", "[é/H]"]
         np.testing.assert_array_equal(dataset["mean_flux"], MEANS)
         assert float(dataset["flux_ratio"].sel(order=20)[1, 3]) == MEANS[1, 3] / MEANS[1, 1]
-        assert dataset.attrs["schema_version"] == 1
+        assert dataset.attrs["schema_version"] == 2
         same = open_store(whole).to_xarray()
         xr.testing.assert_identical(same.load(), dataset.load())
 
@@ -143,9 +143,9 @@ class TestBadStore:
     @pytest.mark.parametrize(
         ("version", "message"),
         [
-            (2, "a store of schema 2; this mixjobs reads schema 1; build it again"),
-            ("1", "a store of schema 1; this mixjobs reads schema 1"),
-            (None, "not a store of mixjobs; this mixjobs reads schema 1"),
+            (1, "a store of schema 1; this mixjobs reads schema 2; build it again"),
+            ("2", "a store of schema 2; this mixjobs reads schema 2"),
+            (None, "not a store of mixjobs; this mixjobs reads schema 2"),
         ],
     )
     def test_schema(self, store, version, message):

@@ -328,7 +328,7 @@ def test_astropy_is_not_imported_for_hdf5(tmp_path):
 
     path = write_starfish(tmp_path / "o.hdf5", *([[1.0, 2.0]] for _ in range(4)))
     code = (
-        "import sys; from mixjobs.observed import open_spectrum; "
+        "import sys; from mixjobs.observed.spectrum import open_spectrum; "
         f"open_spectrum({str(path)!r}); print('astropy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

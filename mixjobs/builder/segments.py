@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from mixjobs.errors import InvalidInput, OrderError
-from mixjobs.model.broadening import instrument_sigma, reach
+from mixjobs.model.broadening import half_width, profile_sigma
 from mixjobs.model.emulator import Accuracy
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
@@ -75,12 +75,12 @@ class EmulatorSettings:
     def buffer(self) -> float:
         """How far the stretch goes beyond the order on both sides, in ln(wavelength)."""
         return float(
-            reach(self.max_vsini, self.max_rv, instrument_sigma(resolution=self.min_resolution))
+            half_width(self.max_vsini, self.max_rv, profile_sigma(resolution=self.min_resolution))
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Window:
+class Segment:
     """One order's stretch of the library.
 
     Attributes
@@ -117,10 +117,10 @@ class Window:
         return averages
 
 
-def make_windows(
+def make_segments(
     wavelength: Floats, orders: Orders, settings: EmulatorSettings
-) -> tuple[list[Window | None], list[str]]:
-    """Lay out the window of each order.
+) -> tuple[list[Segment | None], list[str]]:
+    """Lay out the segment of each order.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def make_windows(
 
     Returns
     -------
-    windows : list
+    segments : list
         One an order, None where it is skipped.
     notes : list of str
         What was skipped or shrunk, with the numbers.
@@ -141,7 +141,7 @@ def make_windows(
         An order's buffer is not covered, and `short_buffer` is "refuse".
     """
     log_wave = np.log(wavelength)
-    windows: list[Window | None] = []
+    segments: list[Segment | None] = []
     notes = []
     for number, low, high in zip(orders.number, orders.wave_min, orders.wave_max, strict=True):
         ends = np.array([np.log(low) - settings.buffer, np.log(high) + settings.buffer])
@@ -156,25 +156,25 @@ def make_windows(
                 raise OrderError(f"{short}; skip or shrink such orders with --short-buffer")
             notes.append(f"{short}: {_DONE[settings.short_buffer]}")
             if settings.short_buffer == "skip":
-                windows.append(None)
+                segments.append(None)
                 continue
-        window = _window(log_wave, kept, settings.step)
-        if window.grid.n_pixels < _LEAST:
+        segment = _segment(log_wave, kept, settings.step)
+        if segment.grid.n_pixels < _LEAST:
             raise OrderError(
-                f"order {number} has {window.grid.n_pixels} pixel(s) with its buffer; an emulator "
+                f"order {number} has {segment.grid.n_pixels} pixel(s) with its buffer; an emulator "
                 f"needs {_LEAST}: choose a wider order, or a smaller --step"
             )
-        windows.append(window)
-    if not any(windows):
+        segments.append(segment)
+    if not any(segments):
         raise OrderError("the library covers the buffer of no order; give smaller velocities")
-    return windows, notes
+    return segments, notes
 
 
 _DONE = {"skip": "left out", "shrink": "its buffer is shorter"}
 
 
-def _window(log_wave: Floats, ends: Floats, step: float | None) -> Window:
-    """Window over [ends[0], ends[1]], which the library covers, and a margin where it can."""
+def _segment(log_wave: Floats, ends: Floats, step: float | None) -> Segment:
+    """Segment over [ends[0], ends[1]], which the library covers, and a margin where it can."""
     first = max(int(np.searchsorted(log_wave, ends[0], side="right")) - 1 - _MARGIN, 0)
     stop = min(int(np.searchsorted(log_wave, ends[1])) + 1 + _MARGIN, len(log_wave))
     x = log_wave[first:stop]
@@ -182,11 +182,11 @@ def _window(log_wave: Floats, ends: Floats, step: float | None) -> Window:
     off = np.abs(x - x[0] - mean_step * np.arange(len(x))).max()
     wanted = None if step is None else step / SPEED_OF_LIGHT
     if off < _UNIFORM * mean_step and (wanted is None or abs(wanted / mean_step - 1) < 1e-3):
-        return Window(first, stop, LogGrid(float(x[0]), mean_step, len(x)), None)
+        return Segment(first, stop, LogGrid(float(x[0]), mean_step, len(x)), None)
     wanted = wanted or float(np.diff(x).min()) / _FINER
     n_pixels = int((x[-1] - x[0]) / wanted) + 1
     if n_pixels < _LEAST:
-        return Window(first, stop, LogGrid(float(x[0]), wanted, n_pixels), x)
+        return Segment(first, stop, LogGrid(float(x[0]), wanted, n_pixels), x)
     if wanted > np.diff(x).min():  # pixels that are averaged over lie within the library's
-        return Window(first, stop, LogGrid(float(x[0]) + wanted / 2, wanted, n_pixels - 1), x)
-    return Window(first, stop, LogGrid(float(x[0]), wanted, n_pixels), x)
+        return Segment(first, stop, LogGrid(float(x[0]) + wanted / 2, wanted, n_pixels - 1), x)
+    return Segment(first, stop, LogGrid(float(x[0]), wanted, n_pixels), x)

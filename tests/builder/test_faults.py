@@ -18,7 +18,7 @@ import mixjobs
 from mixjobs import Orders
 from mixjobs.cli import main
 from mixjobs.cluster import connect
-from mixjobs.config.cluster import ClusterTable
+from mixjobs.config.cluster import ClusterConfig
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import JobFailed
 from mixjobs.library.starfish import StarfishLibrary, StarfishReader
@@ -188,7 +188,7 @@ def test_a_scheduler_lost_at_the_end_of_a_stage(stage, demo, reference, tmp_path
 
     address = scheduler.stdout.readline().strip()
     with pytest.raises(JobFailed, match="the scheduler was lost; start again, what"):  # noqa: SIM117
-        with connect(ClusterTable(kind="address", scheduler=address)) as client:
+        with connect(ClusterConfig(kind="address", scheduler=address)) as client:
             mixjobs.build(demo, ORDERS, path, client, block=(1, 1), report=kill)
     told = []
     mixjobs.build(demo, ORDERS, path, block=(1, 1), report=lambda *said: told.append(said))

@@ -14,7 +14,7 @@ from scipy.interpolate import CubicSpline
 
 import mixjobs
 from mixjobs import EmulatorSettings, Orders
-from mixjobs.build.segments import make_windows
+from mixjobs.builder.segments import make_segments
 from mixjobs.errors import InvalidInput, LibraryError, OrderError, StoreError
 from mixjobs.model.emulator import Accuracy
 from mixjobs.report.status import job_status
@@ -57,7 +57,7 @@ def test_spectra_are_those_of_the_library_over_their_means(store, demo):
         assert grid[-1] >= high * np.exp(reach)
         first = int(np.argmin(np.abs(wavelength - grid[0])))
         np.testing.assert_allclose(grid, wavelength[first : first + len(grid)], rtol=1e-9)
-        emulated = emulator.mean + emulator.weights @ emulator.components
+        emulated = emulator.mean + emulator.weights @ emulator.eigenspectra
         for theta, found in zip(store.grid.points, emulated, strict=True):
             flux = spectra[tuple(theta)]
             expected = flux[first : first + len(grid)] / flux[inside].mean()
@@ -78,7 +78,7 @@ def test_every_block_gives_the_same_bits(store, demo, client, tmp_path, block):
 def test_the_store_is_read_by_others_and_nothing_is_left(store):
     emulator, _ = read_order(store.path, 7)
     with xr.open_zarr(store.path / "emulator" / "7") as found:
-        assert found.components.dims == ("component", "grid_pixel")
+        assert found.eigenspectra.dims == ("eigenspectrum", "grid_pixel")
         np.testing.assert_array_equal(found.weights, emulator.weights)
     group = zarr.open_group(store.path, mode="r")
     assert group["emulator"].attrs["max_vsini"] == 30
@@ -192,7 +192,7 @@ def test_uneven_pixels_go_through_a_spline():
     rng = np.random.default_rng(0)
     wavelength = np.cumsum(rng.uniform(1, 1.5, size=400)) + 5000
     orders, settings = Orders.from_edges([5100, 5300]), EmulatorSettings(max_rv=500)
-    (window,), _ = make_windows(wavelength, orders, settings)
+    (window,), _ = make_segments(wavelength, orders, settings)
     flux = np.sin(wavelength / 7) + 2
     used = slice(window.lo, window.hi)
     spline = CubicSpline(np.log(wavelength[used]), flux[used], bc_type="not-a-knot")
@@ -212,7 +212,7 @@ def test_a_step_that_leaves_too_few_pixels(demo, tmp_path, step):
 def test_a_wider_step_averages_and_keeps_the_flux(demo):
     library = mixjobs.open_library(demo)
     settings = EmulatorSettings(max_rv=20, max_vsini=0, step=20.0)
-    (window,), _ = make_windows(library.wavelength, Orders.from_edges([5010, 5020]), settings)
+    (window,), _ = make_segments(library.wavelength, Orders.from_edges([5010, 5020]), settings)
     assert window.grid.dv == pytest.approx(20, rel=1e-3)
     flux = library.flux(0, window.lo, window.hi)
     spline = CubicSpline(
@@ -255,14 +255,14 @@ def test_real_library_within_what_is_stated(data, tmp_path):
     store = mixjobs.build(path, orders, tmp_path / "q.zarr", select=near, emulator=settings)
     library = mixjobs.open_library(path)
     library = library.take(library.grid.select(near))
-    lo, hi = orders.windows(library.wavelength)
+    lo, hi = orders.pixel_ranges(library.wavelength)
     for m, number in enumerate(orders.number):
         emulator, _ = read_order(store.path, int(number))
-        assert emulator.variance >= 0.999
-        assert emulator.worst <= 0.02
-        emulated = emulator.mean + emulator.weights @ emulator.components
+        assert emulator.explained_variance >= 0.999
+        assert emulator.max_residual <= 0.02
+        emulated = emulator.mean + emulator.weights @ emulator.eigenspectra
         for i in range(len(library.grid)):
             flux = library.flux(i, lo[m], hi[m])
             spline = CubicSpline(np.log(emulator.grid.wavelength), emulated[i])
             off = spline(np.log(emulator.wavelength)) - flux / flux.mean()
-            assert np.abs(off).max() < emulator.worst + 2e-3
+            assert np.abs(off).max() < emulator.max_residual + 2e-3

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.build.plan import Block, EmulatorPlan, Plan, make_plan, plan_emulator, probe
-from mixjobs.build.rawness import Plausibility, check_raw
-from mixjobs.build.segments import EmulatorSettings
+from mixjobs.builder.plan import Block, EmulatorPlan, Plan, make_plan, plan_emulator, probe
+from mixjobs.builder.rawness import Plausibility, check_raw
+from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.errors import InvalidInput, NotRaw
 from mixjobs.library import Library, open_library
 from mixjobs.orders import Orders

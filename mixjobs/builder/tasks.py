@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from mixjobs.build.segments import Window
+from mixjobs.builder.segments import Segment
 from mixjobs.errors import LibraryError, MissingFile, UnreadableFile
 from mixjobs.interpolation import default_method
 from mixjobs.interpolation.cross_validation import HeldOutAxis, held_out_axes
@@ -31,7 +31,7 @@ _PAUSES = (0.2, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
-class MeanBlock:
+class MeanTask:
     """Some orders x some points: what one task of the means computes."""
 
     library: str
@@ -49,12 +49,12 @@ class MeanBlock:
         )
 
 
-Block = TypeVar("Block", bound=MeanBlock)
+Block = TypeVar("Block", bound=MeanTask)
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
-class TableBlock:
+class RatioTask:
     """Some rows of one order's ratio table.
 
     The means, which all rows need, are read from the store, by each worker once a job.
@@ -70,7 +70,7 @@ class TableBlock:
         return f"ratio table of order row {self.order}, rows {self.start} to {self.stop - 1}"
 
 
-def compute_means(block: MeanBlock) -> Floats:
+def compute_means(block: MeanTask) -> Floats:
     """Means of a block, (orders, points); each of its spectra is opened and read once.
 
     Raises
@@ -110,7 +110,7 @@ def in_three_attempts(read: Callable[[Block], Result], block: Block) -> Result:
         ) from None
 
 
-def _read_means(block: MeanBlock) -> Floats:
+def _read_means(block: MeanTask) -> Floats:
     columns = []
     for spectrum in block.reader:
         try:
@@ -120,7 +120,7 @@ def _read_means(block: MeanBlock) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def write_table(block: TableBlock) -> None:
+def write_table(block: RatioTask) -> None:
     """Compute rows of the table and write them, straight from the worker, as whole Zarr chunks."""
     means, table = _opened(block.group, block.job)
     rows = flux_ratio_rows(means[block.order], block.start, block.stop)
@@ -135,7 +135,7 @@ def _opened(group: Path, job: str) -> tuple[Floats, Any]:  # noqa: ARG001
 
 
 @dataclass(frozen=True, eq=False)
-class InterpolatorBlock:
+class InterpolatorTask:
     """Some orders whose interpolators one worker builds from the store."""
 
     group: Path
@@ -145,7 +145,7 @@ class InterpolatorBlock:
         return f"interpolators of order rows {self.orders[0]} to {self.orders[-1]}"
 
 
-def check_interpolators(block: InterpolatorBlock) -> float:
+def check_interpolators(block: InterpolatorTask) -> float:
     """Build the interpolators of some orders from the store by path, and compare with the table.
 
     Returns the largest relative difference between the interpolated flux ratios from one grid
@@ -165,26 +165,26 @@ def check_interpolators(block: InterpolatorBlock) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class SpectraBlock(MeanBlock):
+class SpectraTask(MeanTask):
     """Some orders x some points, of which the spectra are wanted beside the means.
 
     Attributes
     ----------
     scratch : Path
         Where they go, normalised.
-    windows : list
+    segments : list
         One an order of the block; None for those that have no emulator.
     """
 
     scratch: Path
-    windows: Sequence[Window | None]
+    segments: Sequence[Segment | None]
 
     def __str__(self) -> str:
         return super().__str__().replace("mean flux", "spectra", 1)
 
 
 @dataclass(frozen=True, eq=False)
-class OrderBlock:
+class EmulatorTask:
     """One order whose spectra are decomposed."""
 
     job: str
@@ -200,7 +200,7 @@ class OrderBlock:
 
 
 class _InPieces:
-    """A spectrum of which every piece that the windows need is read once."""
+    """A spectrum of which every piece that the segments need is read once."""
 
     def __init__(self, spectrum: Spectrum, lo: Sequence[int], hi: Sequence[int]) -> None:
         self.pieces = [(start, spectrum(start, stop)) for start, stop, _ in spans(lo, hi)]
@@ -210,7 +210,7 @@ class _InPieces:
         return flux[lo - start : hi - start]
 
 
-def compute_spectra(block: SpectraBlock) -> Floats:
+def compute_spectra(block: SpectraTask) -> Floats:
     """Write a block's normalised spectra to the scratch array; return its means (orders, points).
 
     The means are those of `compute_means`, bit for bit; the same errors are raised.
@@ -222,24 +222,25 @@ def compute_spectra(block: SpectraBlock) -> Floats:
     return means
 
 
-def _read_spectra(block: SpectraBlock) -> tuple[Floats, list[Floats | None]]:
+def _read_spectra(block: SpectraTask) -> tuple[Floats, list[Floats | None]]:
     """Means (orders, points), and each order's spectra over their means, (points, n_pixels)."""
     n_points = block.points.stop - block.points.start
     means = np.empty((len(block.number), n_points))
     held: list[Floats | None] = [
-        np.empty((n_points, window.grid.n_pixels)) if window else None for window in block.windows
+        np.empty((n_points, segment.grid.n_pixels)) if segment else None
+        for segment in block.segments
     ]
-    lo = [w.lo if w else int(low) for w, low in zip(block.windows, block.lo, strict=True)]
-    hi = [w.hi if w else int(high) for w, high in zip(block.windows, block.hi, strict=True)]
+    lo = [w.lo if w else int(low) for w, low in zip(block.segments, block.lo, strict=True)]
+    hi = [w.hi if w else int(high) for w, high in zip(block.segments, block.hi, strict=True)]
     for i, spectrum in enumerate(block.reader):
         try:
             flux = _InPieces(spectrum, lo, hi)
             means[:, i] = mean_flux(flux, block.number, block.lo, block.hi)
-            for m, window in enumerate(block.windows):
-                if window:
-                    stretch = flux(window.lo, window.hi)
+            for m, segment in enumerate(block.segments):
+                if segment:
+                    stretch = flux(segment.lo, segment.hi)
                     _check(stretch, block.number[m])
-                    held[m][i] = window.resample(stretch) / means[m, i]  # type: ignore[index]
+                    held[m][i] = segment.resample(stretch) / means[m, i]  # type: ignore[index]
         except LibraryError as error:
             raise LibraryError(f"{block.library}: spectrum {spectrum.name}: {error}") from None
     return means, held
@@ -251,7 +252,7 @@ def _check(stretch: Floats, number: int) -> None:
         raise LibraryError(f"order {number} has, in its buffer, {unusable(low, mean)}")
 
 
-def decompose_order(block: OrderBlock) -> None:
+def decompose_order(block: EmulatorTask) -> None:
     """Decompose one order and write its emulator into the store.
 
     In one BLAS thread: how a sum is cut into threads changes its last bits.

@@ -10,14 +10,14 @@ from uuid import uuid4
 import numpy as np
 from distributed import Client
 
-from mixjobs.build import emulator as emulate
-from mixjobs.build.job import Job, prepare
-from mixjobs.build.plan import Block, Plan
-from mixjobs.build.segments import EmulatorSettings
-from mixjobs.build.tasks import (
-    InterpolatorBlock,
-    MeanBlock,
-    TableBlock,
+from mixjobs.builder import emulator as emulate
+from mixjobs.builder.job import Job, prepare
+from mixjobs.builder.plan import Block, Plan
+from mixjobs.builder.segments import EmulatorSettings
+from mixjobs.builder.tasks import (
+    InterpolatorTask,
+    MeanTask,
+    RatioTask,
     check_interpolators,
     compute_means,
     compute_spectra,
@@ -159,8 +159,8 @@ def _compute_all_means(client: Client | None, job: Job, partial: Partial, report
     missing = [block for block in plan.blocks if np.isnan(means[block]).any()]
     n_done = plan.n_tasks - len(missing)
     report("mean_flux", n_done, plan.n_tasks)
-    tasks: Iterable[MeanBlock] = (
-        MeanBlock(
+    tasks: Iterable[MeanTask] = (
+        MeanTask(
             job.library.path,
             job.library.reader(range(points.start, points.stop)),
             plan.orders.number[rows], plan.lo[rows], plan.hi[rows], rows, points,
@@ -186,7 +186,7 @@ def _write_all_tables(client: Client | None, plan: Plan, partial: Partial, repor
     missing = [(m, rows) for m, rows in blocks if (m, rows[0]) not in done]
     n_done = len(blocks) - len(missing)
     job = uuid4().hex
-    tasks = (TableBlock(partial.group, job, m, *rows) for m, rows in missing)
+    tasks = (RatioTask(partial.group, job, m, *rows) for m, rows in missing)
     for task, _ in execute(client, write_table, tasks, "flux_ratio"):
         partial.record("flux_ratio", [task.order, task.start])
         n_done += 1
@@ -199,7 +199,7 @@ def _check_all_interpolators(
     n_groups = min(n_slots(client), len(plan.orders))
     groups = np.array_split(np.arange(len(plan.orders)), n_groups)
     allowed = 1e-5 if plan.table_dtype == "float32" else 1e-9
-    tasks = (InterpolatorBlock(partial.group, rows) for rows in groups)
+    tasks = (InterpolatorTask(partial.group, rows) for rows in groups)
     for n_done, (task, difference) in enumerate(
         execute(client, check_interpolators, tasks, "interpolators"), start=1
     ):

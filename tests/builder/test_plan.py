@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixjobs.build.plan import LITERAL_UNITS, make_plan, points_per_block, probe, probe_rows
+from mixjobs.builder.plan import LITERAL_PAIRS, make_plan, points_per_block, probe, probe_rows
 from mixjobs.errors import InvalidInput, LibraryError
 from mixjobs.grid import Grid
 from mixjobs.library import Rawness, open_library
@@ -68,8 +68,8 @@ class TestRules:
         [
             (36, 1, (1, 1)),
             (1000, 2, (1, 1)),
-            (LITERAL_UNITS, 1, (1, 1)),
-            (LITERAL_UNITS + 1, 1, (1, 20)),
+            (LITERAL_PAIRS, 1, (1, 1)),
+            (LITERAL_PAIRS + 1, 1, (1, 20)),
             (1001, 2, (2, 20)),
             (1319, 20, (20, 20)),
         ],
@@ -158,7 +158,7 @@ class TestProbe:
         lib = open_library(data / "PHOENIX_50k.hdf5")
         orders = Orders.log_spaced(3, lib.wavelength[0], lib.wavelength[-1])
         probed = probe(lib, orders)
-        lo, hi = orders.windows(lib.wavelength)
+        lo, hi = orders.pixel_ranges(lib.wavelength)
         expected = [
             [lib.flux(i)[a:b].mean() for i in probed.rows] for a, b in zip(lo, hi, strict=True)
         ]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from mixjobs.build.job import Job
-from mixjobs.build.plan import EmulatorPlan, Plan
-from mixjobs.build.tasks import MeanBlock, OrderBlock, SpectraBlock, decompose_order
+from mixjobs.builder.job import Job
+from mixjobs.builder.plan import EmulatorPlan, Plan
+from mixjobs.builder.tasks import EmulatorTask, MeanTask, SpectraTask, decompose_order
 from mixjobs.cluster.executor import execute
 from mixjobs.store.emulator import GROUP, create_emulator, create_scratch, scratch_step
 from mixjobs.store.partial import Partial
@@ -27,9 +27,9 @@ def create(group: Path, job: Job, emulator: EmulatorPlan) -> None:
     """Create the emulator's empty group, and the scratch array beside the store."""
     create_emulator(group / GROUP, emulator.attributes)
     n_pixels = {
-        int(m): window.grid.n_pixels
-        for m, window in zip(job.orders.number, emulator.windows, strict=True)
-        if window
+        int(m): segment.grid.n_pixels
+        for m, segment in zip(job.orders.number, emulator.segments, strict=True)
+        if segment
     }
     create_scratch(group.parent / SCRATCH, n_pixels, job.plan.n_points, job.plan.block[1])
 
@@ -42,12 +42,12 @@ def whole_zarr_chunks(plan: Plan, partial: Partial) -> Plan:
     return replace(plan, block=(plan.block[0], scratch_step(partial.folder / SCRATCH)))
 
 
-def with_spectra(block: MeanBlock, partial: Partial, emulator: EmulatorPlan) -> SpectraBlock:
+def with_spectra(block: MeanTask, partial: Partial, emulator: EmulatorPlan) -> SpectraTask:
     """Return the block that computes the same means and writes its spectra too."""
-    return SpectraBlock(
+    return SpectraTask(
         **vars(block),
         scratch=partial.folder / SCRATCH,
-        windows=emulator.windows[block.orders],
+        segments=emulator.segments[block.orders],
     )
 
 
@@ -60,17 +60,17 @@ def write_all_orders(
     n_done, token = len(done), uuid4().hex
     report("emulator", n_done, n_orders)
     tasks = (
-        OrderBlock(
+        EmulatorTask(
             job=token,
             store=partial.group,
             scratch=partial.folder / SCRATCH,
             row=m,
-            grid=window.grid,
+            grid=segment.grid,
             wavelength=job.library.wavelength[job.plan.lo[m] : job.plan.hi[m]],
             accuracy=emulator.settings.accuracy,
         )
-        for m, window in enumerate(emulator.windows)
-        if window and m not in done
+        for m, segment in enumerate(emulator.segments)
+        if segment and m not in done
     )
     for task, _ in execute(client, decompose_order, tasks, "emulator"):
         partial.record("emulator", [task.row])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mixjobs.build.rawness import check_raw
+from mixjobs.builder.rawness import check_raw
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import LibraryError, NotRaw
 from mixjobs.grid import Grid
@@ -29,7 +29,7 @@ class Spectra:
     def check(self, orders=None, flux=None, unit=None, rows=slice(None)):
         flux = self.flux if flux is None else flux
         orders = orders or Orders.log_spaced(5, self.wavelength[0], self.wavelength[-1])
-        lo, hi = orders.windows(self.wavelength)
+        lo, hi = orders.pixel_ranges(self.wavelength)
         means = np.stack([flux[rows, a:b].mean(axis=1) for a, b in zip(lo, hi, strict=True)])
         grid = Grid(self.grid.points[rows], self.grid.names)
         return check_raw(grid, orders, means, unit or self.unit)

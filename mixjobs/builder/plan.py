@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.build.rawness import lines_along
-from mixjobs.build.segments import EmulatorSettings, Window, make_windows
+from mixjobs.builder.rawness import lines_along
+from mixjobs.builder.segments import EmulatorSettings, Segment, make_segments
 from mixjobs.errors import InvalidInput, LibraryError
 from mixjobs.grid import Grid
 from mixjobs.library import Library
@@ -24,7 +24,7 @@ from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 Block = tuple[int, int]  # orders, points
 
-LITERAL_UNITS = 2000  # up to so many units the job runs one task a unit
+LITERAL_PAIRS = 2000  # up to so many units the job runs one task a unit
 _TASK_SECONDS = 0.2
 _N_PROBES = 5
 
@@ -50,7 +50,7 @@ class Probe:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a job does. `lo` and `hi` are the orders' pixel windows, (M,) each."""
+    """What a job does. `lo` and `hi` are the orders' pixel segments, (M,) each."""
 
     n_points: int
     orders: Orders
@@ -123,7 +123,7 @@ def probe_rows(grid: Grid) -> NDArray[np.int64]:
 
 def probe(library: Library, orders: Orders) -> Probe:
     """Read a few spectra: what they cost, and whether they look raw."""
-    lo, hi = orders.windows(library.wavelength)
+    lo, hi = orders.pixel_ranges(library.wavelength)
     rows = probe_rows(library.grid)
     seconds, means = [], []
     for spectrum in library.reader([int(i) for i in rows]):
@@ -167,11 +167,11 @@ def make_plan(
     literal : bool
         Whether a small job may run one task a unit.
     """
-    lo, hi = orders.windows(library.wavelength)
+    lo, hi = orders.pixel_ranges(library.wavelength)
     n_points, n_orders = len(library.grid), len(orders)
     automatic = points_per_block(n_points, seconds, n_workers)
     if block is None:
-        small = literal and n_orders * n_points <= LITERAL_UNITS
+        small = literal and n_orders * n_points <= LITERAL_PAIRS
         block = (1, 1) if small else (n_orders, automatic)
     if min(block) < 1:
         raise InvalidInput(f"block {block[0]},{block[1]} is empty; give ORDERS,POINTS from 1,1 up")
@@ -186,7 +186,7 @@ class EmulatorPlan:
     Attributes
     ----------
     settings : EmulatorSettings
-    windows : list
+    segments : list
         One an order, None where it has no emulator.
     notes : tuple of str
         Orders that were left out or whose buffer was shortened, with the numbers.
@@ -194,23 +194,23 @@ class EmulatorPlan:
     """
 
     settings: EmulatorSettings
-    windows: Sequence[Window | None]
+    segments: Sequence[Segment | None]
     notes: tuple[str, ...]
     n_points: int
 
     @property
     def n_orders(self) -> int:
         """Orders that will have an emulator."""
-        return sum(window is not None for window in self.windows)
+        return sum(segment is not None for segment in self.segments)
 
     @property
     def n_pixels(self) -> int:
         """Grid pixels of all orders."""
-        return sum(window.grid.n_pixels for window in self.windows if window)
+        return sum(segment.grid.n_pixels for segment in self.segments if segment)
 
     @property
     def scratch_bytes(self) -> int:
-        """Size of the scratch array: all spectra in their windows, float32."""
+        """Size of the scratch array: all spectra in their segments, float32."""
         return 4 * self.n_points * self.n_pixels
 
     @property
@@ -225,7 +225,7 @@ class EmulatorPlan:
 
         An order's matrix, and beside it two more where it is decomposed fully.
         """
-        widest = max(window.grid.n_pixels for window in self.windows if window)
+        widest = max(segment.grid.n_pixels for segment in self.segments if segment)
         few = min(self.n_points, widest) <= 2 * self.settings.accuracy.max_rank
         return 8 * max(2 * points * self.n_pixels, (3 if few else 2) * self.n_points * widest)
 
@@ -250,12 +250,12 @@ class EmulatorPlan:
 def plan_emulator(
     wavelength: Floats, orders: Orders, settings: EmulatorSettings, n_points: int
 ) -> EmulatorPlan:
-    """Lay out the windows of a library's orders.
+    """Lay out the segments of a library's orders.
 
     Raises
     ------
     OrderError
         The library does not cover an order's buffer, and that is not allowed.
     """
-    windows, notes = make_windows(wavelength, orders, settings)
-    return EmulatorPlan(settings, windows, tuple(notes), n_points)
+    segments, notes = make_segments(wavelength, orders, settings)
+    return EmulatorPlan(settings, segments, tuple(notes), n_points)

@@ -1,0 +1,68 @@
+"""How objects show themselves: a few lines of text, a table in a notebook, and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from html import escape
+from importlib import import_module
+from typing import Any
+
+
+def text_summary(title: str, facts: Mapping[str, object]) -> str:
+    """Write the facts about an object for a terminal, one on each line.
+
+    Examples
+    --------
+    >>> print(text_summary("Grid", {"points": 36, "teff": "5600 to 6200 (4 values)"}))
+    <Grid>
+      points  36
+      teff    5600 to 6200 (4 values)
+    """
+    width = max((len(name) for name in facts), default=0)
+    return "\n".join([f"<{title}>", *(f"  {name:{width}}  {fact}" for name, fact in facts.items())])
+
+
+def html_summary(title: str, facts: Mapping[str, object]) -> str:
+    """Write the same as a table for a notebook."""
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{escape(name)}</th>"
+        f"<td style='text-align:left'>{escape(str(fact))}</td></tr>"
+        for name, fact in facts.items()
+    )
+    return f"<table><caption><b>{escape(title)}</b></caption>{rows}</table>"
+
+
+class Summarised:
+    """An object whose `repr` is a short summary; give it `_title` and `_facts`."""
+
+    @property
+    def _title(self) -> str:
+        return type(self).__name__
+
+    def _facts(self) -> Mapping[str, object]:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return text_summary(self._title, self._facts())
+
+    def _repr_html_(self) -> str:
+        return html_summary(self._title, self._facts())
+
+
+class PlotAccessor:
+    """An attribute `plot` whose figures are drawn by a module of `mixjobs.report`.
+
+    That module is imported when the attribute is first used: matplotlib takes a second, and the
+    layers below the reports must not depend on them. It is the one arrow that runs upwards, and it
+    runs only when a user asks for a figure.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        """Return the figures of an instance, or the accessor itself on the class."""
+        if instance is None:
+            return self
+        plots: Callable[[Any], Any] = getattr(import_module(self._module), self._name)
+        return plots(instance)
