@@ -54,8 +54,8 @@ def distribute(
         have not built their partitions yet. It runs in the worker, once for each process and
         partition, in the first call.
     orders : sequence of int
-        Order numbers. A partition is some of them in a row. Partitions never change, so results do not
-        depend on who is left: those of a lost worker are built again on others.
+        Order numbers. A partition is some of them in a row. Partitions never change, so results do
+        not depend on who is left: those of a lost worker are built again on others.
 
     Returns
     -------
