@@ -13,10 +13,11 @@ from scipy.interpolate import LinearNDInterpolator, RegularGridInterpolator, mak
 
 import mixjobs
 from benchmarks.libraries import real_data
-from benchmarks.measure import Floats, Row
+from benchmarks.measure import Row
 from mixjobs.grid import Grid
 from mixjobs.interpolation import Method
 from mixjobs.model.flux_ratio import flux_ratio
+from mixjobs.typing import Floats
 
 ORDERS = mixjobs.Orders.log_spaced(20, 7000, 50000)
 AXES = {"teff": "every other Teff", "logg": "log g 4.0 and 5.0", "feh": "every other [M/H]"}

@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 import mixjobs
 from benchmarks.blackbody_q_report import figure, report
 from benchmarks.libraries import real_data
-from benchmarks.measure import Floats, Skipped
+from benchmarks.measure import Skipped
 from benchmarks.trials import (
     Options,
     Trial,
@@ -40,6 +40,7 @@ from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.library import Library
 from mixjobs.model.blackbody import planck_mean
 from mixjobs.model.emulator import Accuracy
+from mixjobs.typing import Floats
 
 ORDERS = mixjobs.Orders.log_spaced(20, 7000, 50000)
 SPREAD = "5 orders, 0.77-4.1 µm"

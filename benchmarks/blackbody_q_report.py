@@ -9,8 +9,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from benchmarks.measure import Floats
 from benchmarks.trials import Trial, chosen, table
+from mixjobs.typing import Floats
 
 Places = Mapping[tuple[str, float], int]
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.calibration import FULL as STARS
-from benchmarks.measure import Floats, Row, ratio, spread
+from benchmarks.measure import Row, ratio, spread
 from benchmarks.simulated import demo_library, make_fit, make_store, observe
 from benchmarks.trials import ensemble
 from mixjobs.inference.convergence import autocorrelation_time
@@ -22,6 +22,7 @@ from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.model.emulator import Accuracy
+from mixjobs.typing import Floats
 
 ORDINARY = {"teff_1": 5650, "teff_2": 4550, "feh": 0.1, "vsini": 9.0, "rv": 5.0, "c": 0.4}
 OUTSIDE = ORDINARY | {"teff_1": 3800, "teff_2": 3800}

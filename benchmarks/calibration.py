@@ -20,12 +20,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.measure import Floats
 from benchmarks.simulated import demo_library, make_fit, make_store, observe
 from benchmarks.trials import Options, Trial, posterior, read_options, results, run_trials
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.model.emulator import Accuracy
+from mixjobs.typing import Floats
 
 SETTINGS = {"on": True, "off": False}  # the emulator's error
 BINS = 10

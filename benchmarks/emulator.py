@@ -15,7 +15,7 @@ import numpy as np
 
 import mixjobs
 from benchmarks.libraries import write_library
-from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, spread
+from benchmarks.measure import Row, cpu_seconds, in_turn, ratio, same, spread
 from mixjobs.builder import emulator as emulate
 from mixjobs.builder.job import Job, prepare
 from mixjobs.builder.plan import EmulatorPlan
@@ -32,6 +32,7 @@ from mixjobs.model.emulator import decompose
 from mixjobs.model.means import spans
 from mixjobs.store.emulator import read_scratch
 from mixjobs.store.format import create_group, open_array, write_whole
+from mixjobs.typing import Floats
 
 AIM_MEMORY = 3.0
 ORDERS, WAVE_RANGE = 4, (7100.0, 8900.0)  # Å; the library goes further, for the buffers
@@ -72,13 +73,13 @@ class Case:
                 "benchmark", self.group, self.scratch, m, window.grid,
                 wavelength[plan.lo[m] : plan.hi[m]], self.emulator.settings.accuracy,
             )
-            for m, window in enumerate(self.emulator.windows)
+            for m, window in enumerate(self.emulator.segments)
             if window
         ]  # fmt: skip
 
     def read(self) -> None:
         """Read all that the windows need, as often as the pass over the spectra does: once."""
-        windows = [window for window in self.emulator.windows if window]
+        windows = [window for window in self.emulator.segments if window]
         pieces = spans([window.lo for window in windows], [window.hi for window in windows])
         for block in self.mean_blocks:
             for spectrum in block.reader:
@@ -92,7 +93,7 @@ class Case:
     def spectra(self) -> Floats:
         """Compute the means, and write the spectra."""
         blocks = [
-            SpectraTask(**vars(block), scratch=self.scratch, windows=self.emulator.windows)
+            SpectraTask(**vars(block), scratch=self.scratch, segments=self.emulator.segments)
             for block in self.mean_blocks
         ]
         return np.hstack([compute_spectra(block) for block in blocks])

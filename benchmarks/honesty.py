@@ -14,12 +14,13 @@ import numpy as np
 
 import mixjobs
 from benchmarks.libraries import real_data
-from benchmarks.measure import Floats, Row, Skipped
+from benchmarks.measure import Row, Skipped
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import Method, interpolation
 from mixjobs.interpolation.cross_validation import held_out_axes
 from mixjobs.model.emulator import Accuracy, OrderEmulator, decompose, emulator_error
+from mixjobs.typing import Floats
 
 AIM = 5.0  # either way
 AXES = {

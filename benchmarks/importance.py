@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.measure import Floats
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import widths_around
+from mixjobs.typing import Floats
 
 _TRIES, _ENOUGH = 6, 40.0  # first rounds; independent samples that one should be worth
 _LEAST = 0.01  # curvature of ln P over a step at which it falls by about 1/2

@@ -9,8 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from benchmarks.measure import Floats, Skipped
+from benchmarks.measure import Skipped
 from mixjobs.grid import Grid
+from mixjobs.typing import Floats
 
 NAMES = ("T", "logg", "Z")
 KEY_NAME = "t{0:.2f}g{1:.3f}z{2:.3f}"

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.fft import irfft
 from scipy.interpolate import CubicSpline
 
-from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, spread
+from benchmarks.measure import Row, cpu_seconds, in_turn, ratio, spread
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import interpolation
@@ -22,6 +22,7 @@ from mixjobs.model.layout import lay_out
 from mixjobs.model.mixture import BLOCK, MixtureModel
 from mixjobs.model.order_model import order_basis
 from mixjobs.orders import Orders
+from mixjobs.typing import Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid
 
 AIM_REAL, AIM_IRFFT, AIM_SHARE = 50, 10, 0.8

@@ -21,15 +21,16 @@ import mixjobs
 from benchmarks import fits
 from benchmarks.cluster import WORKERS, workers
 from benchmarks.libraries import real_data
-from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, seconds, spread
+from benchmarks.measure import Row, cpu_seconds, in_turn, ratio, same, seconds, spread
 from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.inference.distributed import Build
-from mixjobs.inference.distributed import spread as over_workers
+from mixjobs.inference.distributed import distribute as over_workers
 from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed.spectrum import ObservedSpectrum
+from mixjobs.typing import Floats
 
 AIM_WORKERS, AIM_GROWTH = 1.7, 1.15
 AXES = {"teff": (3600.0, 4200.0, 4800.0), "logg": (4.0, 5.0), "feh": (-0.5, 0.5)}

@@ -19,7 +19,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.optimize import minimize
 
-from benchmarks.measure import Floats
 from benchmarks.simulated import (
     demo_library,
     make_fit,
@@ -31,6 +30,7 @@ from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Uniform
 from mixjobs.model.emulator import Accuracy
+from mixjobs.typing import Floats
 
 SETTINGS = [(method, error) for method, error in product(("linear", "cubic"), (False, True))]
 STEP = 300  # K, of the grid

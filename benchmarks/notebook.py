@@ -10,8 +10,9 @@ import h5py
 import numpy as np
 
 import mixjobs
-from benchmarks.measure import Floats, Row, in_turn, ratio, same, seconds, spread
+from benchmarks.measure import Row, in_turn, ratio, same, seconds, spread
 from mixjobs.demo.library import DemoLibrary
+from mixjobs.typing import Floats
 
 AIM = 50
 

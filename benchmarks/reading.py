@@ -15,20 +15,10 @@ from distributed import Client
 import mixjobs
 from benchmarks.cluster import workers
 from benchmarks.libraries import write_library
-from benchmarks.measure import (
-    Floats,
-    Ints,
-    Row,
-    StageClock,
-    counted,
-    in_turn,
-    ratio,
-    same,
-    seconds,
-    spread,
-)
+from benchmarks.measure import Row, StageClock, counted, in_turn, ratio, same, seconds, spread
 from mixjobs.library import Library
 from mixjobs.store.format import Store
+from mixjobs.typing import Floats, Ints
 
 AIM = 1.1
 

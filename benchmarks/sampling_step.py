@@ -19,7 +19,7 @@ import mixjobs
 from benchmarks.cluster import WORKERS, workers
 from benchmarks.fits import NOISE, observe, plan
 from benchmarks.libraries import real_data
-from benchmarks.measure import Floats, Row, counted, in_turn, ratio, same, seconds, spread
+from benchmarks.measure import Row, counted, in_turn, ratio, same, seconds, spread
 from benchmarks.mixture_orders import Size, build_store
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterConfig
@@ -30,6 +30,7 @@ from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.inference.run import Segment
 from mixjobs.inference.sampler import Ensembles, Step, random_states, segment
+from mixjobs.typing import Floats
 
 AIM_WORKERS, AIM_OUTSIDE = 1.7, 0.1
 TRUTH = {

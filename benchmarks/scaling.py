@@ -21,9 +21,10 @@ from distributed import Client
 import mixjobs
 from benchmarks.cluster import WORKERS, scheduler_apart
 from benchmarks.jobs import Built, built, needs_linux
-from benchmarks.measure import Floats, Row, counted, in_turn, ratio, seconds, spread
+from benchmarks.measure import Row, counted, in_turn, ratio, seconds, spread
 from benchmarks.virtual import PHOENIX_SECONDS, VirtualLibrary, spin, wavelengths
 from mixjobs.builder.plan import Block
+from mixjobs.typing import Floats
 
 FIRST, PEAK, IDLE, SHARE = 1.0, 200.0, 5.0, 3.0  # the aims: s, MB, s, % of the wall time
 

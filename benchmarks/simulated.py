@@ -16,7 +16,6 @@ from scipy import constants
 from scipy.interpolate import make_interp_spline
 
 import mixjobs
-from benchmarks.measure import Floats
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
@@ -24,6 +23,7 @@ from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Prior
 from mixjobs.model.emulator import Accuracy
+from mixjobs.typing import Floats
 
 C = constants.c / 1e3  # km/s
 LIMB_DARKENING = 0.6  # what load_mixture takes

@@ -15,18 +15,9 @@ from distributed import Client
 import mixjobs
 from benchmarks.cluster import WORKERS, workers
 from benchmarks.libraries import write_library
-from benchmarks.measure import (
-    Floats,
-    Row,
-    StageClock,
-    counted,
-    in_turn,
-    ratio,
-    same,
-    seconds,
-    spread,
-)
+from benchmarks.measure import Row, StageClock, counted, in_turn, ratio, same, seconds, spread
 from mixjobs.library import Library
+from mixjobs.typing import Floats
 
 AIM = 1.0
 

@@ -19,10 +19,10 @@ from typing import Any
 import emcee
 import numpy as np
 
-from benchmarks.measure import Floats
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import start_walkers
 from mixjobs.inference.sampler import make_moves
+from mixjobs.typing import Floats
 
 Trial = dict[str, Any]
 

@@ -18,7 +18,6 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import beta
 
 from benchmarks.importance import weighted_samples
-from benchmarks.measure import Floats
 from benchmarks.simulated import demo_library, make_fit, make_store, observe
 from benchmarks.trials import (
     Options,
@@ -34,6 +33,7 @@ from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.priors import Normal, Prior, Uniform
 from mixjobs.model.emulator import Accuracy
+from mixjobs.typing import Floats
 
 TEFF, FEH = tuple(range(3900, 6301, 300)), (-0.5, 0.0, 0.5)
 TEFF_2 = 4400.0  # of the companion, between the grid's 4200 and 4500 K

@@ -7,9 +7,10 @@ from scipy.interpolate import RegularGridInterpolator
 
 import mixjobs
 from benchmarks.libraries import points, smooth_means
-from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, spread
+from benchmarks.measure import Row, cpu_seconds, in_turn, ratio, same, spread
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import flux_ratio
+from mixjobs.typing import Floats
 
 AIM, AIM_CUBIC = 50, 6.0
 WALKERS, ORDERS = 40, 20

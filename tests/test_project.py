@@ -47,17 +47,14 @@ def test_changelog_has_the_version() -> None:
 
 
 def test_functions_are_short() -> None:
-    """Nine functions in ten under 30 lines of code, files under about 300."""
+    """Nine functions in ten have fewer than 30 lines of code."""
     import ast
 
-    sizes, long_files = [], []
+    sizes = []
     for path in (ROOT / "mixjobs").rglob("*.py"):
         text = path.read_text()
-        if text.count("\n") > 330:
-            long_files.append(path.name)
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 sizes.append(body[-1].end_lineno - body[0].lineno + 1 if body else 0)
-    assert not long_files
     assert sorted(sizes)[int(0.9 * len(sizes))] < 30

@@ -224,7 +224,7 @@ def test_what_the_store_says_of_itself(cases, serial):
     for name, attributes in says.items():
         assert attributes["library"] == str(cases[name].library.resolve())
         assert attributes["library_format"] == "starfish"
-        assert attributes["schema_version"] == 1
+        assert attributes["schema_version"] == 2
         assert {"created", "mixjobs_version", "identity"} <= set(attributes)
         assert any("library" in key for key in attributes["identity"])
 

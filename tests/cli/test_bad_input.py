@@ -496,8 +496,8 @@ def to_file(path):
 STORES = {
     "missing": (shutil.rmtree, r"q\.zarr: no such (library or )?store"),
     "half-written": (to_partial, r"half-written .*start the same mixjobs build again|not a whole"),
-    "of another schema": (other_schema, r"a store of schema 99; this mixjobs reads schema 1"),
-    "of another program": (no_schema, r"not a store of mixjobs; this mixjobs reads schema 1"),
+    "of another schema": (other_schema, r"a store of schema 99; this mixjobs reads schema 2"),
+    "of another program": (no_schema, r"not a store of mixjobs; this mixjobs reads schema 2"),
     "an empty folder": (
         lambda p: [shutil.rmtree(p), p.mkdir()],
         r"not a whole store .*build it a|neither a library nor a store; expected a Starfish HDF5",

@@ -232,7 +232,7 @@ UNHEARD = """
 import gc, os, signal, sys
 from mixjobs.cli import main
 from mixjobs.cli.build import run_job
-from mixjobs.tables import build
+from mixjobs.builder import stages as build
 
 def collected(phase, info):  # what is raised in here, Python drops
     gc.callbacks.remove(collected)

@@ -23,7 +23,7 @@ from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import JobFailed, MissingFile, OutsideGrid
 from mixjobs.inference import distributed as workers
-from mixjobs.inference.distributed import spread
+from mixjobs.inference.distributed import distribute
 
 THETA = np.random.default_rng(0).normal(size=(200, 3))
 ORDERS = (31, 7, 2, 55, 8)
@@ -91,7 +91,7 @@ def shares(results):
 def test_the_bits_of_this_process(n, client, products):
     client.wait_for_workers(2)
     orders = list(range(n))[::-1]
-    results = spread(client, products, orders)(THETA)
+    results = distribute(client, products, orders)(THETA)
     assert_right(results, orders)
     there = shares(results)
     assert [order for share in there for order in share] == orders  # in a row
@@ -101,7 +101,7 @@ def test_the_bits_of_this_process(n, client, products):
 
 
 def test_without_workers(products):
-    evaluate = spread(None, products, ORDERS)
+    evaluate = distribute(None, products, ORDERS)
     for _ in range(3):
         results = evaluate(THETA)
     assert shares(results) == {ORDERS: os.getpid()}
@@ -111,7 +111,7 @@ def test_without_workers(products):
 
 def test_a_share_is_built_once_and_stays(client, products):
     client.wait_for_workers(2)
-    evaluate = spread(client, products, ORDERS)
+    evaluate = distribute(client, products, ORDERS)
     first = shares(evaluate(THETA))
     for k in range(20):
         results = evaluate(THETA * k)
@@ -124,7 +124,7 @@ def test_a_share_is_built_once_and_stays(client, products):
 def test_calls_at_the_same_time(client, tmp_path):
     """As when one is interrupted, and another begins while the workers are still at the first."""
     slow = Products(tmp_path, seconds=0.2)
-    evaluate = spread(client, slow, ORDERS)
+    evaluate = distribute(client, slow, ORDERS)
     with ThreadPoolExecutor(3) as threads:
         for results in threads.map(evaluate, [THETA] * 3):
             assert_right(results, ORDERS)
@@ -137,7 +137,7 @@ def test_a_share_to_each_thread(products):
         Client(cluster, set_as_default=False) as client,
     ):
         for n in range(7):
-            results = spread(client, products, ORDERS)(THETA)
+            results = distribute(client, products, ORDERS)(THETA)
             assert_right(results, ORDERS)
             assert len(shares(results)) == 3
             assert len(workers._evaluators) == min(n + 1, workers._KEPT)  # this process is it
@@ -160,7 +160,7 @@ def test_shares_stay_where_they_can(threads, after):
 
 def test_a_worker_killed_between_calls(mortal, products):
     mortal.wait_for_workers(2)
-    evaluate = spread(mortal, products, ORDERS)
+    evaluate = distribute(mortal, products, ORDERS)
     before = shares(evaluate(THETA))
     (lost, victim), (kept, survivor) = before.items()
     os.kill(victim, signal.SIGKILL)
@@ -193,7 +193,7 @@ class KillOnce:
 
 def test_a_worker_killed_in_a_call(mortal, products, tmp_path_factory):
     mortal.wait_for_workers(2)
-    evaluate = spread(mortal, products, ORDERS)
+    evaluate = distribute(mortal, products, ORDERS)
     before = shares(evaluate(THETA))
     (kept, survivor), (lost, victim) = before.items()
     note = tmp_path_factory.mktemp("killed") / "note"
@@ -212,7 +212,7 @@ def die(share):
 
 def test_an_evaluation_that_no_worker_survives(mortal, products):
     mortal.wait_for_workers(2)
-    evaluate = spread(mortal, products, ORDERS)
+    evaluate = distribute(mortal, products, ORDERS)
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         pytest.raises(JobFailed) as failed,
@@ -233,9 +233,9 @@ def fail(share, error):
 @pytest.mark.parametrize("where", ["evaluator", "build"])
 def test_an_error_arrives_as_it_is(error, where, client, products):
     if where == "build":
-        evaluate = partial(spread(client, partial(fail, error=error), ORDERS), THETA)
+        evaluate = partial(distribute(client, partial(fail, error=error), ORDERS), THETA)
     else:
-        evaluate = partial(spread(client, products, ORDERS), THETA, partial(fail, error=error))
+        evaluate = partial(distribute(client, products, ORDERS), THETA, partial(fail, error=error))
     with pytest.raises(type(error)) as raised:
         evaluate()
     assert type(raised.value) is type(error)
@@ -251,7 +251,7 @@ def one_short(orders):
 @pytest.mark.parametrize("local", [True, False])
 def test_results_are_one_an_order(local, client):
     with pytest.raises(ValueError, match="shorter"):
-        spread(None if local else client, one_short, ORDERS)(THETA)
+        distribute(None if local else client, one_short, ORDERS)(THETA)
 
 
 LOST = r"^orders: the scheduler was lost; start again$"
@@ -287,7 +287,7 @@ def test_a_scheduler_lost_in_a_call(products, monkeypatch):
     )
     table = ClusterConfig(kind="address", scheduler=scheduler.stdout.readline().strip())
     with connect(table) as client:
-        evaluate = spread(client, products, ORDERS)
+        evaluate = distribute(client, products, ORDERS)
         assert_right(evaluate(THETA), ORDERS)
         with pytest.raises(JobFailed, match=LOST):
             evaluate(THETA, Kill(scheduler.pid))
@@ -299,10 +299,10 @@ def test_a_scheduler_lost_between_calls(products):
         LocalCluster(1, processes=False, dashboard_address=":0") as cluster,
         Client(cluster, timeout=1, set_as_default=False) as client,
     ):
-        evaluate = spread(client, products, ORDERS)
+        evaluate = distribute(client, products, ORDERS)
         assert_right(evaluate(THETA), ORDERS)
         cluster.close()
         with pytest.raises(JobFailed, match=LOST):
             evaluate(THETA)
         with pytest.raises(JobFailed, match=LOST):
-            spread(client, products, ORDERS)
+            distribute(client, products, ORDERS)
