@@ -14,7 +14,7 @@ from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, spread
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import interpolation
-from mixjobs.interpolation.cross_validation import held_out_axes
+from mixjobs.interpolation.cross_validation import axis_folds
 from mixjobs.model.broadening import profile_sigma
 from mixjobs.model.components import LibraryModel
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error
@@ -135,7 +135,7 @@ class Order:
     def model(self, n_orders: int = 1) -> MixtureModel:
         """Return the mixture in so many orders, all alike."""
         between = interpolation(self.grid, "cubic")
-        axes = held_out_axes(self.grid, "cubic")
+        axes = axis_folds(self.grid, "cubic")
         error = emulator_error(axes, self.emulator.weights, self.log_mean)
         basis = order_basis(
             self.emulator, self.log_mean, between, error.covariance, error.log_mean, self.data,

@@ -12,15 +12,15 @@ from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, StoreError
 from mixjobs.interpolation import Method, Outside, default_method, interpolation
-from mixjobs.interpolation.cross_validation import HeldOutAxis, held_out_axes
+from mixjobs.interpolation.cross_validation import AxisFolds, axis_folds
 from mixjobs.model.components import BlackBody, LibraryModel, Source, Weighting
 from mixjobs.model.emulator import emulator_error
 from mixjobs.model.flux_ratio import FluxRatio, flux_ratio
-from mixjobs.model.held_out import RANKED
 from mixjobs.model.instrument import Wavelengths, data_pixels, profile_sigmas
 from mixjobs.model.layout import lay_out
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.model.order_model import order_basis
+from mixjobs.model.ratio_errors import RANKED
 from mixjobs.orders import Orders
 from mixjobs.store.emulator import emulated_orders, read_attributes, read_order
 from mixjobs.store.format import Store, open_store
@@ -177,7 +177,7 @@ class _Loaded:
     ) -> LibraryModel:
         """Prepare every order."""
         store, between = self.store, interpolation(self.store.grid, self.method)
-        axes: list[HeldOutAxis] | None = None
+        axes: list[AxisFolds] | None = None
         orders = []
         for m, number in enumerate(numbers):
             emulator, known = read_order(store.path, number)
@@ -185,7 +185,7 @@ class _Loaded:
             log_mean = np.log(store.mean_flux[row])
             covariance, error = np.array(known["error_covariance"]), float(known["error_log_mean"])
             if known["error_method"] != self.method:
-                axes = axes or held_out_axes(store.grid, self.method)
+                axes = axes or axis_folds(store.grid, self.method)
                 found = emulator_error(axes, emulator.weights, log_mean)
                 covariance, error = found.covariance, found.log_mean
             pixels = None if wavelengths is None else wavelengths[m]

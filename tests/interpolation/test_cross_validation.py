@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from mixjobs.grid import Grid
 from mixjobs.interpolation import METHODS
 from mixjobs.model.flux_ratio import flux_ratio
-from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
+from mixjobs.model.ratio_errors import RANKED, HeldOutErrors, best_method, held_out_errors
 from mixjobs.orders import Orders
 from tests.helpers import reference
 from tests.helpers.drawn import lattice, seeds
@@ -52,7 +52,7 @@ def slow_errors(grid, means, d, method):
 @given(seed=seeds)
 def test_a_plain_reference(method, seed):
     means = means_on(GRID, seed)
-    results = held_out(GRID, ORDERS, means, [method])
+    results = held_out_errors(GRID, ORDERS, means, [method])
     assert [(r.axis, r.error.shape) for r in results] == [("teff", (2, 18)), ("logg", (2, 10))]
     for d, result in enumerate(results):
         np.testing.assert_allclose(result.error, slow_errors(GRID, means, d, method), rtol=1e-9)
@@ -64,7 +64,7 @@ def test_holes_leave_their_neighbours_unanswered(seed):
     hole = np.random.default_rng(seed).integers(len(GRID))
     grid = GRID.take(np.delete(np.arange(len(GRID)), hole))
     means = means_on(grid, seed)
-    for result in held_out(grid, ORDERS, means, ["linear"]):
+    for result in held_out_errors(grid, ORDERS, means, ["linear"]):
         d = grid.names.index(result.axis)
         np.testing.assert_allclose(
             result.error, slow_errors(grid, means, d, "linear"), rtol=1e-9, equal_nan=True
@@ -76,7 +76,7 @@ def test_holes_leave_their_neighbours_unanswered(seed):
 def test_black_bodies_are_compared_with_the_nearest_point_that_was_kept():
     grid = lattice([5000, 5100, 5300])  # the nearest to 5100 is 5000
     means = means_on(grid, 1)
-    (result,) = held_out(grid, ORDERS, means, ["blackbody"])
+    (result,) = held_out_errors(grid, ORDERS, means, ["blackbody"])
     for m in range(2):
         low, high = ORDERS.wave_min[m], ORDERS.wave_max[m]
         planck = [reference.planck_integral_mean(low, high, teff) for teff in (5000, 5100)]
@@ -86,22 +86,22 @@ def test_black_bodies_are_compared_with_the_nearest_point_that_was_kept():
 
 def test_a_line_in_the_logarithm_is_met_exactly():
     means = np.exp(np.array([[1.0], [2.0]]) * (GRID.points @ [1e-3, 0.3, -0.2]))
-    for result in held_out(GRID, ORDERS, means, ["cubic", "linear", "simplex"]):
+    for result in held_out_errors(GRID, ORDERS, means, ["cubic", "linear", "simplex"]):
         assert result.error.max() < 1e-12
 
 
 def test_short_and_fixed_axes_are_left_out():
     grid = lattice([5000, 5100, 5200], [4.0, 4.5], [0.0])
-    results = held_out(grid, ORDERS, means_on(grid, 3), METHODS)
+    results = held_out_errors(grid, ORDERS, means_on(grid, 3), METHODS)
     assert [(r.axis, r.method) for r in results] == [("teff", method) for method in METHODS]
-    assert held_out(lattice([5000, 5100]), ORDERS, np.ones((2, 2)), METHODS) == []
+    assert held_out_errors(lattice([5000, 5100]), ORDERS, np.ones((2, 2)), METHODS) == []
 
 
 def test_an_irregular_grid_has_the_methods_that_it_can_have():
     rng = np.random.default_rng(5)
     grid = Grid(rng.uniform([5000, 3], [6000, 5], (14, 2)), ("teff", "logg"))
     means = means_on(grid, 6)
-    results = held_out(grid, ORDERS, means, ["cubic", "linear", "simplex", "blackbody"])
+    results = held_out_errors(grid, ORDERS, means, ["cubic", "linear", "simplex", "blackbody"])
     assert [(r.axis, r.method) for r in results] == list(
         product(("teff", "logg"), ("simplex", "blackbody"))
     )
@@ -111,20 +111,20 @@ def test_an_irregular_grid_has_the_methods_that_it_can_have():
 def test_a_method_that_needs_a_lattice_has_no_answer_where_none_is_left():
     """Without x = 2 no cell is complete; a simplex still reaches one of its two points."""
     grid = Grid(np.array([*product([1, 2], [1, 2]), (3, 1), (4, 1)], dtype=float), ("x", "y"))
-    linear, simplex = held_out(grid, ORDERS, means_on(grid, 7), ["linear", "simplex"])
+    linear, simplex = held_out_errors(grid, ORDERS, means_on(grid, 7), ["linear", "simplex"])
     assert np.isfinite(linear.error).tolist() == [[False, False, True]] * 2
     assert np.isfinite(simplex.error).tolist() == [[True, False, True]] * 2
 
 
 def test_median_and_percentile_are_by_order():
     error = np.array([[1.0, 2.0, 30.0, np.nan], [0.0, 0.0, 0.0, np.nan]])
-    result = HeldOut("teff", "cubic", error)
+    result = HeldOutErrors("teff", "cubic", error)
     assert result.median.tolist() == [2, 0]
     assert result.percentile95.tolist() == pytest.approx([27.2, 0])
 
 
 def errors(axis, method, values):
-    return HeldOut(axis, method, np.array([values], dtype=float))
+    return HeldOutErrors(axis, method, np.array([values], dtype=float))
 
 
 def test_best_method():
@@ -165,7 +165,9 @@ def test_the_default_is_at_least_as_good_as_linear_on_a_smooth_grid():
     grid = lattice(teff, [3.5, 4.0, 4.5, 5.0])
     t, g = grid.points.T
     means = np.exp(np.stack([-14000 / t + 0.05 * g**2, -9000 / t + 0.02 * g**3]))
-    results = {(r.axis, r.method): r for r in held_out(grid, ORDERS, means, ["cubic", "linear"])}
+    results = {
+        (r.axis, r.method): r for r in held_out_errors(grid, ORDERS, means, ["cubic", "linear"])
+    }
     for axis in ("teff", "logg"):
         assert (results[axis, "cubic"].median < results[axis, "linear"].median).all()
     assert best_method(list(results.values())) == "cubic"

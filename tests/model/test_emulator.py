@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
-from mixjobs.interpolation.cross_validation import doubled_step_factor, held_out_axes, rms
-from mixjobs.model.emulator import Accuracy, decompose, emulator_error, held_out_spectra
+from mixjobs.interpolation.cross_validation import axis_folds, doubled_step_factor, rms
+from mixjobs.model.emulator import Accuracy, decompose, emulator_error, held_out_residuals
 from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.orders import Orders
 from mixjobs.wavelengths import LogGrid
@@ -111,7 +111,7 @@ def test_held_out_values_are_those_that_the_rest_of_the_grid_predicts(method):
     grid = grid.take([i for i in range(len(grid)) if i != 19])  # a hole
     log_mean = np.random.default_rng(1).normal(size=len(grid))
     orders = Orders.from_edges([5000, 5100])
-    for axis in held_out_axes(grid, method):
+    for axis in axis_folds(grid, method):
         d = grid.names.index(axis.name)
         expected = {}
         for value in grid.axes[d][1:-1]:
@@ -123,30 +123,30 @@ def test_held_out_values_are_those_that_the_rest_of_the_grid_predicts(method):
                 found = np.log(ratio(grid.points[kept[0]], grid.points[row])[0]) + log_mean[kept[0]]
                 if np.isfinite(found):
                     expected[row] = found - log_mean[row]
-        assert sorted(axis.rows) == sorted(expected)
+        assert sorted(axis.predicted) == sorted(expected)
         errors = axis.errors(log_mean[:, None])[:, 0]
-        np.testing.assert_allclose(errors, [expected[row] for row in axis.rows], atol=1e-12)
+        np.testing.assert_allclose(errors, [expected[row] for row in axis.predicted], atol=1e-12)
 
 
 def test_held_out_residuals_are_those_over_the_pixels():
     grid = lattice(np.arange(3000, 3800, 100), [4, 4.5, 5])
     matrix = spectra(len(grid), decay=0.8)
     emulator = emulate(matrix, Accuracy(rank=6))
-    (teff, logg) = held_out_axes(grid, "cubic")
-    predicted = emulator.weights[teff.rows] + teff.errors(emulator.weights)
-    left = emulator.mean + predicted @ emulator.eigenspectra - matrix[teff.rows]
-    found = held_out_spectra([teff, logg], emulator)[0]
+    (teff, logg) = axis_folds(grid, "cubic")
+    predicted = emulator.weights[teff.predicted] + teff.errors(emulator.weights)
+    left = emulator.mean + predicted @ emulator.eigenspectra - matrix[teff.predicted]
+    found = held_out_residuals([teff, logg], emulator)[0]
     squares = (left**2).mean(axis=1)
     assert found.rms == pytest.approx(np.sqrt(squares.mean()))
     assert found.worst == pytest.approx(np.sqrt(squares.max()))
-    assert found.point == teff.rows[squares.argmax()]
+    assert found.point == teff.predicted[squares.argmax()]
 
 
 def test_the_error_is_the_scaled_sum_over_the_axes():
     grid = lattice(np.arange(3000, 3800, 100), [4, 4.5, 5])
     rng = np.random.default_rng(2)
     weights, log_mean = rng.normal(size=(len(grid), 3)), rng.normal(size=len(grid))
-    axes = held_out_axes(grid, "cubic")
+    axes = axis_folds(grid, "cubic")
     error = emulator_error(axes, weights, log_mean)
     assert error.factors["logg"] == pytest.approx(0.6374 / 8, rel=1e-3)  # three values
     expected = np.zeros((3, 3))
@@ -165,7 +165,7 @@ def test_the_factor_is_measured_on_long_axes():
     def measured(function):
         grid = lattice(np.arange(3000.0, 5100.0, 100.0))
         values = function(grid.points / 1000)
-        (axis,) = held_out_axes(grid, "cubic")
+        (axis,) = axis_folds(grid, "cubic")
         return axis.factor(values, axis.errors(values))
 
     assert measured(np.sin) < 0.64 / 8  # smooth: the edges are of third order, the rest of fourth
@@ -176,6 +176,6 @@ def test_the_factor_is_measured_on_long_axes():
 
 def test_an_axis_of_two_values_adds_nothing():
     grid = lattice([3000, 3100], [4, 4.5, 5])
-    axes = held_out_axes(grid, "cubic")
+    axes = axis_folds(grid, "cubic")
     assert [axis.name for axis in axes] == ["logg"]
     assert rms(np.array([[3.0, 4.0]])) == 5
