@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mixjobs.errors import OutsideGrid
 from mixjobs.grid import Grid, describe
 from mixjobs.typing import Bools, Floats, Ints
 
@@ -353,25 +354,30 @@ def sparse_rows(data: Floats, columns: Ints, width: int) -> csr_array:
     return csr_array((data.ravel(), columns.ravel(), pointers), shape=(len(data), width))
 
 
-def why_invalid(grid: Grid, theta: Floats) -> str:
-    """Explain for an error message why one theta (D,) is invalid."""
+def outside_grid(grid: Grid, theta: Floats, prefix: str) -> OutsideGrid:
+    """Return the error for one theta (D,) that is invalid; the prefix says whose theta it is."""
+    name, reason = _why_invalid(grid, theta)
+    value = theta[grid.names.index(name)] if name else theta
+    return OutsideGrid(f"{prefix}: {reason}", name=name, value=value)
+
+
+def _why_invalid(grid: Grid, theta: Floats) -> tuple[str | None, str]:
+    """The parameter at fault, if it is a single one, and the reason."""
     for name, axis, x in zip(grid.names, grid.axes, theta, strict=True):
         if len(axis) == 1 and x != axis[0]:
-            return f"{name} = {x:g}, but the library has only {name} = {axis[0]:g}"
+            return name, f"{name} = {x:g}, but the library has only {name} = {axis[0]:g}"
         if not axis[0] <= x <= axis[-1]:
-            return f"{name} = {x:g} is outside the grid, {axis[0]:g} to {axis[-1]:g}"
+            return name, f"{name} = {x:g} is outside the grid, {axis[0]:g} to {axis[-1]:g}"
     point = describe(theta, grid.names)
     if not grid.is_product:
-        return f"{point} is outside the convex hull of the library's points"
+        return None, f"{point} is outside the convex hull of the library's points"
     for corner in product(*map(_enclosing, grid.axes, theta)):
         if grid.row(np.array(corner)) is None:
             missing = describe(corner, grid.names)
             if (theta == corner).all():
-                return f"{missing} is a hole of the grid: the library has no spectrum there"
-            return (
-                f"{point} lies next to a hole of the grid: the library has no spectrum at {missing}"
-            )
-    return f"{point} cannot be interpolated with this method"
+                return None, f"{missing} is a hole: the library has no spectrum there"
+            return None, f"{point} needs {missing}, where the library has no spectrum"
+    return None, f"{point} cannot be interpolated with this method"
 
 
 def _enclosing(axis: Floats, x: float) -> list[float]:

@@ -325,7 +325,7 @@ REFUSED = {
     "theta2 outside": ([*SPOT, "--theta2", "teff=3000"], "component 2: teff = 3000 is outside"),
     "a fixed parameter": (["--theta1", "5900,4.5,0,0.4"], "the library has only alpha = 0.2"),
     "a hole": (["--theta1", "5600,4,-0.5,0.2"], "component 1: .* is a hole"),
-    "beside a hole": (["--theta1", "5700,4.2,-0.2,0.2"], "needs .*which the library has not"),
+    "beside a hole": (["--theta1", "5700,4.2,-0.2,0.2"], "needs .*where the library has no spectrum"),
     "rv too large": ([*STAR, "--rv", "200"], "rv = 200 and vsini = 0 km/s reach beyond .*buffer"),
     "vsini too large": ([*STAR, "--vsini", "200"], "reach beyond the emulator's buffer"),
     "vsini negative": ([*STAR, "--vsini", "-3"], "vsini = -3 km/s is negative"),

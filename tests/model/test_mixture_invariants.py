@@ -104,7 +104,7 @@ def test_the_mean_is_one_less_c_plus_c_q(still, ratio, seed, c):
     star1, star2 = stars(np.random.default_rng(seed), 2, moving=False)
     q = ratio(star1[:3], star2[:3])
     for block in still.stream([*row(star1, star2), c]):
-        expected = 1 - c + c * q[block.order]
+        expected = 1 - c + c * q[block.order_index]
         assert block.flux[0].mean() == pytest.approx(expected, rel=1e-6)
         assert block.level[0] == pytest.approx(expected, rel=1e-12)
 
@@ -155,7 +155,7 @@ def test_the_parts_add_up(one, three, seed):
     for k, star in enumerate(several):
         close([p[k] for p in parts], [light[k, m] * f for m, f in enumerate(one(star))])
     for block in three.stream(values):
-        np.testing.assert_allclose(block.level, light[:, block.order].sum(), rtol=1e-13)
+        np.testing.assert_allclose(block.level, light[:, block.order_index].sum(), rtol=1e-13)
 
 
 @given(seed=seeds)
@@ -214,11 +214,13 @@ def test_a_batch_is_the_loop(two, n):
     for i, values in enumerate(table):
         close([f[i] for f in batch], two(values), within=1e-12)
     for block in two.stream(table, errors=True):
-        seen[block.order, block.rows] += 1
-        np.testing.assert_array_equal(block.flux, batch[block.order][block.rows])
-        for i in range(*block.rows.indices(n)):
-            lone = next(b for b in two.stream(table[i], errors=True) if b.order == block.order)
-            here = i - block.rows.start
+        seen[block.order_index, block.samples] += 1
+        np.testing.assert_array_equal(block.flux, batch[block.order_index][block.samples])
+        for i in range(*block.samples.indices(n)):
+            lone = next(
+                b for b in two.stream(table[i], errors=True) if b.order_index == block.order_index
+            )
+            here = i - block.samples.start
             np.testing.assert_allclose(block.error[here], lone.error[0], rtol=0, atol=1e-12)
     assert (seen == 1).all()
 

@@ -49,7 +49,7 @@ def test_prism_mixtures(prism):
     q = mixjobs.load_flux_ratio(prism.path)([4010, 4.7, 0.1], [3333, 4.7, 0.1])
     assert (q < 0.9).all()
     for block in spot.stream([4010, 3333, 4.7, 0.1, 0, 0, 0.4]):
-        expected = 0.6 + 0.4 * q[block.order]
+        expected = 0.6 + 0.4 * q[block.order_index]
         assert block.level[0] == pytest.approx(expected, rel=1e-12)
         assert block.flux[0].mean() == pytest.approx(expected, abs=5e-5)
 

@@ -80,7 +80,7 @@ def test_outside_is_nan_in_the_rows_that_deserve_it(silent):
         assert np.isnan(parts[m][bad]).all()
         np.testing.assert_allclose(parts[m][~bad], silent.parts(good)[m], rtol=0, atol=1e-12)
     for block in silent.stream(table, errors=True):
-        wrong = bad[block.rows]
+        wrong = bad[block.samples]
         assert np.isnan(block.error[wrong]).all()
         assert np.isfinite(block.error[~wrong]).all()
         np.testing.assert_array_equal(np.isnan(block.level), wrong)
