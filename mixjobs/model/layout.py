@@ -150,7 +150,7 @@ def without_unit(value: Any, name: str) -> Any:
     unit = str(value.unit)
     if own in _UNITS:
         unit = _UNITS[own]
-    elif unit.startswith("dex"):
+    elif unit.startswith("dex") and own != "c":
         unit = "dex(cm / s2)" if own == "logg" and "(" in unit else "dex"
     else:
         unit = ""

@@ -238,9 +238,10 @@ class MixtureModel(Summarised):
         return np.stack(light, axis=-1).reshape(*leading, len(self.sources), len(self.orders))
 
     def parts(self, values: Values) -> tuple[Floats, ...]:
-        """Evaluate each component alone, with its light in the mixture: M arrays (..., K, n_pixels).
+        """Evaluate each component alone, with its light in the mixture.
 
-        The parts add up to the mixture. Parameters and exceptions are those of a call.
+        Returns M arrays (..., K, n_pixels), which add up to the mixture. Parameters and exceptions
+        are those of a call.
         """
         samples, leading = self._read(values)
         results = []

@@ -260,14 +260,16 @@ def test_weights_are_sparse_and_serve_every_column(method, entries):
 @pytest.mark.parametrize("method", ["cubic", "linear"])
 def test_an_irregular_grid_is_refused(method):
     grid = Grid(np.random.default_rng(0).random((12, 3)), ("teff", "logg", "feh"))
-    with pytest.raises(InvalidInput, match="irregular; use simplex") as error:
+    with pytest.raises(InvalidInput, match="use simplex") as error:
         interpolation(grid, method)
+    assert (error.value.name, error.value.value) == ("method", method)
     assert "\n" not in str(error.value)
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(InvalidInput, match="unknown method 'nearest'") as error:
+    with pytest.raises(InvalidInput, match="choose from cubic, linear") as error:
         interpolation(RAGGED, "nearest")
+    assert (error.value.name, error.value.value) == ("method", "nearest")
 
 
 @given(data=st.data())

@@ -208,10 +208,10 @@ def test_the_missing_point_is_named(method, grid, seed):
 def test_outside_is_refused_by_name_or_nan(method, theta, name, value):
     rng = np.random.default_rng(0)
     q, mean_flux = make_q(CUBE, rng, method)
-    with pytest.raises(OutsideGrid, match="^theta1: ") as error:
+    with pytest.raises(OutsideGrid, match=r"^theta1: ") as error:
         q(theta, [5100, 4.2, -0.1])
     assert (error.value.name, error.value.value) == (name, value)
-    with pytest.raises(OutsideGrid, match="^theta2: ") as error:
+    with pytest.raises(OutsideGrid, match=r"^theta2: ") as error:
         q([5100, 4.2, -0.1], [[5100, 4.2, 0], theta])
     assert (error.value.name, error.value.value) == (name, value)
     quiet = flux_ratio(CUBE, q.orders, mean_flux, method, outside="nan")
@@ -222,7 +222,7 @@ def test_outside_is_refused_by_name_or_nan(method, theta, name, value):
 def test_another_value_of_a_fixed_parameter_is_refused_by_name():
     grid = lattice([5000.0, 5200], [4.5], [-0.5, 0.0])
     q, _ = make_q(grid, np.random.default_rng(0), "cubic")
-    with pytest.raises(OutsideGrid, match="only logg = 4.5") as error:
+    with pytest.raises(OutsideGrid, match=r"only logg = 4.5") as error:
         q([5100, 4.0, 0], [5100, 4.5, 0])
     assert (error.value.name, error.value.value) == ("logg", 4.0)
 
@@ -231,7 +231,7 @@ def test_outside_the_hull_of_scattered_points_is_refused():
     rng = np.random.default_rng(0)
     q, _ = make_q(SCATTERED, rng, "simplex")
     corner = SCATTERED.points.min(axis=0)
-    with pytest.raises(OutsideGrid, match="^theta1: .* convex hull") as error:
+    with pytest.raises(OutsideGrid, match=r"^theta1: .* convex hull") as error:
         q(corner, SCATTERED.points[0])
     np.testing.assert_array_equal(error.value.value, corner)
 
@@ -246,7 +246,7 @@ def test_degenerate_points_are_refused_in_one_line(method):
 
 def test_pairwise_is_refused_above_48_points_with_its_cost():
     rng = np.random.default_rng(0)
-    with pytest.raises(InvalidInput, match="2401 pairs in 4 dimensions.* hours") as error:
+    with pytest.raises(InvalidInput, match=r"2401 pairs in 4 dimensions.* hours") as error:
         make_q(lattice(range(7), range(7)), rng, "pairwise")
     assert (error.value.name, error.value.value) == ("method", "pairwise")
 
@@ -295,7 +295,7 @@ def test_blackbody_is_the_ratio_of_planck_integrals():
 def test_blackbody_without_a_temperature_is_refused_or_nan(bad):
     rng = np.random.default_rng(0)
     q, mean_flux = make_q(SMALL, rng, "blackbody")
-    with pytest.raises(OutsideGrid, match="^theta2: ") as error:
+    with pytest.raises(OutsideGrid, match=r"^theta2: ") as error:
         q([5000, 4, 0], [bad, 4, 0])
     assert (error.value.name, error.value.value) == ("teff", bad)
     quiet = flux_ratio(SMALL, q.orders, mean_flux, "blackbody", outside="nan")
@@ -364,7 +364,7 @@ def test_the_real_library_is_exact_at_its_points(bt_settl, method):
 
 def test_pairwise_is_for_three_parameters():
     grid = Grid(np.array(list(product([0.0, 1], repeat=4))), ("a", "b", "c", "d"))
-    with pytest.raises(InvalidInput, match="pairs in 8 dimensions.*3 parameters"):
+    with pytest.raises(InvalidInput, match=r"pairs in 8 dimensions.*3 parameters"):
         flux_ratio(grid, Orders.log_spaced(1, 5000, 6000), np.ones((1, 16)), "pairwise")
 
 

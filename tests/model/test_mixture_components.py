@@ -154,18 +154,13 @@ def changed(store, folder, **attributes):
 
 
 @pytest.mark.filterwarnings("ignore:Consolidated metadata")
-@pytest.mark.parametrize(
-    ("attributes", "said"),
-    [
-        ({"flux_unit": "erg/s/cm2/cm"}, "its flux unit is 'erg/s/cm2/cm', that of .* the same"),
-        ({"medium": "air"}, "its medium is 'air', that of .* is 'vacuum'; .* need the same"),
-    ],
-)  # fmt: skip
-def test_libraries_that_do_not_fit(store, other, tmp_path, attributes, said):
-    copy = changed(other, tmp_path, **attributes)
-    with pytest.raises(InvalidInput, match=said) as error:
+@pytest.mark.parametrize(("name", "value"), [("flux_unit", "erg/s/cm2/cm"), ("medium", "air")])
+def test_libraries_that_do_not_match(store, other, tmp_path, name, value):
+    copy = changed(other, tmp_path, **{name: value})
+    with pytest.raises(InvalidInput, match="need the same") as error:
         mixjobs.load_mixture(store, ["library", copy])
-    assert str(copy) in str(error.value)
+    facts = error.value
+    assert (facts.path, facts.name, facts.value) == (str(copy), name, value)
 
 
 @pytest.mark.filterwarnings("ignore:Consolidated metadata")
@@ -176,15 +171,17 @@ def test_a_black_body_in_the_librarys_unit(store, tmp_path):
     wave = model.wavelength[0]
     np.testing.assert_allclose(model.parts(values)[0][1], 1e8 * planck(wave, 7300), rtol=1e-8)
     unknown = changed(store, tmp_path, flux_unit="counts ")
-    with pytest.raises(InvalidInput, match=r"a black body needs a library in .*; .* in 'counts '"):
+    with pytest.raises(InvalidInput, match="a blackbody needs") as error:
         mixjobs.load_mixture(unknown, ["library", "blackbody"])
+    assert (error.value.name, error.value.value) == ("flux_unit", "counts ")
 
 
 def test_libraries_with_other_orders(store, folder):
     shifted = mixjobs.Orders([7, 8], [5004, 5009.5], [5011, 5018])
     wrong = store_of(OTHER, folder, "shifted", orders=shifted)
-    with pytest.raises(InvalidInput, match="its orders are not those of"):
+    with pytest.raises(InvalidInput, match="build both stores with the same orders") as error:
         mixjobs.load_mixture(store, ["library", wrong])
+    assert (error.value.path, error.value.name) == (str(wrong), "orders")
     model = mixjobs.load_mixture(store, ["library", wrong], orders=[7])
     assert len(model.wavelength) == 1
     fewer = store_of(OTHER, folder, "fewer", orders=ORDERS.take([0]))
@@ -193,8 +190,9 @@ def test_libraries_with_other_orders(store, folder):
 
 
 def test_only_black_bodies_are_refused(store):
-    with pytest.raises(InvalidInput, match="every component is a black body; at least one must"):
+    with pytest.raises(InvalidInput) as error:
         mixjobs.load_mixture(store, ["blackbody", "blackbody"])
+    assert error.value.name == "components"
 
 
 def test_a_parameter_with_one_value_is_none(other):

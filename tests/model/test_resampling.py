@@ -1,7 +1,6 @@
 """The way onto data pixels against scipy's periodic spline, and its laws."""
 
 import math
-import re
 
 import numpy as np
 import pytest
@@ -156,27 +155,23 @@ def test_the_prefilter_undoes_the_splines_own_smoothing():
     np.testing.assert_allclose(factors * np.fft.rfft(kernel), 1, rtol=0, atol=1e-12)
 
 
-ASCENDING = "expected strictly ascending"
-
-
 @pytest.mark.parametrize(
-    ("places", "error", "words"),
-    [
-        ([-1.0, 0.0, 1.0], OrderError, "from 4999.925 to 5000.075 Å on a grid from 4999.975 to"),
-        ([150, 155, 160], OrderError, "expected pixels within the grid"),
-        ([158, 159, 159.9], OrderError, "expected pixels within the grid"),
-        ([170, 171, 172], OrderError, "expected pixels within the grid"),
-        ([3, 2, 1], InvalidInput, ASCENDING),
-        ([1, 2, 2], InvalidInput, "of pixels 1, 2: expected strictly ascending"),
-        ([1, np.nan, 2], InvalidInput, "wavelength nan of pixel 1"),
-        ([5], InvalidInput, "shape (1,)"),
-        ([[5, 6], [7, 8]], InvalidInput, "shape (2, 2)"),
-    ],
+    "places", [[-1.0, 0, 1], [150, 155, 160], [158, 159, 159.9], [170, 171, 172]]
 )
-def test_bad_wavelengths(places, error, words):
-    with pytest.raises(error, match=re.escape(words)) as caught:
+def test_data_beyond_the_grid_are_refused(places):
+    with pytest.raises(OrderError) as error:
         resampling_matrix(GRID, N_FFT, wavelengths(places))
-    assert "\n" not in str(caught.value)
+    edges = np.exp(pixel_edges(wavelengths(places)))[[0, -1]]
+    assert error.value.name == "wavelength"
+    assert error.value.value == pytest.approx(edges, rel=1e-12)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("places", [[3, 2, 1], [1, 2, 2], [1, np.nan, 2], [5], [[5, 6], [7, 8]]])
+def test_bad_wavelengths(places):
+    with pytest.raises(InvalidInput, match="expected") as error:
+        resampling_matrix(GRID, N_FFT, wavelengths(places))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("first", [0.0, -5000.0, math.inf])
@@ -190,7 +185,8 @@ def test_the_grids_own_pixels_lie_within_it():
 
 
 def test_a_transform_shorter_than_the_grid_is_refused():
-    with pytest.raises(InvalidInput, match="n_fft 100 for 160 pixels"):
+    with pytest.raises(InvalidInput, match="160 pixels") as error:
         resampling_matrix(GRID, 100, GRID.wavelength)
-    with pytest.raises(InvalidInput, match="n_fft 100 for 160 pixels"):
+    assert (error.value.name, error.value.value) == ("n_fft", 100)
+    with pytest.raises(InvalidInput, match="160 pixels"):
         pad_ends(np.ones(160), 100)
