@@ -339,13 +339,13 @@ REFUSED = {
     "c below 0": ([*SPOT, "--c=-0.1"], "c = -0.1: expected filling factors from 0 to 1"),
     "two c": ([*SPOT, "--c", "0.1,0.2"], r"--c 0.1,0.2: expected 1 fraction"),
     "c beyond 1 together": (
-        [*SPOT, "--c", "0.6,0.6", "--black-body", "3000"], "c = 0.6, 0.6: .*together too"
+        [*SPOT, "--c", "0.6,0.6", "--black-body", "3000"], "c = 0.6, 0.6: .*a sum of at most 1"
     ),
     "a cold black body": (
         [*STAR, "--c", "0.1", "--black-body=-5"], "teff = -5 K: a blackbody needs"
     ),
     "resolution and fwhm": ([*STAR, "--resolution", "5e4", "--fwhm", "6"], "fwhm: not allowed"),
-    "no resolution": ([*STAR, "--resolution", "0"], "resolution = 0: expected a finite number"),
+    "no resolution": ([*STAR, "--resolution", "0"], "resolution = 0: expected a positive, finite number"),
     "a low resolution": ([*STAR, "--resolution", "50"], "buffer"),
     "an unknown order": ([*STAR, "--orders", "7"], "there is no order 7; there are 20, 21"),
     "an order twice": ([*STAR, "--orders", "21,21"], "order 21 is there twice"),
@@ -361,7 +361,7 @@ REFUSED = {
     "vary nan": ([*STAR, "--vary", "teff=nan:5600:5"], "expected NAME=LOW:HIGH:N"),
     "vary unknown": (
         [*SPOT, "--vary", "teff_3=5600:5800:5"],
-        "unknown parameter 'teff_3'; the parameters are teff_1, teff_2, logg, feh, vsini, rv, c",
+        "unknown parameter 'teff_3'; there are teff_1, teff_2, logg, feh, vsini, rv, c",
     ),
     "vary c of a single star": ([*STAR, "--vary", "c=0:1:5"], "unknown parameter 'c'"),
     "vary outside": ([*SPOT, "--vary", "teff2=5000:5800:5"], "component 2: teff = 5000 is outside"),
@@ -413,7 +413,7 @@ def test_wavelengths_that_cannot_be_used(refused, observed, tmp_path):
     words = [*STAR, "-o", tmp_path / "a.ecsv", "--wavelengths"]
     assert "no such file" in refused(*words, tmp_path / "none.hdf5")
     said = refused(*words, observed, "--orders", "20")  # taken as vacuum
-    assert re.search(r"order 20 goes from 5004 to .* cut them to the order", said)
+    assert re.search(r"order 20 covers 5004 to .* trim them to the order", said)
     said = refused(*words, observed, "--medium", "air", "--orders", "20,30")
     assert "has no order 30; it has 0, 1, 2" in said
     said = refused(*words, observed, "--medium", "air", "--orders", "3")
