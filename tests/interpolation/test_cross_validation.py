@@ -1,4 +1,4 @@
-"""Held-out errors against a plain reference, beside holes, and which method is best."""
+"""Held-out errors against a slow reference and next to holes, and the best method."""
 
 from itertools import product
 
@@ -21,15 +21,15 @@ SLOW = {"linear": reference.multilinear, "cubic": reference.hermite, "simplex": 
 
 
 def means_on(grid, seed):
-    """Mean fluxes of two orders: a power of the first parameter, and noise."""
+    """Mean fluxes of two orders: a power of the first parameter, with noise."""
     noise = np.random.default_rng(seed).normal(0, 0.1, (2, len(grid)))
     return np.exp(np.array([[4.0], [3.0]]) * np.log(grid.points[:, 0] / 5000) + noise)
 
 
 def slow_errors(grid, means, d, method):
-    """|exp(L predicted - L) - 1| of every point with an inner value, in the order of the values.
+    """|exp(L_predicted - L) - 1| at every point with an inner value, in the sequence of the values.
 
-    q from any point that was kept has this error, for the kept point itself is met exactly.
+    q from any point that remains has this error, because that point itself is exact.
     """
     nodes = [dict(zip(map(tuple, grid.points), row, strict=True)) for row in np.log(means)]
     errors = []
@@ -37,7 +37,7 @@ def slow_errors(grid, means, d, method):
         kept = [{p: v for p, v in node.items() if p[d] != value} for node in nodes]
         for point in grid.points[grid.points[:, d] == value]:
             theta = tuple(point)
-            if reference.is_answered(kept[0], theta):
+            if reference.is_valid(kept[0], theta):
                 wrong = [
                     SLOW[method](k, theta) - n[theta] for k, n in zip(kept, nodes, strict=True)
                 ]
@@ -50,7 +50,7 @@ def slow_errors(grid, means, d, method):
 @pytest.mark.parametrize("method", SLOW)
 @settings(max_examples=4)
 @given(seed=seeds)
-def test_a_plain_reference(method, seed):
+def test_it_agrees_with_the_slow_reference(method, seed):
     means = means_on(GRID, seed)
     results = held_out_errors(GRID, ORDERS, means, [method])
     assert [(r.axis, r.error.shape) for r in results] == [("teff", (2, 18)), ("logg", (2, 10))]
@@ -60,7 +60,7 @@ def test_a_plain_reference(method, seed):
 
 @settings(max_examples=15)
 @given(seed=seeds)
-def test_holes_leave_their_neighbours_unanswered(seed):
+def test_the_neighbours_of_a_hole_are_not_predicted(seed):
     hole = np.random.default_rng(seed).integers(len(GRID))
     grid = GRID.take(np.delete(np.arange(len(GRID)), hole))
     means = means_on(grid, seed)
@@ -73,7 +73,7 @@ def test_holes_leave_their_neighbours_unanswered(seed):
         assert np.isnan(result.error).any()
 
 
-def test_black_bodies_are_compared_with_the_nearest_point_that_was_kept():
+def test_blackbodies_are_compared_with_the_nearest_point_that_remains():
     grid = lattice([5000, 5100, 5300])  # the nearest to 5100 is 5000
     means = means_on(grid, 1)
     (result,) = held_out_errors(grid, ORDERS, means, ["blackbody"])
@@ -84,7 +84,7 @@ def test_black_bodies_are_compared_with_the_nearest_point_that_was_kept():
         assert result.error[m, 0] == pytest.approx(abs(planck[1] / planck[0] / true - 1), rel=1e-8)
 
 
-def test_a_line_in_the_logarithm_is_met_exactly():
+def test_a_linear_logarithm_is_predicted_exactly():
     means = np.exp(np.array([[1.0], [2.0]]) * (GRID.points @ [1e-3, 0.3, -0.2]))
     for result in held_out_errors(GRID, ORDERS, means, ["cubic", "linear", "simplex"]):
         assert result.error.max() < 1e-12
@@ -97,7 +97,7 @@ def test_short_and_fixed_axes_are_left_out():
     assert held_out_errors(lattice([5000, 5100]), ORDERS, np.ones((2, 2)), METHODS) == []
 
 
-def test_an_irregular_grid_has_the_methods_that_it_can_have():
+def test_only_simplex_and_blackbody_work_on_an_irregular_grid():
     rng = np.random.default_rng(5)
     grid = Grid(rng.uniform([5000, 3], [6000, 5], (14, 2)), ("teff", "logg"))
     means = means_on(grid, 6)
@@ -108,7 +108,7 @@ def test_an_irregular_grid_has_the_methods_that_it_can_have():
     assert np.isfinite(results[0].error).all(axis=0).sum() > 3
 
 
-def test_a_method_that_needs_a_lattice_has_no_answer_where_none_is_left():
+def test_a_method_that_needs_complete_cells_is_undefined_without_them():
     """Without x = 2 no cell is complete; a simplex still reaches one of its two points."""
     grid = Grid(np.array([*product([1, 2], [1, 2]), (3, 1), (4, 1)], dtype=float), ("x", "y"))
     linear, simplex = held_out_errors(grid, ORDERS, means_on(grid, 7), ["linear", "simplex"])
@@ -135,27 +135,27 @@ def test_best_method():
     assert best_method([]) is None
 
 
-def test_a_method_that_breaks_the_laws_or_is_a_stand_in_is_never_the_best():
+def test_pairwise_and_blackbody_are_never_the_best():
     results = [errors("teff", m, [0.1 * (k + 1)]) for k, m in enumerate(METHODS[::-1])]
     assert [r.method for r in results[:2]] == ["blackbody", "pairwise"]
     assert best_method(results) == "simplex"
     assert best_method(results[:2]) is None
 
 
-def test_best_method_takes_the_first_of_equals():
+def test_the_first_of_equal_methods_is_the_best():
     for methods in (RANKED, RANKED[::-1]):
         results = [errors("teff", m, [0.1 * (1 - k * 1e-12)]) for k, m in enumerate(methods)]
         assert best_method(results) == methods[0]
 
 
-def test_best_method_has_an_answer_along_every_axis():
+def test_the_best_method_is_defined_along_every_axis():
     results = [errors("teff", "cubic", [5]), errors("teff", "linear", [9])]
     results += [errors("logg", "cubic", [5]), errors("logg", "linear", [9])]
     results += [errors("teff", "simplex", [1])]
     assert best_method(results) == "cubic"
 
 
-def test_best_method_compares_the_same_points():
+def test_methods_are_compared_at_the_same_points():
     simplex = errors("teff", "simplex", [4, 4, np.nan, np.nan, np.nan])
     assert best_method([simplex, errors("teff", "cubic", [3, 3, 90, 90, 90])]) == "cubic"
 

@@ -1,4 +1,4 @@
-"""Broadening in Fourier space against integrals in real space, and its laws."""
+"""Broadening in Fourier space: agreement with integrals in real space, and invariants."""
 
 import math
 from fractions import Fraction
@@ -53,7 +53,7 @@ def through_fourier(values, wave, rv, vsini, sigma, limb_darkening=0.6, grid=GRI
 
 @cache
 def demo(finer=1, beyond=0):
-    """Wavelengths, and the demo library's Sun over its mean on GRID."""
+    """Wavelengths, and the demo library's solar spectrum over its mean on GRID."""
     first, last = -beyond, GRID.n_pixels - 1 + beyond
     ends = np.exp(GRID.start + STEP * np.array([first, last]))
     n_pixels = (last - first) * finer + 1
@@ -74,7 +74,7 @@ def data_pixels(width):
 
 
 def inside(wave, rv, vsini, sigma, margin=4, grid=GRID):
-    """Pixels that draw on the grid alone: `margin` is for the spline and the pixel's own width."""
+    """Pixels that depend on the grid alone, with a margin for the spline and the pixel's width."""
     place = (np.log(wave) - grid.start) / grid.step
     far = float(half_width(vsini, rv, sigma)) / grid.step + margin
     chosen = (place > far) & (place < grid.n_pixels - 1 - far)
@@ -111,7 +111,7 @@ def test_limb_darkening(limb_darkening):
     [(37.7, 5.0, 20_000, 4), (-0.3, 0.0, 100_000, 4), (0.3, 10.0, None, 4), (0.3, 0.0, None, 32)],
 )
 def test_the_edges_do_not_ring(rv, vsini, resolution, margin):
-    """A strong slope, different ends, a deep line cut by either end. The lines are resolved."""
+    """A steep slope, different ends and a deep line at each end. The lines are resolved."""
     n_pixels = GRID.n_pixels
     centres = np.append(np.random.default_rng(5).uniform(0, n_pixels, 60), [-1, n_pixels + 1])
     depths = np.append(np.full(60, 0.3), [0.5, 0.5])
@@ -131,7 +131,7 @@ def test_the_edges_do_not_ring(rv, vsini, resolution, margin):
     assert error[inside(wave, rv, vsini, sigma, margin)].max() < 1e-5
 
 
-def test_a_spectrum_that_is_left_alone_is_exact():
+def test_a_spectrum_without_broadening_is_exact():
     values = np.random.default_rng(0).uniform(0.2, 1.0, GRID.n_pixels)
     got = through_fourier(values, GRID.wavelength, 0.0, 0.0, 0.0)
     np.testing.assert_allclose(got, values, rtol=0, atol=1e-12)
@@ -144,7 +144,7 @@ def test_a_spectrum_that_is_left_alone_is_exact():
     pixel=st.integers(700, 1300),
     side=st.sampled_from([-1, 1]),
 )
-def test_light_comes_from_within_reach(vsini, rv, resolution, pixel, side):
+def test_light_comes_from_within_the_half_width(vsini, rv, resolution, pixel, side):
     sigma = profile_sigma(resolution)
     far = float(half_width(vsini, rv, sigma)) / STEP
     distance = side * (np.arange(GRID.n_pixels) - pixel)
@@ -205,7 +205,7 @@ def test_reference_turns_a_narrow_line_into_the_profile():
 
 @given(rv=st.floats(-1e3, 1e3), other=st.floats(-2e5, 2e5))
 def test_shifts_of_velocities_add(rv, other):
-    """As relativistic velocities do; and the shift is that of the Doppler formula."""
+    """They add like relativistic velocities, and each follows the Doppler formula."""
     both = (rv + other) / (1 + rv * other / C**2)
     assert doppler_shift(both) == pytest.approx(doppler_shift(rv) + doppler_shift(other), abs=1e-13)
     longer = math.sqrt((1 + rv / C) / (1 - rv / C))
@@ -214,7 +214,7 @@ def test_shifts_of_velocities_add(rv, other):
 
 @given(a=st.floats(-200, 200), b=st.floats(-200, 200), n_freq=st.integers(1, 600))
 def test_shift_factors(a, b, n_freq):
-    """They are the exponential, of modulus 1, 1 at frequency 0; and shifts add."""
+    """They are the exponential, with modulus 1 and value 1 at frequency 0, and shifts add."""
     n_fft = 1200
     first, second, both = shift_factors(
         np.array([a, b, a + b]) * STEP, FourierGrid(STEP, n_fft, n_freq)
@@ -256,7 +256,7 @@ def test_rotation_is_the_transform_of_the_profile(limb_darkening):
 
 @given(u=st.floats(0, 1.5), e=darkenings)
 def test_rotation_at_small_u_is_its_series(u, e):
-    """In exact arithmetic, from the series of J1 and of sin and cos."""
+    """The reference is the series of J1, sin and cos in exact arithmetic."""
     x2, e = Fraction(u) ** 2, Fraction(e)
     total = Fraction(0)
     for k in range(16):
@@ -288,7 +288,7 @@ def test_the_table_is_the_transform(e, u_max, share):
 
 
 def test_the_table_has_a_continuous_slope():
-    """Either side of a node; off it the second derivative alone makes 0.25 * d of difference."""
+    """On either side of a node; the second derivative alone changes it by 0.25 * d."""
     d = 1e-7
     node = rotation._TABLE_STEP * np.arange(1, 1000)
     table = RotationTable(node[-1] + 1)
@@ -324,7 +324,7 @@ def test_an_instruments_fwhm(resolution):
 
 
 @given(resolution=st.floats(10, 1e6), sharper=st.floats(1.001, 100))
-def test_the_librarys_resolution_is_taken_off(resolution, sharper):
+def test_the_librarys_resolution_is_subtracted_in_quadrature(resolution, sharper):
     rest = profile_sigma(resolution, library_resolution=resolution * sharper)
     own = profile_sigma(resolution * sharper)
     assert math.hypot(rest, own) == pytest.approx(profile_sigma(resolution))

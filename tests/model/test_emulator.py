@@ -1,4 +1,4 @@
-"""The emulator: components against a plain SVD, held-out errors against plain prediction."""
+"""The emulator: eigenspectra against an SVD, held-out errors against direct prediction."""
 
 from itertools import product
 
@@ -19,7 +19,7 @@ GRID = LogGrid(8.5, 1e-5, 60)
 
 
 def spectra(n_points: int, n_pixels: int = 60, decay: float = 0.5, seed: int = 0) -> np.ndarray:
-    """Random spectra with mean 1 and principal components that fall off."""
+    """Random spectra with mean 1, whose eigenspectra have decreasing weights."""
     rng = np.random.default_rng(seed)
     shapes = rng.normal(size=(min(n_points, n_pixels), n_pixels))
     sizes = 0.1 * decay ** np.arange(len(shapes))
@@ -32,7 +32,7 @@ def emulate(matrix: np.ndarray, accuracy: Accuracy = Accuracy()):  # noqa: B008
 
 
 @pytest.mark.parametrize("n_points", [12, 300])  # a full SVD, and the leading components alone
-def test_components_are_those_of_a_plain_svd(n_points):
+def test_eigenspectra_agree_with_an_svd(n_points):
     matrix = spectra(n_points, 200)
     emulator = emulate(matrix, Accuracy(rank=5))
     _, _, vectors = np.linalg.svd(matrix - matrix.mean(axis=0))
@@ -46,7 +46,7 @@ def test_components_are_those_of_a_plain_svd(n_points):
 
 
 @given(st.integers(2, 30), st.floats(0.3, 0.9), st.integers(0, 100))
-def test_what_is_stated_is_what_is_reached(n_points, decay, seed):
+def test_the_stated_accuracy_is_the_actual_one(n_points, decay, seed):
     matrix = spectra(n_points, decay=decay, seed=seed)
     emulator = emulate(matrix)
     left = matrix - emulator.mean - emulator.weights @ emulator.eigenspectra
@@ -61,7 +61,7 @@ def test_what_is_stated_is_what_is_reached(n_points, decay, seed):
 
 
 @given(st.integers(0, 100))
-def test_no_component_too_many(seed):
+def test_there_is_no_unnecessary_eigenspectrum(seed):
     matrix = spectra(20, seed=seed)
     rank = emulate(matrix).rank
     if rank > 1:
@@ -80,7 +80,7 @@ def test_full_rank_is_exact_and_the_limit_holds():
 
 
 @pytest.mark.parametrize("n_points", [5, 300])
-def test_spectra_that_are_all_alike_have_a_component_that_adds_nothing(n_points):
+def test_identical_spectra_have_one_eigenspectrum_without_weight(n_points):
     emulator = emulate(np.ones((n_points, 400)))
     assert emulator.rank == 1
     assert emulator.max_residual == pytest.approx(0, abs=1e-15)
@@ -101,8 +101,8 @@ def lattice(*axes) -> Grid:
 
 
 @pytest.mark.parametrize("method", ["cubic", "linear", "simplex"])
-def test_held_out_values_are_those_that_the_rest_of_the_grid_predicts(method):
-    """Against q itself: one dropped value, predicted by the flux ratio of the kept points."""
+def test_held_out_values_are_predicted_by_the_rest_of_the_grid(method):
+    """The reference is the flux ratio on the grid without the value."""
     grid = lattice([3000, 3200, 3500, 3600, 3700], [3, 4, 4.5, 5])
     grid = grid.take([i for i in range(len(grid)) if i != 19])  # a hole
     log_mean = np.random.default_rng(1).normal(size=len(grid))
@@ -170,7 +170,7 @@ def test_the_factor_is_measured_on_long_axes():
     assert doubled_step_factor("linear", 9, 0.25, 1.0) == pytest.approx(0.7303 / 4, rel=1e-3)
 
 
-def test_an_axis_of_two_values_adds_nothing():
+def test_an_axis_with_two_values_contributes_nothing():
     grid = lattice([3000, 3100], [4, 4.5, 5])
     axes = axis_folds(grid, "cubic")
     assert [axis.name for axis in axes] == ["logg"]

@@ -1,4 +1,4 @@
-"""The flux ratio: its laws by every method, what it refuses and how it says so."""
+"""The flux ratio: invariants of every method, and invalid input."""
 
 import pickle
 from itertools import product
@@ -28,13 +28,13 @@ SCATTERED = Grid(
 
 
 def drawn_q(grid, seed, method):
-    """q with NaN where it does not answer, its (M, N) means, and places anywhere in the box."""
+    """q with NaN where theta is invalid, the mean fluxes (M, N), and theta anywhere in range."""
     rng = np.random.default_rng(seed)
     q, mean_flux = make_q(grid, rng, method, outside="nan")
     return q, mean_flux, anywhere(grid, rng, 30)
 
 
-# --- the laws -------------------------------------------------------------------------------------
+# --- invariants -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", EXACT)
@@ -60,7 +60,7 @@ def test_one_reciprocal_and_transitive_off_the_grid(method, grid, seed):
 
 
 @pytest.mark.parametrize("points", [SCATTERED, SMALL])
-def test_simplex_keeps_the_laws_between_scattered_points(points):
+def test_simplex_satisfies_the_invariants_between_scattered_points(points):
     rng = np.random.default_rng(4)
     q, mean_flux = make_q(points, rng, "simplex", outside="nan")
     exact = np.moveaxis(mean_flux[:, None, :] / mean_flux[:, :, None], 0, -1)
@@ -70,7 +70,7 @@ def test_simplex_keeps_the_laws_between_scattered_points(points):
     np.testing.assert_allclose(q(a, b) * q(b, c), q(a, c), rtol=1e-12)
 
 
-def test_pairwise_is_exact_at_grid_points_and_keeps_no_law_between():
+def test_pairwise_is_exact_at_grid_points_and_violates_the_invariants_between_them():
     rng = np.random.default_rng(0)
     mean_flux = SMALL.points[:, 0] ** 4 * np.exp(0.1 * rng.normal(size=(2, len(SMALL))))
     q = flux_ratio(SMALL, Orders.log_spaced(2, 7000, 9000), mean_flux, "pairwise", "nan")
@@ -83,7 +83,7 @@ def test_pairwise_is_exact_at_grid_points_and_keeps_no_law_between():
 
 
 def test_the_table_of_pairs_has_rank_one():
-    """Multilinear in the 2D dimensions of pairs = interp(mean)(theta2) interp(1/mean)(theta1)."""
+    """Multilinear interpolation of pairs is the product of those of mean and of 1/mean."""
     grid, rng = lattice([0.0, 1, 3], [0.0, 0.5]), np.random.default_rng(1)
     mean = np.exp(rng.normal(size=len(grid)))
     pairs = {
@@ -164,15 +164,15 @@ def test_theta_by_name():
     np.testing.assert_array_equal(by_name, by_place)
 
 
-# --- what is refused ------------------------------------------------------------------------------
+# --- invalid input ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", EXACT)
 @given(grid=grids(), seed=seeds)
-def test_nan_is_there_and_only_there_where_a_point_is_missing(method, grid, seed):
+def test_nan_marks_exactly_the_theta_that_need_a_missing_point(method, grid, seed):
     q, mean_flux, theta = drawn_q(grid, seed, method)
     nodes = nodes_of(grid, mean_flux[0])
-    valid = [reference.is_answered(nodes, tuple(x)) for x in theta]
+    valid = [reference.is_valid(nodes, tuple(x)) for x in theta]
     for got in (q(theta, grid.points[0]), q(grid.points[0], theta)):
         np.testing.assert_array_equal(np.isfinite(got), np.transpose([valid] * 3))
 
@@ -237,7 +237,7 @@ def test_outside_the_hull_of_scattered_points_is_refused():
 
 
 @pytest.mark.parametrize("method", ["cubic", "linear", "pairwise", "simplex"])
-def test_degenerate_points_are_refused_in_one_line(method):
+def test_degenerate_points_are_refused(method):
     grid = Grid(np.array([[t, 0.4 * t] for t in range(5)]), ("teff", "logg"))
     with pytest.raises(InvalidInput) as error:
         make_q(grid, np.random.default_rng(0), method)
@@ -278,7 +278,7 @@ def test_unknown_choices_are_refused():
     assert (error.value.name, error.value.value) == ("outside", "extrapolate")
 
 
-# --- black bodies ---------------------------------------------------------------------------------
+# --- blackbodies ---------------------------------------------------------------------------------
 
 
 def test_blackbody_is_the_ratio_of_planck_integrals():
@@ -312,7 +312,7 @@ def test_blackbody_needs_teff():
     assert error.value.name == "method"
 
 
-# --- travel to a worker ---------------------------------------------------------------------------
+# --- pickling ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("used", [False, True])
@@ -369,7 +369,7 @@ def test_pairwise_is_for_three_parameters():
 
 
 @pytest.mark.parametrize("method", EXACT)
-def test_beside_the_hole_of_the_real_library(bt_settl, method):
+def test_next_to_the_hole_of_the_real_library(bt_settl, method):
     q = flux_ratio(*bt_settl, method)
     sun_like = [4000, 4.5, 0.0]
     with pytest.raises(OutsideGrid, match=r"\(teff=4400, logg=3, feh=-3\) is a hole"):

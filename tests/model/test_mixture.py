@@ -1,4 +1,4 @@
-"""The mixture equation: its limits, its mean, and exactness at grid points."""
+"""The mixture equation: limits, mean and exactness at grid points."""
 
 import numpy as np
 import pytest
@@ -23,13 +23,13 @@ def spectra(rng, *shape):
 
 
 @given(c=fractions, q=ratios, seed=seeds)
-def test_the_mean_is_one_less_c_plus_c_q(c, q, seed):
+def test_the_mean_is_one_minus_c_plus_c_q(c, q, seed):
     s1, s2 = spectra(np.random.default_rng(seed), 2, 50)
     assert mix(s1, s2, c, q).mean() == pytest.approx(1 - c + c * q, rel=1e-12)
 
 
 @given(q=ratios, seed=seeds)
-def test_nothing_of_one_component_is_the_other(q, seed):
+def test_without_one_component_the_mixture_is_the_other(q, seed):
     s1, s2 = spectra(np.random.default_rng(seed), 2, 50)
     np.testing.assert_array_equal(mix(s1, s2, 0, q), s1)
     np.testing.assert_array_equal(mix(s1, s2, 1, q), q * s2)
@@ -102,5 +102,5 @@ def test_a_quantity_with_a_unit_is_refused():
     assert error.value.name == "s1"
 
 
-def test_a_theta_that_is_not_answered_stays_nan():
+def test_an_invalid_theta_remains_nan():
     assert np.isnan(mix(np.ones(5), np.ones(5), 0.5, np.nan)).all()

@@ -1,4 +1,4 @@
-"""Laws of the mixture model that hold at any parameters, and the ways to give these."""
+"""Invariants of the mixture model at any parameters, and the forms of its arguments."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def stars(rng, n, moving=True):
 
 
 def row(*components):
-    """The row of parameters of stars (5,), all unshared: teff_1, teff_2, ..., logg_1, ..."""
+    """Parameters of stars (5,), none shared: teff_1, teff_2, ..., logg_1, ..."""
     return np.stack(components, axis=-1).ravel()
 
 
@@ -84,7 +84,7 @@ def test_the_order_of_the_parameters(two, three, spot):
 
 
 @given(seed=seeds)
-def test_nothing_of_one_component_is_the_other(one, two, seed):
+def test_without_one_component_the_mixture_is_the_other(one, two, seed):
     star1, star2 = stars(np.random.default_rng(seed), 2)
     q = two.light([*row(star1, star2), 1.0])[1]
     close(two([*row(star1, star2), 0.0]), one(star1))
@@ -92,7 +92,7 @@ def test_nothing_of_one_component_is_the_other(one, two, seed):
 
 
 @given(seed=seeds, c=fractions)
-def test_two_alike_are_one(one, two, seed, c):
+def test_identical_components_are_one_star(one, two, seed, c):
     (star,) = stars(np.random.default_rng(seed), 1)
     values = [*row(star, star), c]
     close(two(values), one(star))
@@ -100,7 +100,7 @@ def test_two_alike_are_one(one, two, seed, c):
 
 
 @given(seed=seeds, c=fractions)
-def test_the_mean_is_one_less_c_plus_c_q(still, ratio, seed, c):
+def test_the_mean_is_one_minus_c_plus_c_q(still, ratio, seed, c):
     star1, star2 = stars(np.random.default_rng(seed), 2, moving=False)
     q = ratio(star1[:3], star2[:3])
     for block in still.stream([*row(star1, star2), c]):
@@ -127,8 +127,8 @@ def test_the_light_of_other_methods(store, method):
 
 
 @given(seed=seeds, c=st.floats(0.001, 0.999))
-def test_the_components_may_be_swapped(two, seed, c):
-    """In units of the other's mean flux, so times 1/q."""
+def test_components_can_be_swapped(two, seed, c):
+    """The result is in units of the other mean flux, a factor of 1/q."""
     star1, star2 = stars(np.random.default_rng(seed), 2)
     values = [*row(star1, star2), c]
     q = two.light(values)[1] / c
@@ -137,7 +137,7 @@ def test_the_components_may_be_swapped(two, seed, c):
 
 
 @given(seed=seeds, c=fractions, place=st.integers(1, 2))
-def test_a_third_component_without_light_is_none(two, three, seed, c, place):
+def test_a_third_component_without_light_changes_nothing(two, three, seed, c, place):
     star1, star2, dark = stars(np.random.default_rng(seed), 3)
     rows = [star1, star2]
     rows.insert(place, dark)
@@ -159,13 +159,13 @@ def test_the_parts_add_up(one, three, seed):
 
 
 @given(seed=seeds)
-def test_shared_parameters_are_equal_ones(spot, two, seed):
+def test_shared_parameters_act_as_equal_parameters(spot, two, seed):
     star1, star2 = stars(np.random.default_rng(seed), 2)
     star2[1:] = star1[1:]
     close(spot([star1[0], star2[0], *star1[1:], 0.3]), two([*row(star1, star2), 0.3]))
 
 
-def test_fixed_parameters_are_equal_ones(store, two):
+def test_fixed_parameters_act_as_given_parameters(store, two):
     star1, star2 = stars(np.random.default_rng(1), 2)
     values = dict(zip(two.parameters, [*row(star1, star2), 0.3], strict=True))
     for names in (["c"], ["vsini_1", "rv_2"], ["teff_2", "logg_1", "c"]):
@@ -235,7 +235,7 @@ def test_a_batch_is_the_loop(two, n):
 
 
 def one_sided(model, values, column, h):
-    """Derivatives of the first order's spectrum by one parameter from below and from above."""
+    """Derivatives of the first order's spectrum with respect to one parameter, from both sides."""
     sides = []
     for step in (-h, h):
         rows = np.repeat(values[None], 3, axis=0)
@@ -250,7 +250,7 @@ STEPS = {"teff": 0.02, "logg": 1e-4, "feh": 1e-4, "vsini": 0.01, "rv": 0.01, "c"
 
 @pytest.mark.parametrize("method", ["cubic", "linear"])
 def test_derivatives_across_a_grid_node(store, method):
-    """`cubic` has them everywhere; with `linear` those by theta jump at a node."""
+    """They are continuous with `cubic`; with `linear`, those along theta jump at a node."""
     model = mixjobs.load_mixture(store, shared=(), method=method, resolution=50_000)
     middle = np.array([5800.0, 4.5, -0.5, 12.0, 7.0])
     other = np.array([5693.0, 4.5, -0.5, 3.0, -7.0])  # at nodes of all axes but one

@@ -1,4 +1,4 @@
-"""What a mixture model does not answer, and what it is not made from."""
+"""Invalid parameters and options of a mixture model."""
 
 import numpy as np
 import pytest
@@ -17,9 +17,8 @@ GOOD = {
     "vsini_1": 3.0, "vsini_2": 9.0, "rv_1": 10.0, "rv_2": -20.0, "c": 0.3,
 }  # fmt: skip
 INF = np.inf
-# What is wrong, and the parameter and value that the error names. The text is asserted only where
-# the error is about more than one parameter.
-UNANSWERED = [
+# Invalid values, the parameter and the value in the error, and part of its text.
+INVALID = [
     ({"teff_1": 6999.9}, "teff_1", 6999.9, "^component 1: "),
     ({"teff_2": 8000.1}, "teff_2", 8000.1, "^component 2: "),
     ({"logg_2": -INF}, "logg_2", -INF, "^component 2: "),
@@ -56,7 +55,7 @@ def loud(store):
     return mixjobs.load_mixture(store, shared=())
 
 
-@pytest.mark.parametrize(("wrong", "name", "value", "text"), UNANSWERED)
+@pytest.mark.parametrize(("wrong", "name", "value", "text"), INVALID)
 def test_outside_is_refused_with_the_component_and_the_reason(loud, wrong, name, value, text):
     for evaluate in (loud, loud.light, loud.parts, lambda values: list(loud.stream(values))):
         with pytest.raises(OutsideGrid, match=text) as error:
@@ -66,10 +65,10 @@ def test_outside_is_refused_with_the_component_and_the_reason(loud, wrong, name,
         assert "\n" not in str(error.value)
 
 
-def test_outside_is_nan_in_the_rows_that_deserve_it(silent):
-    """And only there, whatever their neighbours; no warning, for these are errors here."""
+def test_outside_is_nan_in_exactly_the_invalid_samples(silent):
+    """Whatever the samples next to them, and without a warning."""
     rows = [GOOD]
-    for wrong, *_ in UNANSWERED:
+    for wrong, *_ in INVALID:
         rows += [GOOD | wrong, GOOD | {"teff_1": 7000 + 10 * len(rows)}]
     table = np.array([[row[name] for name in silent.parameters] for row in rows])
     bad = np.arange(len(rows)) % 2 == 1
@@ -89,17 +88,17 @@ def test_outside_is_nan_in_the_rows_that_deserve_it(silent):
         np.testing.assert_array_equal(np.isnan(block.level), wrong)
 
 
-def test_the_faces_of_the_grid_and_beside_a_hole_are_inside(silent):
+def test_faces_of_the_grid_and_of_holes_are_valid(silent):
     for theta in ([7000, 0.5, -0.5], [8000, 1.0, 0.0], [7500, 0.5, -0.3], [8000, 1.5, 0.0]):
         star = dict(zip(("teff_1", "logg_1", "feh_1"), theta, strict=True))
         for c in (0.0, 1.0):
             assert np.isfinite(silent(GOOD | star | {"c": c})[0]).all()
 
 
-def test_what_is_left_for_both_velocities(silent):
-    reach = silent.sources[0].max_velocity
-    assert 90 < reach < 250  # max_rv and max_vsini, and what is kept for the instrument
-    for vsini, rv in ((0.0, reach), (reach, 0.0), (reach / 2, -reach / 2)):
+def test_the_buffer_limits_the_sum_of_both_velocities(silent):
+    limit = silent.sources[0].max_velocity
+    assert 90 < limit < 250  # max_rv and max_vsini, and what is kept for the instrument
+    for vsini, rv in ((0.0, limit), (limit, 0.0), (limit / 2, -limit / 2)):
         within = {"vsini_1": vsini * (1 - 1e-9), "rv_1": rv * (1 - 1e-9)}
         assert np.isfinite(silent(GOOD | within)[0]).all()
         beyond = {"vsini_1": vsini * (1 + 1e-9), "rv_1": rv * (1 + 1e-9)}
@@ -107,7 +106,7 @@ def test_what_is_left_for_both_velocities(silent):
 
 
 @pytest.mark.parametrize("c", [(0.7, 0.4), (-0.1, 0.5), (np.inf, -np.inf), (0.5, np.inf)])
-def test_fractions_that_are_none_together(store, c):
+def test_filling_factors_sum_to_at_most_one(store, c):
     several = {f"teff_{k}": 7200 for k in (1, 2, 3)} | {"logg": 1, "feh": 0, "vsini": 0, "rv": 0}
     values = several | {"c_2": c[0], "c_3": c[1]}
     with pytest.raises(OutsideGrid, match="a sum of at most 1") as error:
@@ -116,7 +115,7 @@ def test_fractions_that_are_none_together(store, c):
     assert np.isnan(mixjobs.load_mixture(store, 3, outside="nan")(values)[0]).all()
 
 
-def test_a_solid_angle_without_bounds(store):
+def test_extreme_solid_angles(store):
     values = {"teff": 7200, "logg": 1, "feh": 0, "vsini": 0, "rv": 0}
     silent = mixjobs.load_mixture(store, 1, weighting="log_omega", outside="nan")
     f = silent(values | {"log_omega": [-np.inf, -400, -20, 90, 400, np.inf]})[0]
@@ -128,7 +127,7 @@ def test_a_solid_angle_without_bounds(store):
     assert (error.value.name, error.value.value) == ("log_omega", (400,))
 
 
-def test_a_black_body_without_a_temperature(store):
+def test_a_blackbody_needs_a_temperature(store):
     model = mixjobs.load_mixture(store, ["library", "blackbody"], outside="nan")
     values = {"teff_1": 7100, "logg": 1, "feh": 0, "vsini": 0, "rv": 0, "c": 0.2}
     loud = mixjobs.load_mixture(store, ["library", "blackbody"])
@@ -152,7 +151,7 @@ def test_a_black_body_without_a_temperature(store):
         ({"c": [0.1, 0.2], "rv_1": [1, 2, 3]}, "values", r"rv_1 \(3,\).*c \(2,\)"),
     ],
 )
-def test_parameters_that_cannot_be_read(loud, silent, wrong, name, text):
+def test_parameters_that_are_not_valid(loud, silent, wrong, name, text):
     values = {k: v for k, v in (GOOD | wrong).items() if v is not None}
     for model in (loud, silent):
         with pytest.raises(InvalidInput, match=text) as error:
@@ -168,7 +167,7 @@ def test_parameters_of_a_wrong_shape(silent, shape):
     assert (error.value.name, error.value.value) == ("values", shape)
 
 
-def test_a_fixed_parameter_is_not_given_again(store):
+def test_a_fixed_parameter_cannot_be_given(store):
     model = mixjobs.load_mixture(store, shared=(), fixed={"c": 0.3})
     with pytest.raises(InvalidInput, match=r"fixed at 0.3") as error:
         model(GOOD)
