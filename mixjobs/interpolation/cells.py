@@ -29,6 +29,10 @@ _MAX_STEP_RATIO = 4.0  # of neighbouring steps that one slope may span
 class Interpolation(Protocol):
     """The interface of an interpolation method."""
 
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+
     def prepare(self, values: Floats) -> Floats:
         """Turn values at the grid points (N, M) into the array (R, M) that the weights multiply."""
 
@@ -138,6 +142,8 @@ class Linear:
 
     cells: Cells
 
+    method = "linear"
+
     @cached_property
     def columns(self) -> Ints:
         """Columns that the weights of each cell occupy: (n_cells, 2^D)."""
@@ -164,6 +170,8 @@ class Cubic:
     """
 
     cells: Cells
+
+    method = "cubic"
 
     @cached_property
     def columns(self) -> Ints:

@@ -32,6 +32,8 @@ class CellSimplex:
 
     cells: Cells
 
+    method = "simplex"
+
     def prepare(self, values: Floats) -> Floats:
         """Return the values themselves: (N, M)."""
         return values
@@ -70,6 +72,8 @@ class DelaunaySimplex:
     """
 
     grid: Grid
+
+    method = "simplex"
 
     def __post_init__(self) -> None:
         rank = np.linalg.matrix_rank(self._scaled(self.grid.points), rtol=1e-9)

@@ -113,6 +113,7 @@ class BlackBody:
     unit: float
 
     names = ("teff",)
+    summary = "blackbody"
     library = None
     max_velocity = np.inf
 

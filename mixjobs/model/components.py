@@ -20,6 +20,7 @@ from mixjobs.errors import OutsideGrid
 from mixjobs.grid import Grid
 from mixjobs.interpolation import Outside
 from mixjobs.interpolation.cells import Interpolation, outside_grid
+from mixjobs.model.flux_ratio import summarise_axes
 from mixjobs.model.layout import Layout, Values, fractions, solid_angles
 from mixjobs.model.order_model import OrderBasis
 from mixjobs.typing import Bools, Complexes, Floats
@@ -38,6 +39,10 @@ class Source(Protocol):
     @property
     def library(self) -> str | None:
         """Key of the library: components with the same key share interpolation errors."""
+
+    @property
+    def summary(self) -> str:
+        """A short description, for the `repr` of a model."""
 
     @property
     def max_velocity(self) -> float:
@@ -146,6 +151,12 @@ class LibraryModel:
     def names(self) -> tuple[str, ...]:
         """The parameters of a component; those with one value on the grid are left out."""
         return (*(self.grid.names[d] for d in self.grid.free), "vsini", "rv")
+
+    @property
+    def summary(self) -> str:
+        """The library, the interpolation method and the axes of the grid."""
+        axes = [f"{name} {axis}" for name, axis in summarise_axes(self.grid).items()]
+        return f"{self.library}: {self.interpolation.method} in {', '.join(axes)}"
 
     @property
     def max_velocity(self) -> float:

@@ -158,10 +158,9 @@ class MixtureModel(Summarised):
                 )
 
     def _facts(self) -> Mapping[str, object]:
-        libraries = dict.fromkeys(source.library or "blackbody" for source in self.sources)
         fixed = ", ".join(f"{name} = {value:g}" for name, value in self.layout.fixed.items())
         return {
-            "components": f"{len(self.sources)} ({', '.join(libraries)})",
+            **{f"component {k}": source.summary for k, source in enumerate(self.sources, 1)},
             "parameters": ", ".join(self.parameters),
             **({"fixed": fixed} if fixed else {}),
             "orders": summarise_orders(self.orders),
