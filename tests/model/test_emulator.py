@@ -1,6 +1,4 @@
-"""The emulator: eigenspectra against an SVD, held-out errors against direct prediction."""
-
-from itertools import product
+"""The emulator: eigenspectra against an SVD, residuals and errors against plain sums."""
 
 import numpy as np
 import pytest
@@ -8,12 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput
-from mixjobs.grid import Grid
-from mixjobs.interpolation.cross_validation import axis_folds, doubled_step_factor, rms
+from mixjobs.interpolation.cross_validation import axis_folds
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error, held_out_residuals
-from mixjobs.model.flux_ratio import flux_ratio
-from mixjobs.orders import Orders
 from mixjobs.wavelengths import LogGrid
+from tests.helpers.drawn import lattice
 
 GRID = LogGrid(8.5, 1e-5, 60)
 
@@ -96,34 +92,6 @@ def test_an_accuracy_out_of_range_is_refused(name, value):
     assert (error.value.name, error.value.value) == (name, value)
 
 
-def lattice(*axes) -> Grid:
-    return Grid(np.array(list(product(*axes)), dtype=float), ("teff", "logg", "feh")[: len(axes)])
-
-
-@pytest.mark.parametrize("method", ["cubic", "linear", "simplex"])
-def test_held_out_values_are_predicted_by_the_rest_of_the_grid(method):
-    """The reference is the flux ratio on the grid without the value."""
-    grid = lattice([3000, 3200, 3500, 3600, 3700], [3, 4, 4.5, 5])
-    grid = grid.take([i for i in range(len(grid)) if i != 19])  # a hole
-    log_mean = np.random.default_rng(1).normal(size=len(grid))
-    orders = Orders.from_edges([5000, 5100])
-    for axis in axis_folds(grid, method):
-        d = grid.names.index(axis.name)
-        expected = {}
-        for value in grid.axes[d][1:-1]:
-            kept = np.flatnonzero(grid.points[:, d] != value)
-            ratio = flux_ratio(
-                grid.take(kept), orders, np.exp(log_mean[kept])[None], method, outside="nan"
-            )
-            for row in np.flatnonzero(grid.points[:, d] == value):
-                found = np.log(ratio(grid.points[kept[0]], grid.points[row])[0]) + log_mean[kept[0]]
-                if np.isfinite(found):
-                    expected[row] = found - log_mean[row]
-        assert sorted(axis.predicted) == sorted(expected)
-        errors = axis.errors(log_mean[:, None])[:, 0]
-        np.testing.assert_allclose(errors, [expected[row] for row in axis.predicted], atol=1e-12)
-
-
 def test_held_out_residuals_are_those_over_the_pixels():
     grid = lattice(np.arange(3000, 3800, 100), [4, 4.5, 5])
     matrix = spectra(len(grid), decay=0.8)
@@ -155,23 +123,3 @@ def test_the_error_is_the_scaled_sum_over_the_axes():
     np.testing.assert_allclose(error.covariance[0, 1], expected[0, 1] / 2)
     assert np.linalg.eigvalsh(error.covariance).min() > 0
     assert error.log_mean > 0
-
-
-def test_the_factor_is_measured_on_long_axes():
-    def measured(function):
-        grid = lattice(np.arange(3000.0, 5100.0, 100.0))
-        values = function(grid.points / 1000)
-        (axis,) = axis_folds(grid, "cubic")
-        return axis.factor(values, axis.errors(values))
-
-    assert measured(np.sin) < 0.64 / 8  # smooth: the edges are of third order, the rest of fourth
-    rough = measured(lambda x: np.random.default_rng(0).normal(size=x.shape))
-    assert 0.4 < rough < 0.64  # rough: a smaller step gains nothing
-    assert doubled_step_factor("linear", 9, 0.25, 1.0) == pytest.approx(0.7303 / 4, rel=1e-3)
-
-
-def test_an_axis_with_two_values_contributes_nothing():
-    grid = lattice([3000, 3100], [4, 4.5, 5])
-    axes = axis_folds(grid, "cubic")
-    assert [axis.name for axis in axes] == ["logg"]
-    assert rms(np.array([[3.0, 4.0]])) == 5
