@@ -30,13 +30,13 @@ class DataPixels:
         In the medium of the data.
     in_library_medium : tuple of M (n_pixels,) arrays
         The same, in the medium of the library.
-    unchanged : bool
+    are_own : bool
         Whether these are the library's own pixels, which need no resampling.
     """
 
     observed: tuple[Floats, ...]
     in_library_medium: tuple[Floats, ...]
-    unchanged: bool
+    are_own: bool
 
 
 def data_pixels(

@@ -206,7 +206,7 @@ class _EmulatorStore:
             emulator, attributes = read_order(store.path, number)
             log_mean = np.log(store.mean_flux[_order_index(store, number)])
             resampled = None
-            if not instrument.pixels.unchanged:
+            if not instrument.pixels.are_own:
                 resampled = instrument.pixels.in_library_medium[m]
             basis = order_basis(
                 emulator,

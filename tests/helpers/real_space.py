@@ -44,9 +44,9 @@ def receding(function, at, rv, edges=None):
 
 def through(x, values):
     """The spline through values at x = ln(wavelength), as a function; NaN beyond them."""
-    known = np.isfinite(values)
-    spline = make_interp_spline(x[known], values[known], k=5)
-    first, last = x[known][[0, -1]]
+    valid = np.isfinite(values)
+    spline = make_interp_spline(x[valid], values[valid], k=5)
+    first, last = x[valid][[0, -1]]
 
     def function(wave):
         place = np.log(wave)

@@ -213,11 +213,11 @@ HOLED = Grid(
         ((2.0, 2.5), False),  # in a cell that has it
         ((3.0, 2.5), False),  # on an edge that ends in it
         ((3.5, 3.0), False),
-        ((2.0, 2.0), True),  # on an edge whose own ends exist, between two cells or beside them
+        ((2.0, 2.0), True),  # on an edge whose own ends exist, between two cells or next to them
         ((1.0, 2.5), True),
         ((4.0, 4.0), True),
         ((3.5, 5.0), True),
-        ((3.0, 2.0), True),  # a grid point beside it
+        ((3.0, 2.0), True),  # a grid point next to it
         ((1.0, 3.0), True),
         ((4.0, 5.0), True),
         ((6.0, 6.0), True),  # the last corner

@@ -158,7 +158,7 @@ def test_light_comes_from_within_the_half_width(vsini, rv, resolution, pixel, si
         assert near[pixel] > 0.1
 
 
-# The reference itself, where the answer is known
+# The reference itself, where the result is known analytically
 
 
 def test_reference_on_a_gaussian_line():

@@ -99,11 +99,11 @@ def test_held_out_residuals_are_those_over_the_pixels():
     (teff, logg) = axis_folds(grid, "cubic")
     predicted = emulator.weights[teff.predicted] + teff.errors(emulator.weights)
     left = emulator.mean + predicted @ emulator.eigenspectra - matrix[teff.predicted]
-    found = held_out_residuals([teff, logg], emulator)[0]
+    residuals = held_out_residuals([teff, logg], emulator)[0]
     squares = (left**2).mean(axis=1)
-    assert found.rms == pytest.approx(np.sqrt(squares.mean()))
-    assert found.worst == pytest.approx(np.sqrt(squares.max()))
-    assert found.point == teff.predicted[squares.argmax()]
+    assert residuals.rms == pytest.approx(np.sqrt(squares.mean()))
+    assert residuals.worst == pytest.approx(np.sqrt(squares.max()))
+    assert residuals.point == teff.predicted[squares.argmax()]
 
 
 def test_the_error_is_the_scaled_sum_over_the_axes():

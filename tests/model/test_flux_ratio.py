@@ -53,10 +53,10 @@ def test_one_reciprocal_and_transitive_off_the_grid(method, grid, seed):
     a, b, c = theta.reshape(3, 10, -1)
     np.testing.assert_array_equal(q(a, a)[np.isfinite(q(a, a))], 1.0)
     ab, ba, bc, ac = q(a, b), q(b, a), q(b, c), q(a, c)
-    known = np.isfinite(ab) & np.isfinite(bc)
-    assert (ab[known] > 0).all()
-    np.testing.assert_allclose((ab * ba)[known], 1.0, rtol=1e-12)
-    np.testing.assert_allclose((ab * bc)[known], ac[known], rtol=1e-12)
+    finite = np.isfinite(ab) & np.isfinite(bc)
+    assert (ab[finite] > 0).all()
+    np.testing.assert_allclose((ab * ba)[finite], 1.0, rtol=1e-12)
+    np.testing.assert_allclose((ab * bc)[finite], ac[finite], rtol=1e-12)
 
 
 @pytest.mark.parametrize("points", [SCATTERED, SMALL])

@@ -212,29 +212,29 @@ def between_the_nodes(n):
     return theta, np.array([normalised(WIDE, WIDE_ORDER, t) for t in theta])
 
 
-def stated_and_found(store, method):
+def stated_and_actual(store, method):
     """Variance of a pixel from X, from the reconstruction error, and of emulated minus true."""
     theta, true = between_the_nodes(60)
     star = mixjobs.load_mixture(store, 1, method=method, fixed={"vsini": 0, "rv": 0})
     (block,) = star.stream(theta[:1], errors=True)
     assert 1490 < true.shape[1] < 1500
     by_factor = (block.error[0] ** 2).sum(axis=1).mean()
-    truncated = (Dense(store, 1).reconstruction_error ** 2).mean()
-    return by_factor, truncated, ((star(theta)[0] - true) ** 2).mean()
+    reconstruction = (Dense(store, 1).reconstruction_error ** 2).mean()
+    return by_factor, reconstruction, ((star(theta)[0] - true) ** 2).mean()
 
 
 @pytest.mark.parametrize("method", ["cubic", "linear", "simplex"])
 def test_errors_between_the_nodes_are_about_as_stated(wide, method):
     """The demo library provides the true spectrum at every theta."""
-    by_factor, truncated, found = stated_and_found(wide, method)
-    assert truncated < 0.01 * by_factor
-    assert 0.2 < found / by_factor < 5
+    by_factor, reconstruction, actual = stated_and_actual(wide, method)
+    assert reconstruction < 0.01 * by_factor
+    assert 0.2 < actual / by_factor < 5
 
 
 def test_errors_of_few_eigenspectra_are_about_as_stated(tmp_path):
-    by_factor, truncated, found = stated_and_found(wide_store(tmp_path, Accuracy()), "cubic")
-    assert truncated > by_factor
-    assert 0.2 < found / (by_factor + truncated) < 5
+    by_factor, reconstruction, actual = stated_and_actual(wide_store(tmp_path, Accuracy()), "cubic")
+    assert reconstruction > by_factor
+    assert 0.2 < actual / (by_factor + reconstruction) < 5
 
 
 @pytest.mark.parametrize("method", ["cubic", "linear", "simplex"])
@@ -245,11 +245,11 @@ def test_the_flux_ratio_between_the_nodes_is_about_as_good_as_stated(wide, metho
         [np.stack([theta[:30], theta[30:]], axis=-1).reshape(30, 6), np.zeros((30, 4))]
     )
     means = np.array([mean_flux(WIDE, WIDE_ORDER, t) for t in theta])
-    found = np.log(two.light(values)[:, 1, 0] * means[:30] / means[30:])
+    actual = np.log(two.light(values)[:, 1, 0] * means[:30] / means[30:])
     blocks = list(two.stream(values, errors=True))
     # c = 1: all light is component 2's
     stated = np.concatenate([(block.error[:, :, -1] / block.flux)[:, 0] for block in blocks])
-    assert 1 / 3 < np.sqrt((found**2).mean() / (stated**2).mean()) < 3
+    assert 1 / 3 < np.sqrt((actual**2).mean() / (stated**2).mean()) < 3
 
 
 def test_each_method_has_its_own_errors(wide):

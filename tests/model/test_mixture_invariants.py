@@ -38,7 +38,7 @@ def three(store):
 
 
 @pytest.fixture(scope="module")
-def still(store):
+def unbroadened(store):
     """Without broadening, at the library's own pixels."""
     return mixjobs.load_mixture(store, shared=())
 
@@ -56,7 +56,7 @@ def ratio(store):
 def stars(rng, n, moving=True):
     """Parameters (n, 5) of stars: theta inside the grid, vsini, rv."""
     theta = LOW + (HIGH - LOW) * rng.random((n, 3))
-    for row in theta:  # now and then on an axis value
+    for row in theta:  # sometimes on an axis value
         row[:] = np.where(rng.random(3) < 0.2, rng.choice(LIBRARY.points), row)
     vsini = rng.choice([0.0, 1.0], n) * rng.uniform(0, 30, n)
     motion = np.column_stack([vsini, rng.uniform(-60, 60, n)])
@@ -100,10 +100,10 @@ def test_identical_components_are_one_star(one, two, seed, c):
 
 
 @given(seed=seeds, c=fractions)
-def test_the_mean_is_one_minus_c_plus_c_q(still, ratio, seed, c):
+def test_the_mean_is_one_minus_c_plus_c_q(unbroadened, ratio, seed, c):
     star1, star2 = stars(np.random.default_rng(seed), 2, moving=False)
     q = ratio(star1[:3], star2[:3])
-    for block in still.stream([*row(star1, star2), c]):
+    for block in unbroadened.stream([*row(star1, star2), c]):
         expected = 1 - c + c * q[block.order_index]
         assert block.flux[0].mean() == pytest.approx(expected, rel=1e-6)
         assert block.level[0] == pytest.approx(expected, rel=1e-12)

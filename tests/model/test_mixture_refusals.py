@@ -8,7 +8,7 @@ import mixjobs
 from mixjobs.errors import InvalidInput, MixjobsError, OrderError, OutsideGrid, StoreError
 from tests.helpers.mixture_stores import ORDERS, demo_library, some_pixels, store_of
 
-# With a hole: PHOENIX has no (8000, 0.5), and so no cell beside it.
+# With a hole: like PHOENIX, which has no (8000, 0.5), so the cell next to it is incomplete.
 LIBRARY = demo_library(
     {"teff": (7000, 7500, 8000), "logg": (0.5, 1.0, 1.5), "feh": (-0.5, 0.0)}, holes="phoenix"
 )
