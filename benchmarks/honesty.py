@@ -18,7 +18,7 @@ from benchmarks.measure import Row, Skipped
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import Method, interpolation
-from mixjobs.interpolation.cross_validation import held_out_axes
+from mixjobs.interpolation.cross_validation import axis_folds
 from mixjobs.model.emulator import Accuracy, OrderEmulator, decompose, emulator_error
 from mixjobs.typing import Floats
 
@@ -76,7 +76,7 @@ def compared(
     true: Floats,
 ) -> tuple[float, float]:  # fmt: skip
     """Variance of emulated minus true spectra over the stated one, and the weights' chi²."""
-    error = emulator_error(held_out_axes(grid, method), emulator.weights, log_mean)
+    error = emulator_error(axis_folds(grid, method), emulator.weights, log_mean)
     between = interpolation(grid, method)
     weights = between.weights(theta)[0] @ between.prepare(emulator.weights)
     left = true - emulator.mean - weights @ emulator.eigenspectra

@@ -105,13 +105,13 @@ class WithCoefficients:
         filled = np.where(inside[:, None], shared, shared[inside][0])
         (values,) = self.target.parameters.table(filled)
         for block in self.model.stream(values):
-            data, here = self.data[block.order], block.rows
-            first = n_shared + k * block.order
+            data, here = self.data[block.order_index], block.samples
+            first = n_shared + k * block.order_index
             coefficients = theta[here, first : first + k]
             spectra = block.flux[:, data.used] / block.level[:, None]
             away = (data.flux - spectra * (coefficients @ data.polynomials.T)) / data.sigma
             log_det = np.log(2 * np.pi * (data.sigma * data.scale) ** 2).sum()
-            found[here, 1 + block.order] = -0.5 * ((away**2).sum(axis=1) + log_det)
+            found[here, 1 + block.order_index] = -0.5 * ((away**2).sum(axis=1) + log_det)
             unit = (coefficients - np.eye(k)[0]) / data.continuum_sigma
             norm = k * np.log(2 * np.pi * data.continuum_sigma**2)
             total[here] -= 0.5 * ((unit**2).sum(axis=1) + norm)

@@ -14,12 +14,12 @@ from benchmarks.measure import Row, cpu_seconds, in_turn, ratio, spread
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import interpolation
-from mixjobs.interpolation.cross_validation import held_out_axes
+from mixjobs.interpolation.cross_validation import axis_folds
 from mixjobs.model.broadening import profile_sigma
 from mixjobs.model.components import LibraryModel
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error
 from mixjobs.model.layout import lay_out
-from mixjobs.model.mixture import BLOCK, MixtureModel
+from mixjobs.model.mixture import MAX_SPECTRA_PER_BATCH, MixtureModel
 from mixjobs.model.order_model import order_basis
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
@@ -136,13 +136,13 @@ class Order:
     def model(self, n_orders: int = 1) -> MixtureModel:
         """Return the mixture in so many orders, all alike."""
         between = interpolation(self.grid, "cubic")
-        axes = held_out_axes(self.grid, "cubic")
+        axes = axis_folds(self.grid, "cubic")
         error = emulator_error(axes, self.emulator.weights, self.log_mean)
         basis = order_basis(
-            self.emulator, self.log_mean, between, error.covariance, error.log_mean, self.data,
-            self.sigma, 0.6,
+            self.emulator, self.log_mean, between, error,
+            wavelength=self.data, profile_sigma=self.sigma, limb_darkening=0.6,
         )  # fmt: skip
-        source = LibraryModel(self.grid, between, [basis] * n_orders)
+        source = LibraryModel("demo", self.grid, between, [basis] * n_orders)
         layout = lay_out([source.names] * 2, ("logg", "feh", "vsini", "rv"), "c", {})
         orders = Orders.from_edges(
             [[self.data[0] - m / 1e3, self.data[-1]] for m in range(n_orders)]
@@ -225,8 +225,8 @@ class Pieces:
 
     def __call__(self) -> None:
         """Do them for all walkers, in the blocks in which the model does."""
-        for i in range(0, self.n, BLOCK):
-            here = slice(i, i + BLOCK)
-            factors = self.basis.kernels(self.rv[here], self.vsini[here])
+        for i in range(0, self.n, MAX_SPECTRA_PER_BATCH):
+            here = slice(i, i + MAX_SPECTRA_PER_BATCH)
+            factors = self.basis.broadening(self.rv[here], self.vsini[here])
             spectra = self.basis.combine(self.coefficients[here], factors)
             irfft(spectra, self.n_out, axis=-1, overwrite_x=True, norm="forward")

@@ -91,7 +91,7 @@ def reduced(paths: Paths, share: Sequence[int]) -> Evaluator:
     def evaluate(values: Floats) -> list[Floats]:
         results = [np.empty(len(values)) for _ in share]
         for block in mixture.stream(values):
-            results[block.order][block.rows] = np.square(block.flux - 1).sum(axis=1)
+            results[block.order_index][block.samples] = np.square(block.flux - 1).sum(axis=1)
         return results
 
     return evaluate

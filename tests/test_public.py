@@ -65,7 +65,7 @@ def test_the_page_s_ten_lines(store, demo):
 SAMPLER = """
 import sys
 import mixjobs
-import mixjobs.model.flux_ratio, mixjobs.model.mixture, mixjobs.model.held_out
+import mixjobs.model.flux_ratio, mixjobs.model.mixture, mixjobs.model.ratio_errors
 import mixjobs.grid, mixjobs.orders, mixjobs.model.means, mixjobs.model.flux_ratio
 mixjobs.mix, mixjobs.Grid, mixjobs.Orders
 print(*sorted({name.partition(".")[0] for name in sys.modules}))

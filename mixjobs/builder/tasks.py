@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from mixjobs.builder.segments import Segment
 from mixjobs.errors import LibraryError, MissingFile, UnreadableFile
 from mixjobs.interpolation import default_method
-from mixjobs.interpolation.cross_validation import HeldOutAxis, held_out_axes
+from mixjobs.interpolation.cross_validation import AxisFolds, axis_folds
 from mixjobs.library import Spectrum, SpectrumReader
 from mixjobs.model.emulator import Accuracy, decompose, emulator_error
 from mixjobs.model.flux_ratio import flux_ratio, flux_ratio_rows
@@ -274,7 +274,7 @@ def decompose_order(block: EmulatorTask) -> None:
 
 
 @lru_cache(maxsize=1)
-def _prepared(store: Path, job: str) -> tuple[Store, list[HeldOutAxis]]:  # noqa: ARG001
+def _prepared(store: Path, job: str) -> tuple[Store, list[AxisFolds]]:  # noqa: ARG001
     """What serves all orders, once a process: the means, and the held-out predictions."""
     found = read_group(store)
-    return found, held_out_axes(found.grid, default_method(found.grid))
+    return found, axis_folds(found.grid, default_method(found.grid))

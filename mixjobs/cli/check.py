@@ -14,7 +14,7 @@ from mixjobs.cli.options import say
 from mixjobs.grid import Grid
 from mixjobs.interpolation import METHODS
 from mixjobs.model.flux_ratio import MAX_PAIRWISE_PARAMETERS, MAX_PAIRWISE_POINTS, has_pairwise
-from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
+from mixjobs.model.ratio_errors import RANKED, HeldOutErrors, best_method, held_out_errors
 from mixjobs.orders import Orders
 from mixjobs.report import store as tables
 from mixjobs.report.emulator import (
@@ -36,7 +36,7 @@ def check(args: Namespace) -> dict[str, Any]:
     laws = check_laws(store)
     small = has_pairwise(store.grid)
     methods = [m for m in METHODS if small or m != "pairwise"]
-    results = held_out(store.grid, store.orders, store.mean_flux, methods)
+    results = held_out_errors(store.grid, store.orders, store.mean_flux, methods)
     if not args.json:
         _print(laws, results, store.orders)
         if not small:
@@ -75,7 +75,7 @@ def _print_emulator(quality: Sequence[OrderQuality], grid: Grid) -> None:
     console.print(f"expected between grid points: these times {factors} (median order)")
 
 
-def _print(laws: Sequence[Law], results: Sequence[HeldOut], orders: Orders) -> None:
+def _print(laws: Sequence[Law], results: Sequence[HeldOutErrors], orders: Orders) -> None:
     console = Console()
     console.print(tables.laws_table(laws))
     if not results:
@@ -95,7 +95,7 @@ def _print(laws: Sequence[Law], results: Sequence[HeldOut], orders: Orders) -> N
     )
 
 
-def _facts(result: HeldOut) -> dict[str, Any]:
+def _facts(result: HeldOutErrors) -> dict[str, Any]:
     return {
         "axis": result.axis,
         "method": result.method,

@@ -143,7 +143,7 @@ def evaluate(model: MixtureModel, asked: Asked, notes: dict[str, Any]) -> Spectr
 def _labels(asked: Asked, model: MixtureModel, varied: str | None) -> tuple[str, ...]:
     labels = []
     for k, (own, columns) in enumerate(zip(asked.own, model.layout.columns, strict=True)):
-        fixed = [name for name in own if model.layout.every[columns[name]] != varied]
+        fixed = [name for name in own if model.layout.all_names[columns[name]] != varied]
         kind = ", black body" if asked.components[k] == "blackbody" else ""
         said = describe([own[name] for name in fixed], fixed)
         labels.append(f"component {k + 1}{kind} {said}")

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from mixjobs.cli.options import parse_floats, parse_theta
-from mixjobs.errors import InvalidInput, OutputExists, OutsideGrid
+from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.grid import Grid
-from mixjobs.interpolation.cells import why_invalid
+from mixjobs.interpolation.cells import outside_grid
 from mixjobs.model.layout import Layout, weight_names
 from mixjobs.typing import Floats
 
@@ -51,8 +51,8 @@ class Asked:
         """Return the values by the layout's names, and in its order; and which one varies."""
         found = dict(zip(weight_names(len(self.own), "c"), self.fractions, strict=True))
         for own, columns in zip(self.own, layout.columns, strict=True):
-            found |= {layout.every[column]: own[name] for name, column in columns.items()}
-        values: dict[str, Floats] = {name: np.array(found[name]) for name in layout.every}
+            found |= {layout.all_names[column]: own[name] for name, column in columns.items()}
+        values: dict[str, Floats] = {name: np.array(found[name]) for name in layout.all_names}
         if self.varied is None:
             return values, None
         given, scan = self.varied
@@ -78,7 +78,7 @@ def read_components(args: Namespace, grid: Grid) -> Asked:
         thetas.append(_theta2(args.theta2, thetas[0], grid))
     for k, theta in enumerate(thetas):
         if any(theta[d] != axis[0] for d, axis in enumerate(grid.axes) if len(axis) == 1):
-            raise OutsideGrid(f"component {k + 1}: {why_invalid(grid, theta)}")
+            raise outside_grid(grid, theta, f"component {k + 1}")
     own = [{grid.names[d]: float(theta[d]) for d in grid.free} for theta in thetas]
     shared = [name for name in own[0] if name != "teff" and len({o[name] for o in own}) == 1]
     for name in ("vsini", "rv"):

@@ -116,7 +116,7 @@ def _ranges(
     shifts = [float(epoch["barycentric_velocity"]) for epoch in plan.epochs]
     for source, columns in zip(model.sources, model.layout.columns, strict=True):
         for own, column in columns.items():
-            name = model.layout.every[column]
+            name = model.layout.all_names[column]
             if not isinstance(source, LibraryModel):
                 found.setdefault(name, black_body)
             elif own == "vsini":

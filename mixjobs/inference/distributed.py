@@ -25,7 +25,7 @@ from mixjobs.errors import JobFailed, MixjobsError
 from mixjobs.model.instrument import in_order, of_orders
 from mixjobs.model.layout import Values
 from mixjobs.model.mixture import MixtureModel
-from mixjobs.store.loading import load_mixture, order_numbers
+from mixjobs.store.loading import load_mixture, order_numbers, wanted_orders
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
@@ -239,14 +239,15 @@ def distribute_mixture(
         (..., n_pixels) an order. It raises what `load_mixture` (in the first call) and the model
         do, and `JobFailed`.
     """
-    numbers = order_numbers(path, options.pop("orders", None))
+    orders = wanted_orders(options.pop("orders", None), options.get("wavelengths"))
+    numbers = order_numbers(path, orders)
     by_order: dict[str, Mapping[int, Any]] = {}
     if options.get("wavelengths") is not None:
         waves = in_order(options.pop("wavelengths"), numbers)
         by_order["wavelengths"] = dict(zip(numbers, waves, strict=True))
     for name in ("resolution", "fwhm"):
         if options.get(name) is not None:
-            widths = of_orders(options.pop(name), len(numbers))
+            widths = of_orders(options.pop(name), len(numbers), name)
             by_order[name] = dict(zip(numbers, widths, strict=True))
     build = partial(_load_partition, str(path), components, options, by_order)
     evaluate = distribute(client, build, numbers)

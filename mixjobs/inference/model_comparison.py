@@ -186,7 +186,7 @@ def single(log_probability: LogProbability, client: Client | None = None) -> Log
     first = [plan.orders[0].number]
     both = load_mixture(plan.store, plan.components, orders=first, **plan.options)
     alone = load_mixture(plan.store, components, orders=first, **plan.options)
-    called = {own: both.layout.every[column] for own, column in both.layout.columns[0].items()}
+    called = {own: both.layout.all_names[column] for own, column in both.layout.columns[0].items()}
     fit = [called[own] for own in alone.parameters]
     fit += [name for name in log_probability.parameters.fit if name in NOISE]
     try:

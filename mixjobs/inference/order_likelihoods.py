@@ -15,7 +15,7 @@ import numpy as np
 from mixjobs.inference.expressions import NOISE
 from mixjobs.inference.likelihood import Continuum, Fit, OrderData, fit_order, order_data
 from mixjobs.inference.noise import NoiseRows
-from mixjobs.model.mixture import Block, MixtureModel
+from mixjobs.model.mixture import MixtureModel, SpectrumBatch
 from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Bools, Floats
 
@@ -175,12 +175,12 @@ class OrderLikelihoods:
         for epoch in self.epochs:
             values, noise = read_table(tables[epoch.epoch], epoch)
             for block in epoch.model.stream(values, errors=self.emulator_error):
-                data = epoch.data[block.order]
+                data = epoch.data[block.order_index]
                 valid, spectra, errors = normalised(block, data.used)
-                here = noise.take(block.rows)
+                here = noise.take(block.samples)
                 fit = fit_order(data, spectra, errors, here)
-                order = first + block.order
-                yield LikelihoodBatch(order, block.rows, valid, spectra, errors, here, data, fit)
+                order = first + block.order_index
+                yield LikelihoodBatch(order, block.samples, valid, spectra, errors, here, data, fit)
             first += len(epoch.data)
 
 
@@ -197,7 +197,7 @@ def read_table(table: Floats, epoch: EpochLikelihoods) -> tuple[Floats, NoiseRow
     return values, NoiseRows.of(**noise)
 
 
-def normalised(block: Block, used: Bools) -> tuple[Bools, Floats, Floats]:
+def normalised(block: SpectrumBatch, used: Bools) -> tuple[Bools, Floats, Floats]:
     """Divide spectra and their errors by the mean level, which carries an error of its own.
 
     With f the mixture and l its level, the error of f/l is ``(df - f/l dl)/l``. Thus components

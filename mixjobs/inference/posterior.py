@@ -18,7 +18,7 @@ from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.order_likelihoods import LikelihoodPlan, read_table
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.run import Chain, RunFolder, read_chain
-from mixjobs.model.components import BlackBody
+from mixjobs.model.blackbody import BlackBody
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.typing import Floats, Ints
 

@@ -13,7 +13,7 @@ from mixjobs.inference.likelihood import OrderData, fit_order, polynomials
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.noise import NoiseRows, correlated_part
 from mixjobs.inference.order_likelihoods import EpochLikelihoods, EpochOrder, normalised, read_table
-from mixjobs.model.mixture import Block
+from mixjobs.model.mixture import SpectrumBatch
 from mixjobs.typing import Bools, Floats
 
 
@@ -118,12 +118,14 @@ def _of_epoch(
     for block in epoch.model.stream(values, errors=emulator_error):
         if not np.isfinite(block.flux).all():
             raise OutsideGrid("the model has no answer at this theta; give one within the grid")
-        data = epoch.data[block.order]
-        yield _fitted(next(orders), data, noise, block, parts[block.order][0] / block.level[0])
+        data = epoch.data[block.order_index]
+        yield _fitted(
+            next(orders), data, noise, block, parts[block.order_index][0] / block.level[0]
+        )
 
 
 def _fitted(
-    order: EpochOrder, data: OrderData, noise: NoiseRows, block: Block, parts: Floats
+    order: EpochOrder, data: OrderData, noise: NoiseRows, block: SpectrumBatch, parts: Floats
 ) -> FittedOrder:
     """Fit an order; `parts` (K, n_pixels) are over the mean level, as the spectrum is."""
     used, wave = data.used, order.wavelength

@@ -1,4 +1,4 @@
-"""Interpolation between the points of a grid."""
+"""Interpolation between the points of a grid: `cubic`, `linear` and `simplex`."""
 
 from __future__ import annotations
 
@@ -15,25 +15,36 @@ Outside = Literal["raise", "nan"]
 
 
 def default_method(grid: Grid) -> Method:
-    """Return `cubic`, or `simplex` for an irregular grid."""
+    """Return "cubic", or "simplex" for an irregular grid."""
     return "cubic" if grid.is_product else "simplex"
 
 
 def interpolation(grid: Grid, method: Method) -> Interpolation:
-    """Return the interpolation on a grid for "cubic", "linear" or "simplex".
+    """Prepare to interpolate on a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+    method : {"cubic", "linear", "simplex"}
 
     Raises
     ------
     InvalidInput
-        Another method, or one that an irregular grid cannot have.
+        Another method, or one that needs a product grid on an irregular grid.
     """
     if method == "simplex":
         return CellSimplex(Cells(grid)) if grid.is_product else DelaunaySimplex(grid)
     if method not in ("cubic", "linear"):
-        raise InvalidInput(f"method {method!r} is unknown; choose from {', '.join(METHODS)}")
+        raise InvalidInput(
+            f"unknown method {method!r}; choose from {', '.join(METHODS)}",
+            name="method",
+            value=method,
+        )
     if not grid.is_product:
         raise InvalidInput(
-            f"{method} needs a grid that is a product of its axes (holes allowed); "
-            "this one is irregular; use simplex"
+            f"{method} needs a grid that is a product of its axes, with or without holes, and this "
+            "grid is irregular; use simplex",
+            name="method",
+            value=method,
         )
     return Cubic(Cells(grid)) if method == "cubic" else Linear(Cells(grid))

@@ -1,7 +1,8 @@
-"""Interpolation on a product grid with holes: sparse weights on a table with a row per node.
+"""Linear and cubic interpolation on a product grid with holes.
 
-One set of weights serves every column of the table (every order). `Linear` and `Cubic` answer
-inside every cell, face or edge whose own corners are grid points, and nowhere else.
+Interpolation is a sparse matrix of weights times an array with one row per node. One matrix serves
+every column of the array, that is every order. `Linear` and `Cubic` are defined inside each cell,
+face or edge whose own corners are all grid points, and nowhere else.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mixjobs.errors import OutsideGrid
 from mixjobs.grid import Grid, describe
 from mixjobs.typing import Bools, Floats, Ints
 
@@ -21,30 +23,34 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 
-_ALIKE = 4.0  # steps that differ by more give no slope over several of them
+_MAX_STEP_RATIO = 4.0  # of neighbouring steps that one slope may span
 
 
 class Interpolation(Protocol):
-    """What every method of interpolation offers."""
+    """The interface of an interpolation method."""
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
 
     def prepare(self, values: Floats) -> Floats:
-        """Turn values at the grid points (N, M) into the table (R, M) that weights act on."""
+        """Turn values at the grid points (N, M) into the array (R, M) that the weights multiply."""
 
     def weights(self, theta: Floats) -> tuple[csr_array, Bools]:
         """Return weights (n, R) at theta (n, D), and whether each theta is valid (n,).
 
-        A row of weights that is not valid means nothing.
+        The weights of an invalid theta are meaningless.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The cells of a product grid: finds theta in them. Fixed parameters are left out.
+    """The cells of a product grid, without the parameters that have a single value.
 
     Parameters
     ----------
     grid : Grid
-        A grid whose `is_product` holds.
+        A grid with `is_product`.
     """
 
     grid: Grid
@@ -56,15 +62,15 @@ class Cells:
 
     @cached_property
     def box(self) -> tuple[Floats, Floats]:
-        """The least and the greatest value of every parameter, fixed ones too: two (D, 1)."""
+        """Smallest and largest value of every parameter, fixed ones too: two (D, 1) arrays."""
         ends = np.array([[axis[0], axis[-1]] for axis in self.grid.axes])
         return ends[:, :1], ends[:, 1:]
 
     @cached_property
     def steps(self) -> tuple[Floats, Floats, Ints]:
-        """The steps of all free axes in one list: lower ends, widths, and where each axis begins.
+        """The steps of all free axes in one list: lower ends, widths, and the start of each axis.
 
-        The beginnings are (n_free, 1).
+        The starts have shape (n_free, 1).
         """
         lower = np.concatenate([axis[:-1] for axis in self.axes])
         widths = np.concatenate([np.diff(axis) for axis in self.axes])
@@ -73,15 +79,15 @@ class Cells:
 
     @cached_property
     def strides(self) -> Ints:
-        """Strides of the free axes among the cells: (n_free,)."""
+        """Strides of the free axes in the numbering of the cells: (n_free,)."""
         lengths = [len(axis) - 1 for axis in self.axes]
         return np.cumprod([1, *lengths[:0:-1]])[::-1].astype(np.int32)
 
     @cached_property
     def corners(self) -> Ints:
-        """Row of the grid point at each corner of each cell, -1 at a hole: (n_cells, 2^D).
+        """Row of the grid point at each corner of each cell, or -1 at a hole: (n_cells, 2^D).
 
-        Cells and corners alike run with the last axis fastest.
+        Cells and corners are both numbered with the last axis fastest.
         """
         lattice = self.grid.lattice.squeeze().astype(np.int32)
         sides = [
@@ -96,18 +102,18 @@ class Cells:
         return np.asarray((self.corners >= 0).all(axis=1))
 
     def locate(self, theta: Floats) -> tuple[Floats, Floats, Ints, Bools]:
-        """Find theta (n, D) in the cells.
+        """Find the cell that contains each theta (n, D).
 
         Returns
         -------
         fractions : (n_free, n) array
-            Place within the cell along each free axis, 0 to 1.
+            Position within the cell along each free axis, 0 to 1.
         widths : (n_free, n) array
-            The cell's width along each free axis.
+            Width of the cell along each free axis.
         cell : (n,) int array
-            The cell.
+            Number of the cell.
         valid : (n,) bool array
-            Whether theta is in the box and every corner of its own cell, face or edge exists.
+            Whether theta is in the grid's range and every corner of its cell, face or edge exists.
         """
         columns = np.ascontiguousarray(theta.T)
         inside = columns.clip(*self.box)
@@ -132,13 +138,15 @@ class Cells:
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """Multilinear interpolation: 2^D entries a row; continuous, exact at the nodes."""
+    """Multilinear interpolation: 2^D weights per theta; continuous and exact at the nodes."""
 
     cells: Cells
 
+    method = "linear"
+
     @cached_property
     def columns(self) -> Ints:
-        """Columns of the weights in each cell: (n_cells, 2^D)."""
+        """Columns that the weights of each cell occupy: (n_cells, 2^D)."""
         return np.maximum(self.cells.corners, 0)
 
     def prepare(self, values: Floats) -> Floats:
@@ -154,20 +162,23 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Cubic:
-    """Tensor cubic Hermite interpolation: continuous with its first derivative, beside holes too.
+    """Tensor-product cubic Hermite interpolation, with a continuous first derivative.
 
-    Values, slopes and mixed slopes belong to the nodes (see `slope_matrix`). Two cells that
-    share a face share its nodes, so value and slope agree across it. The basis is that of
-    Fritsch & Carlson (1980, SIAM J. Numer. Anal. 17, 238), equation 2.1.
+    Values, slopes and mixed slopes belong to the nodes (see `slope_matrix`). Two cells that share
+    a face share its nodes, so values and slopes agree across it, also next to holes. The basis is
+    equation 2.1 of Fritsch & Carlson (1980, SIAM J. Numer. Anal. 17, 238).
     """
 
     cells: Cells
 
+    method = "cubic"
+
     @cached_property
     def columns(self) -> Ints:
-        """Columns of the weights in each cell, (n_cells, 4^D): along each axis 2 corners x 2 kinds.
+        """Columns that the weights of each cell occupy: (n_cells, 4^D).
 
-        The kinds are value and slope; a node's 2^D kinds stand together in the table.
+        Along each axis there are two corners and two kinds, value and slope. The 2^D kinds of a
+        node occupy adjacent rows of the prepared array.
         """
         n_axes = len(self.cells.axes)
         digits = np.array(list(product(range(4), repeat=n_axes)))
@@ -179,17 +190,19 @@ class Cubic:
 
     @cached_property
     def slopes(self) -> list[list[csr_array]]:
-        """Matrices (N, N) from each kind that is there already to its slope along each axis."""
-        known = [np.ones(len(self.cells.grid), dtype=bool)]
+        """For each free axis, matrices (N, N) from each kind known so far to its slope."""
+        has_value = [np.ones(len(self.cells.grid), dtype=bool)]
         matrices = []
         for d in self.cells.grid.free:
-            found = [slope_matrix(self.cells.grid, d, k) for k in known]
-            matrices.append([matrix for matrix, _ in found])
-            known = [k for pair in zip(known, (has for _, has in found), strict=True) for k in pair]
+            slopes = [slope_matrix(self.cells.grid, d, mask) for mask in has_value]
+            matrices.append([matrix for matrix, _ in slopes])
+            has_value = [
+                mask for old, (_, new) in zip(has_value, slopes, strict=True) for mask in (old, new)
+            ]
         return matrices
 
     def prepare(self, values: Floats) -> Floats:
-        """Turn values (N, M) into values, slopes and mixed slopes (N 2^D, M), nodes outermost."""
+        """Turn values (N, M) into values, slopes and mixed slopes (N 2^D, M), grouped by node."""
         kinds = [values]
         for matrices in self.slopes:
             pairs = zip(kinds, matrices, strict=True)
@@ -205,10 +218,10 @@ class Cubic:
 
 
 def hermite(t: Floats, width: Floats) -> Floats:
-    """Cubic Hermite basis at t in 0..1 of a cell of the given width, both (...): (4, ...).
+    """Cubic Hermite basis at the position t (...), 0 to 1, in a cell of width (...): (4, ...).
 
-    For value and slope at the lower corner, value and slope at the upper one; slopes are per
-    unit of the axis. Fritsch & Carlson (1980), equation 2.1.
+    The four functions multiply value and slope at the lower corner, then value and slope at the
+    upper corner. Slopes are per unit of the axis (Fritsch & Carlson 1980, equation 2.1).
 
     Examples
     --------
@@ -220,67 +233,118 @@ def hermite(t: Floats, width: Floats) -> Floats:
     return np.array([(1 + 2 * t) * s * s, bump * s, t * t * (1 + 2 * s), -bump * t])
 
 
-def slope_matrix(grid: Grid, d: int, known: Bools) -> tuple[csr_array, Bools]:
+@dataclass(frozen=True, eq=False)
+class Stencil:
+    """The neighbours of every node along one axis that its slope may use.
+
+    Attributes
+    ----------
+    far_left, left, right, far_right : (N,) int arrays
+        Row of the neighbour one or two steps below or above each node, or -1 where that neighbour
+        is missing or excluded.
+    """
+
+    far_left: Ints
+    left: Ints
+    right: Ints
+    far_right: Ints
+
+    @property
+    def rows(self) -> Ints:
+        """All four sides, from the lowest to the highest: (4, N)."""
+        return np.stack([self.far_left, self.left, self.right, self.far_right])
+
+    @property
+    def used(self) -> Bools:
+        """Which of the four sides enter the slope of each node: (4, N).
+
+        A far neighbour enters a centred slope only together with the far neighbour on the other
+        side, which makes it five-point. It enters a one-sided slope whenever it exists.
+        """
+        far_left, left, right, far_right = sides = self.rows >= 0
+        five_point = sides.all(axis=0)
+        return np.stack(
+            [far_left & (~right | five_point), left, right, far_right & (~left | five_point)]
+        )
+
+
+def slope_matrix(grid: Grid, d: int, has_value: Bools) -> tuple[csr_array, Bools]:
     """Matrix (N, N) that turns values at the nodes into slopes along parameter `d`.
 
-    The slope at the node of the polynomial through it and its neighbours on the axis that have
-    a value, exact on uneven steps: five-point where there are two on both sides, three-point
-    where there is one on both sides; at an edge or beside a hole three-point to the one side,
-    or two-point where no more are there; zero where there is no neighbour. The second
-    neighbours are left out where the steps differ by more than a factor of 4.
+    The slope at a node is the derivative of the polynomial through the node and its neighbours on
+    the axis, so it is exact on uneven steps. It is five-point with two neighbours on each side and
+    three-point with one on each side. At an edge or next to a hole it is one-sided: three-point,
+    or two-point if there is only one neighbour. Without neighbours it is zero. Second neighbours
+    are excluded where the steps differ by more than a factor of 4.
 
     Parameters
     ----------
     grid : Grid
+        N points.
     d : int
-    known : (N,) bool array
-        The nodes that have a value: every one at first; of a slope, those that have a neighbour.
+        Index of the parameter.
+    has_value : (N,) bool array
+        The nodes that have a value. Every node has a function value; a slope along an earlier axis
+        exists only at nodes with a neighbour on that axis.
 
     Returns
     -------
     matrix : (N, N) sparse array
     has_slope : (N,) bool array
-        Where the slope is known.
+        The nodes whose slope is defined.
     """
-    rows = neighbours(grid, d, known)
-    left2, left, right, right2 = rows >= 0
-    all_four = (rows >= 0).all(axis=0)
-    used = np.stack([left2 & (~right | all_four), left, right, right2 & (~left | all_four)])
+    stencil = find_stencil(grid, d, has_value)
+    rows, used = stencil.rows, stencil.used
     x = grid.points[:, d]
-    step = np.where(used, x[rows] - x, np.inf)  # from the node; infinitely far has no weight
+    step = np.where(used, x[rows] - x, np.inf)  # a neighbour at infinity has zero weight
     with np.errstate(invalid="ignore"):
-        away = 1 - step[:, None] / step  # inf/inf of what is not used
+        remaining = 1 - step[:, None] / step  # inf/inf for pairs of excluded sides
     others = ~np.eye(4, dtype=bool)[:, :, None]
-    weights = np.where(used, 1 / (step * np.prod(away, axis=1, where=others)), 0.0)
+    weights = np.where(used, 1 / (step * np.prod(remaining, axis=1, where=others)), 0.0)
     data = np.concatenate([weights, -weights.sum(axis=0, keepdims=True)]).T
     columns = np.concatenate([np.where(used, rows, 0), np.arange(len(grid))[None]]).T
-    has_slope = (left | right) & known
+    has_slope = ((stencil.left >= 0) | (stencil.right >= 0)) & has_value
     data *= has_slope[:, None]
     return sparse_rows(data, columns.astype(np.int32), len(grid)), has_slope
 
 
-def neighbours(grid: Grid, d: int, known: Bools) -> Ints:
-    """Rows of the two nodes before and the two after each node along parameter `d`: (4, N).
+def find_stencil(grid: Grid, d: int, has_value: Bools) -> Stencil:
+    """Find the neighbours of each node along parameter `d`.
 
-    -1 where there is none that is known, and beyond such a one or a much longer or shorter step.
+    A neighbour without a value is missing, and so is everything beyond it. A far neighbour is
+    excluded if its step differs from the near one by more than a factor of 4, or if the near
+    steps on the two sides do.
     """
-    lattice = np.where(np.append(known, False)[grid.lattice], grid.lattice, -1)
-    sides = [(2, 2) if axis == d else (0, 0) for axis in range(lattice.ndim)]
-    padded = np.pad(lattice, sides, constant_values=-1)
-    unit = np.eye(lattice.ndim, dtype=np.int64)[d]
-    rows = np.stack([padded[tuple((grid.index + k * unit).T)] for k in (0, 1, 3, 4)])
-    x = np.where(rows >= 0, grid.points[rows, d], np.nan)
-    steps = np.diff(np.insert(x, 2, grid.points[:, d], axis=0), axis=0)  # NaN where one is missing
-    ratio = steps[[0, 3]] / steps[[1, 2]]  # of the far step to the near one on its side
-    alike = (ratio <= _ALIKE) & (ratio >= 1 / _ALIKE)
-    across = steps[1] / steps[2]
-    alike &= np.isnan(across) | ((across <= _ALIKE) & (across >= 1 / _ALIKE))
-    rows[[0, 3]] = np.where(alike, rows[[0, 3]], -1)
-    return rows
+    lattice = np.where(np.append(has_value, False)[grid.lattice], grid.lattice, -1)
+    margins = [(2, 2) if axis == d else (0, 0) for axis in range(lattice.ndim)]
+    padded = np.pad(lattice, margins, constant_values=-1)
+    along = np.eye(lattice.ndim, dtype=np.int64)[d]
+    far_left, left, right, far_right = (
+        padded[tuple((grid.index + k * along).T)] for k in (0, 1, 3, 4)
+    )
+    x = grid.points[:, d]
+    x_far_left, x_left, x_right, x_far_right = (
+        np.where(rows >= 0, x[rows], np.nan) for rows in (far_left, left, right, far_right)
+    )
+    step_left, step_right = x - x_left, x_right - x  # NaN where a neighbour is missing
+    centred = ~(np.isnan(step_left) | np.isnan(step_right))
+    even = ~centred | _similar(step_left, step_right)
+    use_far_left = even & _similar(x_left - x_far_left, step_left)
+    use_far_right = even & _similar(x_far_right - x_right, step_right)
+    return Stencil(
+        np.where(use_far_left, far_left, -1), left, right, np.where(use_far_right, far_right, -1)
+    )
+
+
+def _similar(step: Floats, other: Floats) -> Bools:
+    """Whether two steps differ by at most `_MAX_STEP_RATIO`; False where one is NaN."""
+    ratio = step / other
+    similar: Bools = (ratio <= _MAX_STEP_RATIO) & (ratio >= 1 / _MAX_STEP_RATIO)
+    return similar
 
 
 def outer(factors: NDArray[Any]) -> NDArray[Any]:
-    """Outer product over the D axes of factors (k, D, n): (n, k^D), the last axis fastest."""
+    """Outer product over D axes of the factors (k, D, n): (n, k^D), with the last axis fastest."""
     k, n_axes, n = factors.shape
     result = np.ones_like(factors[:1, 0])
     for d in range(n_axes - 1):
@@ -292,31 +356,39 @@ def outer(factors: NDArray[Any]) -> NDArray[Any]:
 
 def sparse_rows(data: Floats, columns: Ints, width: int) -> csr_array:
     """Return the (n, width) matrix with the entries data (n, k) in the columns (n, k)."""
-    from scipy.sparse import csr_array  # a third of a second that a command's start spares
+    from scipy.sparse import csr_array  # imported here because it takes a third of a second
 
     pointers = np.arange(len(data) + 1, dtype=np.int32) * np.int32(data.shape[1])
     return csr_array((data.ravel(), columns.ravel(), pointers), shape=(len(data), width))
 
 
-def why_invalid(grid: Grid, theta: Floats) -> str:
-    """Say why one theta (D,) is not valid, for an error message."""
+def outside_grid(grid: Grid, theta: Floats, prefix: str) -> OutsideGrid:
+    """Return the error for one theta (D,) that is invalid; the prefix says whose theta it is."""
+    name, reason = _why_invalid(grid, theta)
+    value = theta[grid.names.index(name)] if name else theta
+    return OutsideGrid(f"{prefix}: {reason}", name=name, value=value)
+
+
+def _why_invalid(grid: Grid, theta: Floats) -> tuple[str | None, str]:
+    """The parameter at fault, if it is a single one, and the reason."""
     for name, axis, x in zip(grid.names, grid.axes, theta, strict=True):
         if len(axis) == 1 and x != axis[0]:
-            return f"{name} = {x:g}, and the library has only {name} = {axis[0]:g}"
+            return name, f"{name} = {x:g}, but the library has only {name} = {axis[0]:g}"
         if not axis[0] <= x <= axis[-1]:
-            return f"{name} = {x:g} is outside the grid, {axis[0]:g} to {axis[-1]:g}"
+            return name, f"{name} = {x:g} is outside the grid, {axis[0]:g} to {axis[-1]:g}"
+    point = describe(theta, grid.names)
     if not grid.is_product:
-        return f"{describe(theta, grid.names)} is outside the hull of the library's points"
-    sides = [_neighbours(axis, x) for axis, x in zip(grid.axes, theta, strict=True)]
-    for corner in product(*sides):
+        return None, f"{point} is outside the convex hull of the library's points"
+    for corner in product(*map(_enclosing, grid.axes, theta)):
         if grid.row(np.array(corner)) is None:
             missing = describe(corner, grid.names)
             if (theta == corner).all():
-                return f"{missing} is a hole: the library has no spectrum there"
-            return f"{describe(theta, grid.names)} needs {missing}, which the library has not"
-    return f"{describe(theta, grid.names)} is not valid by this method"
+                return None, f"{missing} is a hole: the library has no spectrum there"
+            return None, f"{point} needs {missing}, where the library has no spectrum"
+    return None, f"{point} cannot be interpolated with this method"
 
 
-def _neighbours(axis: Floats, x: float) -> list[float]:
+def _enclosing(axis: Floats, x: float) -> list[float]:
+    """The axis value equal to x, or the two that enclose it."""
     right = int(np.searchsorted(axis, x))
     return [axis[right]] if axis[right] == x else [axis[right - 1], axis[right]]

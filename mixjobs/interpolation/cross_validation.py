@@ -1,7 +1,8 @@
-"""Values at the grid points, each predicted from the others: what interpolation gets wrong.
+"""Interpolation errors by leaving out one axis value at a time.
 
-*Held out* means that one axis value is dropped and predicted along that axis. The step across a
-dropped value is twice the grid's own; `doubled_step_factor` leads back to the grid's own.
+Each fold drops one value of an axis and predicts its grid points from the others along that axis.
+The step across a dropped value is twice the grid's own; `doubled_step_factor` scales the error to
+the grid's own step.
 """
 
 from __future__ import annotations
@@ -11,129 +12,182 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
 from mixjobs.interpolation import Method, interpolation
 from mixjobs.interpolation.cells import Interpolation
-from mixjobs.typing import Floats, Ints
+from mixjobs.typing import Bools, Floats, Ints
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-
-# r.m.s. over a cell of an error that is 1 in its middle: of 16 t² (1 - t)², and of 4 t (1 - t)
-_OVER_CELL: dict[str, float] = {
+# r.m.s. over a cell of an error that is 1 at its centre: of 16 t² (1 - t)² and of 4 t (1 - t)
+_RMS_OVER_CELL: dict[str, float] = {
     "cubic": 16 / 630**0.5,
     "linear": 4 / 30**0.5,
     "simplex": 4 / 30**0.5,
 }
 _BEST_GAIN = {"cubic": 1 / 16, "linear": 1 / 4, "simplex": 1 / 4}  # fourth or second order
-_MANY = 7  # values of an axis from which on the factor is measured
+_MIN_VALUES_FOR_GAIN = 7  # on shorter axes the gain from halving the step is assumed
+_MAX_FOLDS = 30  # on an irregular grid, where every point has its own value of each parameter
 
 
 @dataclass(frozen=True, eq=False)
-class Dropped:
-    """One axis value that is dropped: which points stay, which are predicted, and how."""
+class Fold:
+    """One axis value left out: the points that remain, those that are predicted, and the weights.
+
+    Attributes
+    ----------
+    kept : (n_kept,) int array
+        Rows of the grid points that remain.
+    predicted : (n,) int array
+        Rows of the grid points that are predicted. Those that need another missing point are
+        excluded.
+    interpolation : Interpolation
+        The interpolation between the points that remain.
+    weights : (n, R) sparse array
+        Its weights at the predicted points.
+    """
 
     kept: Ints
     predicted: Ints
-    between: Interpolation
+    interpolation: Interpolation
     weights: csr_array
 
     def errors(self, values: Floats) -> Floats:
         """Return predicted minus true values (n, K), for values (N, K) at the grid points."""
-        predicted = self.weights @ self.between.prepare(values[self.kept])
+        predicted = self.weights @ self.interpolation.prepare(values[self.kept])
         error: Floats = predicted - values[self.predicted]
         return error
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOutAxis:
-    """The inner values of one axis, dropped one after the other.
+class AxisFolds:
+    """The folds of one axis: its inner values, left out one at a time.
 
     Attributes
     ----------
     name : str
+        The parameter.
     method : str
+        The interpolation method.
     n_values : int
-        Values on the axis.
-    dropped : tuple of Dropped
-    coarse : tuple of Dropped
-        The same on the grid of every other value: over four times the grid's own step.
+        Number of values on the axis.
+    folds : tuple of Fold
+    coarse_folds : tuple of Fold
+        The same on the grid of every other value, which predicts over four times the grid's step.
+        Empty on a short axis.
     """
 
     name: str
     method: Method
     n_values: int
-    dropped: tuple[Dropped, ...]
-    coarse: tuple[Dropped, ...]
+    folds: tuple[Fold, ...]
+    coarse_folds: tuple[Fold, ...]
 
     @property
-    def rows(self) -> Ints:
-        """Rows of the grid points that are predicted, as `errors` has them: (n,)."""
-        return np.concatenate([drop.predicted for drop in self.dropped])
+    def predicted(self) -> Ints:
+        """Rows of the grid points that are predicted, in the sequence of `errors`: (n,)."""
+        return np.concatenate([fold.predicted for fold in self.folds])
 
     def errors(self, values: Floats) -> Floats:
-        """Return predicted minus true values, (n, K), for values (N, K) at the grid points."""
-        return np.concatenate([drop.errors(values) for drop in self.dropped])
+        """Return predicted minus true values (n, K), for values (N, K) at the grid points."""
+        return np.concatenate([fold.errors(values) for fold in self.folds])
 
     def factor(self, values: Floats, errors: Floats) -> float:
-        """How much smaller the errors are over the grid's own step: see `doubled_step_factor`."""
+        """Ratio of the errors over the grid's own step to these: see `doubled_step_factor`."""
         coarse = 0.0
-        if self.coarse:
-            coarse = rms(np.concatenate([drop.errors(values) for drop in self.coarse]))
+        if self.coarse_folds:
+            coarse = rms(np.concatenate([fold.errors(values) for fold in self.coarse_folds]))
         return doubled_step_factor(self.method, self.n_values, rms(errors), coarse)
 
 
-def held_out_axes(grid: Grid, method: Method) -> list[HeldOutAxis]:
-    """Prepare to predict values along every axis of at least three values.
+def axis_folds(grid: Grid, method: Method) -> list[AxisFolds]:
+    """Prepare the folds of every axis that has at least three values.
 
     Parameters
     ----------
     grid : Grid
         N points.
     method : {"cubic", "linear", "simplex"}
-        How to interpolate.
+
+    Returns
+    -------
+    list of AxisFolds
+        Axes without a single point that can be predicted are left out.
     """
     axes = []
     for d in grid.free:
-        dropped = tuple(_dropped(grid, np.arange(len(grid)), d, method))
+        folds = tuple(make_folds(grid, d, method))
         n_values = len(grid.axes[d])
-        coarse: tuple[Dropped, ...] = ()
-        if n_values >= _MANY:
+        coarse: tuple[Fold, ...] = ()
+        if n_values >= _MIN_VALUES_FOR_GAIN:
             every_other = np.isin(grid.points[:, d], grid.axes[d][::2])
-            coarse = tuple(_dropped(grid, np.flatnonzero(every_other), d, method))
-        if dropped:
-            axes.append(HeldOutAxis(grid.names[d], method, n_values, dropped, coarse))
+            coarse = tuple(make_folds(grid, d, method, np.flatnonzero(every_other)))
+        if folds:
+            axes.append(AxisFolds(grid.names[d], method, n_values, folds, coarse))
     return axes
 
 
-def _dropped(grid: Grid, rows: Ints, d: int, method: Method) -> Iterator[Dropped]:
-    """Drop each inner value of one axis of these points' grid, and keep what is valid."""
-    part = grid.take(rows)
-    for dropped in inner_values(part, d):
-        kept = np.flatnonzero(~dropped)
+def make_folds(grid: Grid, d: int, method: Method, rows: Ints | None = None) -> Iterator[Fold]:
+    """Leave out each inner value of one axis in turn.
+
+    Parameters
+    ----------
+    grid : Grid
+    d : int
+        Index of the parameter.
+    method : {"cubic", "linear", "simplex"}
+    rows : int array, optional
+        Grid points to use; all if not given.
+    """
+    rows = np.arange(len(grid)) if rows is None else rows
+    subset = grid.take(rows)
+    for left_out in inner_values(subset, d):
+        kept = np.flatnonzero(~left_out)
         try:
-            between = interpolation(part.take(kept), method)
-        except InvalidInput:  # the kept points are no grid that this method can have
+            between = interpolation(subset.take(kept), method)
+        except InvalidInput:  # the method cannot interpolate between the points that remain
             continue
-        weights, valid = between.weights(part.points[dropped])
+        weights, valid = between.weights(subset.points[left_out])
         if valid.any():
-            yield Dropped(rows[kept], rows[np.flatnonzero(dropped)[valid]], between, weights[valid])
+            predicted = np.flatnonzero(left_out)[valid]
+            yield Fold(rows[kept], rows[predicted], between, weights[valid])
+
+
+def inner_values(grid: Grid, d: int) -> Iterator[Bools]:
+    """Yield for each inner value of an axis the points (N,) that have it.
+
+    An axis with very many values is sampled evenly.
+    """
+    inner = grid.axes[d][1:-1]
+    if len(inner) > _MAX_FOLDS:
+        inner = inner[np.linspace(0, len(inner) - 1, _MAX_FOLDS).astype(int)]
+    for value in inner:
+        yield grid.points[:, d] == value
 
 
 def doubled_step_factor(method: Method, n_values: int, doubled: float, coarse: float) -> float:
-    """By what to multiply a held-out error for the r.m.s. error inside the grid's own cells.
+    """Factor from a held-out error to the r.m.s. error inside the grid's own cells.
 
-    A held-out point is in the middle of a step twice the grid's own. Where the axis has seven
-    values or more, the gain from halving the step is measured: `doubled` over `coarse`, the r.m.s.
-    errors over two and over four steps, but no better than the method's order (1/16 for `cubic`,
-    1/4 else) and no worse than 1 (a library that is rough from point to point). On shorter axes,
-    where it cannot be measured, it is 1/4; for `cubic` with three or four values, whose held-out
-    values are predicted from edges alone, 1/8: as found on a library whose truth is known. Times
-    the r.m.s. over a cell of an error that is 1 in its middle, 0.64 for `cubic`, else 0.73.
+    A held-out point lies at the centre of a step twice the grid's own. The factor is the gain from
+    halving the step, times the r.m.s. over a cell of an error that is 1 at its centre (0.64 for
+    `cubic`, otherwise 0.73).
+
+    On an axis with at least seven values the gain is measured: it is `doubled` over `coarse`,
+    limited to the order of the method (1/16 for `cubic`, otherwise 1/4) and to 1, for a library
+    that is rough from point to point. On shorter axes it is 1/4. For `cubic` with three or four
+    values it is 1/8, because held-out values are then predicted from edges alone; this was measured
+    on a library whose true spectra are known.
+
+    Parameters
+    ----------
+    method : {"cubic", "linear", "simplex"}
+    n_values : int
+        Number of values on the axis.
+    doubled, coarse : float
+        r.m.s. errors over two and over four steps of the grid.
 
     Examples
     --------
@@ -141,24 +195,11 @@ def doubled_step_factor(method: Method, n_values: int, doubled: float, coarse: f
     0.319
     """
     gain = 1 / 8 if method == "cubic" and n_values < 5 else 1 / 4
-    if n_values >= _MANY and coarse > 0:
+    if n_values >= _MIN_VALUES_FOR_GAIN and coarse > 0:
         gain = float(np.clip(doubled / coarse, _BEST_GAIN[method], 1))
-    return _OVER_CELL[method] * gain
+    return _RMS_OVER_CELL[method] * gain
 
 
 def rms(errors: Floats) -> float:
-    """Root mean square over the points of the length of errors (n, K)."""
+    """Root mean square length of the errors (n, K) of n points."""
     return float(np.sqrt((errors**2).sum(axis=1).mean()))
-
-
-# On an irregular grid, where every point has its own value, so many values of an axis are dropped.
-_MOST_VALUES = 30
-
-
-def inner_values(grid: Grid, d: int) -> Iterator[NDArray[np.bool_]]:
-    """Which points to drop, for each inner value of an axis."""
-    inner = grid.axes[d][1:-1]
-    if len(inner) > _MOST_VALUES:
-        inner = inner[np.linspace(0, len(inner) - 1, _MOST_VALUES).astype(int)]
-    for value in inner:
-        yield grid.points[:, d] == value

@@ -1,7 +1,7 @@
-"""Simplex interpolation: D + 1 entries a row, on axes scaled to unit spacing.
+"""Linear interpolation in simplices: D + 1 weights per theta, on axes scaled to unit spacing.
 
-On a product grid every cell is cut into simplices along its diagonal (Kuhn's triangulation), so
-that holes stay holes; on an irregular grid the points are triangulated (Delaunay).
+On a product grid, each cell is divided into simplices along its diagonal (Kuhn's triangulation), so
+that holes remain holes. On an irregular grid, the points have a Delaunay triangulation.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from scipy.spatial import Delaunay
 
 
-_TOLERANCE = 1e-10  # of a barycentric coordinate: a point on a face belongs to the simplex
-_LEAN = 0.1  # of the axes towards each other, see DelaunaySimplex
+_TOLERANCE = 1e-10  # on barycentric coordinates: a point on a face belongs to the simplex
+_SHEAR = 0.1  # of the axes towards each other, see DelaunaySimplex
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,8 @@ class CellSimplex:
 
     cells: Cells
 
+    method = "simplex"
+
     def prepare(self, values: Floats) -> Floats:
         """Return the values themselves: (N, M)."""
         return values
@@ -39,15 +41,15 @@ class CellSimplex:
     def weights(self, theta: Floats) -> tuple[csr_array, Bools]:
         """Return weights (n, N) and whether each theta (n, D) is valid (n,).
 
-        Sorted by their place in the cell, the axes give the path of corners from the cell's
-        first to its last, and the differences of the sorted places are the weights.
+        The axes, sorted by position within the cell, define a path along its edges from the first
+        corner to the last. The differences between the sorted positions are the weights.
         """
         fractions, _, cell, valid = self.cells.locate(theta)
         t = fractions.T
         n, n_axes = t.shape
-        by_place = np.argsort(-t, axis=1, kind="stable")
-        ends = np.ones((n, 1)), np.take_along_axis(t, by_place, axis=1), np.zeros((n, 1))
-        corner_bits = 2 ** (n_axes - 1 - by_place)
+        by_position = np.argsort(-t, axis=1, kind="stable")
+        ends = np.ones((n, 1)), np.take_along_axis(t, by_position, axis=1), np.zeros((n, 1))
+        corner_bits = 2 ** (n_axes - 1 - by_position)
         path = np.cumsum(np.concatenate([np.zeros((n, 1), np.int64), corner_bits], axis=1), axis=1)
         rows = np.maximum(np.take_along_axis(self.cells.corners[cell], path, axis=1), 0)
         weights = -np.diff(np.concatenate(ends, axis=1), axis=1)
@@ -56,20 +58,22 @@ class CellSimplex:
 
 @dataclass(frozen=True, eq=False)
 class DelaunaySimplex:
-    """Simplex interpolation between irregular points; nothing outside their convex hull.
+    """Simplex interpolation between irregular points, inside their convex hull.
 
     Parameters
     ----------
     grid : Grid
-        The points; not all in one plane.
+        Points that do not all lie in one hyperplane.
 
     Raises
     ------
     InvalidInput
-        The points lie in one plane, so that no simplex has a volume.
+        The points lie in one hyperplane, so that no simplex has a volume.
     """
 
     grid: Grid
+
+    method = "simplex"
 
     def __post_init__(self) -> None:
         rank = np.linalg.matrix_rank(self._scaled(self.grid.points), rtol=1e-9)
@@ -78,33 +82,36 @@ class DelaunaySimplex:
             names = ", ".join(self.grid.names[d] for d in self.grid.free)
             raise InvalidInput(
                 f"the {len(self.grid)} grid points span {rank} of the {n_free} dimensions "
-                f"({names}), which leaves nothing to interpolate in; "
-                "drop a parameter that follows from the others, or add points"
+                f"({names}), so they enclose no volume; "
+                "drop a parameter that follows from the others, or add points",
+                name="grid",
+                value=int(rank),
             )
 
     @cached_property
     def spacing(self) -> Floats:
-        """Median step of each free axis: parameters are divided by it."""
+        """Median step of each free axis, by which parameters are divided."""
         return np.array([np.median(np.diff(self.grid.axes[d])) for d in self.grid.free])
 
     @cached_property
     def triangulation(self) -> Delaunay:
         """The Delaunay triangulation of the scaled points."""
-        from scipy.spatial import Delaunay  # a third of a second that other methods spare
+        from scipy.spatial import Delaunay  # imported here because it takes a third of a second
 
         return Delaunay(self._scaled(self.grid.points))
 
     def _scaled(self, theta: Floats) -> Floats:
-        """Scale and lean the free parameters (n, n_free), measured from the points' middle.
+        """Scale and shear the free parameters (n, n_free), measured from the centre of the points.
 
-        The corners of a box lie on one sphere, so its Delaunay triangulation is not unique, and
-        neighbouring boxes would be cut differently along the face that they share: a jump.
-        Leaning the axes towards each other makes it unique, and in boxes equal to Kuhn's.
+        The corners of a box lie on one sphere, so its Delaunay triangulation is not unique.
+        Neighbouring boxes could be divided differently along their common face, which would make
+        the interpolation jump. Shearing the axes towards each other makes the triangulation unique,
+        and equal to Kuhn's in a box.
         """
         free = list(self.grid.free)
         x = (theta[:, free] - self.grid.points[:, free].mean(axis=0)) / self.spacing
-        leaned: Floats = x - _LEAN * x.sum(axis=1, keepdims=True)
-        return leaned
+        sheared: Floats = x - _SHEAR * x.sum(axis=1, keepdims=True)
+        return sheared
 
     def prepare(self, values: Floats) -> Floats:
         """Return the values themselves: (N, M)."""
@@ -117,14 +124,14 @@ class DelaunaySimplex:
         x = self._scaled(boxed)
         simplex = self.triangulation.find_simplex(x)
         weights = barycentric(self.triangulation.transform[simplex], x)
-        # not found (-1, the last one), in one without a volume (NaN), only nearly in: look again
+        # search again: no simplex (-1 is the last one), one without a volume (NaN), or a near miss
         for i in np.flatnonzero(~(weights >= -_TOLERANCE).all(axis=1)):
-            simplex[i], weights[i], found = self._search_all(x[i])
-            valid[i] &= found
+            simplex[i], weights[i], inside = self._search_all(x[i])
+            valid[i] &= inside
         return sparse_rows(weights, self.triangulation.simplices[simplex], len(self.grid)), valid
 
     def _search_all(self, x: Floats) -> tuple[int, Floats, bool]:
-        """Find the simplex that x (n_free,) is deepest in, its weights, and whether x is in it."""
+        """Find the simplex nearest to x (n_free,), its weights, and whether x lies inside it."""
         weights = barycentric(self.triangulation.transform, x)
         depth = np.nan_to_num(weights.min(axis=1), nan=-np.inf)
         deepest = int(depth.argmax())

@@ -1,1 +1,1 @@
-"""What a sampler calls: arrays in, arrays out."""
+"""The model: flux ratios and spectra of mixtures, from arrays to arrays."""

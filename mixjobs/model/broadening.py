@@ -1,14 +1,13 @@
-"""Instrument and velocity as factors on a spectrum's Fourier coefficients; see `rotation.py` too.
+"""Doppler shift, rotation and instrumental profile as factors in Fourier space.
 
-On a grid uniform in x = ln(wavelength) each of the three is a convolution, so a multiplication of
-``numpy.fft.rfft`` of the spectrum. Coefficient k of n_fft pixels has the frequency
-``nu = k / (n_fft * step)``, cycles per unit of x; n_freq is n_fft // 2 + 1, or less where the rest
-is not wanted.
+On a grid uniform in x = ln(wavelength), each of the three is a convolution. In Fourier space it is
+a factor that multiplies ``numpy.fft.rfft`` of the spectrum; see `FourierGrid`.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,22 +15,58 @@ from scipy.special import j1, jv, spherical_jn
 
 from mixjobs.errors import InvalidInput
 from mixjobs.typing import Complexes, Floats
+from mixjobs.units import to_value
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 _FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in sigma
 RUN = 64  # about the root of n_freq, so that both factors of the outer product are short
 
 
-def doppler_shift(rv: ArrayLike) -> Floats:
-    """Shift in ln(wavelength) of light from a source that recedes.
+class FourierGrid(NamedTuple):
+    """The frequencies of a real Fourier transform on a log-wavelength grid.
 
-    ``ln(lambda / lambda_0) = atanh(rv / c)``: the logarithm of the relativistic Doppler factor for
-    motion along the line of sight (Rybicki & Lightman 1979, equation 4.11).
+    Coefficient k has the frequency ``nu = k / period``, in cycles per unit of ln(wavelength).
+
+    Attributes
+    ----------
+    step : float
+        Step of the grid in ln(wavelength).
+    n_fft : int
+        Pixels of the transform.
+    n_freq : int
+        Frequencies that are kept, from 0: ``n_fft // 2 + 1``, or fewer.
+
+    Examples
+    --------
+    >>> FourierGrid(step=0.5, n_fft=8, n_freq=3).frequency.tolist()
+    [0.0, 0.25, 0.5]
+    """
+
+    step: float
+    n_fft: int
+    n_freq: int
+
+    @property
+    def period(self) -> float:
+        """Length of the transform in ln(wavelength)."""
+        return self.n_fft * self.step
+
+    @property
+    def frequency(self) -> Floats:
+        """The frequencies that are kept: (n_freq,)."""
+        return np.arange(self.n_freq) / self.period
+
+
+def doppler_shift(rv: ArrayLike) -> Floats:
+    """Doppler shift in ln(wavelength) of a source that recedes.
+
+    ``ln(lambda / lambda_0) = atanh(rv / c)`` is the logarithm of the relativistic Doppler factor
+    for motion along the line of sight (Rybicki & Lightman 1979, equation 4.11).
 
     Parameters
     ----------
-    rv : (...) array
-        Radial velocity, km/s, positive away from us.
+    rv : (...) array or quantity
+        Radial velocity, km/s, positive for a receding source.
 
     Returns
     -------
@@ -40,78 +75,75 @@ def doppler_shift(rv: ArrayLike) -> Floats:
     Raises
     ------
     InvalidInput
-        A velocity that is not below that of light.
+        A velocity that is not below the speed of light.
 
     Examples
     --------
     >>> f"{float(doppler_shift(30.0)):.10f}"
     '0.0001000692'
     """
-    velocity = np.asarray(rv, dtype=np.float64)
+    velocity = np.asarray(to_value(rv, "km/s", "rv"), dtype=np.float64)
     bad = velocity[~(np.abs(velocity) < SPEED_OF_LIGHT)]
     if bad.size:
         raise InvalidInput(
-            f"rv = {bad.flat[0]:g} km/s: expected less than the speed of light, "
-            f"{SPEED_OF_LIGHT:g} km/s either way; give a radial velocity in km/s"
+            f"rv = {bad.flat[0]:g} km/s: expected a speed below that of light, "
+            f"{SPEED_OF_LIGHT:g} km/s; give a radial velocity in km/s",
+            name="rv",
+            value=float(bad.flat[0]),
         )
     shift: Floats = np.arctanh(velocity / SPEED_OF_LIGHT)
     return shift
 
 
-def shift_factors(shift: ArrayLike, step: float, n_fft: int, n_freq: int) -> Complexes:
-    """Factors that move a spectrum by `shift` towards longer wavelengths.
+def shift_factors(shift: ArrayLike, fourier: FourierGrid) -> Complexes:
+    """Factors that shift a spectrum towards longer wavelengths.
 
-    ``exp(-2 pi i nu shift)``, the shift theorem (Bracewell 2000, chapter 6). It is a geometric
-    progression in k: with k = 64 p + q the outer product of a short one in p and one in q.
+    ``exp(-2 pi i nu shift)`` by the shift theorem (Bracewell 2000, chapter 6). This is a geometric
+    progression in k. With k = 64 p + q it is the outer product of a short progression in p and one
+    in q.
 
     Parameters
     ----------
     shift : (b,) array
         Shifts in ln(wavelength).
-    step : float
-        The grid's step in ln(wavelength).
-    n_fft, n_freq : int
-        Pixels of the transform; how many frequencies to return.
+    fourier : FourierGrid
 
     Returns
     -------
     (b, n_freq) complex array
-        Good to 1e-13 for shifts of some hundred pixels.
+        Accurate to 1e-13 for shifts of a few hundred pixels.
 
     Examples
     --------
-    >>> factors = shift_factors([3e-5], step=1e-5, n_fft=8, n_freq=5)  # three pixels
+    >>> factors = shift_factors([3e-5], FourierGrid(step=1e-5, n_fft=8, n_freq=5))  # three pixels
     >>> pixels = np.array([5.0, 6.0, 7.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     >>> np.fft.irfft(np.fft.rfft(pixels) * factors)[0, 3:6].round(12).tolist()
     [5.0, 6.0, 7.0]
     """
-    turns = np.asarray(shift, dtype=np.float64)[:, None] / (n_fft * step)
-    coarse = _phase(turns * (RUN * np.arange(-(-n_freq // RUN))))
+    turns = np.asarray(shift, dtype=np.float64)[:, None] / fourier.period
+    coarse = _phase(turns * (RUN * np.arange(-(-fourier.n_freq // RUN))))
     fine = _phase(turns * np.arange(RUN))
     factors: Complexes = coarse[:, :, None] * fine[:, None, :]
-    return factors.reshape(len(turns), -1)[:, :n_freq]
+    return factors.reshape(len(turns), -1)[:, : fourier.n_freq]
 
 
 def _phase(turns: Floats) -> Complexes:
-    angle = -2 * np.pi * (turns - np.rint(turns))  # whole turns cost digits
+    angle = -2 * np.pi * (turns - np.rint(turns))  # whole turns would cost digits
     phase = np.empty(angle.shape, dtype=np.complex128)
     phase.real, phase.imag = np.cos(angle), np.sin(angle)
     return phase
 
 
-def gaussian_transform(sigma: float, step: float, n_fft: int, n_freq: int) -> Floats:
-    """Fourier transform of a Gaussian instrumental profile.
+def gaussian_transform(profile_sigma: float, fourier: FourierGrid) -> Floats:
+    """Fourier transform of a Gaussian instrumental profile of unit area.
 
-    ``exp(-2 pi² sigma² nu²)`` (Bracewell 2000, chapter 6, for unit area).
+    ``exp(-2 pi² sigma² nu²)`` (Bracewell 2000, chapter 6).
 
     Parameters
     ----------
-    sigma : float
+    profile_sigma : float
         Standard deviation in ln(wavelength): see `profile_sigma`.
-    step : float
-        The grid's step in ln(wavelength).
-    n_fft, n_freq : int
-        Pixels of the transform; how many frequencies to return.
+    fourier : FourierGrid
 
     Returns
     -------
@@ -120,17 +152,20 @@ def gaussian_transform(sigma: float, step: float, n_fft: int, n_freq: int) -> Fl
     Raises
     ------
     InvalidInput
-        A sigma that is negative or not finite.
+        A width that is negative or not finite.
 
     Examples
     --------
-    >>> gaussian_transform(2e-5, 1e-5, 8, 5).round(6).tolist()
+    >>> gaussian_transform(2e-5, FourierGrid(1e-5, 8, 5)).round(6).tolist()
     [1.0, 0.291213, 0.007192, 1.5e-05, 0.0]
     """
-    if not 0 <= sigma < math.inf:
-        raise InvalidInput(f"sigma {sigma:g}: expected a finite number from 0; change it")
-    nu = np.arange(n_freq) / (n_fft * step)
-    transform: Floats = np.exp(-2 * (np.pi * sigma * nu) ** 2)
+    if not 0 <= profile_sigma < math.inf:
+        raise InvalidInput(
+            f"profile_sigma = {profile_sigma:g}: expected a finite number, 0 or more",
+            name="profile_sigma",
+            value=profile_sigma,
+        )
+    transform: Floats = np.exp(-2 * (np.pi * profile_sigma * fourier.frequency) ** 2)
     return transform
 
 
@@ -139,29 +174,30 @@ def profile_sigma(
     fwhm: float | None = None,
     library_resolution: float | None = None,
 ) -> float:
-    """Width of the Gaussian that takes a library's spectra to an instrument's resolution.
+    """Width of the Gaussian that brings library spectra to the resolution of an instrument.
 
-    ``FWHM = 2 sqrt(2 ln 2) sigma``; the FWHM in ln(wavelength) is 1 / resolution, or fwhm / c. The
-    library's own Gaussian is taken off in quadrature, since variances of convolutions add.
+    ``FWHM = 2 sqrt(2 ln 2) sigma``. The FWHM in ln(wavelength) is 1 / resolution, or fwhm / c. The
+    library's own Gaussian is subtracted in quadrature, because variances of convolutions add.
 
     Parameters
     ----------
     resolution : float, optional
-        The instrument's resolving power, wavelength / FWHM.
-    fwhm : float, optional
-        The same as a velocity, km/s. Give one of the two, or neither for no broadening.
+        Resolving power of the instrument, wavelength / FWHM.
+    fwhm : float or quantity, optional
+        FWHM of the instrumental profile, km/s. Give `resolution`, `fwhm`, or neither for no
+        broadening.
     library_resolution : float, optional
-        The library's resolving power, where it has one that matters.
+        Resolving power of the library, if it is not much higher than the instrument's.
 
     Returns
     -------
     float
-        Sigma in ln(wavelength); 0.0 for no broadening.
+        Standard deviation in ln(wavelength); 0.0 for no broadening.
 
     Raises
     ------
     InvalidInput
-        Both widths given, a number that is not positive and finite, or a library that is coarser
+        Both widths, a number that is not positive and finite, or a library with lower resolution
         than the instrument.
 
     Examples
@@ -171,43 +207,58 @@ def profile_sigma(
     >>> f"{profile_sigma(fwhm=6.0, library_resolution=100000):.4e}"
     '7.3621e-06'
     """
-    given = {"resolution": resolution, "fwhm": fwhm, "library_resolution": library_resolution}
-    for name, value in given.items():
-        if value is not None and not 0 < value < math.inf:
-            raise InvalidInput(f"{name} = {value:g}: expected a finite number above 0; change it")
+    resolution = _positive(to_value(resolution, "", "resolution"), "resolution")
+    fwhm = _positive(to_value(fwhm, "km/s", "fwhm"), "fwhm")
+    own = to_value(library_resolution, "", "library_resolution")
+    library_resolution = _positive(own, "library_resolution")
     if resolution is not None and fwhm is not None:
         raise InvalidInput(
-            f"resolution = {resolution:g} and fwhm = {fwhm:g} km/s: expected one of them; "
-            "leave the other out"
+            f"resolution = {resolution:g} and fwhm = {fwhm:g} km/s: expected one of the two; "
+            "leave the other out",
+            name="resolution",
+            value=resolution,
         )
     if resolution is None and fwhm is None:
         if library_resolution is not None:
             raise InvalidInput(
-                f"library_resolution = {library_resolution:g} is taken off the instrument's, which "
-                "is not given: give resolution or fwhm too"
+                f"library_resolution = {library_resolution:g} without the resolution of the "
+                "instrument; give resolution or fwhm as well",
+                name="library_resolution",
+                value=library_resolution,
             )
         return 0.0
     width = 1 / resolution if resolution is not None else (fwhm or 0.0) / SPEED_OF_LIGHT
-    own = 1 / library_resolution if library_resolution is not None else 0.0
-    if own > width * (1 + 1e-12):
+    library_width = 1 / library_resolution if library_resolution is not None else 0.0
+    if library_width > width * (1 + 1e-12):
         raise InvalidInput(
-            f"an instrument of resolving power {1 / width:g} on a library of {1 / own:g}: expected "
-            "a library at least as sharp; take another library, or correct the number"
+            f"the instrument's resolving power is {1 / width:g}, the library's only "
+            f"{1 / library_width:g}: expected a library of higher resolution; "
+            "use another library, or correct the number",
+            name="library_resolution",
+            value=library_resolution,
         )
-    return math.sqrt(max(width**2 - own**2, 0.0)) / _FWHM
+    return math.sqrt(max(width**2 - library_width**2, 0.0)) / _FWHM
 
 
-def half_width(vsini: ArrayLike, rv: ArrayLike, sigma: ArrayLike) -> Floats:
-    """How far away in ln(wavelength) the light of a pixel may come from.
+def _positive(value: float | None, name: str) -> float | None:
+    if value is not None and not 0 < value < math.inf:
+        raise InvalidInput(
+            f"{name} = {value:g}: expected a positive, finite number", name=name, value=value
+        )
+    return value
 
-    ``|shift| + vsini/c + 5 sigma``; beyond lie 6e-7 of the Gaussian.
+
+def half_width(vsini: ArrayLike, rv: ArrayLike, profile_sigma: ArrayLike) -> Floats:
+    """Largest distance in ln(wavelength) from which light reaches a pixel.
+
+    ``|shift| + vsini/c + 5 profile_sigma``; 6e-7 of the Gaussian lies beyond.
 
     Parameters
     ----------
     vsini, rv : (...) arrays
         km/s.
-    sigma : (...) array
-        The instrument's sigma in ln(wavelength).
+    profile_sigma : (...) array
+        Standard deviation of the instrumental profile in ln(wavelength).
 
     Returns
     -------
@@ -216,7 +267,7 @@ def half_width(vsini: ArrayLike, rv: ArrayLike, sigma: ArrayLike) -> Floats:
     Raises
     ------
     InvalidInput
-        A radial velocity that is not below that of light.
+        A radial velocity that is not below the speed of light.
 
     Examples
     --------
@@ -224,32 +275,32 @@ def half_width(vsini: ArrayLike, rv: ArrayLike, sigma: ArrayLike) -> Floats:
     '0.000200'
     """
     width = np.asarray(vsini, dtype=np.float64) / SPEED_OF_LIGHT
-    return np.abs(doppler_shift(rv)) + width + 5 * np.asarray(sigma, dtype=np.float64)
+    return np.abs(doppler_shift(rv)) + width + 5 * np.asarray(profile_sigma, dtype=np.float64)
 
 
-_CELL = 0.06  # of RotationTable, in u: its error is at most _CELL**4 / 384 * 1/8 = 4.2e-9
-_TINY = 1e-9  # a u whose square is lost beside 1
+_TABLE_STEP = 0.06  # in u; the error of the table is at most step**4 / 384 * 1/8 = 4.2e-9
+_TINY_U = 1e-9  # below this, u² is lost in the rounding of 1
 
 
 def rotation_transform(u: ArrayLike, limb_darkening: float = 0.6) -> Floats:
-    """Fourier transform of the profile of a rotating, limb-darkened star.
+    """Fourier transform of the rotation profile of a limb-darkened star.
 
-    ``[(1 - e) 2 J1(u)/u + (2e/3) 3 (sin u - u cos u)/u³] / (1 - e/3)``, the transform of Gray
-    (2005, The Observation and Analysis of Stellar Photospheres), equation 18.14. The second term is
-    written with the spherical Bessel function, ``j1(u) = (sin u - u cos u)/u²``, which does not
-    cancel at small u.
+    ``[(1 - e) 2 J1(u)/u + (2e/3) 3 (sin u - u cos u)/u³] / (1 - e/3)``, the transform of equation
+    18.14 of Gray (2005, The Observation and Analysis of Stellar Photospheres). The second term is
+    evaluated with the spherical Bessel function ``j1(u) = (sin u - u cos u)/u²``, which avoids
+    cancellation at small u.
 
     Parameters
     ----------
     u : (...) array
-        ``2 pi nu vsini / c``, nu the frequency.
+        ``2 pi nu vsini / c``, where nu is the frequency.
     limb_darkening : float
-        e of the linear law ``1 - e + e cos(angle)``, 0 to 1.
+        Coefficient e of the linear law ``1 - e + e cos(angle)``, 0 to 1.
 
     Returns
     -------
     (...) array
-        1 at u = 0, where the profile's area is.
+        1 at u = 0, because the profile has unit area.
 
     Raises
     ------
@@ -267,12 +318,13 @@ def rotation_transform(u: ArrayLike, limb_darkening: float = 0.6) -> Floats:
 
 
 def _rotation_slope(u: Floats, e: float) -> Floats:
-    """Derivative of `rotation_transform` for u (...) from 0, from (J1/u)' = -J2/u."""
+    """Derivative of `rotation_transform` at u (...), 0 or more; uses (J1/u)' = -J2/u."""
     return _with_limit(0.0, u, -(1 - e) * 2 * jv(2, u) - 2 * e * spherical_jn(2, u), 1 - e / 3)
 
 
 def _with_limit(limit: float, u: Floats, numerator: Floats, area: float) -> Floats:
-    tiny = u < _TINY
+    """``numerator / (u area)``, or its limit for u = 0."""
+    tiny = u < _TINY_U
     value: Floats = np.where(tiny, limit, numerator / np.where(tiny, 1.0, u * area))
     return value
 
@@ -280,30 +332,32 @@ def _with_limit(limit: float, u: Floats, numerator: Floats, area: float) -> Floa
 def _limb_darkening(e: float) -> float:
     if not 0 <= e <= 1:
         raise InvalidInput(
-            f"limb darkening {e:g}: expected 0 to 1, the coefficient of the linear law; change it"
+            f"limb_darkening = {e:g}: expected the coefficient of the linear law, 0 to 1",
+            name="limb_darkening",
+            value=e,
         )
     return float(e)
 
 
 class RotationTable:
-    """`rotation_transform` from a table: cubic Hermite on uniform cells in u.
+    """A table of `rotation_transform`, with cubic Hermite interpolation on uniform cells in u.
 
-    Values and exact derivatives at the nodes, so the first derivative is continuous; the error is
-    below 1e-8 everywhere. (That of cubic Hermite interpolation is at most h⁴/384 of the largest
-    fourth derivative: Fritsch & Carlson 1980, SIAM J. Numer. Anal. 17, 238. Here that is the
-    profile's mean of (v/vsini)⁴, at most 1/8.)
+    The nodes hold values and exact derivatives, so the first derivative is continuous. The error is
+    below 1e-8 everywhere: for cubic Hermite interpolation it is at most h⁴/384 times the largest
+    fourth derivative (Fritsch & Carlson 1980, SIAM J. Numer. Anal. 17, 238). Here that derivative
+    is at most the mean of (v/vsini)⁴ over the profile, 1/8.
 
     Parameters
     ----------
     u_max : float
-        The largest u that will be asked for. The table has 530 bytes a unit of u.
+        Largest u of the table, which takes 530 bytes per unit of u.
     limb_darkening : float
-        0 to 1.
+        Coefficient of the linear law, 0 to 1.
 
     Raises
     ------
     InvalidInput
-        A u_max that is not finite and positive, a limb darkening outside 0 to 1.
+        A u_max that is not positive and finite, or a limb darkening outside 0 to 1.
 
     Examples
     --------
@@ -315,12 +369,14 @@ class RotationTable:
     def __init__(self, u_max: float, limb_darkening: float = 0.6) -> None:
         e = _limb_darkening(limb_darkening)
         if not 0 < u_max < math.inf:
-            raise InvalidInput(f"u_max {u_max:g}: expected a finite number above 0; change it")
+            raise InvalidInput(
+                f"u_max = {u_max:g}: expected a positive, finite number", name="u_max", value=u_max
+            )
         self.u_max = float(u_max)
-        nodes: Floats = _CELL * np.arange(math.ceil(u_max / _CELL) + 2.0)
-        value, slope = rotation_transform(nodes, e), _CELL * _rotation_slope(nodes, e)
+        nodes: Floats = _TABLE_STEP * np.arange(math.ceil(u_max / _TABLE_STEP) + 2.0)
+        value, slope = rotation_transform(nodes, e), _TABLE_STEP * _rotation_slope(nodes, e)
         rise = np.diff(value)
-        # a row a cell: the coefficients of 1, t, t², t³; t goes from 0 to 1 within the cell
+        # one row per cell: the coefficients of 1, t, t², t³, with t from 0 to 1 within the cell
         self._cubics = np.stack([
             value[:-1],
             slope[:-1],
@@ -329,14 +385,14 @@ class RotationTable:
         ], axis=1)  # fmt: skip
 
     def __call__(self, u_step: ArrayLike, n_freq: int) -> Floats:
-        """The transform at u = u_step * k, k = 0 to n_freq - 1.
+        """Evaluate the transform at u = u_step * k for k = 0 to n_freq - 1.
 
         Parameters
         ----------
         u_step : (b,) array
-            ``2 pi vsini / (c n_fft step)``: u of the first frequency above 0.
+            ``2 pi vsini / (c period)``: u of the first frequency above 0.
         n_freq : int
-            How many frequencies.
+            Number of frequencies.
 
         Returns
         -------
@@ -345,7 +401,7 @@ class RotationTable:
         Raises
         ------
         InvalidInput
-            A u that is negative or beyond the table's u_max.
+            A u that is negative or exceeds the table's u_max.
         """
         steps = np.asarray(u_step, dtype=np.float64)
         self._check(steps, n_freq)
@@ -353,12 +409,12 @@ class RotationTable:
         k = np.arange(n_freq, dtype=np.float64)
         t, floor, cell = np.empty(n_freq), np.empty(n_freq), np.empty(n_freq, dtype=np.intp)
         cubics = np.empty((n_freq, 4))
-        for row, step in zip(result, steps / _CELL, strict=True):
+        for row, step in zip(result, steps / _TABLE_STEP, strict=True):
             np.multiply(k, step, out=t)
             np.floor(t, out=floor)
             np.copyto(cell, floor, casting="unsafe")
             t -= floor
-            self._cubics.take(cell, axis=0, out=cubics, mode="clip")  # quicker than "raise"
+            self._cubics.take(cell, axis=0, out=cubics, mode="clip")  # faster than "raise"
             np.multiply(cubics[:, 3], t, out=row)
             for power in (2, 1):
                 row += cubics[:, power]
@@ -372,5 +428,7 @@ class RotationTable:
         if bad.size:
             raise InvalidInput(
                 f"u = {bad.flat[0]:g} at the highest frequency: expected 0 to {self.u_max:g}; "
-                "make the table for the largest vsini"
+                "make the table for the largest vsini",
+                name="u_step",
+                value=float(bad.flat[0]),
             )

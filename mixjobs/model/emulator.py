@@ -1,8 +1,8 @@
-"""The emulator of one order: principal eigenspectra of its normalised spectra.
+"""The emulator of one order: eigenspectra of its normalised spectra, and its errors.
 
-A spectrum at any theta is ``mean + w(theta) @ eigenspectra``, in units of its own mean over the
-order's pixels; the weights of the grid points are interpolated like the mean fluxes (Czekala et
-al. 2015, ApJ 812, 128, section 3.1, with another interpolation).
+The spectrum at any theta is ``mean + w(theta) @ eigenspectra``, in units of its own mean over the
+order's pixels (Czekala et al. 2015, ApJ 812, 128, section 3.1). The weights of the grid points are
+interpolated in the same way as ln(mean flux), not with a Gaussian process.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixjobs.errors import InvalidInput
-from mixjobs.interpolation.cross_validation import HeldOutAxis, rms
+from mixjobs.interpolation.cross_validation import AxisFolds, rms
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LogGrid
 
-_ROWS = 32  # spectra whose residuals are computed together: they stay in the cache
+_BATCH = 32  # spectra whose residuals are computed together, so that they fit in the cache
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How many eigenspectra to keep.
+    """The number of eigenspectra to keep, or the accuracy that decides it.
 
     Parameters
     ----------
     explained_variance : float
-        At least this fraction of the variance of the normalised spectra.
+        Fraction of the variance of the normalised spectra to explain, at least.
     max_residual : float
-        And so many that no pixel of any grid point is off by more than this part of the
-        spectrum's mean.
+        Largest error allowed at any pixel of any grid point, as a fraction of the mean of the
+        spectrum.
     max_rank : int
-        But never more than this; what is reached is reported.
+        Largest number of eigenspectra, even if the two conditions are not met.
     rank : int, optional
-        Just so many.
+        Exactly this number of eigenspectra.
 
     Raises
     ------
     InvalidInput
-        A value out of its range.
+        A value outside its range.
     """
 
     explained_variance: float = 0.999
@@ -49,37 +49,40 @@ class Accuracy:
 
     def __post_init__(self) -> None:
         if not 0 < self.explained_variance <= 1:
-            raise InvalidInput(
-                f"explained_variance = {self.explained_variance:g}: expected more than 0, at most 1"
-            )
+            raise _out_of_range(self, "explained_variance", "a number above 0, at most 1")
         if not self.max_residual > 0:
-            raise InvalidInput(f"max_residual = {self.max_residual:g}: expected a positive number")
-        for name in ("max_rank", "rank"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InvalidInput(f"{name} {value}: expected 1 or more eigenspectra")
+            raise _out_of_range(self, "max_residual", "a positive number")
+        if self.max_rank < 1:
+            raise _out_of_range(self, "max_rank", "at least 1 eigenspectrum")
+        if self.rank is not None and self.rank < 1:
+            raise _out_of_range(self, "rank", "at least 1 eigenspectrum")
+
+
+def _out_of_range(accuracy: Accuracy, name: str, expected: str) -> InvalidInput:
+    value = getattr(accuracy, name)
+    return InvalidInput(f"{name} = {value:g}: expected {expected}", name=name, value=value)
 
 
 @dataclass(frozen=True, eq=False)
 class OrderEmulator:
-    """Components of one order.
+    """The mean spectrum, eigenspectra and weights of one order.
 
     Attributes
     ----------
     grid : LogGrid
-        n pixels: the order and a buffer on both sides.
+        n pixels: the order and a buffer on each side.
     wavelength : (n_pixels,) float array
-        The library's own pixels in the order, Å, over which the mean is 1.
+        The library's own pixels in the order, Å. Every spectrum has mean 1 over them.
     mean : (n,) float array
-        The mean of the normalised spectra of all grid points.
+        Mean of the normalised spectra of all grid points.
     eigenspectra : (K, n) float array
         Orthonormal.
     weights : (N, K) float array
-        Of each grid point.
+        Weights of the eigenspectra at each grid point.
     reconstruction_error : (N,) float array
-        r.m.s. over the pixels of what the eigenspectra leave out of each point.
+        r.m.s. residual of each grid point over the pixels.
     explained_variance, max_residual : float
-        What was reached: see `Accuracy`.
+        The accuracy achieved: see `Accuracy`.
     """
 
     grid: LogGrid
@@ -100,17 +103,19 @@ class OrderEmulator:
 def decompose(
     spectra: Floats, grid: LogGrid, wavelength: Floats, accuracy: Accuracy
 ) -> OrderEmulator:
-    """Find the leading principal eigenspectra of normalised spectra.
+    """Decompose normalised spectra into their mean and their leading eigenspectra.
 
-    By ARPACK (`scipy.sparse.linalg.svds`), or a full SVD where there are few spectra or pixels.
-    Beside the spectra, which are overwritten, it needs memory for `max_rank` of them.
+    Uses ARPACK (`scipy.sparse.linalg.svds`), or a full SVD for few spectra or pixels. Besides the
+    spectra, which are overwritten, this needs memory for `max_rank` spectra.
 
     Parameters
     ----------
     spectra : (N, n) array
         Overwritten.
-    grid, wavelength
-        See `OrderEmulator`.
+    grid : LogGrid
+        n pixels.
+    wavelength : (n_pixels,) array
+        The library's own pixels in the order, Å.
     accuracy : Accuracy
     """
     mean = spectra.mean(axis=0)
@@ -118,43 +123,45 @@ def decompose(
     most = min(accuracy.rank or accuracy.max_rank, *spectra.shape)
     eigenspectra = _eigenspectra(spectra, most)
     weights = spectra @ eigenspectra.T
-    total = np.einsum("ij,ij->i", spectra, spectra)  # (N,): of each point
+    total = np.einsum("ij,ij->i", spectra, spectra)  # (N,): squared length of each spectrum
     left = total[:, None] - np.cumsum(weights**2, axis=1)
     explained_variance = 1 - left.sum(axis=0) / max(total.sum(), np.finfo(float).tiny)
 
-    def largest(rank: int) -> float:
-        return _worst_error(spectra, weights[:, :rank], eigenspectra[:rank])
+    def max_residual(rank: int) -> float:
+        return _max_residual(spectra, weights[:, :rank], eigenspectra[:rank])
 
     rank = most
     if accuracy.rank is None:
         enough = explained_variance >= accuracy.explained_variance - 1e-12
         least = int(np.argmax(enough)) + 1 if enough.any() else most
-        rank = _least_rank(largest, accuracy.max_residual, least, most)
+        rank = _smallest_rank(max_residual, accuracy.max_residual, least, most)
     return OrderEmulator(
         grid, wavelength, mean, eigenspectra[:rank].copy(), weights[:, :rank].copy(),
         np.sqrt(np.maximum(left[:, rank - 1], 0) / len(mean)),
-        float(explained_variance[rank - 1]), largest(rank),
+        float(explained_variance[rank - 1]), max_residual(rank),
     )  # fmt: skip
 
 
-def _least_rank(largest: Callable[[int], float], allowed: float, least: int, most: int) -> int:
-    """Find by bisection the lowest rank whose largest residual is allowed; else `most`."""
-    if least == most or largest(least) <= allowed:
+def _smallest_rank(
+    max_residual: Callable[[int], float], allowed: float, least: int, most: int
+) -> int:
+    """Find by bisection the smallest rank whose largest residual is allowed, or `most`."""
+    if least == most or max_residual(least) <= allowed:
         return least
-    if largest(most) > allowed:
+    if max_residual(most) > allowed:
         return most
-    while most - least > 1:  # too few, and enough
+    while most - least > 1:  # `least` is too few, `most` is enough
         middle = (least + most) // 2
-        least, most = (least, middle) if largest(middle) <= allowed else (middle, most)
+        least, most = (least, middle) if max_residual(middle) <= allowed else (middle, most)
     return most
 
 
 def _eigenspectra(centred: Floats, most: int) -> Floats:
-    """Leading right singular vectors (most, n), largest first, their largest element positive."""
+    """Leading right singular vectors (most, n), each with its largest element positive."""
     if most < min(centred.shape) / 2 and centred.any():  # ARPACK cannot start on zeros
-        from scipy.sparse.linalg import svds  # a third of a second that others spare
+        from scipy.sparse.linalg import svds  # imported here because it takes a third of a second
 
-        # A start that is always the same; a constant would be orthogonal to centred spectra.
+        # The same start every time. A constant would be orthogonal to the centred spectra.
         start = np.random.default_rng(0).normal(size=min(centred.shape))
         _, size, vectors = svds(centred, most, v0=start)
         vectors = vectors[np.argsort(size)[::-1]]
@@ -166,30 +173,31 @@ def _eigenspectra(centred: Floats, most: int) -> Floats:
     return signed
 
 
-def _worst_error(centred: Floats, weights: Floats, eigenspectra: Floats) -> float:
-    """Largest error of any pixel of any spectrum."""
-    worst = 0.0
-    for first in range(0, len(centred), _ROWS):
-        rows = slice(first, first + _ROWS)
-        left = centred[rows] - weights[rows] @ eigenspectra
-        worst = max(worst, float(left.max()), -float(left.min()))
-    return worst
+def _max_residual(centred: Floats, weights: Floats, eigenspectra: Floats) -> float:
+    """Largest absolute error at any pixel of any spectrum."""
+    largest = 0.0
+    for first in range(0, len(centred), _BATCH):
+        batch = slice(first, first + _BATCH)
+        residual = centred[batch] - weights[batch] @ eigenspectra
+        largest = max(largest, float(residual.max()), -float(residual.min()))
+    return largest
 
 
 @dataclass(frozen=True, eq=False)
 class EmulatorError:
-    """What an emulator gets wrong between the grid points, by its held-out errors.
+    """Interpolation error of an emulator between the grid points, from held-out errors.
 
     Attributes
     ----------
     covariance : (K, K) float array
-        Of the weights, the mean over the grid: the sum over the axes of the held-out errors'
-        second moments, each times its factor for the doubled step, squared; half way to its
-        diagonal, for a few held-out points do not tell how so many errors go together.
+        Covariance of the weights, averaged over the grid. It is the sum over the axes of the
+        second moments of the held-out errors, times the squared factor for the doubled step. It is
+        shrunk halfway to its diagonal, because a few held-out points do not determine so many
+        correlations.
     log_mean : float
-        Standard error of ln(mean flux), in the same way.
+        Standard error of ln(mean flux), estimated in the same way.
     factors : dict
-        The factor of each axis.
+        The factor for the doubled step along each axis.
     """
 
     covariance: Floats
@@ -197,15 +205,16 @@ class EmulatorError:
     factors: dict[str, float]
 
 
-def emulator_error(axes: Sequence[HeldOutAxis], weights: Floats, log_mean: Floats) -> EmulatorError:
-    """Estimate the error between the grid points from held-out errors.
+def emulator_error(axes: Sequence[AxisFolds], weights: Floats, log_mean: Floats) -> EmulatorError:
+    """Estimate the interpolation error between the grid points from held-out errors.
 
-    An axis of two values has none that could be held out, and adds nothing.
+    An axis with two values contributes nothing, because neither can be left out.
 
     Parameters
     ----------
-    axes : sequence of HeldOutAxis
+    axes : sequence of AxisFolds
     weights : (N, K) array
+        Weights of the eigenspectra at the grid points.
     log_mean : (N,) array
         ln(mean flux) at the grid points.
     """
@@ -222,20 +231,21 @@ def emulator_error(axes: Sequence[HeldOutAxis], weights: Floats, log_mean: Float
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOutSpectra:
-    """How well spectra that are held out along one axis are predicted.
+class HeldOutResiduals:
+    """Residuals of spectra that are predicted from the other values of one axis.
 
     Attributes
     ----------
     axis : str
+        The parameter.
     rms : float
-        r.m.s. residual over the pixels and the points, in units of a spectrum's mean.
+        r.m.s. residual over pixels and points, in units of a spectrum's mean.
     worst : float
-        The same of the worst point alone.
+        r.m.s. residual of the worst point.
     point : int
-        That point.
+        Row of that point.
     factor : float
-        By which the errors between the grid points are smaller: see `doubled_step_factor`.
+        Ratio of the errors between the grid points to these: see `doubled_step_factor`.
     """
 
     axis: str
@@ -245,22 +255,24 @@ class HeldOutSpectra:
     factor: float
 
 
-def held_out_spectra(axes: Sequence[HeldOutAxis], emulator: OrderEmulator) -> list[HeldOutSpectra]:
-    """Predict the spectra of each axis's inner values from the others, one value after the other.
+def held_out_residuals(
+    axes: Sequence[AxisFolds], emulator: OrderEmulator
+) -> list[HeldOutResiduals]:
+    """Predict the spectra at the inner values of each axis from the other values.
 
-    The eigenspectra are orthonormal, and what they leave out is orthogonal to them: so residuals
-    over pixels are had from the weights alone.
+    The eigenspectra are orthonormal, and the reconstruction error is orthogonal to them. The
+    residuals over pixels therefore follow from the weights alone.
     """
-    found = []
+    results = []
     for axis in axes:
-        errors, rows = axis.errors(emulator.weights), axis.rows
-        left = emulator.reconstruction_error[rows] ** 2
-        squares = (errors**2).sum(axis=1) / emulator.grid.n_pixels + left
+        errors, points = axis.errors(emulator.weights), axis.predicted
+        unexplained = emulator.reconstruction_error[points] ** 2
+        squares = (errors**2).sum(axis=1) / emulator.grid.n_pixels + unexplained
         worst = int(squares.argmax())
-        found.append(
-            HeldOutSpectra(
+        results.append(
+            HeldOutResiduals(
                 axis.name, float(np.sqrt(squares.mean())), float(np.sqrt(squares[worst])),
-                int(rows[worst]), axis.factor(emulator.weights, errors),
+                int(points[worst]), axis.factor(emulator.weights, errors),
             )
         )  # fmt: skip
-    return found
+    return results

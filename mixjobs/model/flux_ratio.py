@@ -1,24 +1,26 @@
-"""Flux ratio: q(theta1, theta2) in every order, by any of the methods."""
+"""The flux ratio q(theta1, theta2) in every order, by each interpolation method."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, get_args
 
 import numpy as np
 
+from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.grid import Grid, Theta, describe
 from mixjobs.interpolation import Method, Outside, interpolation
-from mixjobs.interpolation.cells import Interpolation, why_invalid
+from mixjobs.interpolation.cells import Interpolation, outside_grid
 from mixjobs.model.blackbody import planck_mean
+from mixjobs.model.layout import check_no_unit, without_unit
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
 
-# In eight dimensions the pairs of 30 points take minutes.
+# In eight dimensions, even the pairs of 30 points take minutes.
 MAX_PAIRWISE_POINTS, MAX_PAIRWISE_PARAMETERS = 48, 3
-BLOCK = 300  # pairs evaluated together: their weights fit in the cache
+MAX_PAIRS_PER_BATCH = 300  # so that the interpolation weights fit in the cache
 
 
 def has_pairwise(grid: Grid) -> bool:
@@ -27,24 +29,42 @@ def has_pairwise(grid: Grid) -> bool:
 
 
 class RatioMethod(Protocol):
-    """What a method answers for flat lists of theta."""
+    """The interface of a method that evaluates the flux ratio."""
 
     def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
         """Return q (n, M) for theta (n, D), and whether each pair is valid (n,)."""
 
 
-@dataclass(frozen=True, eq=False)
-class FluxRatio:
+@dataclass(frozen=True, eq=False, repr=False)
+class FluxRatio(Summarised):
     """The flux ratio ``q_m(theta1, theta2) = f2bar / f1bar`` in M orders.
 
-    Made by `flux_ratio` from arrays, or by `mixjobs.load_flux_ratio` from a store.
+    Use `mixjobs.load_flux_ratio` to load it from a store, or `flux_ratio` to make it from arrays.
+
+    Attributes
+    ----------
+    grid : Grid
+    orders : Orders
+    method : {"cubic", "linear", "simplex", "pairwise", "blackbody"}
+    outside : {"raise", "nan"}
+        Whether an invalid theta raises an error or gives NaN.
+    evaluator : RatioMethod
     """
 
     grid: Grid
     orders: Orders
     method: Method
     outside: Outside
-    answer: RatioMethod
+    evaluator: RatioMethod
+
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "method": self.method,
+            "orders": summarise_orders(self.orders),
+            "points": len(self.grid),
+            **summarise_axes(self.grid),
+            "outside the grid": "NaN" if self.outside == "nan" else "raises OutsideGrid",
+        }
 
     def __call__(self, theta1: Theta, theta2: Theta) -> Floats:
         """Evaluate q.
@@ -52,30 +72,34 @@ class FluxRatio:
         Parameters
         ----------
         theta1, theta2 : (..., D) arrays, or mappings from parameter names to (...) arrays
-            Parameters of components 1 and 2; leading shapes broadcast.
+            Parameters of components 1 and 2. Leading shapes broadcast.
 
         Returns
         -------
         (..., M) array
-            NaN where a theta is not valid, if `outside` is "nan".
+            Mean flux of component 2 over that of component 1 in each order. NaN for an invalid
+            theta if `outside` is "nan".
 
         Raises
         ------
         OutsideGrid
-            A theta outside the grid or beside a hole, if `outside` is "raise".
+            A theta outside the grid or next to a hole, if `outside` is "raise".
         InvalidInput
-            A theta of the wrong length, with unknown names, or NaN.
+            A theta of the wrong length, with unknown names, or with NaN.
         """
-        first, second = self.grid.theta(theta1), self.grid.theta(theta2)
+        first, second = _theta(self.grid, theta1), _theta(self.grid, theta2)
         if first.shape != second.shape:
             try:
                 first, second = np.broadcast_arrays(first, second)
             except ValueError:
                 raise InvalidInput(
-                    f"theta1 {first.shape} and theta2 {second.shape} do not broadcast"
+                    f"theta1 {first.shape} and theta2 {second.shape} do not broadcast; "
+                    "give shapes that do",
+                    name="theta2",
+                    value=second.shape,
                 ) from None
         leading, d = first.shape[:-1], first.shape[-1]
-        q, valid = self.answer.ratio(first.reshape(-1, d), second.reshape(-1, d))
+        q, valid = self.evaluator.ratio(first.reshape(-1, d), second.reshape(-1, d))
         if not valid.all():
             if self.outside == "raise":
                 self._refuse(first.reshape(-1, d)[~valid][0], second.reshape(-1, d)[~valid][0])
@@ -83,49 +107,104 @@ class FluxRatio:
         return q.reshape(*leading, q.shape[-1])
 
     def _refuse(self, theta1: Floats, theta2: Floats) -> None:
-        _, valid = self.answer.ratio(theta1[None], theta1[None])
-        which, theta = (2, theta2) if valid[0] else (1, theta1)
-        if self.method == "blackbody":
-            why = f"{describe(theta, self.grid.names)} has no positive, finite temperature"
-        else:
-            why = why_invalid(self.grid, theta)
-        raise OutsideGrid(f"theta{which}: {why}")
+        _, valid = self.evaluator.ratio(theta1[None], theta1[None])
+        component, theta = (2, theta2) if valid[0] else (1, theta1)
+        if self.method != "blackbody":
+            raise outside_grid(self.grid, theta, f"theta{component}")
+        raise OutsideGrid(
+            f"theta{component}: {describe(theta, self.grid.names)} needs a positive, finite teff",
+            name="teff",
+            value=theta[self.grid.names.index("teff")],
+        )
+
+
+def _theta(grid: Grid, theta: Theta) -> Floats:
+    """Read theta, (..., D), whose quantities are converted if they are given by name."""
+    if isinstance(theta, Mapping):
+        return grid.theta({name: without_unit(value, name) for name, value in theta.items()})
+    check_no_unit(theta, "theta")
+    return grid.theta(theta)
+
+
+def summarise_orders(orders: Orders) -> str:
+    """Summarise orders in a line.
+
+    Examples
+    --------
+    >>> summarise_orders(Orders([7, 8], [5004, 5009], [5011, 5018]))
+    '2 (7 to 8), 5004 to 5018 Å'
+    """
+    first, last = orders.number.min(), orders.number.max()
+    numbers = f"{first}" if first == last else f"{first} to {last}"
+    return f"{len(orders)} ({numbers}), {orders.wave_min.min():g} to {orders.wave_max.max():g} Å"
+
+
+def summarise_axes(grid: Grid) -> dict[str, str]:
+    """Summarise each parameter of a grid in a line.
+
+    Examples
+    --------
+    >>> summarise_axes(Grid(np.array([[5000, 4], [5200, 4], [5400, 4]]), ("teff", "logg")))
+    {'teff': '5000 to 5400 (3 values)', 'logg': '4'}
+    """
+    return {
+        name: f"{axis[0]:g} to {axis[-1]:g} ({len(axis)} values)"
+        if len(axis) > 1
+        else f"{axis[0]:g}"
+        for name, axis in zip(grid.names, grid.axes, strict=True)
+    }
 
 
 @dataclass(frozen=True, eq=False)
-class LogMean:
-    """q from interpolated logarithms of mean flux: ``exp(L(theta2) - L(theta1))``.
+class InterpolatedLogMean:
+    """q from the interpolated logarithm of the mean flux: ``exp(L(theta2) - L(theta1))``.
 
-    Positive, and exactly reciprocal and transitive off the grid, because the table of all
-    ratios has rank one.
+    The ratio is positive, and exactly reciprocal and transitive off the grid, because the table of
+    all ratios has rank one.
+
+    Attributes
+    ----------
+    interpolation : Interpolation
+    log_mean : (R, M) array
+        ln(mean flux) at the grid points, prepared for the interpolation.
     """
 
     interpolation: Interpolation
-    table: Floats
+    log_mean: Floats
 
     def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
         """Return q (n, M) for theta (n, D), and whether each pair is valid (n,)."""
-        blocks = [
-            self._block(theta1[i : i + BLOCK], theta2[i : i + BLOCK])
-            for i in range(0, max(len(theta1), 1), BLOCK)
+        step = MAX_PAIRS_PER_BATCH
+        batches = [
+            self._batch(theta1[i : i + step], theta2[i : i + step])
+            for i in range(0, max(len(theta1), 1), step)
         ]
-        if len(blocks) == 1:
-            return blocks[0]
-        return np.concatenate([q for q, _ in blocks]), np.concatenate([a for _, a in blocks])
+        if len(batches) == 1:
+            return batches[0]
+        q, valid = zip(*batches, strict=True)
+        return np.concatenate(q), np.concatenate(valid)
 
-    def _block(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
+    def _batch(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
         n = len(theta1)
         weights, valid = self.interpolation.weights(np.concatenate([theta1, theta2]))
-        log_mean = weights @ self.table
+        log_mean = weights @ self.log_mean
         return np.exp(log_mean[n:] - log_mean[:n]), valid[:n] & valid[n:]
 
 
 @dataclass(frozen=True, eq=False)
 class Pairwise:
-    """q interpolated linearly over simplices in the 2D-dimensional space of pairs.
+    """q interpolated linearly in simplices of the 2D-dimensional space of pairs.
 
-    The historical reference, as Starfish's notebook had it. Off the grid it keeps neither
-    ``q(theta, theta) = 1`` nor ``q12 q21 = 1``.
+    This is the historical reference, the method of Starfish's notebook. Off the grid it satisfies
+    neither ``q(theta, theta) = 1`` nor ``q12 q21 = 1``.
+
+    Attributes
+    ----------
+    grid : Grid
+    domain : Interpolation
+        Simplex interpolation on the grid, which decides which theta are valid.
+    interpolator : callable
+        From pairs (n, 2D) to ratios (n, M).
     """
 
     grid: Grid
@@ -135,24 +214,14 @@ class Pairwise:
     @classmethod
     def build(cls, grid: Grid, mean_flux: Floats) -> Pairwise:
         """Triangulate the N² pairs; `mean_flux` is (M, N)."""
-        if len(grid.free) > MAX_PAIRWISE_PARAMETERS:
-            raise InvalidInput(
-                f"pairwise would triangulate pairs in {2 * len(grid.free)} dimensions; it is kept "
-                f"for at most {MAX_PAIRWISE_PARAMETERS} parameters; use cubic"
-            )
-        if len(grid) > MAX_PAIRWISE_POINTS:
-            seconds = 9.0 * (len(grid) / 36) ** 3.6  # measured: 9 s at 36 points, growth N^3.6
-            raise InvalidInput(
-                f"pairwise would triangulate {len(grid) ** 2} pairs in "
-                f"{2 * len(grid.free)} dimensions, about {seconds / 3600:.1g} hours; "
-                f"it is kept for at most {MAX_PAIRWISE_POINTS} points; use cubic"
-            )
+        _check_pairwise(grid)
         points = grid.points[:, list(grid.free)]
         first, second = np.divmod(np.arange(len(grid) ** 2), len(grid))
         pairs = np.concatenate([points[first], points[second]], axis=1)
         ratios = (mean_flux[:, second] / mean_flux[:, first]).T
-        domain = interpolation(grid, "simplex")  # it decides where the grid answers
-        from scipy.interpolate import LinearNDInterpolator  # half a second that others spare
+        domain = interpolation(grid, "simplex")
+        # imported here because it takes half a second
+        from scipy.interpolate import LinearNDInterpolator
 
         return cls(grid, domain, LinearNDInterpolator(pairs, ratios, rescale=True))
 
@@ -165,9 +234,37 @@ class Pairwise:
         return q, valid[:n] & valid[n:] & ~np.isnan(q).any(axis=1)
 
 
+def _check_pairwise(grid: Grid) -> None:
+    """Refuse a grid whose pairs would take hours to triangulate."""
+    n_dimensions, n_points = 2 * len(grid.free), len(grid)
+    if len(grid.free) > MAX_PAIRWISE_PARAMETERS:
+        raise InvalidInput(
+            f"pairwise would triangulate pairs in {n_dimensions} dimensions; it is limited to "
+            f"{MAX_PAIRWISE_PARAMETERS} parameters; use cubic",
+            name="method",
+            value="pairwise",
+        )
+    if n_points > MAX_PAIRWISE_POINTS:
+        seconds = 9.0 * (n_points / 36) ** 3.6  # measured: 9 s for 36 points, growing as N^3.6
+        raise InvalidInput(
+            f"pairwise would triangulate {n_points**2} pairs in {n_dimensions} dimensions, "
+            f"which takes about {seconds / 3600:.1g} hours; it is limited to "
+            f"{MAX_PAIRWISE_POINTS} points; use cubic",
+            name="method",
+            value="pairwise",
+        )
+
+
 @dataclass(frozen=True, eq=False)
-class Blackbody:
-    """q as the ratio of Planck means over each order; needs nothing but the two Teff."""
+class BlackbodyRatio:
+    """q as the ratio of Planck means over each order, which depends on the two Teff alone.
+
+    Attributes
+    ----------
+    orders : Orders
+    teff : int
+        Index of Teff in theta.
+    """
 
     orders: Orders
     teff: int
@@ -187,7 +284,7 @@ def flux_ratio(
     method: Method = "cubic",
     outside: Outside = "raise",
 ) -> FluxRatio:
-    """Return q(theta1, theta2) from the mean flux of every order at every grid point.
+    """Make q(theta1, theta2) from the mean flux of every order at every grid point.
 
     Parameters
     ----------
@@ -196,53 +293,67 @@ def flux_ratio(
     orders : Orders
         M orders.
     mean_flux : (M, N) array
-        Raw mean flux; positive.
+        Mean raw flux; positive.
     method : {"cubic", "linear", "simplex", "pairwise", "blackbody"}
-        How to go between the grid points.
+        The interpolation between grid points.
     outside : {"raise", "nan"}
-        What a theta that is not valid gives.
+        Whether an invalid theta raises an error or gives NaN.
 
     Raises
     ------
     InvalidInput
-        An unknown or unsuitable method, an unknown `outside`, or a `mean_flux` of another shape
-        or not positive.
+        An unknown or unsuitable method, an unknown `outside`, or a `mean_flux` that has the wrong
+        shape or is not positive.
     """
     if outside not in get_args(Outside):
-        raise InvalidInput(f"outside {outside!r} is unknown; choose 'raise' or 'nan'")
+        raise InvalidInput(
+            f"unknown outside {outside!r}; choose 'raise' or 'nan'", name="outside", value=outside
+        )
     if mean_flux.shape != (len(orders), len(grid)):
         raise InvalidInput(
             f"mean_flux has shape {mean_flux.shape}; expected {len(orders)} orders x "
-            f"{len(grid)} grid points"
+            f"{len(grid)} grid points",
+            name="mean_flux",
+            value=mean_flux.shape,
         )
     if not ((mean_flux > 0) & (mean_flux < np.inf)).all():
-        raise InvalidInput("mean_flux has values that are not positive and finite; rebuild it")
-    answer: RatioMethod
+        wrong = mean_flux[~((mean_flux > 0) & (mean_flux < np.inf))][0]
+        raise InvalidInput(
+            f"mean_flux has the value {wrong:g}; expected positive, finite numbers; "
+            "build the store again",
+            name="mean_flux",
+            value=float(wrong),
+        )
+    return FluxRatio(grid, orders, method, outside, _evaluator(grid, orders, mean_flux, method))
+
+
+def _evaluator(grid: Grid, orders: Orders, mean_flux: Floats, method: Method) -> RatioMethod:
     if method == "pairwise":
-        answer = Pairwise.build(grid, mean_flux)
-    elif method == "blackbody":
+        return Pairwise.build(grid, mean_flux)
+    if method == "blackbody":
         if "teff" not in grid.names:
             raise InvalidInput(
-                f"blackbody needs a parameter teff; the library has {', '.join(grid.names)}"
+                f"blackbody needs a parameter teff; the library has {', '.join(grid.names)}; "
+                "use cubic",
+                name="method",
+                value=method,
             )
-        answer = Blackbody(orders, grid.names.index("teff"))
-    else:
-        between = interpolation(grid, method)
-        answer = LogMean(between, between.prepare(np.log(mean_flux).T))
-    return FluxRatio(grid, orders, method, outside, answer)
+        return BlackbodyRatio(orders, grid.names.index("teff"))
+    between = interpolation(grid, method)
+    return InterpolatedLogMean(between, between.prepare(np.log(mean_flux).T))
 
 
 def flux_ratio_rows(mean_flux: Floats, start: int, stop: int) -> Floats:
     """Rows start:stop of the ratio table of one or more orders.
 
     ``flux_ratio[..., i, j] = mean_flux[..., j] / mean_flux[..., i]`` is q_m(theta_i, theta_j):
-    component 1 first.
+    component 1 comes first.
 
     Parameters
     ----------
     mean_flux : (..., N) array
     start, stop : int
-        Rows, that is values of i.
+        Range of i.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The data's pixels and instrument, order by order, as the library has them."""
+"""The pixels and the instrumental profile of the data, order by order."""
 
 from __future__ import annotations
 
@@ -12,114 +12,147 @@ from mixjobs.errors import InvalidInput, OrderError
 from mixjobs.model.broadening import profile_sigma
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
+from mixjobs.units import to_value
 from mixjobs.wavelengths import in_library_medium
 
 Wavelengths = Sequence[ArrayLike] | Mapping[int, ArrayLike]
 
+_UNITS = {"resolution": "", "fwhm": "km/s"}
+
 
 @dataclass(frozen=True, eq=False)
 class DataPixels:
-    """Wavelengths of the data, (n_pixels,) for each of M orders, Å.
+    """Wavelengths of the pixels in each of M orders, Å.
 
     Attributes
     ----------
-    shown : tuple of M arrays
-        As they were given, or the library's own.
-    pixels : tuple of M arrays
-        The same in the library's medium.
-    given : tuple of M arrays or None
-        `pixels`, or None where the library's own serve.
+    observed : tuple of M (n_pixels,) arrays
+        In the medium of the data.
+    in_library_medium : tuple of M (n_pixels,) arrays
+        The same, in the medium of the library.
+    are_own : bool
+        Whether these are the library's own pixels, which need no resampling.
     """
 
-    shown: tuple[Floats, ...]
-    pixels: tuple[Floats, ...]
-    given: tuple[Floats, ...] | None
+    observed: tuple[Floats, ...]
+    in_library_medium: tuple[Floats, ...]
+    are_own: bool
 
 
 def data_pixels(
     wavelengths: Wavelengths | None,
     orders: Orders,
     medium: str | None,
-    own: Sequence[Floats],
+    library_pixels: Sequence[Floats],
     library_medium: str,
 ) -> DataPixels:
-    """Check the data's wavelengths, and bring them to the library's medium.
+    """Check the wavelengths of the data, and convert them to the library's medium.
 
     Parameters
     ----------
-    wavelengths : one (n_pixels,) array an order, or a mapping from order numbers to them, or None
+    wavelengths : sequence of M arrays, a mapping from order numbers to arrays, or None
+        Å, or quantities. None for the library's own pixels.
     orders : Orders
+        M orders.
     medium : {"air", "vacuum"} or None
-        Of the wavelengths; None for the library's.
-    own : sequence of (n_pixels,) arrays
-        The library's pixels in the orders.
-    library_medium : str
+        Medium of the wavelengths; None for the library's.
+    library_pixels : sequence of M (n_pixels,) arrays
+        The library's own pixels in the orders.
+    library_medium : {"air", "vacuum"}
 
     Raises
     ------
     InvalidInput
-        Another medium, an order that is missing, or wavelengths that are no numbers.
+        An unknown medium, a missing order, or wavelengths that are not numbers.
     OrderError
         Wavelengths outside their order.
     """
     if medium not in (None, "air", "vacuum"):
-        raise InvalidInput(f"medium {medium!r}: expected air or vacuum")
+        raise InvalidInput(
+            f"unknown medium {medium!r}; choose air or vacuum", name="medium", value=medium
+        )
     if wavelengths is None:
-        return DataPixels(tuple(own), tuple(own), None)
-    shown = tuple(_wavelength(w) for w in in_order(wavelengths, [int(n) for n in orders.number]))
-    pixels = tuple(in_library_medium(wave, medium, library_medium) for wave in shown)
-    for number, low, high, wave in zip(
-        orders.number, orders.wave_min, orders.wave_max, pixels, strict=True
-    ):
-        if wave.ndim == 1 and len(wave) and not (wave.min() >= low and wave.max() <= high):
-            raise OrderError(
-                f"order {number} goes from {low:.8g} to {high:.8g} Å, its wavelengths from "
-                f"{wave.min():.8g} to {wave.max():.8g} Å ({library_medium}); cut them to the order"
-            )
-    return DataPixels(shown, pixels, pixels)
+        return DataPixels(tuple(library_pixels), tuple(library_pixels), True)
+    arrays = in_order(wavelengths, [int(n) for n in orders.number])
+    observed = tuple(_wavelength(array) for array in arrays)
+    converted = tuple(in_library_medium(wave, medium, library_medium) for wave in observed)
+    for m, wave in enumerate(converted):
+        _check_within_order(wave, orders.take([m]), library_medium)
+    return DataPixels(observed, converted, False)
+
+
+def _check_within_order(wave: Floats, order: Orders, medium: str) -> None:
+    """Refuse wavelengths outside their order."""
+    number, low, high = int(order.number[0]), order.wave_min[0], order.wave_max[0]
+    if wave.ndim == 1 and len(wave) and not (wave.min() >= low and wave.max() <= high):
+        raise OrderError(
+            f"order {number} covers {low:.8g} to {high:.8g} Å, but its wavelengths extend from "
+            f"{wave.min():.8g} to {wave.max():.8g} Å ({medium}); trim them to the order",
+            name="wavelengths",
+            value=(float(wave.min()), float(wave.max())),
+            order=number,
+        )
 
 
 def in_order(wavelengths: Wavelengths, numbers: Sequence[int]) -> Sequence[ArrayLike]:
-    """Return one array of wavelengths an order, in the order of the numbers.
+    """Return one array of wavelengths per order, in the sequence of the numbers.
 
     Raises
     ------
     InvalidInput
-        An order is missing, or they are no such arrays.
+        A missing order, or something other than one array per order.
     """
     if isinstance(wavelengths, Mapping):
         missing = [n for n in numbers if n not in wavelengths]
         if missing:
-            raise InvalidInput(f"wavelengths lack order {missing[0]}; give one array an order")
+            raise InvalidInput(
+                f"no wavelengths for order {missing[0]}; give one array per order",
+                name="wavelengths",
+                order=missing[0],
+            )
         return [wavelengths[number] for number in numbers]
     if not isinstance(wavelengths, Sequence | np.ndarray) or isinstance(wavelengths, str):
-        raise InvalidInput(f"wavelengths {wavelengths!r}: expected one array an order")
+        raise InvalidInput(
+            f"wavelengths = {wavelengths!r}: expected one array per order",
+            name="wavelengths",
+            value=wavelengths,
+        )
     if len(wavelengths) != len(numbers):
         raise InvalidInput(
-            f"{len(wavelengths)} arrays of wavelengths for {len(numbers)} orders; give one an order"
+            f"{len(wavelengths)} arrays of wavelengths for {len(numbers)} orders; "
+            "give one array per order",
+            name="wavelengths",
+            value=len(wavelengths),
         )
     return wavelengths
 
 
-def _wavelength(given: ArrayLike) -> Floats:
+def _wavelength(values: ArrayLike) -> Floats:
     try:
-        return np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInput(f"wavelengths {given!r}: expected arrays of numbers, in Å") from None
+        return np.asarray(to_value(values, "Angstrom", "wavelengths"), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        raise InvalidInput(
+            f"wavelengths = {values!r}: expected arrays of numbers, in Å",
+            name="wavelengths",
+            value=values,
+        ) from None
 
 
 def profile_sigmas(
     resolution: ArrayLike | None,
     fwhm: ArrayLike | None,
     library_resolution: float | None,
-    numbers: Sequence[int],
+    n_orders: int,
 ) -> Floats:
     """Width of the instrumental profile in every order, in ln(wavelength): (M,).
 
-    Parameters and errors are those of `mixjobs.model.broadening.profile_sigma`, with one
-    resolution or FWHM for all orders or one for each.
+    Parameters and errors are those of `mixjobs.model.broadening.profile_sigma`. The resolution or
+    FWHM can be one number, or one for each order.
     """
-    resolutions, fwhms = (of_orders(width, len(numbers)) for width in (resolution, fwhm))
+    resolutions = of_orders(resolution, n_orders, "resolution")
+    fwhms = of_orders(fwhm, n_orders, "fwhm")
     sigmas = [
         profile_sigma(*widths, library_resolution)
         for widths in zip(resolutions, fwhms, strict=True)
@@ -127,20 +160,29 @@ def profile_sigmas(
     return np.array(sigmas)
 
 
-def of_orders(width: ArrayLike | None, n_orders: int) -> list[float] | list[None]:
-    """Return one width an order, for one of all orders or one of each, or None.
+def of_orders(width: ArrayLike | None, n_orders: int, name: str) -> list[float] | list[None]:
+    """Return one width per order, from one number, one number per order, or None.
+
+    Parameters
+    ----------
+    width : float, (M,) array, quantity or None
+    n_orders : int
+    name : {"resolution", "fwhm"}
 
     Raises
     ------
     InvalidInput
-        Another number of widths, or they are no numbers.
+        Another number of widths, or widths that are not numbers.
     """
     if width is None:
         return [None] * n_orders
+    plain = to_value(width, _UNITS[name], name)
     try:
-        values = np.broadcast_to(np.asarray(width, dtype=np.float64), (n_orders,))
+        values = np.broadcast_to(np.asarray(plain, dtype=np.float64), (n_orders,))
     except (TypeError, ValueError):
         raise InvalidInput(
-            f"resolution {width!r}: expected one number, or one for each of {n_orders} orders"
+            f"{name} = {width!r}: expected one number, or one for each of {n_orders} orders",
+            name=name,
+            value=width,
         ) from None
     return [float(value) for value in values]

@@ -1,174 +1,269 @@
-"""The parameters of a mixture: what they are called, which components shared them, their order."""
+"""Parameters of a mixture: their names, which components share them, and their sequence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput
 from mixjobs.typing import Floats
+from mixjobs.units import to_value
 
 Values = ArrayLike | Mapping[str, ArrayLike]
 
-_LARGEST = 100.0  # of log_omega
-_ROUNDING = 1e-14  # fractions that should add up to 1 do so to rounding
-# What `shared` may name though this library has it not, or has it fixed.
+# Parameters of the field. `shared` may name them even if this library has no such parameter, or
+# has a single value of it.
 FIELD_WORDS = ("teff", "logg", "feh", "alpha", "vsini", "rv")
+_UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s"}  # all others are dimensionless
+
+_MAX_LOG_OMEGA = 100.0
+_ROUNDING = 1e-14  # by which fractions that sum to 1 may miss it
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where each component finds its parameters in a row of all of them.
+    """The names of a mixture's parameters, and where each component finds its own.
 
-    Made by `lay_out`.
+    Use `lay_out` to make one.
 
     Attributes
     ----------
-    every : tuple of str
-        All parameters, the columns of a full table.
+    all_names : tuple of str
+        All parameters, fixed ones included: the columns of complete samples.
     columns : tuple of dict
-        Of each component: its own name of a parameter ("teff"), and the column.
+        For each component, the column of each of its own parameters, such as ``{"teff": 0}``.
     fixed : dict
         Values of the parameters that do not vary.
     """
 
-    every: tuple[str, ...]
+    all_names: tuple[str, ...]
     columns: tuple[dict[str, int], ...]
     fixed: dict[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameters that vary, in the order of an array's columns."""
-        return tuple(name for name in self.every if name not in self.fixed)
+        """The parameters that vary, in the sequence of `params`."""
+        return tuple(name for name in self.all_names if name not in self.fixed)
 
-    def table(self, values: Values) -> tuple[Floats, tuple[int, ...]]:
-        """Return all parameters, (n, n_every), and the leading shape of what was given.
+    def samples(self, values: Values) -> tuple[Floats, tuple[int, ...]]:
+        """Read values of the parameters that vary, and add the fixed ones.
 
         Parameters
         ----------
-        values : (..., n_params) array in the order of `names`, or a mapping from them to arrays
+        values : (..., n_params) array in the sequence of `names`, or a mapping from names to arrays
+            Astropy quantities are converted if they are given by name.
+
+        Returns
+        -------
+        samples : (n, n_all) array
+            All parameters, in the sequence of `all_names`.
+        leading : tuple of int
+            The leading shape of the values.
 
         Raises
         ------
         InvalidInput
-            A wrong length, a name that is missing, unknown or fixed, or NaN.
+            A wrong length or unit, a name that is missing, unknown or fixed, or NaN.
         """
-        given = self._by_name(values) if isinstance(values, Mapping) else _floats(values)
-        if given.ndim == 0 or given.shape[-1] != len(self.names):
+        if isinstance(values, Mapping):
+            params = self._by_name(values)
+        else:
+            check_no_unit(values, "values")
+            params = _floats(values, "values")
+        if params.ndim == 0 or params.shape[-1] != len(self.names):
             raise InvalidInput(
-                f"parameters of shape {given.shape}; expected (..., {len(self.names)}): "
-                f"{', '.join(self.names)}, or the same by name"
+                f"parameters have shape {params.shape}; expected (..., {len(self.names)}): "
+                f"{', '.join(self.names)}; give an array of that shape, or a mapping by name",
+                name="values",
+                value=params.shape,
             )
-        if np.isnan(given).any():
-            name = self.names[int(np.argwhere(np.isnan(given))[0][-1])]
-            raise InvalidInput(f"{name} is NaN; expected a number")
-        rows = given.reshape(-1, len(self.names))
-        full = np.empty((len(rows), len(self.every)))
-        for column, name in enumerate(self.every):
-            full[:, column] = (
+        if np.isnan(params).any():
+            name = self.names[int(np.argwhere(np.isnan(params))[0][-1])]
+            raise InvalidInput(f"{name} is NaN; expected a number", name=name, value=np.nan)
+        rows = params.reshape(-1, len(self.names))
+        samples = np.empty((len(rows), len(self.all_names)))
+        for column, name in enumerate(self.all_names):
+            samples[:, column] = (
                 self.fixed[name] if name in self.fixed else rows[:, self.names.index(name)]
             )
-        return full, given.shape[:-1]
+        return samples, params.shape[:-1]
 
     def _by_name(self, values: Mapping[str, ArrayLike]) -> Floats:
-        for name in values:
+        choices = ", ".join(self.names)
+        for name, value in values.items():
             if name in self.fixed:
-                raise InvalidInput(f"{name} is fixed at {self.fixed[name]:g}; leave it out")
+                raise InvalidInput(
+                    f"{name} is fixed at {self.fixed[name]:g}; leave it out", name=name, value=value
+                )
             if name not in self.names:
-                raise InvalidInput(f"unknown parameter {name!r}; there are {self._known}")
+                raise InvalidInput(
+                    f"unknown parameter {name!r}; the parameters are {choices}",
+                    name=name,
+                    value=value,
+                )
         missing = [name for name in self.names if name not in values]
         if missing:
-            raise InvalidInput(f"parameters lack {', '.join(missing)}; there are {self._known}")
-        columns = [_floats(values[name]) for name in self.names]
+            raise InvalidInput(
+                f"missing {', '.join(missing)}; the parameters are {choices}", name=missing[0]
+            )
+        columns = [_floats(without_unit(values[name], name), name) for name in self.names]
         try:
             return np.stack(np.broadcast_arrays(*columns), axis=-1)
         except ValueError:
             shapes = ", ".join(f"{n} {c.shape}" for n, c in zip(self.names, columns, strict=True))
-            raise InvalidInput(f"the values do not broadcast: {shapes}") from None
+            raise InvalidInput(
+                f"the shapes of the parameters do not broadcast: {shapes}", name="values"
+            ) from None
 
-    @property
-    def _known(self) -> str:
-        return ", ".join(self.names)
+
+def without_unit(value: Any, name: str) -> Any:
+    """Convert a parameter given as an astropy quantity; return plain numbers unchanged.
+
+    Teff is converted to K and velocities to km/s. Other parameters must be dimensionless, or in
+    dex; ``dex(cm / s2)`` is accepted for log g.
+
+    Parameters
+    ----------
+    value : object
+    name : str
+        The parameter, such as ``teff`` or ``teff_1``.
+
+    Raises
+    ------
+    InvalidInput
+        The quantity cannot be converted.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> float(without_unit(500 * u.m / u.s, "rv_1")), without_unit(4.5, "logg")
+    (0.5, 4.5)
+    """
+    if not hasattr(value, "to_value"):
+        return value
+    own, _, number = name.rpartition("_")
+    own = own if number.isdigit() else name
+    unit = str(value.unit)
+    if own in _UNITS:
+        unit = _UNITS[own]
+    elif unit.startswith("dex") and own != "c":
+        unit = "dex(cm / s2)" if own == "logg" and "(" in unit else "dex"
+    else:
+        unit = ""
+    return to_value(value, unit, name)
 
 
 def lay_out(
     components: Sequence[Sequence[str]],
     shared: Sequence[str],
-    weights: str,
+    weighting: str,
     fixed: Mapping[str, float],
 ) -> Layout:
     """Name the parameters of a mixture.
 
-    A shared parameter has its own name (``logg``), any other a number too (``teff_1``).
+    A shared parameter keeps its name (``logg``); any other gets the number of its component as well
+    (``teff_1``).
 
     Parameters
     ----------
     components : sequence of sequences of str
         The parameters of each component.
     shared : sequence of str
-        Those that all components that have them have in common.
-    weights : {"c", "log_omega"}
-        Whether the components are weighted by fractions or by solid angles; see `fractions`.
+        Parameters with a common value in all components that have them.
+    weighting : {"c", "log_omega"}
+        Whether components are weighted by filling factors or by solid angles: see
+        `fractions`.
     fixed : mapping
         Values of parameters that do not vary.
 
     Raises
     ------
     InvalidInput
-        A name in `shared` or `fixed` that is unknown, or repeated; a fixed value that is no number.
+        A name in `shared` or `fixed` that is unknown or repeated, or a fixed value that is not a
+        number.
 
     Examples
     --------
     >>> lay_out([["teff", "rv"], ["teff", "rv"]], ["rv"], "c", {}).names
     ('teff_1', 'teff_2', 'rv', 'c')
     """
-    known = list(dict.fromkeys(name for names in components for name in names))
-    repeated = [name for name in shared if list(shared).count(name) > 1]
-    unknown = [name for name in shared if name not in known and name not in FIELD_WORDS]
-    if repeated or unknown:
-        fault = f"{repeated[0]!r} is there twice" if repeated else f"unknown {unknown[0]!r}"
-        raise InvalidInput(f"shared {tuple(shared)}: {fault}; there are {', '.join(known)}")
-    every: list[str] = []
-    columns: list[dict[str, int]] = [{} for _ in components]
-    for name in known:
-        for k, names in enumerate(components):
-            if name in names:
-                called = name if name in shared or len(components) == 1 else f"{name}_{k + 1}"
-                if called not in every:
-                    every.append(called)
-                columns[k][name] = every.index(called)
-    every += weight_names(len(components), weights)
-    wrong = [name for name in fixed if name not in every]
-    if wrong:
-        raise InvalidInput(f"cannot fix {wrong[0]!r}; there are {', '.join(every)}")
-    values = {name: _floats(value) for name, value in fixed.items()}
-    bad = [name for name, value in values.items() if value.ndim or not np.isfinite(value)]
-    if bad:
-        raise InvalidInput(f"{bad[0]} fixed at {fixed[bad[0]]!r}; expected one finite number")
-    if len(fixed) == len(every):
-        raise InvalidInput("every parameter is fixed; leave at least one free")
-    return Layout(tuple(every), tuple(columns), {n: float(v) for n, v in values.items()})
+    _check_shared(components, shared)
+    names = [
+        {own: _full_name(own, k, shared, len(components)) for own in component}
+        for k, component in enumerate(components)
+    ]
+    # grouped by parameter, not by component: teff_1, teff_2, logg, ...
+    by_parameter = [of[own] for own in _distinct(components) for of in names if own in of]
+    all_names = (*dict.fromkeys(by_parameter), *weight_names(len(components), weighting))
+    columns = [{own: all_names.index(name) for own, name in of.items()} for of in names]
+    return Layout(all_names, tuple(columns), _fixed_values(fixed, all_names))
 
 
-def weight_names(n_components: int, weights: str) -> list[str]:
-    """Names of what weights the components.
+def _distinct(components: Sequence[Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(own for component in components for own in component))
+
+
+def _full_name(own: str, k: int, shared: Sequence[str], n_components: int) -> str:
+    """Name in the mixture of a parameter of component `k`, counted from 0."""
+    return own if own in shared or n_components == 1 else f"{own}_{k + 1}"
+
+
+def _check_shared(components: Sequence[Sequence[str]], shared: Sequence[str]) -> None:
+    own = _distinct(components)
+    for name in shared:
+        if list(shared).count(name) > 1:
+            raise InvalidInput(
+                f"shared names {name!r} twice; name each parameter once", name="shared", value=name
+            )
+        if name not in own and name not in FIELD_WORDS:
+            raise InvalidInput(
+                f"shared names an unknown parameter {name!r}; choose from {', '.join(own)}",
+                name="shared",
+                value=name,
+            )
+
+
+def _fixed_values(fixed: Mapping[str, float], all_names: Sequence[str]) -> dict[str, float]:
+    """Check the fixed parameters, and convert quantities."""
+    values = {}
+    for name, given in fixed.items():
+        if name not in all_names:
+            raise InvalidInput(
+                f"cannot fix {name!r}; the parameters are {', '.join(all_names)}",
+                name=name,
+                value=given,
+            )
+        value = _floats(without_unit(given, name), name)
+        if value.ndim or not np.isfinite(value):
+            raise InvalidInput(
+                f"{name} is fixed at {given!r}; expected one finite number", name=name, value=given
+            )
+        values[name] = float(value)
+    if len(fixed) == len(all_names):
+        raise InvalidInput("every parameter is fixed; leave at least one free", name="fixed")
+    return values
+
+
+def weight_names(n_components: int, weighting: str) -> list[str]:
+    """Names of the parameters that weight the components.
 
     Examples
     --------
     >>> weight_names(2, "c"), weight_names(3, "c"), weight_names(1, "log_omega")
     (['c'], ['c_2', 'c_3'], ['log_omega'])
     """
-    if weights == "log_omega":
+    if weighting == "log_omega":
         numbers = range(1, n_components + 1)
         return ["log_omega"] if n_components == 1 else [f"log_omega_{k}" for k in numbers]
     return ["c"] if n_components == 2 else [f"c_{k}" for k in range(2, n_components + 1)]
 
 
 def fractions(c: Floats) -> Floats:
-    """Solid-angle fractions of all components from those of component 2 on.
+    """Filling factors (fractions of the solid angle) of all components from those of 2 to K.
 
     Parameters
     ----------
@@ -177,7 +272,7 @@ def fractions(c: Floats) -> Floats:
     Returns
     -------
     (n, K) array
-        They add up to 1; NaN where one of them would be negative.
+        Each row sums to 1. NaN where a filling factor would be negative.
 
     Examples
     --------
@@ -185,26 +280,39 @@ def fractions(c: Floats) -> Floats:
     [[0.25, 0.25, 0.5], [nan, nan, nan]]
     """
     c = np.where(np.isfinite(c), c, np.nan)  # inf - inf would warn
-    all_of_them = np.concatenate([1 - c.sum(axis=1, keepdims=True), c], axis=1)
-    all_of_them[np.abs(all_of_them) < _ROUNDING] = 0.0
-    all_of_them[~(all_of_them >= 0).all(axis=1)] = np.nan
-    return all_of_them
+    weights = np.concatenate([1 - c.sum(axis=1, keepdims=True), c], axis=1)
+    weights[np.abs(weights) < _ROUNDING] = 0.0
+    weights[~(weights >= 0).all(axis=1)] = np.nan
+    return weights
 
 
 def solid_angles(log_omega: Floats) -> Floats:
-    """Solid angles from their ``log10``, (n, K); NaN above 1e100, whose light would overflow.
+    """Solid angles from their ``log10``, (n, K); NaN above 1e100, whose flux would overflow.
 
     Examples
     --------
     >>> solid_angles(np.array([[-1.0, 500.0]])).tolist()
     [[0.1, nan]]
     """
-    omega: Floats = 10.0 ** np.where(log_omega <= _LARGEST, log_omega, np.nan)
+    omega: Floats = 10.0 ** np.where(log_omega <= _MAX_LOG_OMEGA, log_omega, np.nan)
     return omega
 
 
-def _floats(value: ArrayLike) -> Floats:
+def check_no_unit(values: Any, name: str) -> None:
+    """Refuse one astropy quantity that holds several parameters, unless it is dimensionless."""
+    if hasattr(values, "to_value") and str(values.unit):
+        raise InvalidInput(
+            f"{name} in {values.unit}: an array of several parameters cannot have one unit; "
+            "give quantities by name",
+            name=name,
+            value=values,
+        )
+
+
+def _floats(value: ArrayLike, name: str) -> Floats:
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InvalidInput(f"parameters {value!r} are not made of numbers") from None
+        raise InvalidInput(
+            f"{name} = {value!r}: expected numbers", name=name, value=value
+        ) from None

@@ -1,4 +1,4 @@
-"""Mean flux: the plain mean of a raw spectrum over each order's pixels."""
+"""Mean flux: the plain mean of a raw spectrum over the pixels of each order."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from mixjobs.typing import Floats
 
 IntSequence = Sequence[int] | NDArray[np.int64]
 
-# Orders less than this many pixels apart are read in one piece: decoding the gap is cheaper
-# than another read.
-_GAP = 2048
+# Orders separated by fewer pixels are read together: decoding the gap is cheaper than another read.
+_MAX_GAP = 2048
 
 
 def mean_flux(
@@ -23,22 +22,24 @@ def mean_flux(
     lo: IntSequence,
     hi: IntSequence,
 ) -> Floats:
-    """Mean of one spectrum over each order's pixels ``lo[m]:hi[m]``: (M,).
+    """Mean of one spectrum over the pixels ``lo[m]:hi[m]`` of each order: (M,).
 
-    The plain mean over pixels, what Starfish normalises a spectrum by. An order's value does not
-    depend on which other orders are asked for, to the last bit.
+    This is the plain mean over pixels, by which Starfish normalises a spectrum. The value of an
+    order does not depend on the other orders, to the last bit.
 
     Parameters
     ----------
     spectrum : callable
         ``spectrum(lo, hi)`` reads the raw flux of pixels lo:hi.
-    number, lo, hi : sequences of M ints
-        The orders' numbers, for messages, and their pixels.
+    number : sequence of M ints
+        Numbers of the orders, for error messages.
+    lo, hi : sequences of M ints
+        Range of pixels of each order.
 
     Raises
     ------
     LibraryError
-        A flux in a window that is not finite or is negative, or a window of zeros.
+        An order with flux that is negative or not finite, or with zeros only.
 
     Examples
     --------
@@ -47,23 +48,25 @@ def mean_flux(
     [1.5, 3.6666666666666665]
     """
     means = np.empty(len(lo))
-    with np.errstate(invalid="ignore", over="ignore"):  # inf in a flux shows in the mean
+    with np.errstate(invalid="ignore", over="ignore"):  # an infinite flux makes the mean infinite
         for start, stop, members in spans(lo, hi):
             pixels = spectrum(start, stop)
-            sound = pixels.min() >= 0  # False with NaN; then each window has to be looked at
+            non_negative = pixels.min() >= 0  # False with NaN; then each order is checked
             for m in members:
-                window = pixels[lo[m] - start : hi[m] - start]
-                mean = window.sum() / len(window)
-                if not (sound and 0 < mean < np.inf):
-                    fault = unusable(window.min(), mean)
-                    if fault:
-                        raise LibraryError(f"order {number[m]} has {fault}")
+                flux = pixels[lo[m] - start : hi[m] - start]
+                mean = flux.sum() / len(flux)
+                if not (non_negative and 0 < mean < np.inf):
+                    reason = unusable(flux.min(), mean)
+                    if reason:
+                        raise LibraryError(
+                            f"order {number[m]} has {reason}", name="flux", order=int(number[m])
+                        )
                 means[m] = mean
     return means
 
 
 def unusable(low: float, mean: float) -> str:
-    """Say what makes a window with this lowest and mean flux unusable, or nothing."""
+    """Return why an order with this lowest and mean flux is unusable, or an empty string."""
     if not np.isfinite(mean):
         return "a flux that is not finite"
     if low < 0:
@@ -72,7 +75,16 @@ def unusable(low: float, mean: float) -> str:
 
 
 def spans(lo: IntSequence, hi: IntSequence) -> list[tuple[int, int, list[int]]]:
-    """Pieces (start, stop, rows of the orders) in which to read orders that lie close together.
+    """Ranges of pixels to read together, each with the indices of its orders.
+
+    Parameters
+    ----------
+    lo, hi : sequences of M ints
+        Range of pixels of each order.
+
+    Returns
+    -------
+    list of (start, stop, members)
 
     Examples
     --------
@@ -81,7 +93,7 @@ def spans(lo: IntSequence, hi: IntSequence) -> list[tuple[int, int, list[int]]]:
     """
     pieces: list[tuple[int, int, list[int]]] = []
     for first, last, m in sorted(zip(map(int, lo), map(int, hi), range(len(lo)), strict=True)):
-        if pieces and first < pieces[-1][1] + _GAP:
+        if pieces and first < pieces[-1][1] + _MAX_GAP:
             start, stop, members = pieces[-1]
             members.append(m)
             pieces[-1] = (start, max(stop, last), members)

@@ -1,9 +1,9 @@
-"""Spectra of one order from one library: components weighted, broadened and resampled.
+"""Spectra of one order from one library: weighted, broadened and resampled.
 
-All that does not depend on the parameters is done once: the Fourier transforms of the emulator's
-components, the instrumental profile, the spline's prefilter, the matrix onto the data's pixels.
-Per spectrum there remain weights times transforms, one factor for rotation and velocity, one
-inverse transform, and the matrix.
+Everything that does not depend on the parameters is computed once: the Fourier transforms of the
+mean spectrum and the eigenspectra, the instrumental profile, the prefilter of the spline, and the
+matrix onto the pixels of the data. Each spectrum then costs weights times transforms, one factor
+for rotation and velocity, one inverse transform, and the matrix.
 """
 
 from __future__ import annotations
@@ -17,89 +17,87 @@ from scipy.sparse import csr_array
 from mixjobs.interpolation.cells import Interpolation
 from mixjobs.model.broadening import (
     RUN,
+    FourierGrid,
     RotationTable,
     doppler_shift,
     gaussian_transform,
     shift_factors,
 )
-from mixjobs.model.emulator import OrderEmulator
+from mixjobs.model.emulator import EmulatorError, OrderEmulator
 from mixjobs.model.resampling import fft_length, pad_ends, resampling_matrix, spline_prefilter
 from mixjobs.typing import Complexes, Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid, pixel_edges
 
-# Frequencies that the instrument passes by less than this are left out; the inverse transform has
-# so many pixels for each that is left, for the spline between them. Together they cost up to 4e-7.
-_NOTHING, _ROOM = 1e-9, 2.2
-_KEPT = 0.999  # of the emulator's variance is kept in its error columns
+# Frequencies that the instrument transmits by less than _MIN_TRANSMISSION are dropped. The inverse
+# transform has _PIXELS_PER_FREQUENCY pixels for each frequency that remains, for the spline between
+# them. Together they cost at most 4e-7.
+_MIN_TRANSMISSION, _PIXELS_PER_FREQUENCY = 1e-9, 2.2
+_KEPT_VARIANCE = 0.999  # of the emulator's error, in its leading columns
 
 
 @dataclass(frozen=True, eq=False)
-class Kernels:
-    """Rotation and velocity on one grid, as factors in Fourier space.
+class Broadening:
+    """Rotation and velocity as factors in Fourier space.
 
     Attributes
     ----------
-    step : float
-        Of the grid, in ln(wavelength).
-    n_fft, n_freq : int
-    table : RotationTable
+    fourier : FourierGrid
+    rotation : RotationTable
     """
 
-    step: float
-    n_fft: int
-    n_freq: int
-    table: RotationTable
+    fourier: FourierGrid
+    rotation: RotationTable
 
     def __call__(self, rv: Floats, vsini: Floats) -> Complexes:
-        """Factors (n, n_freq) for rv and vsini (n,), km/s."""
-        factors = shift_factors(doppler_shift(rv), self.step, self.n_fft, self.n_freq)
+        """Return factors (n, n_freq) for rv and vsini (n,), km/s."""
+        factors = shift_factors(doppler_shift(rv), self.fourier)
         if vsini.any():
-            u_step = 2 * np.pi * vsini / SPEED_OF_LIGHT / (self.n_fft * self.step)
-            factors *= self.table(u_step, self.n_freq)
+            u_step = 2 * np.pi * vsini / SPEED_OF_LIGHT / self.fourier.period
+            factors *= self.rotation(u_step, self.fourier.n_freq)
         return factors
 
 
 @dataclass(frozen=True, eq=False)
 class OrderBasis:
-    """One order of one library, ready to be evaluated on a data spectrum's pixels.
+    """One order of one library, prepared for the pixels of the data.
 
-    Made by `order_basis`.
+    Use `order_basis` to make one.
 
     Attributes
     ----------
-    table : (R, K + 1) float array
-        What interpolation weights act on, giving the K emulator weights and ln(mean flux).
+    nodes : (R, K + 1) float array
+        The K emulator weights and ln(mean flux), prepared for the interpolation.
     transforms : (K + 1, n_freq) complex array
-        Of the mean spectrum and the K components.
-    errors : (J, n_freq) complex array
-        Of the emulator's error: the J columns that matter.
+        Transforms of the mean spectrum and the K eigenspectra.
+    error_transforms : (J, n_freq) complex array
+        Transforms of the J leading columns of the interpolation error.
     log_mean_error : float
         Standard error of ln(mean flux).
     reconstruction_error : float
-        r.m.s. of what the emulator leaves out at the grid points, over a spectrum's mean.
-    kernels : Kernels
+        r.m.s. residual of the emulator at the grid points, in units of a spectrum's mean.
+    broadening : Broadening
     matrix : (n_pixels, n_out) sparse array
-        From the inverse transform of length n_out to the data's pixels.
+        From the inverse transform of length n_out to the pixels of the data.
     buffer : float
-        How far, in ln(wavelength), light may come from beyond the data.
+        Largest distance in ln(wavelength) from which light can reach the data.
     """
 
-    table: Floats
+    nodes: Floats
     transforms: Complexes
-    errors: Complexes
+    error_transforms: Complexes
     log_mean_error: float
     reconstruction_error: float
-    kernels: Kernels
+    broadening: Broadening
     matrix: csr_array
     buffer: float
 
     @property
     def max_velocity(self) -> float:
-        """How far velocities may take light from: km/s."""
+        """Largest ``|rv| + vsini`` that the buffer allows: km/s."""
         return SPEED_OF_LIGHT * self.buffer
 
     def combine(self, coefficients: Floats, factors: Complexes) -> Complexes:
-        """Add up the mean spectrum and the components, and broaden the sums.
+        """Sum the mean spectrum and the eigenspectra, and broaden the sums.
 
         Parameters
         ----------
@@ -109,7 +107,7 @@ class OrderBasis:
         Returns
         -------
         (n, n_out // 2 + 1) complex array
-            Zero from n_freq on, for the inverse transform.
+            Zero from n_freq on, as the inverse transform needs.
         """
         n_freq = factors.shape[1]
         spectra = np.zeros((len(factors), self.matrix.shape[1] // 2 + 1), dtype=np.complex128)
@@ -119,7 +117,7 @@ class OrderBasis:
         return spectra
 
     def pixels(self, spectra: Complexes) -> Floats:
-        """Values on the data's pixels, (..., n_pixels), of spectra (..., n_freq); overwritten."""
+        """Return the values (..., n_pixels) of transforms (..., n_freq), which are overwritten."""
         n_out = self.matrix.shape[1]
         grid = irfft(spectra, n_out, axis=-1, overwrite_x=True, norm="forward")
         columns = np.ascontiguousarray(grid.reshape(-1, n_out).T)
@@ -130,11 +128,11 @@ class OrderBasis:
 def order_basis(
     emulator: OrderEmulator,
     log_mean: Floats,
-    between: Interpolation,
-    covariance: Floats,
-    log_mean_error: float,
+    interpolation: Interpolation,
+    error: EmulatorError,
+    *,
     wavelength: Floats | None,
-    sigma: float,
+    profile_sigma: float,
     limb_darkening: float,
 ) -> OrderBasis:
     """Prepare one order of one library.
@@ -144,56 +142,81 @@ def order_basis(
     emulator : OrderEmulator
     log_mean : (N,) array
         ln(mean flux) at the grid points.
-    between : Interpolation
-    covariance : (K, K) array
-        Of the emulator's weights between the grid points.
-    log_mean_error : float
+    interpolation : Interpolation
+    error : EmulatorError
+        Interpolation error of the emulator and of ln(mean flux).
     wavelength : (n_pixels,) array or None
-        The data's pixels, Å, in the library's medium; None for values at the library's own.
-    sigma : float
-        Of the instrumental profile, in ln(wavelength).
+        Pixels of the data, Å, in the library's medium; None for the library's own.
+    profile_sigma : float
+        Standard deviation of the instrumental profile, in ln(wavelength).
     limb_darkening : float
+        Coefficient of the linear law.
 
     Raises
     ------
     OrderError, InvalidInput
-        Wavelengths that are not ascending, or beyond the emulator's grid.
+        Wavelengths that are not ascending, or that extend beyond the emulator's grid.
     """
     grid = emulator.grid
-    n_fft = fft_length(grid.n_pixels)
-    gaussian = gaussian_transform(sigma, grid.step, n_fft, n_fft // 2 + 1)
-    n_freq = int(np.count_nonzero(gaussian > _NOTHING))
-    n_freq = min(-(-n_freq // RUN) * RUN, len(gaussian))  # whole runs need no copies
-    n_out = min(n_fft, 2 * int(next_fast_len(int(np.ceil(_ROOM / 2 * n_freq)), real=True)))
-    filters = gaussian[:n_freq] * spline_prefilter(n_out, n_freq) / n_fft
+    fourier, transmission = _frequencies(grid, profile_sigma)
+    out = _output_grid(grid, fourier)
+    n_out = _output_length(fourier)
+    filters = transmission * spline_prefilter(n_out, fourier.n_freq) / fourier.n_fft
 
     def transform(spectra: Floats) -> Complexes:
-        found: Complexes = np.fft.rfft(pad_ends(spectra, n_fft))[:, :n_freq] * filters
-        return np.ascontiguousarray(found)
+        padded = pad_ends(spectra, fourier.n_fft)
+        kept: Complexes = np.fft.rfft(padded)[:, : fourier.n_freq] * filters
+        return np.ascontiguousarray(kept)
 
-    pixels, point_like = emulator.wavelength, np.inf
-    if wavelength is not None:
-        pixels, point_like = wavelength, grid.step
-    edges = pixel_edges(pixels)
-    end = grid.start + grid.step * (grid.n_pixels - 1)
-    buffer = float(min(edges[0] - grid.start, end - edges[-1]))
-    step_out = grid.step * n_fft / n_out
-    out = LogGrid(grid.start, step_out, int((end - grid.start) / step_out) + 1)
-    u_max = np.pi * 2 * n_freq / (n_fft * grid.step) * max(buffer, grid.step)
+    pixels = emulator.wavelength if wavelength is None else wavelength
+    max_point_width = np.inf if wavelength is None else grid.step
+    buffer = _buffer(grid, pixels)
+    u_max = np.pi * 2 * fourier.n_freq / fourier.period * max(buffer, grid.step)
     return OrderBasis(
-        table=between.prepare(np.column_stack([emulator.weights, log_mean])),
+        nodes=interpolation.prepare(np.column_stack([emulator.weights, log_mean])),
         transforms=transform(np.vstack([emulator.mean, emulator.eigenspectra])),
-        errors=transform(error_columns(covariance) @ emulator.eigenspectra),
-        log_mean_error=log_mean_error,
+        error_transforms=transform(error_columns(error.covariance) @ emulator.eigenspectra),
+        log_mean_error=error.log_mean,
         reconstruction_error=float(np.sqrt(np.mean(emulator.reconstruction_error**2))),
-        kernels=Kernels(grid.step, n_fft, n_freq, RotationTable(u_max, limb_darkening)),
-        matrix=resampling_matrix(out, n_out, pixels, point_like),
-        buffer=buffer - 5 * sigma,
+        broadening=Broadening(fourier, RotationTable(u_max, limb_darkening)),
+        matrix=resampling_matrix(out, n_out, pixels, max_point_width),
+        buffer=buffer - 5 * profile_sigma,
     )
 
 
+def _frequencies(grid: LogGrid, profile_sigma: float) -> tuple[FourierGrid, Floats]:
+    """The frequencies that the instrument transmits, and its transmission (n_freq,)."""
+    n_fft = fft_length(grid.n_pixels)
+    gaussian = gaussian_transform(profile_sigma, FourierGrid(grid.step, n_fft, n_fft // 2 + 1))
+    n_freq = int(np.count_nonzero(gaussian > _MIN_TRANSMISSION))
+    n_freq = min(-(-n_freq // RUN) * RUN, len(gaussian))  # whole runs avoid copies
+    return FourierGrid(grid.step, n_fft, n_freq), gaussian[:n_freq]
+
+
+def _output_length(fourier: FourierGrid) -> int:
+    """Length of the inverse transform."""
+    half = int(np.ceil(_PIXELS_PER_FREQUENCY / 2 * fourier.n_freq))
+    return min(fourier.n_fft, 2 * int(next_fast_len(half, real=True)))
+
+
+def _output_grid(grid: LogGrid, fourier: FourierGrid) -> LogGrid:
+    """The pixels of the inverse transform, without the padding."""
+    step = grid.step * fourier.n_fft / _output_length(fourier)
+    return LogGrid(grid.start, step, int((_end(grid) - grid.start) / step) + 1)
+
+
+def _end(grid: LogGrid) -> float:
+    return grid.start + grid.step * (grid.n_pixels - 1)
+
+
+def _buffer(grid: LogGrid, wavelength: Floats) -> float:
+    """Distance in ln(wavelength) from the edges of the pixels to the nearer end of the grid."""
+    edges = pixel_edges(wavelength)
+    return float(min(edges[0] - grid.start, _end(grid) - edges[-1]))
+
+
 def error_columns(covariance: Floats) -> Floats:
-    """Factor (J, K) of a covariance (K, K): the J leading axes, which hold 99.9 % of its trace.
+    """Factor (J, K) of a covariance (K, K): its J leading axes, with 99.9 % of its trace.
 
     Examples
     --------
@@ -203,7 +226,9 @@ def error_columns(covariance: Floats) -> Floats:
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
     total = values.sum()
-    n_kept = int(np.searchsorted(np.cumsum(values), _KEPT * total)) + 1 if total > 0 else 0
+    n_kept = 0
+    if total > 0:
+        n_kept = int(np.searchsorted(np.cumsum(values), _KEPT_VARIANCE * total)) + 1
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))])
     columns: Floats = (vectors * signs * np.sqrt(values)).T[:n_kept]
     return columns

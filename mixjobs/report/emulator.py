@@ -12,8 +12,8 @@ from rich.table import Table
 
 from mixjobs.grid import Grid
 from mixjobs.interpolation import default_method
-from mixjobs.interpolation.cross_validation import held_out_axes
-from mixjobs.model.emulator import HeldOutSpectra, held_out_spectra
+from mixjobs.interpolation.cross_validation import axis_folds
+from mixjobs.model.emulator import HeldOutResiduals, held_out_residuals
 from mixjobs.store.emulator import emulated_orders, read_order
 from mixjobs.store.format import Store
 
@@ -31,7 +31,7 @@ class OrderQuality:
         What was reached at the grid points: see `mixjobs.model.emulator.Accuracy`.
     reconstruction_error : float
         r.m.s. over all grid points of what the eigenspectra leave out.
-    held_out : list of HeldOutSpectra
+    held_out : list of HeldOutResiduals
         One an axis.
     """
 
@@ -41,7 +41,7 @@ class OrderQuality:
     explained_variance: float
     max_residual: float
     reconstruction_error: float
-    held_out: list[HeldOutSpectra]
+    held_out: list[HeldOutResiduals]
 
     def facts(self) -> dict[str, Any]:
         """Everything, for JSON."""
@@ -51,7 +51,7 @@ class OrderQuality:
 def emulator_quality(store: Store) -> list[OrderQuality]:
     """Measure every order; nothing of a store without an emulator."""
     numbers = emulated_orders(store.path)
-    axes = held_out_axes(store.grid, default_method(store.grid)) if numbers else []
+    axes = axis_folds(store.grid, default_method(store.grid)) if numbers else []
     found = []
     for number in numbers:
         emulator, _ = read_order(store.path, number)
@@ -60,7 +60,7 @@ def emulator_quality(store: Store) -> list[OrderQuality]:
                 number, emulator.grid.n_pixels, emulator.rank, emulator.explained_variance,
                 emulator.max_residual,
                 float(np.sqrt((emulator.reconstruction_error**2).mean())),
-                held_out_spectra(axes, emulator),
+                held_out_residuals(axes, emulator),
             )
         )  # fmt: skip
     return found

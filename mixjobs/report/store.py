@@ -13,7 +13,7 @@ from rich.table import Table
 from mixjobs.grid import describe
 from mixjobs.interpolation import Method
 from mixjobs.model.flux_ratio import flux_ratio
-from mixjobs.model.held_out import HeldOut
+from mixjobs.model.ratio_errors import HeldOutErrors
 from mixjobs.orders import Orders
 from mixjobs.store.format import Store
 from mixjobs.store.invariants import Law
@@ -157,7 +157,7 @@ def laws_table(laws: Sequence[Law]) -> Table:
     return table
 
 
-def held_out_table(results: Sequence[HeldOut]) -> Table:
+def held_out_table(results: Sequence[HeldOutErrors]) -> Table:
     """One row an axis and method: median and 95th percentile over orders and points."""
     table = Table("axis dropped", "method", "median", "95 %", "points", "not valid")
     for result in results:
@@ -173,7 +173,7 @@ def held_out_table(results: Sequence[HeldOut]) -> Table:
     return table
 
 
-def held_out_by_order(results: Sequence[HeldOut], orders: Orders) -> list[Table]:
+def held_out_by_order(results: Sequence[HeldOutErrors], orders: Orders) -> list[Table]:
     """One table an axis; a row an order: median / 95th percentile of each method, in per cent."""
     tables = []
     for axis in dict.fromkeys(r.axis for r in results):

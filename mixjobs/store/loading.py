@@ -1,34 +1,36 @@
-"""Where stores and a mixture model meet."""
+"""Flux ratios and mixture models, loaded from stores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, StoreError
 from mixjobs.interpolation import Method, Outside, default_method, interpolation
-from mixjobs.interpolation.cross_validation import HeldOutAxis, held_out_axes
-from mixjobs.model.components import BlackBody, LibraryModel, Source, Weighting
-from mixjobs.model.emulator import emulator_error
+from mixjobs.interpolation.cross_validation import AxisFolds, axis_folds
+from mixjobs.model.blackbody import BlackBody
+from mixjobs.model.components import LibraryModel, Source, Weighting
+from mixjobs.model.emulator import EmulatorError, OrderEmulator, emulator_error
 from mixjobs.model.flux_ratio import FluxRatio, flux_ratio
-from mixjobs.model.held_out import RANKED
-from mixjobs.model.instrument import Wavelengths, data_pixels, profile_sigmas
+from mixjobs.model.instrument import DataPixels, Wavelengths, data_pixels, profile_sigmas
 from mixjobs.model.layout import lay_out
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.model.order_model import order_basis
+from mixjobs.model.ratio_errors import RANKED
 from mixjobs.orders import Orders
 from mixjobs.store.emulator import emulated_orders, read_attributes, read_order
 from mixjobs.store.format import Store, open_store
 from mixjobs.typing import Floats
-from mixjobs.units import UNITS
+from mixjobs.units import UNITS, to_value
+from mixjobs.wavelengths import Medium
 
 SHARED = ("logg", "feh", "vsini", "rv")
-BLACK_BODY = "blackbody"
+LIBRARY, BLACK_BODY = "library", "blackbody"
 
 
 def load_mixture(
@@ -39,7 +41,7 @@ def load_mixture(
     fixed: Mapping[str, float] | None = None,
     orders: Sequence[int] | None = None,
     wavelengths: Wavelengths | None = None,
-    medium: Literal["air", "vacuum"] | None = None,
+    medium: Medium | None = None,
     resolution: ArrayLike | None = None,
     fwhm: ArrayLike | None = None,
     library_resolution: float | None = None,
@@ -48,199 +50,289 @@ def load_mixture(
     weighting: Weighting = "c",
     outside: Outside = "raise",
 ) -> MixtureModel:
-    """Load a mixture of components from a store that has an emulator.
+    """Load a mixture of components from a store with an emulator.
 
     Parameters
     ----------
     path : str or Path
-        A finished store, built with an emulator.
+        A finished store that was built with an emulator.
     components : int or sequence
-        How many components of this library; or, one by one, "library" for this one, the path of
-        another library's store with the same orders, or "blackbody".
+        Number of components from this library. Alternatively one entry per component: "library" for
+        this library, the path of another library's store with the same orders, or "blackbody".
     shared : sequence of str
-        Parameters that the components have in common; the others are numbered, as `teff_1`.
+        Parameters with a common value in all components. The others are numbered: `teff_1`.
     fixed : mapping, optional
         Values of parameters that do not vary, such as ``{"vsini": 0}``.
     orders : sequence of int, optional
-        Numbers of the orders wanted; all that have an emulator if not given.
-    wavelengths : one (n_pixels,) array an order, or a mapping from order numbers to them
-        The data's pixels, Å; where they are wider than the emulator's, spectra are averaged over
-        them. Without them, spectra are given at the library's own pixels.
+        Numbers of the orders. If not given, these are the keys of the wavelengths, or all orders
+        that have an emulator.
+    wavelengths : sequence of (n_pixels,) arrays, or mapping from order numbers to arrays, optional
+        Pixels of the data in each order, Å or quantities. Spectra are averaged over pixels wider
+        than the emulator's. If not given, spectra are evaluated at the library's own pixels.
     medium : {"air", "vacuum"}, optional
-        Of the wavelengths; the library's if not given.
-    resolution, fwhm : float or (M,) array, optional
-        Of the Gaussian instrumental profile: resolving power, or FWHM in km/s. None for none.
+        Medium of the wavelengths; the library's if not given.
+    resolution : float or (M,) array, optional
+        Resolving power of the instrument, with a Gaussian profile.
+    fwhm : float, (M,) array or quantity, optional
+        FWHM of the Gaussian profile, km/s. Give `resolution`, `fwhm`, or neither for no broadening.
     library_resolution : float, optional
-        The library's own resolving power, where it matters; it is taken off in quadrature.
+        Resolving power of the library, subtracted in quadrature.
     limb_darkening : float
-        Of the rotation profile, linear law.
+        Coefficient of the linear law, for the rotation profile.
     method : {"cubic", "linear", "simplex"}, optional
-        How to go between the grid points; `cubic`, or `simplex` for an irregular grid.
+        The interpolation between grid points. The default is `cubic`, or `simplex` for an irregular
+        grid.
     weighting : {"c", "log_omega"}
-        Components weighted by their fractions (`c`, or `c_2` and so on: component 1 has the rest),
-        in units of component 1's mean flux; or by ``log10`` of a solid angle each, ``(R/d)**2``
-        with the radius and the distance, which gives absolute flux.
+        With "c", components are weighted by filling factors (`c`, or `c_2`, `c_3`, ...; component 1
+        has the remainder), and spectra are in units of component 1's mean flux. With "log_omega",
+        each component has the ``log10`` of its solid angle ``(R/d)**2``, where R is the radius and
+        d the distance, and spectra are absolute fluxes.
     outside : {"raise", "nan"}
-        What parameters that are not valid give.
+        Whether invalid parameters raise an error or give NaN.
 
     Returns
     -------
     MixtureModel
-        ``model(values)`` gives one array (..., n_pixels) an order; ``model.parameters`` names the
-        values.
+        ``model(values)`` returns one array (..., n_pixels) per order; ``model.parameters`` names
+        the values.
 
     Raises
     ------
     MissingFile, StoreError
-        There is no whole store, or it has no emulator.
+        There is no complete store, or it has no emulator.
     OrderError
         Wavelengths outside their order.
     InvalidInput
-        Another argument that cannot be used; each error says what was expected.
+        Any other argument that is not valid.
     """
-    store = _Loaded.open(path, method)
-    numbers = store.numbers(orders)
-    chosen = store.store.orders.select(numbers)
-    own = [read_order(store.store.path, number)[0].wavelength for number in numbers]
-    data = data_pixels(wavelengths, chosen, medium, own, store.store.attributes["medium"])
-    sigmas = profile_sigmas(resolution, fwhm, library_resolution, numbers)
-    stores: dict[Path, LibraryModel] = {}
-    sources: list[Source] = []
-    for name in _names(components):
-        if name == BLACK_BODY:
-            sources.append(BlackBody(chosen, data.pixels, _unit(store.store)))
-            continue
-        where = Path(path) if name == "library" else Path(name)
-        if where not in stores:
-            loaded = store if where == Path(path) else _other(where, method, store, chosen)
-            stores[where] = loaded.model(numbers, data.given, sigmas, limb_darkening)
-        sources.append(stores[where])
-    if not stores:
-        raise InvalidInput("every component is a black body; at least one must be of the library")
-    layout = lay_out([s.names for s in sources], shared, weighting, fixed or {})
-    return MixtureModel(layout, tuple(sources), chosen, data.shown, weighting, outside)
+    first = _EmulatorStore.open(path, method)
+    numbers = first.order_numbers(wanted_orders(orders, wavelengths))
+    chosen = first.store.orders.select(numbers)
+    own_pixels = [read_order(first.store.path, number)[0].wavelength for number in numbers]
+    pixels = data_pixels(wavelengths, chosen, medium, own_pixels, first.store.attributes["medium"])
+    instrument = _Instrument(
+        pixels,
+        profile_sigmas(resolution, fwhm, library_resolution, len(numbers)),
+        to_value(limb_darkening, "", "limb_darkening"),
+    )
+    sources = _sources(first, _component_names(components), method, chosen, instrument)
+    layout = lay_out([source.names for source in sources], shared, weighting, fixed or {})
+    return MixtureModel(layout, sources, chosen, pixels.observed, weighting, outside)
 
 
-def order_numbers(path: str | Path, wanted: Sequence[int] | None = None) -> list[int]:
-    """Numbers of a store's orders that have an emulator, or of those wanted among them.
+def wanted_orders(
+    orders: Sequence[int] | None, wavelengths: Wavelengths | None
+) -> Sequence[int] | None:
+    """Return the orders, or the keys of the wavelengths if only those name orders."""
+    return list(wavelengths) if orders is None and isinstance(wavelengths, Mapping) else orders
+
+
+def order_numbers(path: str | Path, orders: Sequence[int] | None = None) -> list[int]:
+    """Return the numbers of the orders that have an emulator, or check the ones that are given.
 
     Raises
     ------
     MissingFile, StoreError
-        There is no whole store, or it has no emulator.
+        There is no complete store, or it has no emulator.
     InvalidInput
-        An order that is wanted has none.
+        An order that does not exist, or that has no emulator.
     """
-    return _Loaded.open(path, None).numbers(wanted)
+    return _EmulatorStore.open(path, None).order_numbers(orders)
 
 
 @dataclass(frozen=True, eq=False)
-class _Loaded:
-    """A store with an emulator, and how to interpolate in it."""
+class _Instrument:
+    """The pixels, the profile widths (M,) and the limb darkening of a model."""
+
+    pixels: DataPixels
+    profile_sigma: Floats
+    limb_darkening: float
+
+
+@dataclass(frozen=True, eq=False)
+class _EmulatorStore:
+    """A store with an emulator, and the interpolation method."""
 
     store: Store
     method: Method
     emulated: list[int]
 
     @classmethod
-    def open(cls, path: str | Path, method: Method | None) -> _Loaded:
+    def open(cls, path: str | Path, method: Method | None) -> _EmulatorStore:
         store = open_store(path)
         if method not in (None, *RANKED):
-            raise InvalidInput(f"method {method!r}: expected {', '.join(RANKED)}")
+            raise InvalidInput(
+                f"method {method!r}: choose from {', '.join(RANKED)}", name="method", value=method
+            )
         emulated = emulated_orders(store.path)
         if not emulated:
-            raise StoreError(f"{path}: has no emulator; build it with mixjobs build --emulator")
+            raise StoreError(
+                f"{path}: the store has no emulator; build it again with an emulator", path=path
+            )
         return cls(store, method or default_method(store.grid), emulated)
 
-    def numbers(self, wanted: Sequence[int] | None) -> list[int]:
-        """Return the numbers of the orders wanted, all of which have an emulator."""
-        if wanted is not None and not isinstance(wanted, Sequence | np.ndarray):
-            raise InvalidInput(f"orders {wanted!r}: expected a list of order numbers")
-        if wanted is None:
+    def order_numbers(self, orders: Sequence[int] | None) -> list[int]:
+        """Return the numbers of the orders that have an emulator, or check the ones given."""
+        if orders is None:
             return [int(n) for n in self.store.orders.number if n in self.emulated]
-        self.store.orders.select(wanted)  # refuses those that the store has not
-        without = [n for n in wanted if n not in self.emulated]
-        if without:
-            notes = read_attributes(self.store.path)["notes"]
-            why = next(
-                (n for n in notes if n.startswith(f"order {without[0]} ")), "it was left out"
+        if not isinstance(orders, Sequence | np.ndarray):
+            raise InvalidInput(
+                f"orders = {orders!r}: expected a list of order numbers",
+                name="orders",
+                value=orders,
             )
-            raise InvalidInput(f"order {without[0]} has no emulator: {why}")
-        return [int(n) for n in wanted]
+        self.store.orders.select(orders)  # raises an error for an order that does not exist
+        without = [int(n) for n in orders if n not in self.emulated]
+        if without:
+            raise InvalidInput(
+                f"order {without[0]} has no emulator: {self._why_missing(without[0])}",
+                path=self.store.path,
+                name="orders",
+                order=without[0],
+            )
+        return [int(n) for n in orders]
 
-    def model(
-        self,
-        numbers: Sequence[int],
-        wavelengths: Sequence[Floats] | None,
-        sigmas: Floats,
-        limb_darkening: float,
-    ) -> LibraryModel:
-        """Prepare every order."""
+    def _why_missing(self, number: int) -> str:
+        """The note that the build left about an order without an emulator."""
+        notes = read_attributes(self.store.path)["notes"]
+        return next((n for n in notes if n.startswith(f"order {number} ")), "the build skipped it")
+
+    def library_model(self, numbers: Sequence[int], instrument: _Instrument) -> LibraryModel:
+        """Prepare every order for the pixels of the data."""
         store, between = self.store, interpolation(self.store.grid, self.method)
-        axes: list[HeldOutAxis] | None = None
+        errors = _StoredErrors(store, self.method)
         orders = []
         for m, number in enumerate(numbers):
-            emulator, known = read_order(store.path, number)
-            row = int(np.flatnonzero(store.orders.number == number)[0])
-            log_mean = np.log(store.mean_flux[row])
-            covariance, error = np.array(known["error_covariance"]), float(known["error_log_mean"])
-            if known["error_method"] != self.method:
-                axes = axes or held_out_axes(store.grid, self.method)
-                found = emulator_error(axes, emulator.weights, log_mean)
-                covariance, error = found.covariance, found.log_mean
-            pixels = None if wavelengths is None else wavelengths[m]
+            emulator, attributes = read_order(store.path, number)
+            log_mean = np.log(store.mean_flux[_order_index(store, number)])
+            resampled = None
+            if not instrument.pixels.are_own:
+                resampled = instrument.pixels.in_library_medium[m]
             basis = order_basis(
-                emulator, log_mean, between, covariance, error, pixels, sigmas[m], limb_darkening
+                emulator,
+                log_mean,
+                between,
+                errors.of_order(emulator, log_mean, attributes),
+                wavelength=resampled,
+                profile_sigma=instrument.profile_sigma[m],
+                limb_darkening=instrument.limb_darkening,
             )
             if basis.buffer < 0:
                 raise InvalidInput(
-                    f"{store.path}: the emulator's buffer in order {number} is too short for this "
-                    "resolution; build it with a lower --min-resolution"
+                    f"{store.path}: the emulator's buffer in order {number} is too narrow for this "
+                    "resolution; build the store for a lower minimum resolution",
+                    path=store.path,
+                    name="resolution",
+                    order=number,
                 )
             orders.append(basis)
-        return LibraryModel(store.grid, between, orders)
+        return LibraryModel(str(store.path), store.grid, between, orders)
 
 
-def _names(components: int | Sequence[str | Path]) -> list[str]:
+class _StoredErrors:
+    """Interpolation errors of a store's emulators, for one interpolation method."""
+
+    def __init__(self, store: Store, method: Method) -> None:
+        self._store, self._method = store, method
+        self._axes: list[AxisFolds] | None = None
+
+    def of_order(
+        self, emulator: OrderEmulator, log_mean: Floats, attributes: Mapping[str, Any]
+    ) -> EmulatorError:
+        """Return the stored error, or estimate it if it was stored for another method."""
+        if attributes["error_method"] == self._method:
+            covariance = np.array(attributes["error_covariance"])
+            return EmulatorError(covariance, float(attributes["error_log_mean"]), {})
+        if self._axes is None:
+            self._axes = axis_folds(self._store.grid, self._method)
+        return emulator_error(self._axes, emulator.weights, log_mean)
+
+
+def _component_names(components: int | Sequence[str | Path]) -> list[str]:
     if isinstance(components, int):
         if components < 1:
-            raise InvalidInput(f"{components} components; expected 1 or more")
-        return ["library"] * components
+            raise InvalidInput(
+                f"{components} components: expected at least 1", name="components", value=components
+            )
+        return [LIBRARY] * components
     if isinstance(components, str | Path) or not isinstance(components, Sequence) or not components:
         raise InvalidInput(
-            f"components {components!r}: expected a number, or a list of 'library', "
-            "'blackbody' and paths of stores"
+            f"components = {components!r}: expected a number, or a list of 'library', 'blackbody' "
+            "and paths of stores",
+            name="components",
+            value=components,
         )
     return [str(name) for name in components]
 
 
-def _other(path: Path, method: Method | None, first: _Loaded, orders: Orders) -> _Loaded:
-    """Open another library's store, and check that it fits the first."""
-    other = _Loaded.open(path, method)
+def _sources(
+    first: _EmulatorStore,
+    names: Sequence[str],
+    method: Method | None,
+    orders: Orders,
+    instrument: _Instrument,
+) -> tuple[Source, ...]:
+    """Load the source of each component; components of one library share theirs."""
+    own = first.store.path
+    paths = {name: own if name == LIBRARY else Path(name) for name in names if name != BLACK_BODY}
+    if not paths:
+        raise InvalidInput(
+            "every component is a blackbody; at least one must come from a library",
+            name="components",
+            value=list(names),
+        )
+    numbers = [int(n) for n in orders.number]
+    by_path: dict[Path, Source] = {}
+    for path in dict.fromkeys(paths.values()):
+        other = first if path == own else _other_store(path, method, first, orders)
+        by_path[path] = other.library_model(numbers, instrument)
+    return tuple(
+        BlackBody(orders, instrument.pixels.in_library_medium, _flux_unit(first.store))
+        if name == BLACK_BODY
+        else by_path[paths[name]]
+        for name in names
+    )
+
+
+def _other_store(
+    path: Path, method: Method | None, first: _EmulatorStore, orders: Orders
+) -> _EmulatorStore:
+    """Open another library's store, and check that it matches the first."""
+    other = _EmulatorStore.open(path, method)
     ours, theirs = first.store, other.store
     for name in ("flux_unit", "medium"):
-        if ours.attributes.get(name) != theirs.attributes.get(name):
+        values = theirs.attributes.get(name), ours.attributes.get(name)
+        if values[0] != values[1]:
             raise InvalidInput(
-                f"{path}: its {name.replace('_', ' ')} is {theirs.attributes.get(name)!r}, that of "
-                f"{ours.path} is {ours.attributes.get(name)!r}; components need the same: convert "
-                "one of the libraries"
+                f"{path}: the {name.replace('_', ' ')} is {values[0]!r}, but that of {ours.path} "
+                f"is {values[1]!r}; components need the same: convert one of the libraries",
+                path=path,
+                name=name,
+                value=values[0],
             )
     same = theirs.orders.select([int(n) for n in orders.number])
     for name in ("wave_min", "wave_max"):
         if not np.allclose(getattr(same, name), getattr(orders, name), rtol=1e-9, atol=0):
             raise InvalidInput(
-                f"{path}: its orders are not those of {ours.path}; build both with the same orders"
+                f"{path}: the orders differ from those of {ours.path}; "
+                "build both stores with the same orders",
+                path=path,
+                name="orders",
             )
-    other.numbers([int(n) for n in orders.number])
+    other.order_numbers([int(n) for n in orders.number])
     return other
 
 
-def _unit(store: Store) -> float:
+def _flux_unit(store: Store) -> float:
+    """1 erg/s/cm²/Å in the store's flux unit, for a blackbody."""
     unit = store.attributes.get("flux_unit")
     if unit not in UNITS:
         raise InvalidInput(
-            f"{store.path}: a black body needs a library in {' or '.join(UNITS)}; this one is in "
-            f"{unit!r}"
+            f"{store.path}: the library's flux unit is {unit!r}; a blackbody needs "
+            f"{' or '.join(UNITS)}; convert the library",
+            path=store.path,
+            name="flux_unit",
+            value=unit,
         )
     return UNITS[str(unit)]
 
@@ -258,25 +350,29 @@ def load_flux_ratio(
     path : str or Path
         A finished store.
     method : {"cubic", "linear", "simplex", "pairwise", "blackbody"}
-        How to go between the grid points; see `mixjobs.model.flux_ratio`.
+        The interpolation between grid points; see `mixjobs.model.flux_ratio`.
     orders : sequence of int, optional
-        Numbers of the orders to load, in the order wanted; all if not given.
+        Numbers of the orders to load, in this sequence; all if not given.
     outside : {"raise", "nan"}
-        What a theta outside the grid or beside a hole gives.
+        Whether a theta outside the grid or next to a hole raises an error or gives NaN.
 
     Returns
     -------
     FluxRatio
-        ``q(theta1, theta2)`` gives (..., M).
+        ``q(theta1, theta2)`` returns an array (..., M).
 
     Raises
     ------
     MissingFile, StoreError
-        There is no whole store at the path.
+        There is no complete store at the path.
     InvalidInput
-        An unknown order, or a method that this grid cannot have.
+        An unknown order, or a method that cannot be used on this grid.
     """
     store = open_store(path)
     chosen = store.orders if orders is None else store.orders.select(orders)
-    rows = [int(np.flatnonzero(store.orders.number == number)[0]) for number in chosen.number]
-    return flux_ratio(store.grid, chosen, store.mean_flux[rows], method, outside)
+    indices = [_order_index(store, number) for number in chosen.number]
+    return flux_ratio(store.grid, chosen, store.mean_flux[indices], method, outside)
+
+
+def _order_index(store: Store, number: int) -> int:
+    return int(np.flatnonzero(store.orders.number == number)[0])

@@ -441,7 +441,7 @@ THETAS = {
     "in a hole": ("5600,4.0,-1", rf"theta1: {HOLE} is a hole: the library has no spectrum there"),
     "beside a hole": (
         "teff=5650,logg=4.2,feh=-0.8",
-        rf"theta1: .*needs {HOLE}, which the library has not",
+        rf"theta1: .*needs {HOLE}, where the library has no spectrum",
     ),
     "NaN": ("6000,nan,0", r"theta \(teff=6000, logg=nan, feh=0\) has NaN; expected numbers"),
     "an unknown name": ("teff=6000,logg=4,mh=0", r"unknown parameter 'mh'; the library has teff,"),

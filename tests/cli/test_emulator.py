@@ -60,7 +60,7 @@ def test_a_job_file_says_the_same(store, demo, tmp_path, capsys):
     [
         ("max_rank = 0", "emulator.max_rank = 0; expected"),
         ("buffer = 3.0", "unknown key 'emulator.buffer'"),
-        ("explained_variance = 2.0", "explained_variance = 2: expected more than 0, at most 1"),
+        ("explained_variance = 2.0", "explained_variance = 2: expected a number above 0, at most 1"),
     ],
 )
 def test_a_job_file_with_a_fault(demo, tmp_path, capsys, line, message):
@@ -111,4 +111,4 @@ def test_a_store_without_an_emulator_says_how_to_get_one(demo, tmp_path, capsys)
     assert main(["info", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["emulator"] is None
     assert main(["spectrum", str(path), "--theta1", "5600,4,0", "-o", str(tmp_path / "s.h5")]) == 2
-    assert "has no emulator; build it with mixjobs build --emulator" in capsys.readouterr().err
+    assert "has no emulator; build it again with an emulator" in capsys.readouterr().err

@@ -325,9 +325,9 @@ REFUSED = {
     "theta2 outside": ([*SPOT, "--theta2", "teff=3000"], "component 2: teff = 3000 is outside"),
     "a fixed parameter": (["--theta1", "5900,4.5,0,0.4"], "the library has only alpha = 0.2"),
     "a hole": (["--theta1", "5600,4,-0.5,0.2"], "component 1: .* is a hole"),
-    "beside a hole": (["--theta1", "5700,4.2,-0.2,0.2"], "needs .*which the library has not"),
-    "rv too large": ([*STAR, "--rv", "200"], "rv = 200 and vsini = 0 km/s go beyond .*buffer"),
-    "vsini too large": ([*STAR, "--vsini", "200"], "go beyond the emulator's buffer"),
+    "beside a hole": (["--theta1", "5700,4.2,-0.2,0.2"], "where the library has no spectrum"),
+    "rv too large": ([*STAR, "--rv", "200"], "rv = 200 and vsini = 0 km/s exceed .*buffer"),
+    "vsini too large": ([*STAR, "--vsini", "200"], "exceed the emulator's buffer"),
     "vsini negative": ([*STAR, "--vsini", "-3"], "vsini = -3 km/s is negative"),
     "two rv of one star": ([*STAR, "--rv", "1,2"], "--rv 1,2: expected one velocity in km/s$"),
     "three rv": ([*SPOT, "--rv", "1,2,3"], "--rv 1,2,3: expected one velocity .*, or two"),
@@ -335,17 +335,17 @@ REFUSED = {
     "rv nan": ([*SPOT, "--rv", "nan"], "rv is NaN; expected a number"),
     "c of a single star": ([*STAR, "--c", "0.3"], "--c 0.3 is of a second component"),
     "no c": (SPOT[:-2], "2 components need --c"),
-    "c above 1": ([*SPOT, "--c", "1.2"], "c = 1.2: expected fractions, from 0 to 1"),
-    "c below 0": ([*SPOT, "--c=-0.1"], "c = -0.1: expected fractions, from 0 to 1"),
+    "c above 1": ([*SPOT, "--c", "1.2"], "c = 1.2: expected filling factors from 0 to 1"),
+    "c below 0": ([*SPOT, "--c=-0.1"], "c = -0.1: expected filling factors from 0 to 1"),
     "two c": ([*SPOT, "--c", "0.1,0.2"], r"--c 0.1,0.2: expected 1 fraction"),
     "c beyond 1 together": (
-        [*SPOT, "--c", "0.6,0.6", "--black-body", "3000"], "c = 0.6, 0.6: .*together too"
+        [*SPOT, "--c", "0.6,0.6", "--black-body", "3000"], "c = 0.6, 0.6: .*a sum of at most 1"
     ),
     "a cold black body": (
-        [*STAR, "--c", "0.1", "--black-body=-5"], "a black body has no temperature of -5 K"
+        [*STAR, "--c", "0.1", "--black-body=-5"], "teff = -5 K: a blackbody needs"
     ),
     "resolution and fwhm": ([*STAR, "--resolution", "5e4", "--fwhm", "6"], "fwhm: not allowed"),
-    "no resolution": ([*STAR, "--resolution", "0"], "resolution = 0: expected a finite number"),
+    "no resolution": ([*STAR, "--resolution", "0"], "resolution = 0: expected a positive"),
     "a low resolution": ([*STAR, "--resolution", "50"], "buffer"),
     "an unknown order": ([*STAR, "--orders", "7"], "there is no order 7; there are 20, 21"),
     "an order twice": ([*STAR, "--orders", "21,21"], "order 21 is there twice"),
@@ -403,9 +403,9 @@ def test_a_store_that_cannot_serve(refused, demo, tmp_path, tmp_path_factory):
     plain = tmp_path_factory.mktemp("plain") / "q.zarr"
     mixjobs.build(demo, mixjobs.Orders.from_edges([5005, 5010]), plain)
     words = ["--theta1", "5900,4.5,0", "-o", tmp_path / "a.ecsv"]
-    assert "has no emulator; build it with" in refused(*words, store=plain)
+    assert "has no emulator; build it" in refused(*words, store=plain)
     words += ["--wavelengths", write_observed(tmp_path / "star.hdf5")]
-    assert "has no emulator; build it with" in refused(*words, store=plain)
+    assert "has no emulator; build it" in refused(*words, store=plain)
     assert "no such store" in refused(*words, store=tmp_path / "none.zarr")
 
 
@@ -413,7 +413,7 @@ def test_wavelengths_that_cannot_be_used(refused, observed, tmp_path):
     words = [*STAR, "-o", tmp_path / "a.ecsv", "--wavelengths"]
     assert "no such file" in refused(*words, tmp_path / "none.hdf5")
     said = refused(*words, observed, "--orders", "20")  # taken as vacuum
-    assert re.search(r"order 20 goes from 5004 to .* cut them to the order", said)
+    assert re.search(r"order 20 covers 5004 to .* trim them to the order", said)
     said = refused(*words, observed, "--medium", "air", "--orders", "20,30")
     assert "has no order 30; it has 0, 1, 2" in said
     said = refused(*words, observed, "--medium", "air", "--orders", "3")

@@ -1,4 +1,4 @@
-"""Grids, values and places that the tests of the model draw."""
+"""Random grids, values and parameters for hypothesis."""
 
 from itertools import product
 
@@ -16,13 +16,13 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def lattice(*axes):
-    """The whole product of the axes."""
+    """The complete product of the axes."""
     return Grid(np.array(list(product(*axes)), dtype=float), NAMES[: len(axes)])
 
 
 @st.composite
 def axes(draw, max_axes, min_length=2):
-    """One to `max_axes` uneven axes and at most one fixed one, at any place."""
+    """One to `max_axes` uneven axes, and at most one fixed axis at any position."""
     lengths = draw(st.lists(st.integers(min_length, 5), min_size=1, max_size=max_axes))
     lengths = [min(n, max(min_length, (5, 5, 4, 3)[len(lengths) - 1])) for n in lengths]
     if draw(st.booleans()):
@@ -40,7 +40,7 @@ def axes(draw, max_axes, min_length=2):
 
 @st.composite
 def grids(draw, max_axes=4, holes=("none", "random", "ragged")):
-    """A product grid, whole or with holes, its points in any order."""
+    """A product grid, complete or with holes, with its points in any sequence."""
     values = draw(axes(max_axes))
     places = np.array(list(product(*(range(len(axis)) for axis in values))))
     points = np.array(list(product(*values)))
@@ -54,11 +54,11 @@ def grids(draw, max_axes=4, holes=("none", "random", "ragged")):
 
 
 def kept_points(holes, places, rng):
-    """Which places of the product a library keeps."""
+    """The points of the product that the library has."""
     kept = np.ones(len(places), dtype=bool)
     if holes == "random":
         kept = rng.random(len(places)) > rng.choice([0.05, 0.15])
-    if holes == "ragged":  # PHOENIX: alpha only in a range of the others, no low log g when hot
+    if holes == "ragged":  # like PHOENIX: alpha only for some points, no low log g for hot stars
         last, first = places[:, -1], places[:, 0]
         middle = (places[:, -2 % places.shape[1]] >= 1) & (places[:, 0] >= rng.integers(0, 2))
         kept = (middle | (last == last.max() // 2)) & (places.sum(axis=1) >= first.max() - 2)
@@ -66,24 +66,24 @@ def kept_points(holes, places, rng):
 
 
 def anywhere(grid, rng, n):
-    """Theta (n, D) in the box of a grid: inside cells, on faces, on edges, on grid points."""
+    """Theta (n, D) in the range of a grid: inside cells, on faces, edges and grid points."""
     low, high = grid.points.min(axis=0), grid.points.max(axis=0)
     theta = low + (high - low) * rng.random((n, len(low)))
     for row in theta[n // 4 :]:
         for d in np.flatnonzero(rng.random(len(low)) < 0.5):
             row[d] = rng.choice(grid.axes[d])
-    for row in theta[3 * n // 4 :]:  # near a grid point, which is more often beside a hole
+    for row in theta[3 * n // 4 :]:  # near a grid point, more often next to a hole
         row[:] = np.where(rng.random(len(low)) < 0.6, rng.choice(grid.points), row)
     return np.clip(theta, low, high)
 
 
 def nodes_of(grid, values):
-    """The dictionary that the references take."""
+    """The dictionary from grid points to values that the references use."""
     return {tuple(map(float, p)): float(v) for p, v in zip(grid.points, values, strict=True)}
 
 
 def make_q(grid, rng, method, n_orders=3, **options):
-    """A flux ratio with random mean fluxes, and these (M, N)."""
+    """A flux ratio with random mean fluxes, and the mean fluxes (M, N)."""
     mean_flux = np.exp(rng.normal(size=(n_orders, len(grid))))
     orders = Orders.log_spaced(n_orders, 7000, 50000)
     return flux_ratio(grid, orders, mean_flux, method, **options), mean_flux

@@ -1,6 +1,6 @@
-"""Broadening in real space: slow, plain, and sharing no code with the package.
+"""A slow reference for broadening, in real space, that shares no code with the package.
 
-Each step is the integral that defines it, done by quadrature on a fine grid of wavelengths.
+Each step evaluates the integral that defines it, by quadrature on a fine grid of wavelengths.
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ from scipy import constants
 from scipy.interpolate import make_interp_spline
 
 C = constants.c / 1e3  # km/s
-POINTS = 16  # a data pixel
+POINTS = 16  # per data pixel
 
 
 def broadened(wavelength, spectrum, at, rv, vsini, sigma, limb_darkening=0.6, edges=None):
@@ -16,17 +16,17 @@ def broadened(wavelength, spectrum, at, rv, vsini, sigma, limb_darkening=0.6, ed
 
     wavelength (n,): uniform in the logarithm, several times finer than the spectrum's features.
     spectrum: a function of wavelength, or its values (n,) there.
-    at (m,): wavelengths at which the result is wanted, where edges is None.
+    at (m,): wavelengths of the result, if edges is None.
     rv, vsini in km/s; sigma of the Gaussian in ln(wavelength).
-    edges (m + 1,): of pixels that the result is averaged over, in ln(wavelength).
+    edges (m + 1,): edges in ln(wavelength) of the pixels to average over.
 
-    NaN where light from beyond `wavelength` would be needed.
+    NaN where light from beyond `wavelength` is needed.
     """
     return receding(seen(wavelength, spectrum, vsini, sigma, limb_darkening), at, rv, edges)
 
 
 def seen(wavelength, spectrum, vsini, sigma, limb_darkening=0.6):
-    """The function of wavelength that a rotating star at rest is, through an instrument."""
+    """The spectrum of a rotating star at rest through an instrument, as a function."""
     x = np.log(wavelength)
     emitted = spectrum if callable(spectrum) else through(x, spectrum)
     rotating = rotated(wavelength, emitted, vsini, limb_darkening)
@@ -43,10 +43,10 @@ def receding(function, at, rv, edges=None):
 
 
 def through(x, values):
-    """The function of wavelength through values at x = ln(wavelength); NaN where they end."""
-    known = np.isfinite(values)
-    spline = make_interp_spline(x[known], values[known], k=5)
-    first, last = x[known][[0, -1]]
+    """The spline through values at x = ln(wavelength), as a function; NaN beyond them."""
+    valid = np.isfinite(values)
+    spline = make_interp_spline(x[valid], values[valid], k=5)
+    first, last = x[valid][[0, -1]]
 
     def function(wave):
         place = np.log(wave)
@@ -66,7 +66,7 @@ def gray(v, vsini, e):
 
 
 def rotated(wavelength, spectrum, vsini, e):
-    """Sum over strips of the disc, each seen at its own velocity."""
+    """Sum over strips of the disc, each at its own velocity."""
     if vsini == 0:
         return spectrum(wavelength)
     dv = C * np.log(wavelength[1] / wavelength[0])
@@ -81,24 +81,24 @@ def rotated(wavelength, spectrum, vsini, e):
 
 
 def blurred(x, values, sigma):
-    """Sum over the Gaussian's weight on the fine grid, out to 7 sigma."""
+    """Convolution with the Gaussian on the fine grid, to 7 sigma."""
     if sigma == 0:
         return values
     step = (x[-1] - x[0]) / (len(x) - 1)
     if sigma < step:
-        raise ValueError("a finer grid is needed: sigma is below its step")
-    reach = int(7 * sigma / step)
-    if len(values) <= 2 * reach:
-        raise ValueError("a wider window is needed: the Gaussian is wider")
-    away = step * np.arange(-reach, reach + 1)
+        raise ValueError("sigma is below the step: use a finer grid")
+    half_width = int(7 * sigma / step)
+    if len(values) <= 2 * half_width:
+        raise ValueError("the Gaussian is wider than the grid: use a wider grid")
+    away = step * np.arange(-half_width, half_width + 1)
     weight = step * np.exp(-0.5 * (away / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
     result = np.full(len(x), np.nan)
-    result[reach : len(x) - reach] = np.convolve(values, weight, mode="valid")
+    result[half_width : len(x) - half_width] = np.convolve(values, weight, mode="valid")
     return result
 
 
 def averaged(function, edges):
-    """Mean over pixels in ln(wavelength), by Gauss-Legendre points in each."""
+    """Mean over pixels in ln(wavelength), by Gauss-Legendre quadrature."""
     node, weight = np.polynomial.legendre.leggauss(POINTS)
     low, high = np.asarray(edges[:-1]), np.asarray(edges[1:])
     places = (low + high)[:, None] / 2 + (high - low)[:, None] / 2 * node

@@ -1,4 +1,4 @@
-"""Slow, plain references. They share no code with the package.
+"""Slow references that share no code with the package.
 
 A library is a dictionary from a grid point (a tuple of floats) to its value (a float).
 """
@@ -17,20 +17,20 @@ def axes_of(nodes):
 
 
 def sides(axis, x):
-    """The axis value that equals x, or the two that enclose it."""
+    """The axis value equal to x, or the two that enclose it."""
     right = bisect_left(axis, x)
     return [axis[right]] if axis[right] == x else [axis[right - 1], axis[right]]
 
 
 def needed(nodes, theta):
-    """The grid points that theta needs, whether the library has them or not; None outside."""
+    """The grid points that theta needs, whether or not they exist; None outside the grid."""
     axes = axes_of(nodes)
     if any(not axis[0] <= x <= axis[-1] for axis, x in zip(axes, theta, strict=True)):
         return None
     return list(product(*(sides(axis, x) for axis, x in zip(axes, theta, strict=True))))
 
 
-def is_answered(nodes, theta):
+def is_valid(nodes, theta):
     corners = needed(nodes, theta)
     return corners is not None and all(corner in nodes for corner in corners)
 
@@ -53,9 +53,9 @@ def multilinear(nodes, theta):
 
 
 def slopes_along(nodes, axis, d):
-    """The slope along parameter d at every node that has a neighbour with a value.
+    """The slope along parameter d at every node with a neighbour.
 
-    It is that of the polynomial through the node and the neighbours that `stencil` names.
+    It is the derivative of the polynomial through the node and its `stencil`.
     """
     result = {}
     for point, value in nodes.items():
@@ -78,17 +78,17 @@ def slopes_along(nodes, axis, d):
 
 
 def stencil(value_at, away):
-    """Steps to the neighbours that give a node its slope; far ones only where steps are alike."""
+    """Steps to the neighbours that define a slope; far ones only if the steps are similar."""
 
-    def alike(*lengths):
+    def similar(*lengths):
         return max(lengths) <= 4 * min(lengths)
 
     left = value_at(-1) is not None
     right = value_at(1) is not None
-    far_left = left and value_at(-2) is not None and alike(away(-1), away(-2) - away(-1))
-    far_right = right and value_at(2) is not None and alike(away(1), away(2) - away(1))
+    far_left = left and value_at(-2) is not None and similar(away(-1), away(-2) - away(-1))
+    far_right = right and value_at(2) is not None and similar(away(1), away(2) - away(1))
     if left and right:
-        wide = far_left and far_right and alike(away(-1), away(1))
+        wide = far_left and far_right and similar(away(-1), away(1))
         return [-2, -1, 1, 2] if wide else [-1, 1]
     if left:
         return [-2, -1] if far_left else [-1]
@@ -98,9 +98,9 @@ def stencil(value_at, away):
 
 
 def hermite(nodes, theta):
-    """Tensor cubic Hermite: slopes and mixed slopes at the nodes, then one axis after the other."""
+    """Tensor-product cubic Hermite interpolation, one axis after the other."""
     axes = axes_of(nodes)
-    tables = {(): nodes}  # from the parameters differentiated so far to the nodes' values
+    tables = {(): nodes}  # derivatives at the nodes, by the parameters of the differentiation
     for d, axis in enumerate(axes):
         for key in list(tables):
             tables[(*key, d)] = slopes_along(tables[key], axis, d) if len(axis) > 1 else {}
@@ -119,7 +119,7 @@ def hermite(nodes, theta):
 
 
 def cubic_through(x, values, slopes, at):
-    """The cubic polynomial with these values and slopes at two places."""
+    """The cubic polynomial with given values and slopes at two points."""
     h, u = x[1] - x[0], at - x[0]
     rise = (values[1] - values[0]) / h
     c2 = (3 * rise - 2 * slopes[0] - slopes[1]) / h
@@ -128,7 +128,7 @@ def cubic_through(x, values, slopes, at):
 
 
 def kuhn(nodes, theta):
-    """Linear in the simplex of the cell that holds theta; all simplices of the cell are tried."""
+    """Linear interpolation in the simplex that contains theta, found by trying all."""
     near = [sides(axis, x) for axis, x in zip(axes_of(nodes), theta, strict=True)]
     free = [d for d, pair in enumerate(near) if len(pair) == 2]
     t = [(theta[d] - near[d][0]) / (near[d][1] - near[d][0]) for d in free]
@@ -153,7 +153,7 @@ def _point(near, free, corner):
 
 
 def planck_integral_mean(wave_min, wave_max, teff):
-    """Mean of pi B_lambda over a window in Å, erg/s/cm²/Å, by adaptive quadrature in frequency."""
+    """Mean of pi B_lambda over a range in Å, erg/s/cm²/Å, by adaptive quadrature in frequency."""
 
     def pi_b_nu(nu):
         x = constants.h * nu / (constants.k * teff)

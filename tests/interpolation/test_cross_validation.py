@@ -1,172 +1,53 @@
-"""Held-out errors against a plain reference, beside holes, and which method is best."""
-
-from itertools import product
+"""Folds of one axis value each, and the factor for the doubled step."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 
-from mixjobs.grid import Grid
-from mixjobs.interpolation import METHODS
+from mixjobs.interpolation.cross_validation import axis_folds, doubled_step_factor, rms
 from mixjobs.model.flux_ratio import flux_ratio
-from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
 from mixjobs.orders import Orders
-from tests.helpers import reference
-from tests.helpers.drawn import lattice, seeds
-
-ORDERS = Orders.from_edges([5000, 5500, 6100])
-TEFF, LOGG, FEH = [5000, 5100, 5300, 5700, 6000], [3.5, 4.0, 5.0], [-1.0, 0.0]
-GRID = lattice(TEFF, LOGG, FEH)
-SLOW = {"linear": reference.multilinear, "cubic": reference.hermite, "simplex": reference.kuhn}
+from tests.helpers.drawn import lattice
 
 
-def means_on(grid, seed):
-    """Mean fluxes of two orders: a power of the first parameter, and noise."""
-    noise = np.random.default_rng(seed).normal(0, 0.1, (2, len(grid)))
-    return np.exp(np.array([[4.0], [3.0]]) * np.log(grid.points[:, 0] / 5000) + noise)
+@pytest.mark.parametrize("method", ["cubic", "linear", "simplex"])
+def test_held_out_values_are_predicted_by_the_rest_of_the_grid(method):
+    """The reference is the flux ratio on the grid without the value."""
+    grid = lattice([3000, 3200, 3500, 3600, 3700], [3, 4, 4.5, 5])
+    grid = grid.take([i for i in range(len(grid)) if i != 19])  # a hole
+    log_mean = np.random.default_rng(1).normal(size=len(grid))
+    orders = Orders.from_edges([5000, 5100])
+    for axis in axis_folds(grid, method):
+        d = grid.names.index(axis.name)
+        expected = {}
+        for value in grid.axes[d][1:-1]:
+            kept = np.flatnonzero(grid.points[:, d] != value)
+            ratio = flux_ratio(
+                grid.take(kept), orders, np.exp(log_mean[kept])[None], method, outside="nan"
+            )
+            for row in np.flatnonzero(grid.points[:, d] == value):
+                log_q = np.log(ratio(grid.points[kept[0]], grid.points[row])[0])
+                if np.isfinite(log_q):
+                    expected[row] = log_q + log_mean[kept[0]] - log_mean[row]
+        assert sorted(axis.predicted) == sorted(expected)
+        errors = axis.errors(log_mean[:, None])[:, 0]
+        np.testing.assert_allclose(errors, [expected[row] for row in axis.predicted], atol=1e-12)
 
 
-def slow_errors(grid, means, d, method):
-    """|exp(L predicted - L) - 1| of every point with an inner value, in the order of the values.
+def test_the_factor_is_measured_on_long_axes():
+    def measured(function):
+        grid = lattice(np.arange(3000.0, 5100.0, 100.0))
+        values = function(grid.points / 1000)
+        (axis,) = axis_folds(grid, "cubic")
+        return axis.factor(values, axis.errors(values))
 
-    q from any point that was kept has this error, for the kept point itself is met exactly.
-    """
-    nodes = [dict(zip(map(tuple, grid.points), row, strict=True)) for row in np.log(means)]
-    errors = []
-    for value in sorted({point[d] for point in nodes[0]})[1:-1]:
-        kept = [{p: v for p, v in node.items() if p[d] != value} for node in nodes]
-        for point in grid.points[grid.points[:, d] == value]:
-            theta = tuple(point)
-            if reference.is_answered(kept[0], theta):
-                wrong = [
-                    SLOW[method](k, theta) - n[theta] for k, n in zip(kept, nodes, strict=True)
-                ]
-                errors.append(np.abs(np.expm1(wrong)))
-            else:
-                errors.append([np.nan, np.nan])
-    return np.array(errors).T
+    assert measured(np.sin) < 0.64 / 8  # smooth: the edges are of third order, the rest of fourth
+    rough = measured(lambda x: np.random.default_rng(0).normal(size=x.shape))
+    assert 0.4 < rough < 0.64  # rough: a smaller step gains nothing
+    assert doubled_step_factor("linear", 9, 0.25, 1.0) == pytest.approx(0.7303 / 4, rel=1e-3)
 
 
-@pytest.mark.parametrize("method", SLOW)
-@settings(max_examples=4)
-@given(seed=seeds)
-def test_a_plain_reference(method, seed):
-    means = means_on(GRID, seed)
-    results = held_out(GRID, ORDERS, means, [method])
-    assert [(r.axis, r.error.shape) for r in results] == [("teff", (2, 18)), ("logg", (2, 10))]
-    for d, result in enumerate(results):
-        np.testing.assert_allclose(result.error, slow_errors(GRID, means, d, method), rtol=1e-9)
-
-
-@settings(max_examples=15)
-@given(seed=seeds)
-def test_holes_leave_their_neighbours_unanswered(seed):
-    hole = np.random.default_rng(seed).integers(len(GRID))
-    grid = GRID.take(np.delete(np.arange(len(GRID)), hole))
-    means = means_on(grid, seed)
-    for result in held_out(grid, ORDERS, means, ["linear"]):
-        d = grid.names.index(result.axis)
-        np.testing.assert_allclose(
-            result.error, slow_errors(grid, means, d, "linear"), rtol=1e-9, equal_nan=True
-        )
-    if GRID.points[hole, 1] != 4.0:  # then it is a neighbour along log g
-        assert np.isnan(result.error).any()
-
-
-def test_black_bodies_are_compared_with_the_nearest_point_that_was_kept():
-    grid = lattice([5000, 5100, 5300])  # the nearest to 5100 is 5000
-    means = means_on(grid, 1)
-    (result,) = held_out(grid, ORDERS, means, ["blackbody"])
-    for m in range(2):
-        low, high = ORDERS.wave_min[m], ORDERS.wave_max[m]
-        planck = [reference.planck_integral_mean(low, high, teff) for teff in (5000, 5100)]
-        true = means[m, 1] / means[m, 0]
-        assert result.error[m, 0] == pytest.approx(abs(planck[1] / planck[0] / true - 1), rel=1e-8)
-
-
-def test_a_line_in_the_logarithm_is_met_exactly():
-    means = np.exp(np.array([[1.0], [2.0]]) * (GRID.points @ [1e-3, 0.3, -0.2]))
-    for result in held_out(GRID, ORDERS, means, ["cubic", "linear", "simplex"]):
-        assert result.error.max() < 1e-12
-
-
-def test_short_and_fixed_axes_are_left_out():
-    grid = lattice([5000, 5100, 5200], [4.0, 4.5], [0.0])
-    results = held_out(grid, ORDERS, means_on(grid, 3), METHODS)
-    assert [(r.axis, r.method) for r in results] == [("teff", method) for method in METHODS]
-    assert held_out(lattice([5000, 5100]), ORDERS, np.ones((2, 2)), METHODS) == []
-
-
-def test_an_irregular_grid_has_the_methods_that_it_can_have():
-    rng = np.random.default_rng(5)
-    grid = Grid(rng.uniform([5000, 3], [6000, 5], (14, 2)), ("teff", "logg"))
-    means = means_on(grid, 6)
-    results = held_out(grid, ORDERS, means, ["cubic", "linear", "simplex", "blackbody"])
-    assert [(r.axis, r.method) for r in results] == list(
-        product(("teff", "logg"), ("simplex", "blackbody"))
-    )
-    assert np.isfinite(results[0].error).all(axis=0).sum() > 3
-
-
-def test_a_method_that_needs_a_lattice_has_no_answer_where_none_is_left():
-    """Without x = 2 no cell is complete; a simplex still reaches one of its two points."""
-    grid = Grid(np.array([*product([1, 2], [1, 2]), (3, 1), (4, 1)], dtype=float), ("x", "y"))
-    linear, simplex = held_out(grid, ORDERS, means_on(grid, 7), ["linear", "simplex"])
-    assert np.isfinite(linear.error).tolist() == [[False, False, True]] * 2
-    assert np.isfinite(simplex.error).tolist() == [[True, False, True]] * 2
-
-
-def test_median_and_percentile_are_by_order():
-    error = np.array([[1.0, 2.0, 30.0, np.nan], [0.0, 0.0, 0.0, np.nan]])
-    result = HeldOut("teff", "cubic", error)
-    assert result.median.tolist() == [2, 0]
-    assert result.percentile95.tolist() == pytest.approx([27.2, 0])
-
-
-def errors(axis, method, values):
-    return HeldOut(axis, method, np.array([values], dtype=float))
-
-
-def test_best_method():
-    one = [errors("teff", "cubic", [2, 2, 2]), errors("teff", "linear", [1, 1, 9])]
-    assert best_method(one) == "linear"
-    two = [*one, errors("logg", "cubic", [1, 1, 1]), errors("logg", "linear", [3, 3, 3])]
-    assert best_method(two) == "cubic"  # 2 x 1 against 1 x 3
-    assert best_method([]) is None
-
-
-def test_a_method_that_breaks_the_laws_or_is_a_stand_in_is_never_the_best():
-    results = [errors("teff", m, [0.1 * (k + 1)]) for k, m in enumerate(METHODS[::-1])]
-    assert [r.method for r in results[:2]] == ["blackbody", "pairwise"]
-    assert best_method(results) == "simplex"
-    assert best_method(results[:2]) is None
-
-
-def test_best_method_takes_the_first_of_equals():
-    for methods in (RANKED, RANKED[::-1]):
-        results = [errors("teff", m, [0.1 * (1 - k * 1e-12)]) for k, m in enumerate(methods)]
-        assert best_method(results) == methods[0]
-
-
-def test_best_method_has_an_answer_along_every_axis():
-    results = [errors("teff", "cubic", [5]), errors("teff", "linear", [9])]
-    results += [errors("logg", "cubic", [5]), errors("logg", "linear", [9])]
-    results += [errors("teff", "simplex", [1])]
-    assert best_method(results) == "cubic"
-
-
-def test_best_method_compares_the_same_points():
-    simplex = errors("teff", "simplex", [4, 4, np.nan, np.nan, np.nan])
-    assert best_method([simplex, errors("teff", "cubic", [3, 3, 90, 90, 90])]) == "cubic"
-
-
-def test_the_default_is_at_least_as_good_as_linear_on_a_smooth_grid():
-    teff = np.arange(4000, 7001, 250.0)
-    grid = lattice(teff, [3.5, 4.0, 4.5, 5.0])
-    t, g = grid.points.T
-    means = np.exp(np.stack([-14000 / t + 0.05 * g**2, -9000 / t + 0.02 * g**3]))
-    results = {(r.axis, r.method): r for r in held_out(grid, ORDERS, means, ["cubic", "linear"])}
-    for axis in ("teff", "logg"):
-        assert (results[axis, "cubic"].median < results[axis, "linear"].median).all()
-    assert best_method(list(results.values())) == "cubic"
-    assert flux_ratio(grid, ORDERS, means).method == "cubic"
+def test_an_axis_with_two_values_contributes_nothing():
+    grid = lattice([3000, 3100], [4, 4.5, 5])
+    axes = axis_folds(grid, "cubic")
+    assert [axis.name for axis in axes] == ["logg"]
+    assert rms(np.array([[3.0, 4.0]])) == 5

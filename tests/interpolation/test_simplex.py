@@ -1,4 +1,4 @@
-"""Simplices between irregular points, and in the cells of a product."""
+"""Simplex interpolation between irregular points and in the cells of a product grid."""
 
 from itertools import product
 
@@ -18,7 +18,7 @@ NAMES = ("teff", "logg", "feh", "alpha")
 
 @st.composite
 def irregular(draw):
-    """Points in 2 to 4 dimensions: scattered, or boxes with points scattered in them."""
+    """Points in two to four dimensions: scattered, or boxes with scattered points inside."""
     n_axes = draw(st.integers(2, 4))
     rng = np.random.default_rng(draw(seeds))
     points = rng.integers(0, 2**10, (draw(st.integers(12, 30)), n_axes)) / 2**8
@@ -30,7 +30,7 @@ def irregular(draw):
 
 
 def within(grid, rng, n):
-    """Theta (n, D) in the hull: means of the points with random shares."""
+    """Theta (n, D) inside the hull: averages of the points with random weights."""
     shares = rng.dirichlet(np.full(len(grid), 0.2), n)
     return shares @ grid.points
 
@@ -49,7 +49,7 @@ def test_exact_at_the_points(grid, seed):
 
 
 @given(grid=irregular(), seed=seeds)
-def test_a_linear_function_is_reproduced_all_over_the_hull(grid, seed):
+def test_a_linear_function_is_reproduced_everywhere_in_the_hull(grid, seed):
     rng = np.random.default_rng(seed)
     slope = rng.normal(size=len(grid.names))
     theta = within(grid, rng, 50)
@@ -74,7 +74,7 @@ BOXED = Grid(np.concatenate([BOXES, EXTRA]), NAMES[:3])
 
 @pytest.mark.parametrize("d", [0, 1, 2])
 def test_continuous_across_the_faces_of_boxes(d):
-    """The corners of a box lie on one sphere: no reason to cut two neighbours alike."""
+    """The corners of a box lie on one sphere, so neighbours could be divided differently."""
     assert not BOXED.is_product
     rng = np.random.default_rng(d)
     values, simplex = rng.normal(size=len(BOXED)), DelaunaySimplex(BOXED)
@@ -91,7 +91,7 @@ def test_continuous_across_the_faces_of_boxes(d):
 @example(grid=BOXED, seed=2)
 @example(grid=BOXED, seed=3)
 def test_continuous_along_lines(grid, seed):
-    """A jump stays however far a line is refined at its steepest place."""
+    """A jump would remain however finely a line is sampled where it is steepest."""
     rng = np.random.default_rng(seed)
     values, simplex = rng.normal(size=len(grid)), DelaunaySimplex(grid)
     first, last = within(grid, rng, 20).reshape(2, 10, 1, -1)
@@ -108,8 +108,8 @@ def test_continuous_along_lines(grid, seed):
 
 
 @pytest.mark.parametrize("n_axes", [2, 3, 4])
-def test_boxes_are_cut_as_cells_are(n_axes):
-    """On a product the two kinds of simplex are one and the same."""
+def test_boxes_are_divided_in_the_same_way_as_cells(n_axes):
+    """On a product grid the two kinds of simplex coincide."""
     rng = np.random.default_rng(n_axes)
     grid = lattice(*[range(3)] * n_axes)
     values, theta = rng.normal(size=len(grid)), 2 * rng.random((200, n_axes))
@@ -124,7 +124,7 @@ def test_the_method_follows_the_grid():
     assert isinstance(interpolation(BOXED, "simplex"), DelaunaySimplex)
 
 
-def test_the_edge_of_the_hull_is_answered_and_beyond_is_not():
+def test_the_edge_of_the_hull_is_valid_and_beyond_is_not():
     grid = Grid(BOXED.points * [100, 0.5, 0.3] + [2600, 3, -4], NAMES[:3])
     rng = np.random.default_rng(0)
     theta = grid.points.min(axis=0) + np.ptp(grid.points, axis=0) * rng.random((300, 3))
@@ -158,7 +158,7 @@ def test_units_do_not_matter(grid, seed):
 
 
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, 1e300])
-def test_far_outside_is_not_answered(bad):
+def test_far_outside_is_not_valid(bad):
     _, valid = evaluate(DelaunaySimplex(BOXED), np.zeros(len(BOXED)), [[1.0, bad, 1.0]])
     assert not valid.any()
 
@@ -179,7 +179,7 @@ def test_a_fixed_parameter_must_have_its_value():
         ([[5e3 + 100 * t, 4 + 0.1 * z, 0.4 * z] for t, z in product(range(4), range(3))], 2),
     ],
 )
-def test_points_in_one_plane_are_refused_in_one_line(points, rank):
+def test_points_in_one_plane_are_refused(points, rank):
     names = NAMES[: len(points[0])]
     with pytest.raises(InvalidInput, match=f"span {rank} of the {len(names)} dimensions") as error:
         interpolation(Grid(np.array(points, dtype=float), names), "simplex")
@@ -187,7 +187,7 @@ def test_points_in_one_plane_are_refused_in_one_line(points, rank):
     assert all(name in str(error.value) for name in names)
 
 
-def test_no_theta_gives_no_row():
+def test_an_empty_array_of_theta_gives_no_weights():
     got, valid = evaluate(DelaunaySimplex(BOXED), np.zeros(len(BOXED)), np.empty((0, 3)))
     assert got.shape == valid.shape == (0,)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy import units
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import constants
@@ -69,7 +70,19 @@ def test_the_flux_grows_with_temperature_and_stays_finite():
     assert (np.diff(flux) >= 0).all()
 
 
-@pytest.mark.parametrize(("wave", "teff"), [(5000, 0), (5000, -1), (0, 5000), (5000, np.nan)])
-def test_not_positive_is_refused(wave, teff):
-    with pytest.raises(InvalidInput, match="positive temperature"):
+@pytest.mark.parametrize(
+    ("wave", "teff", "name"),
+    [(5000, 0, "teff"), (5000, -1, "teff"), (0, 5000, "wavelength"), (5000, np.nan, "teff")],
+)
+def test_not_positive_is_refused(wave, teff, name):
+    with pytest.raises(InvalidInput, match="positive") as error:
         planck(wave, teff)
+    assert error.value.name == name
+
+
+def test_quantities_are_converted():
+    expected = planck(5000.0, 5800.0)
+    assert planck(500 * units.nm, 5.8 * units.kK) == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(InvalidInput) as error:
+        planck(5000, 5800 * units.AA)
+    assert error.value.name == "teff"

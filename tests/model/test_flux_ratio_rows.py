@@ -1,4 +1,4 @@
-"""The laws of the ratio table, on any positive means."""
+"""Invariants of the ratio table, for any positive mean fluxes."""
 
 from itertools import pairwise
 
@@ -21,7 +21,7 @@ def test_direction_is_component_two_over_component_one():
 
 
 @given(MEANS)
-def test_laws(mean):
+def test_invariants(mean):
     q = flux_ratio_rows(mean, 0, len(mean))
     assert (np.diagonal(q) == 1).all()
     np.testing.assert_allclose(q * q.T, 1, rtol=2 * EPS)

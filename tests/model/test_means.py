@@ -119,8 +119,9 @@ class TestUnusable:
     def test_is_named(self, flux, message, before):
         """Beside a sound order, in the same piece or far from it."""
         padded = np.concatenate([np.ones(before + 1), np.array(flux, dtype=float)])
-        with pytest.raises(LibraryError, match=message):
+        with pytest.raises(LibraryError, match=message) as error:
             means(padded, [0, before + 1], [1, before + 4], [20, 21])
+        assert (error.value.name, error.value.order) == ("flux", 21)
 
     @pytest.mark.parametrize("value", [NAN, INF, -INF, -1.0])
     def test_between_the_orders_does_no_harm(self, value):

@@ -1,7 +1,8 @@
-"""The mixture equation: its limits, its mean, and exactness at grid points."""
+"""The mixture equation: limits, mean and exactness at grid points."""
 
 import numpy as np
 import pytest
+from astropy import units
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,13 +23,13 @@ def spectra(rng, *shape):
 
 
 @given(c=fractions, q=ratios, seed=seeds)
-def test_the_mean_is_one_less_c_plus_c_q(c, q, seed):
+def test_the_mean_is_one_minus_c_plus_c_q(c, q, seed):
     s1, s2 = spectra(np.random.default_rng(seed), 2, 50)
     assert mix(s1, s2, c, q).mean() == pytest.approx(1 - c + c * q, rel=1e-12)
 
 
 @given(q=ratios, seed=seeds)
-def test_nothing_of_one_component_is_the_other(q, seed):
+def test_without_one_component_the_mixture_is_the_other(q, seed):
     s1, s2 = spectra(np.random.default_rng(seed), 2, 50)
     np.testing.assert_array_equal(mix(s1, s2, 0, q), s1)
     np.testing.assert_array_equal(mix(s1, s2, 1, q), q * s2)
@@ -76,9 +77,10 @@ def test_leading_shapes_broadcast(shape1, shape2, shape_c, shape_q, expected):
 @pytest.mark.parametrize("n", [0, 3000])
 def test_c_must_be_a_fraction(bad, n):
     c = np.append(np.full(n, 0.5), bad) if n else bad
-    with pytest.raises(InvalidInput, match="expected values from 0 to 1") as error:
+    with pytest.raises(InvalidInput) as error:
         mix(np.ones(5), np.ones(5), c, 1.0)
-    assert f"c = {bad:g} " in str(error.value)
+    assert error.value.name == "c"
+    assert error.value.value == pytest.approx(bad, nan_ok=True)
     assert "\n" not in str(error.value)
 
 
@@ -87,9 +89,18 @@ def test_c_must_be_a_fraction(bad, n):
     [((5,), (6,), (), ()), ((2, 5), (2, 5), (3,), ()), ((5,), (5,), (2,), (3,))],
 )
 def test_shapes_that_do_not_fit_are_refused(shape1, shape2, shape_c, shape_q):
-    with pytest.raises(InvalidInput, match=r"shapes do not fit: .* expected \(\.\.\., n_pixels\)"):
+    with pytest.raises(
+        InvalidInput, match=r"do not broadcast; expected shapes \(\.\.\., n_pixels\)"
+    ):
         mix(np.ones(shape1), np.ones(shape2), np.full(shape_c, 0.5), np.ones(shape_q))
 
 
-def test_a_theta_that_is_not_answered_stays_nan():
+def test_a_quantity_with_a_unit_is_refused():
+    assert mix(np.ones(5), np.ones(5), 30 * units.percent, 2.0)[0] == pytest.approx(1.3)
+    with pytest.raises(InvalidInput) as error:
+        mix(np.ones(5) * units.Jy, np.ones(5), 0.3, 2.0)
+    assert error.value.name == "s1"
+
+
+def test_an_invalid_theta_remains_nan():
     assert np.isnan(mix(np.ones(5), np.ones(5), 0.5, np.nan)).all()

@@ -1,4 +1,4 @@
-"""The mixture model against the plain mixture: exact at grid points, in real space beside it."""
+"""The mixture model against the raw library at grid points, and against real space."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_the_pixels_are_the_librarys_own(binary):
         np.testing.assert_allclose(wave, own_pixels(LIBRARY, order), rtol=1e-14)
 
 
-def test_few_components_are_as_good_as_they_say(tmp_path):
+def test_few_eigenspectra_reach_the_stated_accuracy(tmp_path):
     path = store_of(LIBRARY, tmp_path, accuracy=Accuracy(explained_variance=0.9, max_residual=0.01))
     star = mixjobs.load_mixture(path, 1, fixed={"vsini": 0, "rv": 0})
     for order, f in zip(WINDOWS, star(LIBRARY.points), strict=True):
@@ -98,7 +98,7 @@ def test_rotation_velocity_and_instrument_as_in_real_space(
 
 @pytest.mark.parametrize("n", [-40, -1, 1, 7, 59])
 def test_a_shift_by_whole_pixels_is_exact(store, n):
-    """A star that recedes is redshifted: its light is found n pixels farther on."""
+    """A receding star is redshifted: its light moves by n pixels."""
     star = mixjobs.load_mixture(store, 1, fixed={"vsini": 0})
     step = np.log(LIBRARY.wavelength[1] / LIBRARY.wavelength[0])
     moved = star([*COOL, 299792.458 * np.tanh(n * step)])
@@ -110,7 +110,7 @@ def test_a_shift_by_whole_pixels_is_exact(store, n):
 
 
 def test_a_shift_without_broadening_does_not_ring(tmp_path):
-    """On pixels that resolve every line: the ends of the transform must not be seen."""
+    """On pixels that resolve every line, the ends of the transform have no effect."""
     sharp = DemoLibrary({"teff": (5600, 5800)}, 5000.0, 5000 * np.exp(1499 * 0.4 * KMS), 1500)
     order = (5002.0, 5008.0)
     store = store_of(
@@ -124,7 +124,7 @@ def test_a_shift_without_broadening_does_not_ring(tmp_path):
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_as_good_at_the_limit_of_the_buffer(store, sign):
+def test_it_is_accurate_up_to_the_limit_of_the_buffer(store, sign):
     model = mixjobs.load_mixture(store, shared=(), resolution=20_000)
     fast = sign * (model.sources[0].max_velocity - 30.0)
     assert abs(fast) > 60
@@ -139,7 +139,7 @@ def test_as_good_at_the_limit_of_the_buffer(store, sign):
 @pytest.mark.parametrize("resolution", [None, 50_000, 20_000])
 @pytest.mark.parametrize("step", [0.37, 1.5, 2.0, 3.1])
 def test_data_pixels_wider_than_the_librarys_are_averaged_over(store, step, resolution):
-    """Whatever the resolution, for it may leave the transform fewer pixels than the grid."""
+    """At any resolution: a low one leaves the transform with fewer pixels than the grid."""
     at = some_pixels(7, step, 100)
     model = mixjobs.load_mixture(
         store, shared=(), orders=[7], wavelengths=[at], resolution=resolution
@@ -173,7 +173,7 @@ def test_limb_darkening(store, limb_darkening):
     np.testing.assert_allclose(model(values(star1, star2, 0.5))[0], expected, rtol=0, atol=CLOSE)
 
 
-def test_the_ways_to_give_a_resolution(store):
+def test_the_forms_of_a_resolution(store):
     def spectra(**options):
         return mixjobs.load_mixture(store, **options)([5700, 6000, 4.4, -0.3, 5.0, 10.0, 0.3])
 
@@ -201,7 +201,7 @@ def test_wavelengths_in_air(store):
     assert np.ptp(wave[0] - air.wavelength[0]) < 0.01 < np.min(wave[0] - air.wavelength[0])
 
 
-def test_orders_in_the_order_that_is_asked_for(store, binary):
+def test_orders_are_in_the_sequence_given(store, binary):
     turned = mixjobs.load_mixture(store, shared=(), orders=[8, 7])
     at = values((COOL, 1.0, 2.0), (HOT, 3.0, 4.0), 0.5)
     for f, expected in zip(turned(at), binary(at)[::-1], strict=True):

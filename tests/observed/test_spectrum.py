@@ -372,7 +372,7 @@ def test_bad_input_is_one_line_with_the_path(tmp_path, make, error, message):
     assert str(caught.value).startswith(str(path))
 
 
-def test_damage_anywhere_is_answered_or_refused(tmp_path):
+def test_damage_anywhere_is_valid_or_refused(tmp_path):
     """Other exceptions than ours must not come out, whichever part of the file is damaged."""
     whole = write(tmp_path / "o.hdf5", masks=np.ones((2, 3)), air=(True, True)).read_bytes()
     refused = 0

@@ -76,7 +76,7 @@ def test_the_table_is_drawn_from_what_is_stored(store, demo, tmp_path):
 def test_a_theta_that_has_no_answer(store):
     with pytest.raises(OutsideGrid, match="teff = 7000 is outside the grid, 5600 to 6000"):
         draw_all(store, np.array([7000, 4.25, 0]), "cubic")
-    with pytest.raises(InvalidInput, match="'spline' is unknown"):
+    with pytest.raises(InvalidInput, match="unknown method 'spline'"):
         draw_all(store, THETA1, "spline")
 
 

@@ -308,7 +308,7 @@ def test_a_truncated_fits_file(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", FILE_ENDINGS)
-def test_damage_anywhere_is_answered_or_refused(tmp_path, ending):
+def test_damage_anywhere_is_valid_or_refused(tmp_path, ending):
     """Other exceptions than ours must not come out, whichever part of the file is damaged."""
     path = write(tmp_path / f"o{ending}", GOOD | {"order": [1, 1, 2]}, {"medium": "air"})
     whole, refused = path.read_bytes(), 0
