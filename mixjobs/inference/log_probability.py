@@ -27,6 +27,9 @@ class LogProbability(Summarised):
     of `names`, and returns a float or an array (n,) to match. Velocities are in km/s,
     temperatures in K.
 
+    A Markov chain needs the object itself, ``logp(x)``. A nested sampler needs `log_likelihood`
+    and `prior_transform`, in which the prior enters once.
+
     Attributes
     ----------
     parameters : Parameters
@@ -75,6 +78,44 @@ class LogProbability(Summarised):
             x has another shape or a unit.
         """
         return _scalar_or_array(self.by_order(x)[..., 0])
+
+    def log_likelihood(self, x: ArrayLike) -> Any:
+        """Evaluate ln of the likelihood, all orders together, with the continua marginalised.
+
+        For nested samplers, which apply the prior through `prior_transform`. That transform
+        ignores constraints such as ``teff_2 < teff_1``, so this function enforces them: it is
+        -inf wherever `log_prior` is. The posterior is then exact. The evidence refers to the prior
+        without constraints; for the constrained, normalised prior, subtract ln of the fraction of
+        prior draws with a finite `log_prior`.
+
+        Parameters
+        ----------
+        x : (P,) or (n, P) array
+
+        Returns
+        -------
+        float for x (P,), (n,) array for x (n, P)
+            ln of the likelihood of the data in their own unit; -inf wherever ``logp(x)`` is.
+            Elsewhere ``log_prior(x) + log_likelihood(x)`` equals ``logp(x)`` to rounding.
+        """
+        by_order = self.by_order(x)
+        total = np.zeros(by_order.shape[:-1])
+        for m in range(1, by_order.shape[-1]):
+            total = total + by_order[..., m]
+        return _scalar_or_array(np.where(np.isfinite(by_order[..., 0]), total, -np.inf))
+
+    def log_prior(self, x: ArrayLike) -> Any:
+        """Evaluate ln of the prior density, constraints included; see `Parameters.log_prior`.
+
+        Parameters
+        ----------
+        x : (P,) or (n, P) array
+
+        Returns
+        -------
+        float for x (P,), (n,) array for x (n, P)
+        """
+        return self.parameters.log_prior(x)
 
     def prior_transform(self, u: ArrayLike) -> Floats:
         """Map the unit cube to x; constraints are left to `log_likelihood`.

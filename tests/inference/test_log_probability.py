@@ -148,10 +148,59 @@ def test_workers_give_bit_identical_results(fit_store, client):
     np.testing.assert_array_equal(there.by_order(x), here.by_order(x))
 
 
+def test_the_likelihood_and_the_prior_make_up_the_probability(fit_store):
+    """Also for a single vector; outside the prior each part is -inf."""
+    plan = plan_of(fit_store, observed(fit_store))
+    logp = log_probability(plan, constraints=["teff_2 < teff_1"])
+    column = logp.names.index("teff_1")
+    x = around(logp, 12)
+    x[0, column], x[1, column] = 9000.0, 4600.0  # outside the prior; below teff_2
+    x[2, logp.names.index("rv")] = 29.0
+    likelihood, prior, total = logp.log_likelihood(x), logp.log_prior(x), logp(x)
+    assert np.isneginf([likelihood[:2], prior[:2], total[:2]]).all()
+    np.testing.assert_allclose(likelihood[2:] + prior[2:], total[2:], rtol=1e-12)
+    np.testing.assert_allclose(likelihood[2:], logp.by_order(x)[2:, 1:].sum(axis=1), rtol=1e-12)
+    for row in (0, 5):
+        parts = logp.log_likelihood(x[row]), logp.log_prior(x[row]), logp(x[row])
+        assert {type(part) for part in parts} == {float}
+        assert parts == pytest.approx((likelihood[row], prior[row], total[row]), rel=1e-10)
+        assert logp.by_order(x[row]).shape == (3,)
+    assert logp.log_likelihood(x[:0]).shape == logp.log_prior(x[:0]).shape == (0,)
+
+
+def test_the_likelihood_is_undefined_off_the_grid(fit_store):
+    """Where the prior allows what the model does not."""
+    settings = {"teff_1": {"uniform": [3000, 9000]}}
+    logp = log_probability(plan_of(fit_store, observed(fit_store)), settings)
+    x = true_x(logp, teff_1=8000.0)
+    assert np.isfinite(logp.log_prior(x))
+    assert logp.log_likelihood(x) == logp(x) == -np.inf
+
+
+def test_the_prior_transform_counts_the_prior_once(fit_store):
+    """The mean likelihood over the unit cube is the evidence, as a nested sampler finds it."""
+    fixed = {"teff_1": 5700.0, "feh": 0.1, "vsini": 6.0, "rv": 5.0, "ln_noise": 0.0}
+    settings = fixed | {"teff_2": {"normal": [4800, 100]}, "c": {"uniform": [0.2, 0.4]}}
+    logp = log_probability(
+        plan_of(fit_store, observed(fit_store)), settings, correlated=False,
+        constraints=["teff_2 < teff_1"],
+    )  # fmt: skip
+    assert logp.names == ("teff_2", "c")
+    nodes = (np.arange(40) + 0.5) / 40
+    u = np.stack(np.meshgrid(nodes, nodes), axis=-1).reshape(-1, 2)
+    log_likelihood = logp.log_likelihood(logp.prior_transform(u))
+    teff_2, c = np.linspace(4501, 5301, 161), np.linspace(0.2, 0.4, 41)[:-1] + 0.0025
+    grid = np.stack(np.meshgrid(teff_2, c), axis=-1).reshape(-1, 2)
+    peak = log_likelihood.max()
+    over_cube = np.exp(log_likelihood - peak).mean()
+    over_grid = np.exp(logp(grid) - peak).sum() * 5.0 * 0.005
+    assert over_cube == pytest.approx(over_grid, rel=0.02)
+
+
 def test_invalid_shapes_are_refused(fit_store):
     logp = log_probability(plan_of(fit_store, observed(fit_store)))
     for x in (np.zeros(3), 1.0, np.zeros((2, 2, len(logp.names)))):
-        for method in (logp, logp.by_order):
+        for method in (logp, logp.log_likelihood, logp.log_prior, logp.by_order):
             with pytest.raises(InvalidInput) as refused:
                 method(x)
             assert refused.value.name == "x"
