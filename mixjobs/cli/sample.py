@@ -23,7 +23,7 @@ from mixjobs.config.cluster import ClusterConfig
 from mixjobs.config.sample import SampleConfig, absolute, read_sample_job
 from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.files import disk_faults_named, write_whole
-from mixjobs.inference.job import identity, load_log_probability, n_walkers
+from mixjobs.inference.job import identity, load_free_log_probability, n_walkers
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.model_comparison import compare
 from mixjobs.inference.optimum import find_starts, optimum_values, start_walkers
@@ -60,7 +60,7 @@ def sample(args: Namespace) -> None:
         check_folder(path, args)
     with client_of(None if args.dry_run else table, path) as client:
         _await_workers(client, table)
-        log_probability = load_log_probability(job, client)
+        log_probability = load_free_log_probability(job, client)
         announce(job, log_probability, args.dry_run)
         if args.dry_run:
             if args.resume and is_run(path):

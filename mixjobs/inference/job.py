@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from mixjobs.errors import InvalidInput
 from mixjobs.inference.defaults import job_parameters, oversampling_notes
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
+from mixjobs.inference.optimum import Report, find_starts, optimum_values
 from mixjobs.inference.order_likelihoods import (
     Epoch,
     EpochOrder,
@@ -33,9 +34,16 @@ if TYPE_CHECKING:
 
 
 def load_log_probability(
-    job: str | Path | SampleConfig, client: Client | None = None
+    job: str | Path | SampleConfig,
+    client: Client | None = None,
+    report: Report = lambda *_: None,
 ) -> LogProbability:
     """Load the log-probability of a job, for any sampler.
+
+    It is the function that ``mixjobs sample`` samples. If the job sets parameters of the noise to
+    "optimum", the same search is made, with the job's seed, and they are fixed at its result. This
+    takes some thousand evaluations; `notes` has the values. Without such parameters there is no
+    search.
 
     Parameters
     ----------
@@ -44,18 +52,41 @@ def load_log_probability(
     client : Client, optional
         A Dask client, whose workers evaluate the orders and must be able to read the store; None
         evaluates in this process.
+    report : callable, optional
+        Called with ``("search", generation, n_generations)`` as the search advances.
 
     Returns
     -------
     LogProbability
-        ``logp(x)`` for x (P,) or (n, P), the free parameters in the order of ``logp.names``.
+        ``logp(x)`` for x (P,) or (n, P), the free parameters in the order of ``logp.names``. For
+        nested samplers, ``logp.log_likelihood`` and ``logp.prior_transform``.
 
     Raises
     ------
     MissingFile, UnreadableFile, StoreError, OrderError
         A file cannot be read, or does not fit the others.
     InvalidInput
-        The job, the data or the model are invalid.
+        The job, the data or the model are invalid, or the search finds no valid point.
+    """
+    config = job if isinstance(job, SampleConfig) else read_sample_job(job)
+    free = load_free_log_probability(config, client)
+    if not free.parameters.optimum:
+        return free
+    starts = find_starts(free, config.sampling.ensembles, config.seed, report)
+    log_probability, notes = free, []
+    for name, value in optimum_values(free, starts).items():
+        log_probability = log_probability.fix(name, value)
+        notes.append(f"{name} is fixed at {value:.5g}, the optimum of a search")
+    return replace(log_probability, notes=(*free.notes, *notes))
+
+
+def load_free_log_probability(
+    job: str | Path | SampleConfig, client: Client | None = None
+) -> LogProbability:
+    """Load the log-probability of a job before any parameter is fixed at its optimum.
+
+    The parameters that the job sets to "optimum" are free, and listed in ``parameters.optimum``.
+    Parameters and errors are those of `load_log_probability`.
     """
     config = job if isinstance(job, SampleConfig) else read_sample_job(job)
     spectra = observed_spectra(config)

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 import mixjobs
+from mixjobs.config.sample import read_sample_job
 from mixjobs.errors import InvalidInput
+from mixjobs.inference.job import load_free_log_probability
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.optimum import find_optimum, find_starts, start_walkers, widths_around
 from mixjobs.inference.order_likelihoods import normalise
 from tests.helpers import plain_likelihood as plain
 from tests.helpers.small_fits import (
+    JOB,
     ORDERS,
     TRUTH,
     around,
@@ -17,6 +20,7 @@ from tests.helpers.small_fits import (
     observed,
     plan_of,
     true_x,
+    write_star,
 )
 
 
@@ -207,6 +211,28 @@ def test_invalid_shapes_are_refused(fit_store):
         with pytest.raises(InvalidInput) as refused:
             logp.prior_transform(x)
         assert refused.value.name == "u"
+
+
+def test_parameters_at_their_optimum_are_fixed_as_the_command_fixes_them(fit_store, tmp_path):
+    """The search is that of `mixjobs sample`; a job without such parameters needs none."""
+    star, job = write_star(tmp_path / "star.ecsv", fit_store), tmp_path / "job.toml"
+    text = JOB.format(output="run", store=fit_store, star=star, steps=20)
+    job.write_text(text)
+    stages = []
+    logp = mixjobs.load_log_probability(job, report=lambda *stage: stages.append(stage))
+    free = load_free_log_probability(job)
+    assert "ln_noise" in free.names
+    assert free.parameters.optimum == ("ln_noise",)
+    assert "ln_noise" not in logp.names
+    assert logp.parameters.optimum == ()
+    starts = find_starts(free, 2, read_sample_job(job).seed)
+    best = dict(zip(free.names, starts[np.argmax(free(starts))], strict=True))
+    assert logp.parameters.rules["ln_noise"] == best["ln_noise"]
+    assert any(note.startswith("ln_noise is fixed at") for note in logp.notes)
+    assert stages[-1] == ("search", 600, 600)
+    job.write_text(text.replace('"optimum"', "0.0"))
+    fixed = mixjobs.load_log_probability(job, report=lambda *_: pytest.fail("no search expected"))
+    assert fixed.names == logp.names
 
 
 def test_a_summary(fit_store):
