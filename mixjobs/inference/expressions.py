@@ -11,9 +11,14 @@ import numpy as np
 
 from mixjobs.errors import InvalidInput, nearest
 from mixjobs.inference.priors import Dirichlet, LogUniform, Normal, Prior, Uniform, make_prior
+from mixjobs.units import to_value
 
 NOISE = ("ln_noise", "log_amplitude", "log_length")
 OPTIMUM = "optimum"
+
+# Units of the parameters that have one; those of a library's other parameters are not known.
+_UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s"}
+_SUFFIXES = re.compile(r"(_\d+)?(_e\d+)?$")  # of a component and an epoch
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TIE = re.compile(rf"(?:([+-]?{_NUMBER})\s*\*\s*)?(\S+?)(?:\s*([+-])\s*({_NUMBER}))?")
@@ -92,6 +97,44 @@ def make_rule(setting: Any) -> Prior | float | Tie:
     if not np.isfinite(setting):
         raise InvalidInput(f"fixed at {setting!r}; expected a finite number", value=setting)
     return float(setting)
+
+
+def without_units(name: str, setting: Any) -> Any:
+    """Convert astropy quantities in a setting to plain numbers in the unit of the parameter.
+
+    Parameters
+    ----------
+    name : str
+        The parameter, for instance ``rv_2_e1``. Effective temperatures are in K, velocities in
+        km/s; quantities of other parameters must be dimensionless.
+    setting : object
+        A quantity, or the mapping of a prior whose numbers may be quantities; anything else is
+        returned as it is.
+
+    Raises
+    ------
+    InvalidInput
+        A quantity has a unit that does not convert.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> without_units("rv_2", 500 * u.m / u.s)
+    0.5
+    >>> without_units("rv", {"uniform": [-1, 1] * u.km / u.s})
+    {'uniform': [-1.0, 1.0]}
+    """
+    unit = _UNITS.get(_SUFFIXES.sub("", name), "")
+    if isinstance(setting, Mapping):
+        return {key: _plain(value, unit, name) for key, value in setting.items()}
+    return _plain(setting, unit, name)
+
+
+def _plain(value: Any, unit: str, name: str) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item, unit, name) for item in value]
+    converted = to_value(value, unit, name)
+    return converted if converted is value else np.asarray(converted).tolist()
 
 
 def _read_tie(text: str) -> Tie:

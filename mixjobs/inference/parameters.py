@@ -25,10 +25,12 @@ from mixjobs.inference.expressions import (
     make_rule,
     of_components,
     resolve,
+    without_units,
 )
 from mixjobs.inference.priors import Dirichlet, Prior, open_unit
 from mixjobs.model.layout import fractions
 from mixjobs.typing import Bools, Floats
+from mixjobs.units import to_value
 
 _MIN_BATCH = 1000  # prior draws at a time
 _MAX_TRIES = 100_000  # prior draws after which a low acceptance is an error
@@ -198,14 +200,14 @@ class Parameters(Summarised):
         name : str
             A free parameter; a name without the suffix of an epoch or a component, such as `rv`,
             fixes it in all of them.
-        value : float
-            In the unit of the parameter: K, km/s, dex.
+        value : float or astropy quantity
+            A plain number is in the unit of the parameter: K, km/s, dex.
 
         Raises
         ------
         InvalidInput
-            The parameter is unknown or not free; the value is not a finite number; only some of
-            the fractions under one Dirichlet prior are fixed; a constraint can then never hold.
+            The parameter is unknown or not free; the value is not a finite number, or its unit
+            does not convert; only some of the fractions under one Dirichlet prior are fixed; a
             constraint can then never hold.
         """
         fixed = self._expanded(name)
@@ -223,7 +225,7 @@ class Parameters(Summarised):
                     "fix all of them",
                     name=name,
                 )
-        rule = _rule(name, value)
+        rule = _rule(name, without_units(name, value))
         if not isinstance(rule, float):
             raise InvalidInput(
                 f"{name} fixed at {value!r}; expected a number", name=name, value=value
@@ -319,7 +321,7 @@ def as_samples(x: ArrayLike, names: Sequence[str], called: str = "x") -> Floats:
         The array has another shape, is not made of numbers, or has a unit. `called` names it.
     """
     try:
-        samples = np.asarray(x, dtype=np.float64)
+        samples = np.asarray(to_value(x, "", called), dtype=np.float64)
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidInput):
             raise
@@ -362,6 +364,7 @@ def make_parameters(
     settings : mapping, optional
         By name: a prior (an object, or a mapping such as ``{"uniform": [0, 1]}``), a number
         (a fixed value), a tie ("2 * logg_1 + 0.1") or, for a parameter of the noise, "optimum".
+        Numbers may be astropy quantities, except in prior objects.
     per_epoch : sequence of str
         Parameters that differ between epochs: with several epochs ``rv`` becomes ``rv_e1``,
         ``rv_e2`` and so on. A setting, a tie or a constraint of `rv` then applies to every epoch
@@ -406,7 +409,7 @@ def make_parameters(
             _check_noise(base_name)
             optimum.append(name)
             setting = default
-        rules[name] = names.in_rule(_rule(name, setting), name, epoch)
+        rules[name] = names.in_rule(_rule(name, without_units(name, setting)), name, epoch)
     return Parameters(
         names.base, names.by_epoch, rules, names.in_constraints(constraints), tuple(optimum)
     )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy import units as u
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -360,6 +361,8 @@ def test_constraints_that_almost_no_draw_satisfies():
         ("feh", 1, "feh"),
         ("rv", np.inf, "rv"),
         ("rv", "logg", "rv"),
+        ("rv", 500 * u.K, "rv"),
+        ("c", 1 * u.km, "c"),
         ("teff_1", 2000, "constraints"),
     ],
 )
@@ -370,11 +373,33 @@ def test_what_cannot_be_fixed(name, value, fact):
     assert refused.value.name == fact
 
 
+def test_quantities_are_converted_to_the_unit_of_the_parameter():
+    """From Python: 500 m/s is 0.5 km/s, and 40 % is a filling factor of 0.4."""
+    velocity, kilokelvin = u.km / u.s, 1000 * u.K
+    found = parameters({
+        "rv": 500 * u.m / u.s,
+        "vsini": {"uniform": [1, 2] * velocity},
+        "teff_1": {"normal": [5 * kilokelvin, 100 * u.K], "low": 4500 * u.K},
+        "c": 40 * u.percent,
+    })  # fmt: skip
+    assert found.rules["rv"] == 0.5
+    assert found.rules["vsini"] == Uniform(1, 2)
+    assert found.rules["teff_1"] == Normal(5000, 100, low=4500)
+    assert found.rules["c"] == pytest.approx(0.4)
+    of_epochs = parameters(**EPOCHS)
+    assert of_epochs.fix("rv", 500 * u.m / u.s).rules["rv_e2"] == 0.5
+    assert of_epochs.fix("rv_e1", 500 * u.m / u.s).rules["rv_e1"] == 0.5
+    with pytest.raises(InvalidInput) as refused:
+        parameters({"rv": {"uniform": [1, 2] * u.K}})
+    assert refused.value.name == "rv"
+
+
 @pytest.mark.parametrize("x", [1.0, np.zeros(7), np.zeros((2, 7)), np.zeros((1, 2, 8))])
 def test_arrays_of_another_shape_are_refused(x):
+    """Also quantities: a vector of parameters has no single unit."""
     found = parameters()
     for method, called in (("log_prior", "x"), ("params", "x"), ("prior_transform", "u")):
-        for argument in (x, ["a"] * 8):
+        for argument in (x, np.zeros(8) * u.km / u.s, ["a"] * 8):
             with pytest.raises(InvalidInput) as refused:
                 getattr(found, method)(argument)
             assert refused.value.name == called
