@@ -84,27 +84,7 @@ def order_data(
         Wavelengths do not ascend; a used pixel has no finite flux or no positive error; there are
         not more used pixels than coefficients; at least half of the used pixels have zero flux.
     """
-    if not (np.isfinite(wavelength).all() and (np.diff(wavelength) > 0).all()):
-        raise InvalidInput(
-            "wavelengths are not finite and ascending; sort the pixels of the order",
-            name="wavelength",
-        )
-    valid = np.isfinite(flux) & np.isfinite(flux_error) & (flux_error > 0)
-    if (used & ~valid).any():
-        at = int(np.flatnonzero(used & ~valid)[0])
-        raise InvalidInput(
-            f"the pixel at {wavelength[at]:.8g} Å has flux {flux[at]:g} and error "
-            f"{flux_error[at]:g}; mask it, or give a finite flux and a positive error",
-            name="flux" if not np.isfinite(flux[at]) else "flux_error",
-            value=float(wavelength[at]),
-        )
-    if used.sum() <= continuum.degree + 1:
-        raise InvalidInput(
-            f"{used.sum()} unmasked pixels for a continuum of degree {continuum.degree}; expected "
-            "more pixels than coefficients: lower the degree or omit the order",
-            name="degree",
-            value=continuum.degree,
-        )
+    _check_pixels(wavelength, flux, flux_error, used, continuum.degree)
     scale = float(np.median(np.abs(flux[used])))
     if not scale > 0:
         raise InvalidInput(
@@ -119,6 +99,33 @@ def order_data(
         polynomials=polynomials(wavelength, continuum.degree)[used],
         prior_sd=continuum.prior_sd,
     )
+
+
+def _check_pixels(
+    wavelength: Floats, flux: Floats, flux_error: Floats, used: Bools, degree: int
+) -> None:
+    """Refuse an order whose pixels cannot be used."""
+    if not (np.isfinite(wavelength).all() and (np.diff(wavelength) > 0).all()):
+        raise InvalidInput(
+            "wavelengths are not finite and ascending; sort the pixels of the order",
+            name="wavelength",
+        )
+    valid = np.isfinite(flux) & np.isfinite(flux_error) & (flux_error > 0)
+    if (used & ~valid).any():
+        at = int(np.flatnonzero(used & ~valid)[0])
+        raise InvalidInput(
+            f"the pixel at {wavelength[at]:.8g} Å has flux {flux[at]:g} and error "
+            f"{flux_error[at]:g}; mask it, or give a finite flux and a positive error",
+            name="flux" if not np.isfinite(flux[at]) else "flux_error",
+            value=float(wavelength[at]),
+        )
+    if used.sum() <= degree + 1:
+        raise InvalidInput(
+            f"{used.sum()} unmasked pixels for a continuum of degree {degree}; expected more "
+            "pixels than coefficients: lower the degree or omit the order",
+            name="degree",
+            value=degree,
+        )
 
 
 def polynomials(wavelength: Floats, degree: int) -> Floats:

@@ -22,7 +22,7 @@ _MAX_GENERATIONS = 300
 _CONVERGED_SD = 1.0  # standard deviation of ln P over the population
 _SIMPLEX_TOLERANCE = 0.1  # in ln P
 _SIMPLEX_MIN_SIZE = 1e-6  # in the unit cube
-_UNIT_MARGIN = 1e-9  # left out at the ends of the unit cube, where quantiles may be infinite
+_CUBE_MARGIN = 1e-9  # left out at the ends of the unit cube, where quantiles may be infinite
 _WIDTH_FALL = 0.5  # fall of ln P that defines the width of a parameter
 _MAX_HALVINGS = 40
 _SCATTER = 2.0  # of the walkers, in widths
@@ -117,11 +117,11 @@ def find_optimum(
     """
     n_free = len(log_probability.names)
 
-    def to_x(unit: Floats) -> Floats:
-        return log_probability.prior_transform(np.clip(unit, _UNIT_MARGIN, 1 - _UNIT_MARGIN))
+    def to_x(u: Floats) -> Floats:
+        return log_probability.prior_transform(np.clip(u, _CUBE_MARGIN, 1 - _CUBE_MARGIN))
 
-    def energy(unit: Floats) -> Floats:
-        energies: Floats = -log_probability(to_x(unit))
+    def energy(u: Floats) -> Floats:
+        energies: Floats = -log_probability(to_x(u))
         return energies
 
     population = _first_population(energy, n_free, seed)
@@ -129,12 +129,12 @@ def find_optimum(
     evolved = _evolve(energy, population, seed, report)
     report("search", _MAX_GENERATIONS, _MAX_GENERATIONS)
     refined = minimize(
-        lambda unit: float(energy(unit[None])[0]), evolved.x, method="Nelder-Mead",
+        lambda u: float(energy(u[None])[0]), evolved.x, method="Nelder-Mead",
         options={"maxfev": 50 * n_free, "fatol": _SIMPLEX_TOLERANCE, "xatol": np.inf,
                  "initial_simplex": _initial_simplex(evolved)},
     )  # fmt: skip
-    unit = refined.x if refined.fun < evolved.fun else evolved.x
-    x: Floats = to_x(unit[None])[0]
+    u = refined.x if refined.fun < evolved.fun else evolved.x
+    x: Floats = to_x(u[None])[0]
     return x
 
 

@@ -27,7 +27,7 @@ from mixjobs.inference.expressions import (
     resolve,
     without_units,
 )
-from mixjobs.inference.priors import Dirichlet, Prior, open_unit
+from mixjobs.inference.priors import Dirichlet, Prior, open_uniform
 from mixjobs.model.layout import fractions
 from mixjobs.typing import Bools, Floats
 from mixjobs.units import to_value
@@ -187,7 +187,7 @@ class Parameters(Summarised):
                     name="constraints",
                     value=text,
                 )
-            draws = self.prior_transform(open_unit(rng, (max(n, _MIN_BATCH), len(self.names))))
+            draws = self.prior_transform(open_uniform(rng, (max(n, _MIN_BATCH), len(self.names))))
             n_tries += len(draws)
             accepted = np.concatenate([accepted, draws[np.isfinite(self.log_prior(draws))]])
         return accepted[:n]

@@ -81,7 +81,7 @@ class _ScalarPrior:
 
     def draw(self, rng: np.random.Generator, n: int) -> Floats:
         """Draw n values, (n,)."""
-        return self.quantile(open_unit(rng, n))
+        return self.quantile(open_uniform(rng, n))
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ class Normal(_ScalarPrior):
 Prior = Uniform | Normal | LogUniform
 
 
-def open_unit(rng: np.random.Generator, shape: int | tuple[int, ...]) -> Floats:
+def open_uniform(rng: np.random.Generator, shape: int | tuple[int, ...]) -> Floats:
     """Draw uniform numbers between 0 and 1, excluding 0, whose quantile may be infinite."""
     return 1 - np.maximum(rng.random(shape), 2.0**-53)
 
@@ -377,7 +377,7 @@ class Dirichlet:
 
     def draw(self, rng: np.random.Generator, n: int) -> Floats:
         """Draw n sets of fractions, (n, K - 1)."""
-        return self.quantile(open_unit(rng, (n, len(self.alpha) - 1)))
+        return self.quantile(open_uniform(rng, (n, len(self.alpha) - 1)))
 
     def __str__(self) -> str:
         return f"Dirichlet {', '.join(f'{a:g}' for a in self.alpha)}"
