@@ -142,7 +142,7 @@ class LikelihoodPlan:
         """Load the models of some orders, given by their indices in `orders`."""
         likelihoods = []
         for index, epoch in enumerate(self.epochs):
-            orders = [self.orders[row] for row in partition if self.orders[row].epoch == index]
+            orders = [self.orders[i] for i in partition if self.orders[i].epoch == index]
             if orders:
                 model = self.load_model(
                     self.components,
@@ -198,10 +198,10 @@ class LikelihoodBatch:
 
     Attributes
     ----------
-    order : int
+    order_index : int
         Index of the order within the partition.
-    rows : slice
-        Which of the samples these are.
+    samples : slice
+        Which of all samples these are.
     valid : (n,) bool array
         False where the model is not defined; the other arrays are then meaningless.
     spectra : (n, n_pixels) array
@@ -213,8 +213,8 @@ class LikelihoodBatch:
     fit : OrderFit
     """
 
-    order: int
-    rows: slice
+    order_index: int
+    samples: slice
     valid: Bools
     spectra: Floats
     errors: Floats
@@ -246,7 +246,7 @@ class OrderLikelihoods:
         results = [np.empty(len(params[0])) for epoch in self.epochs for _ in epoch.data]
         for batch in self.stream(params):
             likelihood = np.where(batch.valid, batch.fit.log_likelihood, -np.inf)
-            results[batch.order][batch.rows] = likelihood
+            results[batch.order_index][batch.samples] = likelihood
         return results
 
     def stream(self, params: Sequence[Floats]) -> Iterator[LikelihoodBatch]:
@@ -254,18 +254,18 @@ class OrderLikelihoods:
         first = 0
         for epoch in self.epochs:
             mixture, noise = epoch.split(params[epoch.epoch])
-            for block in epoch.model.stream(mixture, errors=self.emulator_error):
-                data = epoch.data[block.order]
-                valid, spectra, errors = normalise(block, data.used)
-                own_noise = noise.select(block.rows)
+            for batch in epoch.model.stream(mixture, errors=self.emulator_error):
+                data = epoch.data[batch.order]
+                valid, spectra, errors = normalise(batch, data.used)
+                own_noise = noise.select(batch.rows)
                 fit = fit_order(data, spectra, errors, own_noise)
                 yield LikelihoodBatch(
-                    first + block.order, block.rows, valid, spectra, errors, own_noise, data, fit
+                    first + batch.order, batch.rows, valid, spectra, errors, own_noise, data, fit
                 )
             first += len(epoch.data)
 
 
-def normalise(block: Block, used: Bools) -> tuple[Bools, Floats, Floats]:
+def normalise(batch: Block, used: Bools) -> tuple[Bools, Floats, Floats]:
     """Divide mixtures and the columns of their error by the mean level, on the pixels used.
 
     The level has an error of its own. With f the mixture and l its level, the error of f/l is
@@ -273,11 +273,11 @@ def normalise(block: Block, used: Bools) -> tuple[Bools, Floats, Floats]:
     and c is unconstrained.
     """
     pixels = np.flatnonzero(used)
-    flux = block.flux.take(pixels, axis=1)
-    valid = np.isfinite(flux).all(axis=1) & np.isfinite(block.level)
-    flux /= block.level[:, None]
-    errors = block.error.transpose(0, 2, 1).take(pixels, axis=2)  # contiguous in pixels
-    errors -= flux[:, None] * block.level_error[:, :, None]
-    errors /= block.level[:, None, None]
+    flux = batch.flux.take(pixels, axis=1)
+    valid = np.isfinite(flux).all(axis=1) & np.isfinite(batch.level)
+    flux /= batch.level[:, None]
+    errors = batch.error.transpose(0, 2, 1).take(pixels, axis=2)  # contiguous in pixels
+    errors -= flux[:, None] * batch.level_error[:, :, None]
+    errors /= batch.level[:, None, None]
     flux[~valid], errors[~valid] = 1.0, 0.0
     return valid, flux, errors.transpose(0, 2, 1)
