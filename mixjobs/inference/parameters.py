@@ -426,7 +426,7 @@ def _check_noise(name: str) -> None:
 
 def _rule(name: str, setting: Any) -> Rule:
     if setting is None:
-        raise InvalidInput(f"{name} has no default prior; give one in [parameters]", name=name)
+        raise InvalidInput(f"{name} has neither a setting nor a default prior", name=name)
     if isinstance(setting, Dirichlet):
         return setting
     try:
