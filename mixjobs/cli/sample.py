@@ -7,6 +7,7 @@ import shutil
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,10 @@ from mixjobs.config.cluster import ClusterConfig
 from mixjobs.config.sample import SampleConfig, absolute, read_sample_job
 from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.files import disk_faults_named, write_whole
-from mixjobs.inference.job import identity, load_log_probability, walkers
+from mixjobs.inference.job import identity, load_free_log_probability, n_walkers
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.model_comparison import compare
-from mixjobs.inference.optimum import find_starts, start_walkers
+from mixjobs.inference.optimum import find_starts, optimum_values, start_walkers
 from mixjobs.inference.posterior import make_posterior, write_posterior
 from mixjobs.inference.run import (
     POSTERIOR,
@@ -59,7 +60,7 @@ def sample(args: Namespace) -> None:
         check_folder(path, args)
     with client_of(None if args.dry_run else table, path) as client:
         _await_workers(client, table)
-        log_probability = load_log_probability(job, client)
+        log_probability = load_free_log_probability(job, client)
         announce(job, log_probability, args.dry_run)
         if args.dry_run:
             if args.resume and is_run(path):
@@ -108,13 +109,14 @@ def announce(job: SampleConfig, log_probability: LogProbability, dry_run: bool) 
         say(note)
     tables = data_table(log_probability.plan), parameter_table(log_probability.parameters)
     print_tables(*tables, results=dry_run)
-    n, walking = len(log_probability.plan.orders), walkers(job, log_probability)
+    n, walking = len(log_probability.plan.orders), n_walkers(job, log_probability)
     ensembles, most = job.sampling.ensembles, job.sampling.max_steps
     say(f"{n} order(s), {ensembles} ensembles of {walking} walkers, at most {most} steps")
     plan, noise = log_probability.plan, "correlated" if job.noise.correlated else "diagonal"
-    settings = ", ".join(f"{name} {value}" for name, value in plan.options.items() if value)
+    settings = ", ".join(f"{name} {value}" for name, value in asdict(plan.options).items() if value)
     say(f"{settings}; emulator's error {'in' if plan.emulator_error else 'not in'} the covariance; "
-        f"{noise} noise; continuum sigma {job.continuum.sigma:g}; seed {job.seed}")  # fmt: skip
+        f"{noise} noise; continuum prior_sd {job.continuum.prior_sd:g}; "
+        f"seed {job.seed}")  # fmt: skip
 
 
 def open_run(
@@ -158,7 +160,7 @@ def started(
         return log_probability, None
     names = log_probability.names
     starts = np.array([[start[name] for name in names] for start in known["starts"]])
-    return log_probability, start_walkers(log_probability, starts, walkers(job, free), job.seed)
+    return log_probability, start_walkers(log_probability, starts, n_walkers(job, free), job.seed)
 
 
 def _write_start(run: RunFolder, job: SampleConfig, free: LogProbability) -> None:
@@ -172,7 +174,7 @@ def _write_start(run: RunFolder, job: SampleConfig, free: LogProbability) -> Non
     starts = [dict(zip(free.names, start, strict=True)) for start in found.tolist()]
     heights = free(found).tolist()
     best = int(np.argmax(heights))
-    fixed = {name: starts[best][name] for name in free.parameters.optimum}
+    fixed = optimum_values(free, found)
     content = {"theta": starts[best], "log_probability": heights[best], "fixed": fixed}
     _write_json(run, START, content | {"starts": starts})
     for height, start in zip(heights, starts, strict=True):

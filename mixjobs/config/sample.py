@@ -67,7 +67,7 @@ class ContinuumConfig(_Table):
     """The Chebyshev continuum of each order, and the prior of its coefficients."""
 
     degree: Degree | dict[str, Degree] = 4
-    sigma: PositiveFloat = 1.0
+    prior_sd: PositiveFloat = 1.0
 
     def of_order(self, number: int) -> int:
         """Return the degree in the order with this number.
@@ -116,7 +116,7 @@ class ParametersConfig(_Table):
         return own | {"settings": {key: data[key] for key in data if key not in own}}
 
     @property
-    def said(self) -> dict[str, dict[str, Any] | float | str]:
+    def plain_settings(self) -> dict[str, dict[str, Any] | float | str]:
         """The settings in plain terms, as `mixjobs.inference.parameters` takes them."""
         return {
             name: value.model_dump(exclude_none=True) if isinstance(value, PriorConfig) else value

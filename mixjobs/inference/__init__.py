@@ -1,1 +1,1 @@
-"""Inference: a likelihood, what is sampled from it, and the workers that share its orders."""
+"""Likelihood, priors, search, sampler and posterior of a fit."""

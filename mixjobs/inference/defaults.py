@@ -1,152 +1,229 @@
-"""Priors and fixed values of the parameters that a job file leaves out."""
+"""Parameters of a job: default priors, and the ranges in which its model is defined."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mixjobs.config.sample import SampleConfig
 from mixjobs.errors import InvalidInput
+from mixjobs.inference.expressions import NOISE, fraction_names
 from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
-from mixjobs.inference.parameters import Parameters
+from mixjobs.inference.parameters import Parameters, make_parameters
 from mixjobs.inference.priors import Normal, Prior, Uniform
-from mixjobs.model.components import LibraryModel
-from mixjobs.model.mixture import MixtureModel
+from mixjobs.model.components import LibraryModel, Source
+from mixjobs.model.layout import Layout
 from mixjobs.store.emulator import read_attributes, read_order
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 Range = tuple[float, float]
 
-_TAIL = 1e-6  # of a prior's probability on either side, that need not be within
-_FINER = 3.0  # times finer than the library's pixels, from which on a spectrum is told of
+_LN_NOISE = Normal(0.0, 1.0)
+_LOG_AMPLITUDE = Uniform(-4.0, -0.5)
+_BLACK_BODY_TEFF = (500.0, 10_000.0)  # K
+_MAX_LENGTH_FRACTION = 0.25  # longest correlation length, as a fraction of the narrowest order
+_TAIL = 1e-6  # probability on either side of a prior that may lie outside the model's range
+_MAX_OVERSAMPLING = 3.0  # pixels of the library per pixel of the data, before a warning
 
 
-def check_within(parameters: Parameters, ranges: Mapping[str, Range]) -> list[str]:
-    """Check that fixed values and priors have something in common with what a model answers.
-
-    Parameters
-    ----------
-    ranges : dict
-        What the model answers, by name; of what each epoch has for itself, by its plain name or
-        by its own.
+def job_parameters(job: SampleConfig, plan: LikelihoodPlan) -> tuple[Parameters, list[str]]:
+    """Combine a job's settings with the default priors of its model.
 
     Returns
     -------
+    Parameters
     list of str
-        Notes of the priors that go beyond.
+        Warnings about priors that extend beyond the range of the model.
 
     Raises
     ------
     InvalidInput
-        A value, or a whole prior, lies outside.
+        As `make_parameters`, or a value or a whole prior lies outside the range of the model.
     """
-    notes = []
-    for name, rule in parameters.rules.items():
-        known = ranges.get(name, ranges.get(re.sub(r"_e\d+$", "", name)))
-        if known is None or not isinstance(rule, float | Prior):
-            continue
-        low, high = known
-        can = f"the model answers {low:.6g} to {high:.6g}"
-        if isinstance(rule, float):
-            if not low <= rule <= high:
-                raise InvalidInput(f"{name} is fixed at {rule:g}; {can}")
-            continue
-        first, last = rule.quantile(np.array([_TAIL, 1 - _TAIL])).tolist()
-        if last < low or first > high:
-            raise InvalidInput(f"{name} has the prior {rule}; {can}, which it leaves out")
-        if rule.bounds[0] < low or rule.bounds[1] > high:
-            notes.append(f"{name}: {can}; the prior goes beyond, where nothing is probable")
-    return notes
+    domain = ModelDomain.of(plan)
+    base_names = (*domain.names, *NOISE[: 3 if job.noise.correlated else 1])
+    priors, constants = _default_priors(domain, plan)
+    constants = {name: value for name, value in constants.items() if name in base_names}
+    settings = {**constants, **job.parameters.plain_settings}
+    parameters = make_parameters(
+        base_names, priors, settings, per_epoch=job.per_epoch, n_epochs=len(plan.epochs),
+        constraints=_constraints(job, domain), dirichlet=_dirichlet(job, base_names),
+    )  # fmt: skip
+    ranges = domain.ranges(domain.max_velocity, domain.max_velocity, (0.0, np.inf))
+    return parameters, check_ranges(parameters, ranges)
 
 
-def finer_than_library(store: str | Path, orders: Iterable[EpochOrder]) -> list[str]:
-    """Return a note of the orders whose pixels are much finer than the library's, if any are."""
-    finer: dict[int, float] = {}
-    for order in orders:
-        step = SPEED_OF_LIGHT * float(np.median(np.diff(np.log(order.wavelength))))
-        times = read_order(Path(store), order.number)[0].grid.dv / step
-        if times > _FINER:
-            finer[order.number] = max(times, finer.get(order.number, 0.0))
-    if not finer:
-        return []
-    numbers = ", ".join(map(str, finer))
-    return [
-        f"order(s) {numbers}: the data's pixels are up to {max(finer.values()):.2g} times finer "
-        "than the library's, so lines that the data show are in no model; average the spectrum "
-        "over wider pixels first, or take a finer library"
-    ]
+@dataclass(frozen=True, eq=False)
+class ModelDomain:
+    """The parameters of a mixture, and the ranges in which it is defined.
 
-
-_BLACK_BODY_TEFF = (500.0, 10_000.0)
-_LN_NOISE = Normal(0.0, 1.0)
-_LOG_AMPLITUDE = Uniform(-4.0, -0.5)
-_PART_OF_ORDER = 0.25  # the longest correlation of the noise
-
-
-def _usual(model: MixtureModel, plan: LikelihoodPlan) -> tuple[dict[str, Prior], dict[str, float]]:
-    """Return priors of what the user says nothing about, and what is fixed: it has one value.
-
-    Velocities go as far as the store was built for.
+    Attributes
+    ----------
+    layout : Layout
+        Names of the parameters of all components.
+    sources : tuple of LibraryModel or BlackBody
+        One for each component.
+    velocities : tuple of float
+        Barycentric velocity of each epoch, km/s.
     """
-    made = read_attributes(Path(plan.store))
-    max_velocity = _max_velocity(model)
-    rv, vsini = (min(float(made[name]), max_velocity) for name in ("max_rv", "max_vsini"))
-    ranges = _ranges(model, plan, rv, vsini, _BLACK_BODY_TEFF)
+
+    layout: Layout
+    sources: tuple[Source, ...]
+    velocities: tuple[float, ...]
+
+    @classmethod
+    def of(cls, plan: LikelihoodPlan) -> ModelDomain:
+        """Read the domain from the first order: names and grids are the same in all of them."""
+        model = plan.load_model(plan.components, orders=[plan.orders[0].number])
+        velocities = tuple(epoch.barycentric_velocity for epoch in plan.epochs)
+        return cls(model.layout, model.sources, velocities)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameters of the mixture."""
+        return self.layout.names
+
+    @property
+    def max_velocity(self) -> float:
+        """Largest sum of rv and vsini for which the libraries have light, km/s."""
+        velocities = [s.max_velocity for s in self.sources if isinstance(s, LibraryModel)]
+        return min(velocities, default=np.inf)
+
+    def ranges(self, max_rv: float, max_vsini: float, black_body_teff: Range) -> dict[str, Range]:
+        """Return the range of each parameter of the mixture, for the given limits.
+
+        With several epochs, ``rv_e1`` and so on have ranges of their own.
+        """
+        ranges: dict[str, Range] = {"c": (0.0, 1.0)}
+        for source, columns in zip(self.sources, self.layout.columns, strict=True):
+            for component_name, column in columns.items():
+                name = self.layout.all_names[column]
+                if not isinstance(source, LibraryModel):
+                    ranges.setdefault(name, black_body_teff)
+                elif component_name == "vsini":
+                    ranges[name] = 0.0, max_vsini
+                elif component_name == "rv":
+                    ranges |= self._velocity_ranges(name, max_rv)
+                else:
+                    axis = source.grid.axes[source.grid.names.index(component_name)]
+                    ranges.setdefault(name, (float(axis[0]), float(axis[-1])))
+        return ranges
+
+    def _velocity_ranges(self, name: str, max_rv: float) -> dict[str, Range]:
+        shifts = self.velocities
+        ranges = {name: (min(shifts) - max_rv, max(shifts) + max_rv)}
+        if len(shifts) > 1:
+            ranges |= {f"{name}_e{e}": (v - max_rv, v + max_rv) for e, v in enumerate(shifts, 1)}
+        return ranges
+
+
+def _default_priors(
+    domain: ModelDomain, plan: LikelihoodPlan
+) -> tuple[dict[str, Prior], dict[str, float]]:
+    """Return the default priors, and the values of parameters whose range is a single value.
+
+    Velocities extend as far as the store was built for.
+    """
+    attributes = read_attributes(Path(plan.store))
+    max_rv, max_vsini = (
+        min(float(attributes[name]), domain.max_velocity) for name in ("max_rv", "max_vsini")
+    )
+    ranges = domain.ranges(max_rv, max_vsini, _BLACK_BODY_TEFF)
     priors: dict[str, Prior] = {"ln_noise": _LN_NOISE, "log_amplitude": _LOG_AMPLITUDE}
     priors["log_length"] = _log_length(plan)
     priors |= {name: Uniform(low, high) for name, (low, high) in ranges.items() if low < high}
     return priors, {name: low for name, (low, high) in ranges.items() if low == high}
 
 
-def _max_velocity(model: MixtureModel) -> float:
-    velocities = [
-        source.max_velocity for source in model.sources if isinstance(source, LibraryModel)
-    ]
-    return min(velocities, default=np.inf)
-
-
-def _ranges(
-    model: MixtureModel, plan: LikelihoodPlan, rv: float, vsini: float, black_body: Range
-) -> dict[str, Range]:
-    """Return from where to where each parameter of the mixture goes, velocities as given."""
-    found: dict[str, Range] = {"c": (0.0, 1.0)}
-    shifts = [float(epoch["barycentric_velocity"]) for epoch in plan.epochs]
-    for source, columns in zip(model.sources, model.layout.columns, strict=True):
-        for own, column in columns.items():
-            name = model.layout.all_names[column]
-            if not isinstance(source, LibraryModel):
-                found.setdefault(name, black_body)
-            elif own == "vsini":
-                found[name] = 0.0, vsini
-            elif own == "rv":
-                found[name] = min(shifts) - rv, max(shifts) + rv
-                if len(shifts) > 1:
-                    found |= {f"{name}_e{e}": (v - rv, v + rv) for e, v in enumerate(shifts, 1)}
-            else:
-                axis = source.grid.axes[source.grid.names.index(own)]
-                found.setdefault(name, (float(axis[0]), float(axis[-1])))
-    return found
-
-
 def _log_length(plan: LikelihoodPlan) -> Uniform:
-    """From a pixel to a part of the narrowest order, in log10 of km/s."""
+    """Return the prior of the correlation length, log10 of km/s: from a pixel upwards."""
     waves = [order.wavelength[order.used] for order in plan.orders]
     steps = [SPEED_OF_LIGHT * np.median(np.diff(np.log(wave))) for wave in waves]
     widths = [SPEED_OF_LIGHT * np.log(wave[-1] / wave[0]) for wave in waves]
-    low, high = np.median(steps), _PART_OF_ORDER * min(widths)
+    low, high = np.median(steps), _MAX_LENGTH_FRACTION * min(widths)
     return Uniform(float(np.log10(low)), float(np.log10(max(high, 2 * low))))
 
 
-def _constraints(job: SampleConfig, model: MixtureModel) -> list[str]:
-    """Return the user's, or that of two stars of one library: component 2 is the cooler."""
+def _constraints(job: SampleConfig, domain: ModelDomain) -> list[str]:
+    """Return the job's constraints; by default, component 2 of one library is the cooler one."""
     if job.parameters.constraints is not None:
         return job.parameters.constraints
-    one_library = len(model.sources) == 2 and model.sources[0] is model.sources[1]
-    free = not any(
-        isinstance(job.parameters.said.get(n), str | float) for n in ("teff_1", "teff_2")
-    )
-    both = {"teff_1", "teff_2"} <= set(model.parameters)
-    return ["teff_2 < teff_1"] if one_library and both and free else []
+    sources, pair = domain.sources, ("teff_1", "teff_2")
+    same_library = len(sources) == 2 and sources[0] is sources[1]
+    settings = job.parameters.plain_settings
+    free = not any(isinstance(settings.get(name), str | float) for name in pair)
+    return ["teff_2 < teff_1"] if same_library and set(pair) <= set(domain.names) and free else []
+
+
+def _dirichlet(job: SampleConfig, base_names: Iterable[str]) -> list[float] | None:
+    """Return the job's Dirichlet prior; by default, a constant one for three components or more."""
+    fractions = fraction_names(tuple(base_names))
+    if job.parameters.dirichlet:
+        return job.parameters.dirichlet
+    if len(fractions) > 1 and not set(fractions) & set(job.parameters.plain_settings):
+        return [1.0] * (1 + len(fractions))
+    return job.parameters.dirichlet
+
+
+def check_ranges(parameters: Parameters, ranges: Mapping[str, Range]) -> list[str]:
+    """Check fixed values and priors against the ranges in which a model is defined.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    ranges : dict
+        By name; a parameter of one epoch, such as ``rv_e2``, may have its own or that of ``rv``.
+
+    Returns
+    -------
+    list of str
+        Warnings about priors that extend beyond their range.
+
+    Raises
+    ------
+    InvalidInput
+        A value, or a whole prior, lies outside its range.
+    """
+    warnings = []
+    for name, rule in parameters.rules.items():
+        limits = ranges.get(name, ranges.get(re.sub(r"_e\d+$", "", name)))
+        if limits is None or not isinstance(rule, float | Prior):
+            continue
+        low, high = limits
+        defined = f"the model is defined from {low:.6g} to {high:.6g}"
+        if isinstance(rule, float):
+            if not low <= rule <= high:
+                raise InvalidInput(f"{name} is fixed at {rule:g}; {defined}", name=name, value=rule)
+            continue
+        first, last = rule.quantile(np.array([_TAIL, 1 - _TAIL])).tolist()
+        if last < low or first > high:
+            raise InvalidInput(
+                f"{name} has the prior {rule}, which lies outside the model: {defined}",
+                name=name,
+                value=str(rule),
+            )
+        if rule.bounds[0] < low or rule.bounds[1] > high:
+            warnings.append(f"{name}: {defined}; its prior extends beyond, where ln P is -inf")
+    return warnings
+
+
+def oversampling_notes(store: str | Path, orders: Iterable[EpochOrder]) -> list[str]:
+    """Warn about orders whose pixels are much finer than the library's."""
+    factors: dict[int, float] = {}
+    for order in orders:
+        step = SPEED_OF_LIGHT * float(np.median(np.diff(np.log(order.wavelength))))
+        factor = read_order(Path(store), order.number)[0].grid.dv / step
+        if factor > _MAX_OVERSAMPLING:
+            factors[order.number] = max(factor, factors.get(order.number, 0.0))
+    if not factors:
+        return []
+    numbers = ", ".join(map(str, factors))
+    return [
+        f"order(s) {numbers}: the pixels of the data are up to {max(factors.values()):.2g} times "
+        "finer than the library's, which cannot reproduce their lines; bin the spectrum, or use a "
+        "library with finer pixels"
+    ]

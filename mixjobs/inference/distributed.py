@@ -1,6 +1,7 @@
-"""Orders distribute over Dask workers, for what is evaluated thousands of times while sampling.
+"""Orders distributed over Dask workers, for functions that a sampler evaluates thousands of times.
 
-A call is a message to each worker and one back, outside the task graph: tasks take far longer.
+An evaluation is one message to every worker and one reply from it, outside Dask's task graph:
+a task would take far longer than the evaluation itself.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 import dask
-from distributed import Client, Worker
+from distributed import Worker
 from distributed.protocol.pickle import dumps, loads
 
 from mixjobs.errors import JobFailed, MixjobsError
@@ -36,113 +37,145 @@ Result = TypeVar("Result")
 Build = Callable[[Sequence[int]], Callable[..., Sequence[Result]]]
 Partition = tuple[int, ...]
 
-_KEPT = 4  # calls of `distribute` whose evaluators a worker process keeps
+_MAX_CACHED = 4  # calls of `distribute` whose evaluators a worker process keeps
 
 
 def distribute(
     client: Client | None, build: Build[Result], orders: Sequence[int]
 ) -> Callable[..., list[Result]]:
-    """Distribute orders over the present workers, one partition to each of their threads.
+    """Distribute orders over the present workers, one partition for each of their threads.
 
     Parameters
     ----------
     client : Client or None
-        None makes one partition of all orders, in this process.
+        None evaluates all orders in this process.
     build : callable
-        ``build(partition)`` makes an evaluator of some orders, and ``evaluator(*arguments)``
-        returns a sequence with one result for each order. It is pickled, and sent to workers that
-        have not built their partitions yet. It runs in the worker, once for each process and
-        partition, in the first call.
+        ``build(partition)`` returns an evaluator of some orders; ``evaluator(*arguments)`` returns
+        one result for each of them. The function is pickled and runs in the worker, once for each
+        process and partition, at the first evaluation.
     orders : sequence of int
-        Order numbers. A partition is some of them in a row. Partitions never change, so results do
-        not depend on who is left: those of a lost worker are built again on others.
+        Order numbers. A partition is a run of consecutive ones. Partitions never change, so
+        results do not depend on which workers are left: other workers build and evaluate the
+        partitions of a lost one.
 
     Returns
     -------
     callable
-        ``evaluate(*arguments)``: a list with one result an order, in the order of `orders`. It
-        raises what `build` or the evaluator does.
+        ``evaluate(*arguments)`` returns a list with one result for each order, in the order of
+        `orders`. It raises whatever `build` or the evaluator raises.
 
     Raises
     ------
     JobFailed
-        By both calls: the workers of a partition died again and again, or the scheduler was lost.
+        Here and in each evaluation: the scheduler is lost, or the workers of a partition died too
+        often.
     """
     numbers = tuple(int(number) for number in orders)
     evaluator = build(numbers) if client is None else _Distributed(client, build, numbers)
-    return lambda *arguments: _one_each(numbers, evaluator(*arguments))
+    return lambda *arguments: _one_per_order(numbers, evaluator(*arguments))
 
 
-def _one_each(orders: Partition, results: Sequence[Result]) -> list[Result]:
+def _one_per_order(orders: Partition, results: Sequence[Result]) -> list[Result]:
     return [result for _, result in zip(orders, results, strict=True)]
 
 
+class _Reply(NamedTuple):
+    """The reply of a worker to a broadcast.
+
+    Attributes
+    ----------
+    outcomes : dict
+        Results and error of each partition that it has evaluated, pickled.
+    unbuilt : list
+        Partitions that it could not evaluate: the builder was not sent, and it has not built them.
+    """
+
+    outcomes: dict[Partition, bytes]
+    unbuilt: list[Partition]
+
+
 class _Distributed:
-    """Shares of orders, and which worker has which."""
+    """Partitions of the orders, and the worker of each.
+
+    An evaluation has three steps, which are repeated until every partition has an outcome:
+
+    1. *Assign* each partition to a worker, if workers have come or gone.
+    2. *Broadcast* the arguments. Every worker evaluates its own partitions and replies.
+    3. *Retry* the partitions of lost workers, and those that a worker has not built. The pickled
+       builder is sent only after an assignment, and when a worker lacks a partition.
+    """
 
     def __init__(self, client: Client, build: Build[Any], orders: Partition) -> None:
-        self._client, self._token, self._build = client, uuid4().hex, dumps(build)
+        self._client, self._token, self._builder = client, uuid4().hex, dumps(build)
         self._worker_of: dict[Partition, str] = {}
-        self._workers: set[str] = set()  # all that there are; empty to look again
-        self._all_built = False
-        n = min(len(orders), sum(self._threads().values()))
+        self._workers: set[str] = set()
+        self._must_assign = self._must_send_builder = True
+        n = min(len(orders), sum(self._count_threads().values()))
         edges = [k * len(orders) // n for k in range(n + 1)] if n else []
         self._partitions = [orders[i:j] for i, j in pairwise(edges)]
 
     def __call__(self, *arguments: object) -> list[Any]:
-        """Ask until each partition has an answer; raise the error of the first that has failed."""
-        answers: dict[Partition, bytes] = {}
+        """Evaluate all partitions; raise the error of the first that failed."""
+        outcomes: dict[Partition, bytes] = {}
         deaths: Counter[Partition] = Counter()
-        while missing := [partition for partition in self._partitions if partition not in answers]:
-            if not self._workers:
-                threads = self._threads()
-                self._worker_of = _assigned(self._partitions, threads, self._worker_of)
-                self._workers = set(threads)
-                self._all_built = False
-            found = self._ask(missing, arguments, deaths)
-            self._all_built = all(found.values())  # one that has built nothing answers nothing
-            answers |= {partition: answer for partition, answer in found.items() if answer}
-        outcomes = [(partition, *loads(answers[partition])) for partition in self._partitions]
-        for error in (error for _, _, error in outcomes if error is not None):
+        while missing := [partition for partition in self._partitions if partition not in outcomes]:
+            if self._must_assign:
+                self._assign()
+            outcomes |= self._broadcast(missing, arguments, deaths)
+        opened = [(partition, *loads(outcomes[partition])) for partition in self._partitions]
+        for error in (error for _, _, error in opened if error is not None):
             raise error
-        return [r for partition, results, _ in outcomes for r in _one_each(partition, results)]
+        return [r for partition, results, _ in opened for r in _one_per_order(partition, results)]
 
-    def _ask(
+    def _assign(self) -> None:
+        """Assign each partition to one of the present workers."""
+        threads = self._count_threads()
+        self._worker_of = _assigned(self._partitions, threads, self._worker_of)
+        self._workers = set(threads)
+        self._must_assign, self._must_send_builder = False, True
+
+    def _broadcast(
         self, missing: list[Partition], arguments: tuple[object, ...], deaths: Counter[Partition]
     ) -> dict[Partition, bytes]:
-        """Ask each worker, once, for those of its partitions that are missing."""
-        asked = {w: [s for s in missing if self._worker_of[s] == w] for w in self._workers}
-        call = (self._token, asked, b"" if self._all_built else self._build, arguments)
-        with _scheduler(self._client):  # asks all that it has: it tries one that has gone for long
-            replies = self._client.run(_answer, *call, on_error="return")
+        """Have the workers evaluate the missing partitions; return the outcomes that arrive."""
+        request = {w: [p for p in missing if self._worker_of[p] == w] for w in self._workers}
+        builder = self._builder if self._must_send_builder else None
+        call = (self._token, request, builder, arguments)
+        with _scheduler_required(self._client):
+            # To all workers: `run` would wait long for a listed one that is gone.
+            replies = self._client.run(_evaluate_partitions, *call, on_error="return")
         lost = {worker for worker, reply in replies.items() if isinstance(reply, OSError)}
         if lost or replies.keys() != self._workers:
-            self._workers = set()
-        _count(deaths, [partition for worker in lost for partition in asked.get(worker, [])])
-        answers: dict[Partition, bytes] = {}
-        for reply in (replies[worker] for worker in replies.keys() - lost):
-            if isinstance(reply, Exception):
-                raise reply
-            answers |= loads(reply)
-        return answers
+            self._must_assign = True
+        _count_deaths(deaths, [p for worker in lost for p in request.get(worker, [])])
+        received = [_opened(replies[worker]) for worker in replies.keys() - lost]
+        self._must_send_builder = any(reply.unbuilt for reply in received)
+        return {partition: o for reply in received for partition, o in reply.outcomes.items()}
 
-    def _threads(self) -> dict[str, int]:
-        """Count the threads of each worker, when the first is there."""
-        with _scheduler(self._client):
+    def _count_threads(self) -> dict[str, int]:
+        """Count the threads of each worker; wait for the first worker."""
+        with _scheduler_required(self._client):
             while not (threads := self._client.ncores()):
                 self._client.wait_for_workers(1)
         return dict(threads)
 
 
+def _opened(reply: bytes | Exception) -> _Reply:
+    if isinstance(reply, Exception):
+        raise reply
+    opened: _Reply = loads(reply)
+    return opened
+
+
 def _assigned(
-    partitions: list[Partition], threads: dict[str, int], had: dict[Partition, str]
+    partitions: list[Partition], threads: dict[str, int], previous: dict[Partition, str]
 ) -> dict[Partition, str]:
-    """Give each partition a worker: the one it had, if that is there and has not too many."""
-    most = -(-len(partitions) // sum(threads.values()))  # partitions to a thread
-    free = Counter({worker: most * n for worker, n in threads.items()})
+    """Assign each partition to a worker: its previous one, unless that is gone or overloaded."""
+    per_thread = -(-len(partitions) // sum(threads.values()))
+    free = Counter({worker: per_thread * n for worker, n in threads.items()})
     worker_of = {}
-    for partition in sorted(partitions, key=lambda partition: had.get(partition) not in threads):
-        worker = had.get(partition, "")
+    for partition in sorted(partitions, key=lambda p: previous.get(p) not in threads):
+        worker = previous.get(partition, "")
         if not free[worker]:
             worker = max(threads, key=lambda worker: free[worker] / threads[worker])
         worker_of[partition] = worker
@@ -151,70 +184,85 @@ def _assigned(
 
 
 @contextmanager
-def _scheduler(client: Client) -> Iterator[None]:
+def _scheduler_required(client: Client) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # refused, closed or timed out; or the client has given it up
+        # Refused, closed or timed out; or the client has given up.
         if isinstance(error, OSError) or client.scheduler is None:
-            raise JobFailed("orders: the scheduler was lost; start again") from None
+            raise JobFailed("the connection to the Dask scheduler was lost; start again") from None
         raise
 
 
-def _count(deaths: Counter[Partition], lost: list[Partition]) -> None:
-    """Refuse partitions whose workers die as often as Dask refuses a task."""
+def _count_deaths(deaths: Counter[Partition], lost: list[Partition]) -> None:
+    """Refuse partitions whose workers die more often than Dask allows for a task."""
     deaths.update(lost)
     for partition, n in deaths.items():
         if n > dask.config.get("distributed.scheduler.allowed-failures"):
             raise JobFailed(
-                f"orders {partition[0]} to {partition[-1]}: their worker died {n} times (out of "
-                "memory?); give workers more memory, or use more of them, then start again"
+                f"the worker of orders {partition[0]} to {partition[-1]} died {n} times (out of "
+                "memory?); start again with more memory per worker, or with more workers",
+                order=partition[0],
             )
 
 
 class _Evaluator:
-    """In a worker: what `build` makes of a partition, when it is first wanted."""
+    """The evaluator of a partition in a worker, built at the first evaluation."""
 
     def __init__(self) -> None:
         self._evaluate: Callable[..., Sequence[Any]] | None = None
-        self._lock = Lock()  # a call that was interrupted may still run
+        self._lock = Lock()  # a call that was interrupted may still be running
 
-    def answer(self, partition: Partition, build: bytes, arguments: tuple[object, ...]) -> Any:
-        """Results and error, pickled; nothing if it has to be built first, and `build` is empty."""
+    def evaluate(
+        self, partition: Partition, builder: bytes | None, arguments: tuple[object, ...]
+    ) -> bytes | None:
+        """Return results and error, pickled; None if it is not built and there is no builder."""
         with self._lock:
-            if self._evaluate is None and not build:
-                return b""
+            if self._evaluate is None and builder is None:
+                return None
             try:
                 if self._evaluate is None:
-                    self._evaluate = loads(build)(partition)
-                return dumps((self._evaluate(*arguments), None))
+                    self._evaluate = loads(builder)(partition)
+                return _pickled(self._evaluate(*arguments), None)
             except Exception as error:
                 if not isinstance(error, MixjobsError):
                     error.add_note("In the worker: " + traceback.format_exc())
-                return dumps((None, error))
+                return _pickled(None, error)
+
+
+def _pickled(results: Sequence[Any] | None, error: Exception | None) -> bytes:
+    outcome: bytes = dumps((results, error))
+    return outcome
 
 
 _evaluators: OrderedDict[str, defaultdict[Partition, _Evaluator]] = OrderedDict()
 
 
-async def _answer(
+async def _evaluate_partitions(
     token: str,
-    asked: dict[str, list[Partition]],
-    build: bytes,
+    request: dict[str, list[Partition]],
+    builder: bytes | None,
     arguments: tuple[object, ...],
     dask_worker: Worker,
-) -> Any:
-    """Evaluate a worker's partitions in threads, so that it can talk to the scheduler meanwhile."""
-    partitions = asked.get(dask_worker.address, [])
-    mine = _evaluators.setdefault(token, defaultdict(_Evaluator))
+) -> bytes:
+    """Evaluate a worker's partitions in threads, which leaves the worker free to communicate."""
+    partitions = request.get(dask_worker.address, [])
+    evaluators = _evaluators.setdefault(token, defaultdict(_Evaluator))
     _evaluators.move_to_end(token)
-    while len(_evaluators) > _KEPT:
+    while len(_evaluators) > _MAX_CACHED:
         _evaluators.popitem(last=False)
     threads = [
-        asyncio.to_thread(mine[partition].answer, partition, build, arguments)
+        asyncio.to_thread(evaluators[partition].evaluate, partition, builder, arguments)
         for partition in partitions
     ]
-    return dumps(dict(zip(partitions, await asyncio.gather(*threads), strict=True)))
+    outcomes = list(zip(partitions, await asyncio.gather(*threads), strict=True))
+    reply: bytes = dumps(
+        _Reply(
+            {partition: outcome for partition, outcome in outcomes if outcome is not None},
+            [partition for partition, outcome in outcomes if outcome is None],
+        )
+    )
+    return reply
 
 
 def distribute_mixture(
@@ -223,21 +271,21 @@ def distribute_mixture(
     components: int | Sequence[str | Path] = 2,
     **options: Any,
 ) -> Callable[[Values], tuple[Floats, ...]]:
-    """Distribute the orders of a mixture over workers, which build their models from the store.
+    """Distribute the orders of a mixture over workers, which load their models from the store.
 
     Parameters
     ----------
     client : Client or None
         None evaluates in this process.
     path, components, options
-        As for `mixjobs.load_mixture`; workers must see the path.
+        As for `mixjobs.load_mixture`; workers must be able to read the path.
 
     Returns
     -------
     callable
-        ``evaluate(values)`` gives what the model that `load_mixture` returns would: one array
-        (..., n_pixels) an order. It raises what `load_mixture` (in the first call) and the model
-        do, and `JobFailed`.
+        ``evaluate(values)`` returns the same as the model of `mixjobs.load_mixture`: one array
+        (..., n_pixels) for each order. It raises what `load_mixture` raises (at the first
+        evaluation) and what the model raises, and `JobFailed`.
     """
     orders = wanted_orders(options.pop("orders", None), options.get("wavelengths"))
     numbers = order_numbers(path, orders)
@@ -261,7 +309,7 @@ def _load_partition(
     by_order: Mapping[str, Mapping[int, Any]],
     partition: Sequence[int],
 ) -> MixtureModel:
-    """Load the orders of one partition, in the worker."""
+    """Load the orders of a partition, in the worker."""
     of_partition: dict[str, Any] = {
         name: [values[number] for number in partition] for name, values in by_order.items()
     }

@@ -1,4 +1,4 @@
-"""What a user may say of a parameter: a prior, a value, a tie to another, an order of two."""
+"""Settings of parameters: priors, fixed values, ties and constraints."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ import numpy as np
 
 from mixjobs.errors import InvalidInput, nearest
 from mixjobs.inference.priors import Dirichlet, LogUniform, Normal, Prior, Uniform, make_prior
+from mixjobs.units import to_value
 
 NOISE = ("ln_noise", "log_amplitude", "log_length")
 OPTIMUM = "optimum"
 
+# Units of the parameters that have one; those of a library's other parameters are not known.
+_UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s"}
+_SUFFIXES = re.compile(r"(_\d+)?(_e\d+)?$")  # of a component and an epoch
+
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TIE = re.compile(rf"(?:([+-]?{_NUMBER})\s*\*\s*)?(\S+?)(?:\s*([+-])\s*({_NUMBER}))?")
-_ORDER = re.compile(r"([^\s<>]+)\s*([<>])\s*([^\s<>]+)")
+_CONSTRAINT = re.compile(r"([^\s<>]+)\s*([<>])\s*([^\s<>]+)")
 
 
 @dataclass(frozen=True)
 class Tie:
-    """A parameter that follows another: ``factor * name + offset``.
+    """A parameter that is a linear function of another: ``factor * name + offset``.
 
     Examples
     --------
@@ -43,7 +48,7 @@ class Tie:
 
 @dataclass(frozen=True)
 class Below:
-    """A constraint: one parameter lies below another.
+    """A constraint: one parameter is less than another.
 
     Examples
     --------
@@ -62,12 +67,17 @@ Rule = Prior | Dirichlet | float | Tie
 
 
 def make_rule(setting: Any) -> Prior | float | Tie:
-    """Make a rule from what a user says: a prior, or a mapping that is one; a number; a tie.
+    """Make a prior, a fixed value or a tie from a setting.
+
+    Parameters
+    ----------
+    setting : Prior, Tie, mapping, float or str
+        A mapping describes a prior, see `make_prior`; a number is a fixed value; text is a tie.
 
     Raises
     ------
     InvalidInput
-        It is none of these.
+        The setting is none of these, or its numbers are invalid.
 
     Examples
     --------
@@ -83,20 +93,62 @@ def make_rule(setting: Any) -> Prior | float | Tie:
     if isinstance(setting, str):
         return _read_tie(setting)
     if isinstance(setting, bool) or not isinstance(setting, int | float | np.number):
-        raise InvalidInput(f"{setting!r}; expected a prior, a number or a tie")
+        raise InvalidInput(f"{setting!r}; expected a prior, a number or a tie", value=setting)
     if not np.isfinite(setting):
-        raise InvalidInput(f"fixed at {setting!r}; expected a finite number")
+        raise InvalidInput(f"fixed at {setting!r}; expected a finite number", value=setting)
     return float(setting)
 
 
+def without_units(name: str, setting: Any) -> Any:
+    """Convert astropy quantities in a setting to plain numbers in the unit of the parameter.
+
+    Parameters
+    ----------
+    name : str
+        The parameter, for instance ``rv_2_e1``. Effective temperatures are in K, velocities in
+        km/s; quantities of other parameters must be dimensionless.
+    setting : object
+        A quantity, or the mapping of a prior whose numbers may be quantities; anything else is
+        returned as it is.
+
+    Raises
+    ------
+    InvalidInput
+        A quantity has a unit that does not convert.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> without_units("rv_2", 500 * u.m / u.s)
+    0.5
+    >>> without_units("rv", {"uniform": [-1, 1] * u.km / u.s})
+    {'uniform': [-1.0, 1.0]}
+    """
+    unit = _UNITS.get(_SUFFIXES.sub("", name), "")
+    if isinstance(setting, Mapping):
+        return {key: _plain(value, unit, name) for key, value in setting.items()}
+    return _plain(setting, unit, name)
+
+
+def _plain(value: Any, unit: str, name: str) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item, unit, name) for item in value]
+    converted = to_value(value, unit, name)
+    return converted if converted is value else np.asarray(converted).tolist()
+
+
 def _read_tie(text: str) -> Tie:
-    found = _TIE.fullmatch(text.strip())
-    if found is None:
-        raise InvalidInput(f"{text!r}; expected a tie such as 'logg_1' or '2 * logg_1 + 0.1'")
-    factor, name, sign, offset = found.groups()
+    match = _TIE.fullmatch(text.strip())
+    if match is None:
+        raise InvalidInput(
+            f"{text!r}; expected a tie such as 'logg_1' or '2 * logg_1 + 0.1'", value=text
+        )
+    factor, name, sign, offset = match.groups()
     tie = Tie(name, float(factor or 1), float(f"{sign}{offset}" if sign else 0))
     if not (tie.factor and np.isfinite(tie.factor) and np.isfinite(tie.offset)):
-        raise InvalidInput(f"{text!r}; expected finite numbers and a factor that is not 0")
+        raise InvalidInput(
+            f"{text!r}; expected finite numbers and a factor other than 0", value=text
+        )
     return tie
 
 
@@ -106,17 +158,21 @@ def read_constraint(text: str) -> Below:
     Raises
     ------
     InvalidInput
-        It is something else, or compares a parameter with itself.
+        The text is not of this form, or compares a parameter with itself.
     """
-    found = _ORDER.fullmatch(text.strip()) if isinstance(text, str) else None
-    if found is None or found[1] == found[3]:
-        raise InvalidInput(f"constraint {text!r}: expected two parameters, as 'teff_2 < teff_1'")
-    first, sign, second = found.groups()
+    match = _CONSTRAINT.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None or match[1] == match[3]:
+        raise InvalidInput(
+            f"constraint {text!r}; expected two parameters, as in 'teff_2 < teff_1'",
+            name="constraints",
+            value=text,
+        )
+    first, sign, second = match.groups()
     return Below(first, second) if sign == "<" else Below(second, first)
 
 
 def resolve(name: str, rules: Mapping[str, Rule], path: tuple[str, ...] = ()) -> Tie | float:
-    """Follow ties to their end: a tie to a parameter that has a prior, or a fixed value.
+    """Follow ties from a parameter to one with a prior, or to a fixed value.
 
     Raises
     ------
@@ -131,7 +187,9 @@ def resolve(name: str, rules: Mapping[str, Rule], path: tuple[str, ...] = ()) ->
     """
     if name in path:
         circle = " -> ".join((*path[path.index(name) :], name))
-        raise InvalidInput(f"tied in a circle: {circle}; give one of them a prior or a value")
+        raise InvalidInput(
+            f"parameters tied in a circle: {circle}; give one of them a prior or a value", name=name
+        )
     rule = rules[name]
     if isinstance(rule, float):
         return rule
@@ -144,49 +202,57 @@ def resolve(name: str, rules: Mapping[str, Rule], path: tuple[str, ...] = ()) ->
 
 
 def can_hold(constraint: Below, rules: Mapping[str, Rule]) -> bool:
-    """Whether a constraint is kept anywhere in the supports of the priors."""
+    """Whether a constraint holds anywhere in the supports of the priors."""
     slopes: dict[str, float] = {}  # of lesser - greater, by free parameter
-    least = 0.0
+    minimum = 0.0
     for sign, name in ((1.0, constraint.lesser), (-1.0, constraint.greater)):
         end = resolve(name, rules)
         if isinstance(end, float):
-            least += sign * end
+            minimum += sign * end
         else:
-            least += sign * end.offset
+            minimum += sign * end.offset
             slopes[end.name] = slopes.get(end.name, 0.0) + sign * end.factor
     for name, slope in slopes.items():
         rule = rules[name]
         if slope and not isinstance(rule, float | Tie):
-            least += min(slope * bound for bound in rule.bounds)
-    return least < 0
+            minimum += min(slope * bound for bound in rule.bounds)
+    return minimum < 0
 
 
-def known(name: str, names: Iterable[str], what: str) -> None:
-    """Refuse a name that is not among the known ones, with the nearest of them."""
-    among = list(dict.fromkeys(names))
-    if name not in among:
-        raise InvalidInput(f"{what}: unknown parameter {name!r}{nearest(name, among)}")
+def check_name(name: str, valid: Iterable[str], context: str) -> None:
+    """Refuse a name that is not valid, and suggest the nearest one.
+
+    Raises
+    ------
+    InvalidInput
+        The name is unknown; its message begins with the context.
+    """
+    names = list(dict.fromkeys(valid))
+    if name not in names:
+        raise InvalidInput(
+            f"{context}: unknown parameter {name!r}{nearest(name, names)}", name=name
+        )
 
 
-def numbered(name: str, fit: Sequence[str]) -> list[str]:
-    """Names of a fit that a name stands for: itself, or those of its components.
+def of_components(name: str, base_names: Sequence[str]) -> list[str]:
+    """Parameters that a name stands for: itself, or those of all components.
 
     Examples
     --------
-    >>> numbered("rv", ["teff_1", "rv_1", "rv_2"]), numbered("rv_2", ["rv_1", "rv_2"])
+    >>> of_components("rv", ["teff_1", "rv_1", "rv_2"]), of_components("rv_2", ["rv_1", "rv_2"])
     (['rv_1', 'rv_2'], ['rv_2'])
     """
-    if name in fit:
+    if name in base_names:
         return [name]
-    return [n for n in fit if re.fullmatch(rf"{re.escape(name)}_\d+", n)]
+    return [n for n in base_names if re.fullmatch(rf"{re.escape(name)}_\d+", n)]
 
 
-def fraction_names(fit: Sequence[str]) -> list[str]:
-    """Names of a fit that are fractions of components.
+def fraction_names(base_names: Sequence[str]) -> list[str]:
+    """Parameters that are filling factors.
 
     Examples
     --------
     >>> fraction_names(["teff_1", "teff_2", "c_2", "c_3", "ln_noise"])
     ['c_2', 'c_3']
     """
-    return numbered("c", fit)
+    return of_components("c", base_names)

@@ -1,10 +1,11 @@
-"""From a job file to the log-probability: spectra, model, continua, priors."""
+"""The log-probability of a job: spectra, model, continua and priors, from a job file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,78 +13,91 @@ import numpy as np
 
 from mixjobs.config.sample import SampleConfig, SpectrumConfig, read_sample_job
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.defaults import (
-    _constraints,
-    _max_velocity,
-    _ranges,
-    _usual,
-    check_within,
-    finer_than_library,
-)
-from mixjobs.inference.expressions import NOISE, fraction_names
+from mixjobs.inference.defaults import job_parameters, oversampling_notes
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
-from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
-from mixjobs.inference.parameters import make_parameters
+from mixjobs.inference.optimum import Report, find_starts, optimum_values
+from mixjobs.inference.order_likelihoods import (
+    Epoch,
+    EpochOrder,
+    InstrumentProfile,
+    LikelihoodPlan,
+    ModelOptions,
+)
 from mixjobs.observed.masks import read_ranges
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
 from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store
-from mixjobs.store.loading import load_mixture
 
 if TYPE_CHECKING:
     from distributed import Client
 
 
 def load_log_probability(
-    job: str | Path | SampleConfig, client: Client | None = None
+    job: str | Path | SampleConfig,
+    client: Client | None = None,
+    report: Report = lambda *_: None,
 ) -> LogProbability:
-    """Load the data and the model of a job, for a sampler of your own.
+    """Load the log-probability of a job, for any sampler.
+
+    It is the function that ``mixjobs sample`` samples. If the job sets parameters of the noise to
+    "optimum", the same search is made, with the job's seed, and they are fixed at its result. This
+    takes some thousand evaluations; `notes` has the values. Without such parameters there is no
+    search.
 
     Parameters
     ----------
     job : str, Path or SampleConfig
-        A job file of ``mixjobs sample``.
+        A job file of ``mixjobs sample``, or its contents.
     client : Client, optional
-        Of Dask, for the orders on its workers, which must see the store; None for this process.
+        A Dask client, whose workers evaluate the orders and must be able to read the store; None
+        evaluates in this process.
+    report : callable, optional
+        Called with ``("search", generation, n_generations)`` as the search advances.
 
     Returns
     -------
     LogProbability
-        ``logp(theta)`` for theta (P,) or (n, P), the free parameters as ``logp.names`` has them.
+        ``logp(x)`` for x (P,) or (n, P), the free parameters in the order of ``logp.names``. For
+        nested samplers, ``logp.log_likelihood`` and ``logp.prior_transform``.
 
     Raises
     ------
+    MissingFile, UnreadableFile, StoreError, OrderError
+        A file cannot be read, or does not fit the others.
     InvalidInput
-        The job, the data or the model cannot be used; each error says what was expected.
+        The job, the data or the model are invalid, or the search finds no valid point.
     """
-    asked = job if isinstance(job, SampleConfig) else read_sample_job(job)
-    spectra = observed_spectra(asked)
-    plan = _plan(asked, spectra)
-    first = plan.orders[0].number
-    model = load_mixture(plan.store, plan.components, orders=[first], **plan.options)
-    fit = (*model.parameters, *NOISE[: 3 if asked.noise.correlated else 1])
-    said = asked.parameters
-    dirichlet = said.dirichlet
-    fractions = fraction_names(fit)
-    if len(fractions) > 1 and not dirichlet and not set(fractions) & set(said.said):
-        dirichlet = [1.0] * (1 + len(fractions))
-    priors, still = _usual(model, plan)
-    settings = {name: value for name, value in still.items() if name in fit} | said.said
-    parameters = make_parameters(
-        fit, priors, settings, per_epoch=asked.per_epoch,
-        n_epochs=len(spectra), constraints=_constraints(asked, model), dirichlet=dirichlet,
-    )  # fmt: skip
-    notes = _notes(asked, spectra) + finer_than_library(plan.store, plan.orders)
-    max_velocity = _max_velocity(model)
-    notes += check_within(
-        parameters, _ranges(model, plan, max_velocity, max_velocity, (0.0, np.inf))
-    )
+    config = job if isinstance(job, SampleConfig) else read_sample_job(job)
+    free = load_free_log_probability(config, client)
+    if not free.parameters.optimum:
+        return free
+    starts = find_starts(free, config.sampling.ensembles, config.seed, report)
+    log_probability, notes = free, []
+    for name, value in optimum_values(free, starts).items():
+        log_probability = log_probability.fix(name, value)
+        notes.append(f"{name} is fixed at {value:.5g}, the optimum of a search")
+    return replace(log_probability, notes=(*free.notes, *notes))
+
+
+def load_free_log_probability(
+    job: str | Path | SampleConfig, client: Client | None = None
+) -> LogProbability:
+    """Load the log-probability of a job before any parameter is fixed at its optimum.
+
+    The parameters that the job sets to "optimum" are free, and listed in ``parameters.optimum``.
+    Parameters and errors are those of `load_log_probability`.
+    """
+    config = job if isinstance(job, SampleConfig) else read_sample_job(job)
+    spectra = observed_spectra(config)
+    plan = _likelihood_plan(config, spectra)
+    parameters, warnings = job_parameters(config, plan)
+    notes = _data_notes(config, spectra) + oversampling_notes(plan.store, plan.orders) + warnings
     return make_log_probability(parameters, plan, client, notes)
 
 
 def observed_spectra(job: SampleConfig) -> list[ObservedSpectrum]:
-    """Open the spectra of a job, in the store's orders, with what it excludes masked.
+    """Open the spectra of a job, split into the store's orders, with excluded ranges masked.
 
     Raises
     ------
@@ -91,93 +105,129 @@ def observed_spectra(job: SampleConfig) -> list[ObservedSpectrum]:
     """
     store = open_store(job.store)
     emulated = emulated_orders(store.path)
-    have = [n for n in store.orders.number.tolist() if n in emulated or not emulated]
-    return [_observed(spectrum, store, have) for spectrum in job.spectra]
+    numbers = [n for n in store.orders.number.tolist() if n in emulated or not emulated]
+    return [_observed_spectrum(config, store, numbers) for config in job.spectra]
 
 
-def _notes(job: SampleConfig, spectra: list[ObservedSpectrum]) -> list[str]:
-    notes = [f"{spectrum.path}: {note}" for spectrum in spectra for note in spectrum.notes]
-    for asked, spectrum in zip(job.spectra, spectra, strict=True):
-        if asked.barycentric_velocity is not None:
-            said = f"barycentric velocity {asked.barycentric_velocity:g} km/s, by the job, is added"
-        elif spectrum.barycentric_velocity is not None:
-            stated = f"{spectrum.barycentric_velocity:g} km/s"
-            said = f"states a barycentric velocity of {stated}; taken as corrected for it already"
-        else:
-            said = "no barycentric velocity is stated; rv is as the wavelengths have it"
-        notes.append(f"{spectrum.path}: {said}")
-    return notes
-
-
-def _observed(asked: SpectrumConfig, store: Store, have: list[int]) -> ObservedSpectrum:
-    lacking = [number for number in asked.orders or [] if number not in have]
-    if lacking:
-        raise InvalidInput(f"{store.path}: has no emulator of order {lacking[0]}; it has {have}")
-    orders = store.orders.select(asked.orders or have)
-    spectrum = open_spectrum(asked.file)
-    if asked.exclude is not None:
-        windows = read_ranges(asked.exclude) if isinstance(asked.exclude, str) else asked.exclude
-        spectrum = spectrum.masking(windows)
-    spectrum = spectrum.in_orders(orders, store.attributes["medium"], asked.medium)
-    lost = sorted(set(asked.orders or []) - set(spectrum.orders.number.tolist()))
-    if lost:
-        raise InvalidInput(f"{asked.file}: has no pixels to use in order {lost[0]}; leave it out")
+def _observed_spectrum(
+    config: SpectrumConfig, store: Store, numbers: list[int]
+) -> ObservedSpectrum:
+    """Open one spectrum; `numbers` are the store's orders with an emulator."""
+    missing = [number for number in config.orders or [] if number not in numbers]
+    if missing:
+        raise InvalidInput(
+            f"{store.path}: no emulator of order {missing[0]}; it has {numbers}",
+            path=store.path,
+            order=missing[0],
+        )
+    spectrum = open_spectrum(config.file)
+    if config.exclude is not None:
+        ranges = read_ranges(config.exclude) if isinstance(config.exclude, str) else config.exclude
+        spectrum = spectrum.masking(ranges)
+    orders = store.orders.select(config.orders or numbers)
+    spectrum = spectrum.in_orders(orders, store.attributes["medium"], config.medium)
+    empty = sorted(set(config.orders or []) - set(spectrum.orders.number.tolist()))
+    if empty:
+        raise InvalidInput(
+            f"{config.file}: no unmasked pixels in order {empty[0]}; omit this order",
+            path=config.file,
+            order=empty[0],
+        )
     return spectrum
 
 
-def _plan(job: SampleConfig, spectra: list[ObservedSpectrum]) -> LikelihoodPlan:
-    orders = [
-        order
-        for epoch, (asked, spectrum) in enumerate(zip(job.spectra, spectra, strict=True))
-        for order in _epoch_orders(job, epoch, asked, spectrum)
+def _data_notes(job: SampleConfig, spectra: list[ObservedSpectrum]) -> list[str]:
+    notes = [f"{spectrum.path}: {note}" for spectrum in spectra for note in spectrum.notes]
+    return notes + [
+        f"{spectrum.path}: {_velocity_note(config, spectrum)}"
+        for config, spectrum in zip(job.spectra, spectra, strict=True)
     ]
-    options: dict[str, Any] = {
-        "shared": tuple(job.model.shared), "method": job.model.method,
-        "limb_darkening": job.model.limb_darkening,
-        "library_resolution": job.model.library_resolution,
-    }  # fmt: skip
-    epochs = [
-        {"medium": spectrum.medium, "barycentric_velocity": asked.barycentric_velocity or 0.0}
-        for asked, spectrum in zip(job.spectra, spectra, strict=True)
-    ]
-    return LikelihoodPlan(job.store, job.model.components, options, epochs, orders,
-                   job.model.emulator_error)  # fmt: skip
+
+
+def _velocity_note(config: SpectrumConfig, spectrum: ObservedSpectrum) -> str:
+    if config.barycentric_velocity is not None:
+        return f"the barycentric velocity {config.barycentric_velocity:g} km/s of the job is added"
+    if spectrum.barycentric_velocity is not None:
+        velocity = f"{spectrum.barycentric_velocity:g} km/s"
+        return f"barycentric velocity {velocity} in the file; assumed to be corrected for already"
+    return "no barycentric velocity given; rv refers to the wavelengths as they are"
+
+
+def _likelihood_plan(job: SampleConfig, spectra: list[ObservedSpectrum]) -> LikelihoodPlan:
+    model, pairs = job.model, list(zip(job.spectra, spectra, strict=True))
+    return LikelihoodPlan(
+        store=job.store,
+        components=model.components,
+        options=ModelOptions(
+            tuple(model.shared), model.method, model.limb_darkening, model.library_resolution
+        ),
+        epochs=[
+            Epoch(spectrum.medium, config.barycentric_velocity or 0.0) for config, spectrum in pairs
+        ],
+        orders=[
+            order
+            for epoch, (config, spectrum) in enumerate(pairs)
+            for order in _epoch_orders(job, epoch, config, spectrum)
+        ],
+        emulator_error=model.emulator_error,
+    )
 
 
 def _epoch_orders(
-    job: SampleConfig, epoch: int, asked: SpectrumConfig, spectrum: ObservedSpectrum
+    job: SampleConfig, epoch: int, config: SpectrumConfig, spectrum: ObservedSpectrum
 ) -> list[EpochOrder]:
+    """Return the orders of one spectrum, checked."""
     numbers = spectrum.orders.number.tolist()
-    kind = "fwhm" if asked.fwhm is not None else "resolution"
-    widths = getattr(asked, kind)
-    if isinstance(widths, list) and len(widths) != len(numbers):
-        raise InvalidInput(
-            f"{asked.file}: {len(widths)} values of {kind} for {len(numbers)} orders; "
-            "give one for all, or one for each"
-        )
     orders = []
-    for row, number in enumerate(numbers):
-        profile = widths[row] if isinstance(widths, list) else widths
+    for row, (number, profile) in enumerate(zip(numbers, _profiles(config, numbers), strict=True)):
         order = EpochOrder(
-            epoch, number, spectrum.wavelength[row], spectrum.flux[row], spectrum.sigma[row],
-            spectrum.mask[row], Continuum(job.continuum.of_order(number), job.continuum.sigma),
-            {} if profile is None else {kind: profile},
-        )  # fmt: skip
+            epoch=epoch,
+            number=number,
+            wavelength=spectrum.wavelength[row],
+            flux=spectrum.flux[row],
+            flux_error=spectrum.sigma[row],
+            used=spectrum.mask[row],
+            continuum=Continuum(job.continuum.of_order(number), job.continuum.prior_sd),
+            profile=profile,
+        )
         try:
             order.data()
         except InvalidInput as error:
-            raise InvalidInput(f"{asked.file}, order {number}: {error}") from None
+            raise InvalidInput(
+                f"{config.file}, order {number}: {error}",
+                path=config.file,
+                name=error.name,
+                value=error.value,
+                order=number,
+            ) from None
         orders.append(order)
     return orders
 
 
+def _profiles(config: SpectrumConfig, numbers: list[int]) -> list[InstrumentProfile]:
+    """Return the instrumental profile of each order."""
+    name = "fwhm" if config.fwhm is not None else "resolution"
+    widths = getattr(config, name)
+    if not isinstance(widths, list):
+        widths = [widths] * len(numbers)
+    if len(widths) != len(numbers):
+        raise InvalidInput(
+            f"{config.file}: {len(widths)} values of {name} for {len(numbers)} orders; give one "
+            "for all orders, or one for each",
+            path=config.file,
+            name=name,
+            value=widths,
+        )
+    return [InstrumentProfile(**{name: width}) for width in widths]
+
+
 def identity(job: SampleConfig, log_probability: LogProbability) -> dict[str, Any]:
-    """What makes a chain this chain and no other: model, data, store, priors, seed, walkers."""
+    """Return what identifies a chain: model, data, store, priors, seed and walkers, for JSON."""
     plan, parameters = log_probability.plan, log_probability.parameters
     store = open_store(plan.store)
     data = hashlib.sha256()
     for order in plan.orders:
-        for array in (order.wavelength, order.flux, order.sigma, order.used):
+        for array in (order.wavelength, order.flux, order.flux_error, order.used):
             data.update(np.ascontiguousarray(array).tobytes())
     means = hashlib.sha256(np.ascontiguousarray(store.mean_flux).tobytes()).hexdigest()
     settings = job.model_dump(mode="json", include={"model", "continuum", "noise", "seed"})
@@ -185,30 +235,38 @@ def identity(job: SampleConfig, log_probability: LogProbability) -> dict[str, An
         "names": [name for name in parameters.names if name not in parameters.optimum],
         "orders": [[order.epoch, order.number] for order in plan.orders],
         "data": data.hexdigest(),
-        "epochs": [dict(epoch) for epoch in plan.epochs],
-        "profiles": [dict(order.profile) for order in plan.orders],
-        "store": {"means": means, "identity": _plain(store.attributes.get("identity"))},
-        "parameters": [list(row) for row in parameters.rows()],
+        "epochs": [asdict(epoch) for epoch in plan.epochs],
+        "profiles": [order.profile.given() for order in plan.orders],
+        "store": {"means": means, "identity": _as_json(store.attributes.get("identity"))},
+        "parameters": [list(entry) for entry in parameters.entries()],
         "constraints": [str(constraint) for constraint in parameters.constraints],
         **settings,
-        "walkers": walkers(job, log_probability),
+        "walkers": n_walkers(job, log_probability),
         "ensembles": job.sampling.ensembles,
     }
 
 
-def walkers(job: SampleConfig, log_probability: LogProbability) -> int:
-    """Walkers of an ensemble: those asked for, or the larger of 32 and 4 a free parameter."""
+def n_walkers(job: SampleConfig, log_probability: LogProbability) -> int:
+    """Return the number of walkers of an ensemble: by default 32, or 4 per free parameter.
+
+    Raises
+    ------
+    InvalidInput
+        The job asks for fewer than two walkers per free parameter.
+    """
     n_free = len(log_probability.names) - len(log_probability.parameters.optimum)
-    asked = job.sampling.walkers
-    if asked is not None and asked < 2 * n_free:
+    walkers = job.sampling.walkers
+    if walkers is not None and walkers < 2 * n_free:
         raise InvalidInput(
-            f"{asked} walkers for {n_free} free parameters; expected at least {2 * n_free}"
+            f"{walkers} walkers for {n_free} free parameters; expected at least {2 * n_free}",
+            name="walkers",
+            value=walkers,
         )
-    return asked or max(32, 4 * n_free)
+    return walkers or max(32, 4 * n_free)
 
 
-def _plain(value: Any) -> Any:
-    """Return what JSON makes of a value."""
+def _as_json(value: Any) -> Any:
+    """Return a value as JSON would read it back."""
     if isinstance(value, Mapping):
         value = dict(value)
     return json.loads(json.dumps(value, default=str))

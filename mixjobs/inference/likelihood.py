@@ -1,4 +1,4 @@
-"""The likelihood of one order, with its continuum marginalised, for many rows of parameters."""
+"""The likelihood of one order, with its continuum marginalised, at many samples."""
 
 from __future__ import annotations
 
@@ -8,122 +8,145 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebvander
 
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.noise import NoiseRows, whitener
+from mixjobs.inference.noise import NoiseParams, whitener
 from mixjobs.typing import Bools, Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
-# Of the continuum that scales the spectrum's error: at first without that error, then beside it.
-# Against quadrature ln L is off by up to 0.16 after one, by up to 0.008 after two.
-_REFITS = 2
+# The continuum that scales the spectrum's error is fitted without that error, then with it.
+# Compared with quadrature, ln L is off by up to 0.16 after one fit and by up to 0.008 after two.
+_N_REFITS = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Continuum:
     """The continuum of an order: a Chebyshev polynomial with a normal prior.
 
-    In units of the order's robust scale, the prior of the constant has mean 1, that of every other
-    coefficient mean 0, and all have the standard deviation `sigma`.
+    In units of the robust scale of the order, the constant term has prior mean 1, every other
+    coefficient prior mean 0, and all have the same standard deviation.
+
+    Attributes
+    ----------
+    degree : int
+    prior_sd : float
+        Standard deviation of the prior of each coefficient.
     """
 
     degree: int = 4
-    sigma: float = 1.0
+    prior_sd: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class OrderData:
-    """The pixels of an order that are used; made by `order_data`.
+    """The n pixels of an order that enter the likelihood; made by `order_data`.
 
     Attributes
     ----------
     used : (n_pixels,) bool array
-        Which of the order's pixels are used; the other arrays have those alone.
+        Which pixels of the order these are.
     scale : float
-        The robust scale: the median of the absolute flux, in the data's unit.
+        The robust scale: median absolute flux, in the unit of the data.
     velocity : (n,) array
         ``c ln(wavelength)``, km/s.
-    flux, sigma : (n,) arrays
-        Over the scale.
+    flux, flux_error : (n,) arrays
+        Flux and its standard error, divided by the scale.
     polynomials : (n, k) array
         Chebyshev polynomials of the continuum.
-    continuum_sigma : float
-        Standard deviation of their coefficients' prior.
+    prior_sd : float
+        Standard deviation of the prior of their coefficients.
     """
 
     used: Bools
     scale: float
     velocity: Floats
     flux: Floats
-    sigma: Floats
+    flux_error: Floats
     polynomials: Floats
-    continuum_sigma: float
+    prior_sd: float
 
 
 def order_data(
-    wavelength: Floats, flux: Floats, sigma: Floats, used: Bools, continuum: Continuum
+    wavelength: Floats, flux: Floats, flux_error: Floats, used: Bools, continuum: Continuum
 ) -> OrderData:
-    """Check the data of an order, and bring them to their robust scale.
+    """Check the data of an order and divide them by their robust scale.
 
     Parameters
     ----------
-    wavelength, flux, sigma : (n_pixels,) arrays
-        Å, ascending; flux and its standard error in any unit.
+    wavelength : (n_pixels,) array
+        Å, ascending. The continuum's variable is -1 at the first pixel and 1 at the last.
+    flux, flux_error : (n_pixels,) arrays
+        Flux and its standard error, in any unit.
     used : (n_pixels,) bool array
     continuum : Continuum
-        Its variable goes from -1 at the first pixel to 1 at the last.
 
     Raises
     ------
     InvalidInput
-        A used pixel without a finite flux or a positive standard error; wavelengths that do not
-        ascend; not more used pixels than coefficients; a flux that is 0 nearly everywhere.
+        Wavelengths do not ascend; a used pixel has no finite flux or no positive error; there are
+        not more used pixels than coefficients; at least half of the used pixels have zero flux.
     """
-    if not (np.isfinite(wavelength).all() and (np.diff(wavelength) > 0).all()):
-        raise InvalidInput("wavelengths are not ascending numbers; sort the order's pixels")
-    sound = np.isfinite(flux) & np.isfinite(sigma) & (sigma > 0)
-    if (used & ~sound).any():
-        at = int(np.flatnonzero(used & ~sound)[0])
-        raise InvalidInput(
-            f"the used pixel at {wavelength[at]:.8g} Å has flux {flux[at]:g} and error "
-            f"{sigma[at]:g}; expected numbers and a positive error; mask it"
-        )
-    if used.sum() <= continuum.degree + 1:
-        raise InvalidInput(
-            f"{used.sum()} pixels are used for a continuum of degree {continuum.degree}; expected "
-            "more pixels than coefficients"
-        )
+    _check_pixels(wavelength, flux, flux_error, used, continuum.degree)
     scale = float(np.median(np.abs(flux[used])))
     if not scale > 0:
-        raise InvalidInput("half of the used pixels have no flux; leave the order out")
+        raise InvalidInput(
+            "at least half of the unmasked pixels have zero flux; omit the order", name="flux"
+        )
     return OrderData(
         used=used,
         scale=scale,
         velocity=SPEED_OF_LIGHT * np.log(wavelength[used]),
         flux=flux[used] / scale,
-        sigma=sigma[used] / scale,
+        flux_error=flux_error[used] / scale,
         polynomials=polynomials(wavelength, continuum.degree)[used],
-        continuum_sigma=continuum.sigma,
+        prior_sd=continuum.prior_sd,
     )
+
+
+def _check_pixels(
+    wavelength: Floats, flux: Floats, flux_error: Floats, used: Bools, degree: int
+) -> None:
+    """Refuse an order whose pixels cannot be used."""
+    if not (np.isfinite(wavelength).all() and (np.diff(wavelength) > 0).all()):
+        raise InvalidInput(
+            "wavelengths are not finite and ascending; sort the pixels of the order",
+            name="wavelength",
+        )
+    valid = np.isfinite(flux) & np.isfinite(flux_error) & (flux_error > 0)
+    if (used & ~valid).any():
+        at = int(np.flatnonzero(used & ~valid)[0])
+        raise InvalidInput(
+            f"the pixel at {wavelength[at]:.8g} Å has flux {flux[at]:g} and error "
+            f"{flux_error[at]:g}; mask it, or give a finite flux and a positive error",
+            name="flux" if not np.isfinite(flux[at]) else "flux_error",
+            value=float(wavelength[at]),
+        )
+    if used.sum() <= degree + 1:
+        raise InvalidInput(
+            f"{used.sum()} unmasked pixels for a continuum of degree {degree}; expected more "
+            "pixels than coefficients: lower the degree or omit the order",
+            name="degree",
+            value=degree,
+        )
 
 
 def polynomials(wavelength: Floats, degree: int) -> Floats:
     """Chebyshev polynomials (n_pixels, degree + 1), from -1 at the first pixel to 1 at the last."""
-    x = 2 * (wavelength - wavelength[0]) / (wavelength[-1] - wavelength[0]) - 1
-    found: Floats = chebvander(x, degree)
-    return found
+    t = 2 * (wavelength - wavelength[0]) / (wavelength[-1] - wavelength[0]) - 1
+    values: Floats = chebvander(t, degree)
+    return values
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
-    """What the likelihood finds on its way: one row a row of parameters.
+class OrderFit:
+    """The fit of one order at n samples.
 
     Attributes
     ----------
     log_likelihood : (n,) array
-        Of the data in their own unit.
+        Of the data in their own unit, with the continuum marginalised.
     coefficients : (n, k) array
-        Most probable coefficients of the continuum, over the order's scale.
+        Most probable coefficients of the continuum, divided by the scale of the order.
     weights : (n, J) array
-        Most probable weights of the error's columns.
+        Most probable weights of the error columns.
     """
 
     log_likelihood: Floats
@@ -131,59 +154,60 @@ class Fit:
     weights: Floats
 
 
-def fit_order(data: OrderData, spectra: Floats, errors: Floats, noise: NoiseRows) -> Fit:
+def fit_order(data: OrderData, spectra: Floats, errors: Floats, noise: NoiseParams) -> OrderFit:
     """Evaluate the likelihood of an order, with the continuum marginalised in closed form.
 
-    The data are normal about ``S ∘ T m`` with covariance ``N + s² A Aᵀ + (P X)(P X)ᵀ``: S the
-    spectrum with mean level 1, T the polynomials with coefficients of prior mean m and standard
-    deviation s, ``A = S ∘ T``, N the noise, X the spectrum's error, and P the fitted continuum, by
-    which the spectrum's error is multiplied as the spectrum is. Determinant and inverse are those
-    of a matrix of as many rows as there are columns in A and X (Woodbury; Rasmussen & Williams
-    2006, equations A.9 and A.10; for the continuum their section 2.7).
+    The data are normal with mean ``S ∘ T m`` and covariance ``N + s² A Aᵀ + (P X)(P X)ᵀ``. S is
+    the spectrum with mean level 1. T are the polynomials; their coefficients have prior mean m
+    and standard deviation s, and ``A = S ∘ T``. N is the noise and X the error of the spectrum.
+    The fitted continuum P multiplies X as it multiplies the spectrum.
+
+    The determinant and the inverse are those of a matrix with one row for each column of A and X
+    (Woodbury; Rasmussen & Williams 2006, equations A.9 and A.10; section 2.7 for the continuum).
 
     Parameters
     ----------
     data : OrderData
-        Of n_pixels used pixels.
+        With n_pixels used pixels.
     spectra : (n, n_pixels) array
-        Each over its mean level.
+        Spectra divided by their mean level.
     errors : (n, n_pixels, J) array
-        Factor X of the covariance of the spectrum's error.
-    noise : NoiseRows
-        Of n rows.
+        X: columns whose outer products add up to the covariance of the spectrum's error.
+    noise : NoiseParams
+        At n samples.
     """
-    whiten = whitener(noise, data.velocity, data.sigma)
+    whiten = whitener(noise, data.velocity, data.flux_error)
     flux = np.broadcast_to(data.flux, (len(spectra), 1, len(data.flux)))
     white = whiten(np.concatenate([flux, spectra[:, None] * data.polynomials.T], axis=1))
-    residual = white[:, 0] - white[:, 1]  # the prior's mean is the first polynomial
-    continuum_design = design = white[:, 1:] * data.continuum_sigma
+    residual = white[:, 0] - white[:, 1]  # the prior mean is the first polynomial
+    continuum_design = design = white[:, 1:] * data.prior_sd
     k = continuum_design.shape[1]
-    for _ in range(_REFITS if errors.shape[2] else 0):
-        deviation = _most_probable(design, residual)[0][:, :k] * data.continuum_sigma
+    for _ in range(_N_REFITS if errors.shape[2] else 0):
+        deviation = _most_probable(design, residual)[0][:, :k] * data.prior_sd
         continuum = (deviation + np.eye(k)[0]) @ data.polynomials.T
         white_errors = whiten(continuum[:, None] * errors.transpose(0, 2, 1))
         design = np.concatenate([continuum_design, white_errors], axis=1)
-    found, log_det_inner, explained = _most_probable(design, residual)
-    chi2 = np.einsum("np,np->n", residual, residual) - explained
+    coefficients, log_det_inner, reduction = _most_probable(design, residual)
+    chi2 = np.einsum("np,np->n", residual, residual) - reduction
     n_pixels = len(data.flux)
     constant = n_pixels * np.log(2 * np.pi * data.scale**2)
-    return Fit(
+    return OrderFit(
         -0.5 * (chi2 + whiten.log_det + log_det_inner + constant),
-        found[:, :k] * data.continuum_sigma + np.eye(k)[0],
-        found[:, k:],
+        coefficients[:, :k] * data.prior_sd + np.eye(k)[0],
+        coefficients[:, k:],
     )
 
 
 def _most_probable(design: Floats, residual: Floats) -> tuple[Floats, Floats, Floats]:
-    """Fit unit normal coefficients (n, m) of a design (n, m, n_pixels) to white residuals.
+    """Fit standard normal coefficients (n, m) of a design (n, m, n_pixels) to white residuals.
 
-    Returns them, the ln of the determinant of ``1 + D Dᵀ``, and by how much they lower chi².
+    Returns the coefficients, ln of the determinant of ``1 + D Dᵀ``, and the reduction of chi².
     """
     inner = np.matmul(design, design.transpose(0, 2, 1))
     inner[:, range(inner.shape[1]), range(inner.shape[1])] += 1.0
     projected = np.matmul(design, residual[:, :, None])
     root = np.linalg.cholesky(inner)
     half = np.linalg.solve(root, projected)
-    found = np.linalg.solve(root.transpose(0, 2, 1), half)[:, :, 0]
+    coefficients = np.linalg.solve(root.transpose(0, 2, 1), half)[:, :, 0]
     log_det = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-    return found, log_det, np.einsum("nij,nij->n", half, half)
+    return coefficients, log_det, np.einsum("nij,nij->n", half, half)

@@ -1,17 +1,18 @@
-"""The log-probability of a fit: what a sampler calls."""
+"""The log-probability of a fit, for any sampler."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixjobs.display import Summarised
 from mixjobs.inference.distributed import distribute
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
-from mixjobs.inference.parameters import Parameters
+from mixjobs.inference.parameters import Parameters, as_samples
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
@@ -19,17 +20,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LogProbability:
+class LogProbability(Summarised):
     """ln of the posterior density of a fit; made by `mixjobs.load_log_probability`.
+
+    Every method takes the P free parameters as a vector (P,) or as n samples (n, P), in the order
+    of `names`, and returns a float or an array (n,) to match. Velocities are in km/s,
+    temperatures in K.
+
+    A Markov chain needs the object itself, ``logp(x)``. A nested sampler needs `log_likelihood`
+    and `prior_transform`, in which the prior enters once.
 
     Attributes
     ----------
     parameters : Parameters
-        The free ones, in the order of theta, and the others.
+        The free parameters, in the order of x, and the fixed and tied ones.
     plan : LikelihoodPlan
         The data and the model.
     notes : tuple of str
-        What was noticed in the data, and done about it.
+        Assumptions about the data, and warnings.
     """
 
     parameters: Parameters
@@ -37,66 +45,132 @@ class LogProbability:
     _evaluate: Callable[[Sequence[Floats]], list[Floats]]
     notes: tuple[str, ...] = ()
 
-    def __repr__(self) -> str:
-        return f"<LogProbability of {', '.join(self.names)} in {len(self.plan.orders)} order(s)>"
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "free parameters": ", ".join(self.names),
+            "orders": ", ".join(dict.fromkeys(str(order.number) for order in self.plan.orders)),
+            "epochs": len(self.plan.epochs),
+            "store": self.plan.store,
+        }
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the P free parameters, the columns of theta."""
+        """Names of the P free parameters, in the order of x."""
         return self.parameters.names
 
-    def __call__(self, theta: ArrayLike) -> Any:
+    def __call__(self, x: ArrayLike) -> Any:
         """Evaluate ln of the prior times the likelihood.
 
         Parameters
         ----------
-        theta : (P,) or (n, P) array
-            The free parameters, as `names` has them.
+        x : (P,) or (n, P) array
+            The free parameters, in the order of `names`.
 
         Returns
         -------
-        float of theta (P,), (n,) array of theta (n, P)
-            -inf outside the prior or the library's grid.
+        float for x (P,), (n,) array for x (n, P)
+            -inf outside the prior, and where the model is not defined: outside the library's
+            grid, in a hole of it, or at velocities beyond the emulator's limit.
 
         Raises
         ------
         InvalidInput
-            theta of another shape.
+            x has another shape or a unit.
         """
-        rows = self.parameters.one_or_rows(theta)
-        found = self.by_order(np.atleast_2d(rows))[:, 0]
-        return found if rows.ndim == 2 else float(found[0])
+        return _scalar_or_array(self.by_order(x)[..., 0])
 
-    def by_order(self, theta: Floats) -> Floats:
-        """Evaluate theta (n, P): its log-probability, then ln of the likelihood in each order.
+    def log_likelihood(self, x: ArrayLike) -> Any:
+        """Evaluate ln of the likelihood, all orders together, with the continua marginalised.
 
-        The sum over M orders is taken in their order. A row outside the prior takes another's
-        place in the model, so that the shape of a batch, and with it the last bits, do not depend
-        on how many are outside.
+        For nested samplers, which apply the prior through `prior_transform`. That transform
+        ignores constraints such as ``teff_2 < teff_1``, so this function enforces them: it is
+        -inf wherever `log_prior` is. The posterior is then exact. The evidence refers to the prior
+        without constraints; for the constrained, normalised prior, subtract ln of the fraction of
+        prior draws with a finite `log_prior`.
+
+        Parameters
+        ----------
+        x : (P,) or (n, P) array
 
         Returns
         -------
-        (n, 1 + M) array
-            Rows outside are -inf.
+        float for x (P,), (n,) array for x (n, P)
+            ln of the likelihood of the data in their own unit; -inf wherever ``logp(x)`` is.
+            Elsewhere ``log_prior(x) + log_likelihood(x)`` equals ``logp(x)`` to rounding.
         """
-        found = np.full((len(theta), 1 + len(self.plan.orders)), -np.inf)
-        log_prior = self.parameters.log_prior(theta)
-        inside = np.isfinite(log_prior)
-        if not inside.any():
-            return found
-        filled = np.where(inside[:, None], theta, theta[inside][0])
-        likelihoods = self._evaluate(self.parameters.table(filled))
-        total = log_prior
-        for m, likelihood in enumerate(likelihoods):
-            found[inside, 1 + m] = likelihood[inside]
-            total = total + likelihood
-        valid = inside & np.isfinite(total)
-        found[valid, 0] = total[valid]
-        return found
+        by_order = self.by_order(x)
+        total = np.zeros(by_order.shape[:-1])
+        for m in range(1, by_order.shape[-1]):
+            total = total + by_order[..., m]
+        return _scalar_or_array(np.where(np.isfinite(by_order[..., 0]), total, -np.inf))
 
-    def fix(self, name: str, value: float) -> LogProbability:
-        """Return the same with one parameter fixed."""
+    def log_prior(self, x: ArrayLike) -> Any:
+        """Evaluate ln of the prior density, constraints included; see `Parameters.log_prior`.
+
+        Parameters
+        ----------
+        x : (P,) or (n, P) array
+
+        Returns
+        -------
+        float for x (P,), (n,) array for x (n, P)
+        """
+        return self.parameters.log_prior(x)
+
+    def prior_transform(self, u: ArrayLike) -> Floats:
+        """Map the unit cube to x; constraints are left to `log_likelihood`.
+
+        Parameters
+        ----------
+        u : (P,) or (n, P) array
+            Numbers from 0 to 1.
+
+        Returns
+        -------
+        (P,) or (n, P) array
+            See `Parameters.prior_transform`.
+        """
+        return self.parameters.prior_transform(u)
+
+    def by_order(self, x: ArrayLike) -> Floats:
+        """Evaluate the log-probability, and ln of the likelihood of each of the M orders.
+
+        Returns
+        -------
+        (1 + M,) or (n, 1 + M) array
+            First the total, prior included; then the orders, epoch by epoch. -inf outside the
+            prior.
+        """
+        samples = as_samples(x, self.names)
+        rows = np.atleast_2d(samples)
+        values = np.full((len(rows), 1 + len(self.plan.orders)), -np.inf)
+        log_prior = self.parameters.log_prior(rows)
+        inside = np.isfinite(log_prior)
+        if inside.any():
+            # A row outside the prior is replaced by one inside: the shape of a batch, and with it
+            # the last bits of the others, must not depend on how many rows are outside.
+            filled = np.where(inside[:, None], rows, rows[inside][0])
+            likelihoods = self._evaluate(self.parameters.params(filled))
+            total = log_prior
+            for m, likelihood in enumerate(likelihoods):
+                values[inside, 1 + m] = likelihood[inside]
+                total = total + likelihood
+            valid = inside & np.isfinite(total)
+            values[valid, 0] = total[valid]
+        return values if samples.ndim == 2 else values[0]
+
+    def fix(self, name: str, value: Any) -> LogProbability:
+        """Return the same log-probability with a parameter fixed; see `Parameters.fix`.
+
+        Examples
+        --------
+        ``logp.fix("rv", 12.5)``, or ``logp.fix("rv", 12500 * u.m / u.s)``.
+        """
         return replace(self, parameters=self.parameters.fix(name, value))
+
+
+def _scalar_or_array(values: Floats) -> Any:
+    return values if values.ndim else float(values)
 
 
 def make_log_probability(
@@ -105,12 +179,21 @@ def make_log_probability(
     client: Client | None = None,
     notes: Sequence[str] = (),
 ) -> LogProbability:
-    """Bring parameters, data and model together; the orders on the workers of a Dask client.
+    """Combine parameters, data and model.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    plan : LikelihoodPlan
+    client : Client, optional
+        Evaluate the orders on the workers of a Dask client; None evaluates in this process.
+    notes : sequence of str
 
     Raises
     ------
     InvalidInput
-        What `load_mixture` raises, and data that cannot be used, when it is first evaluated.
+        In this process at once, on workers at the first evaluation: the data cannot be used, or
+        `load_mixture` refuses the plan.
     """
     evaluate = distribute(client, plan.load, range(len(plan.orders)))
     return LogProbability(parameters, plan, evaluate, tuple(notes))

@@ -15,7 +15,7 @@ from mixjobs.inference.log_probability import LogProbability, make_log_probabili
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.summary import is_fraction
-from mixjobs.store.loading import BLACK_BODY, load_mixture
+from mixjobs.store.loading import BLACK_BODY
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
@@ -184,11 +184,11 @@ def single(log_probability: LogProbability, client: Client | None = None) -> Log
     if _n_components(plan.components) == 1 or components == [BLACK_BODY]:
         return None
     first = [plan.orders[0].number]
-    both = load_mixture(plan.store, plan.components, orders=first, **plan.options)
-    alone = load_mixture(plan.store, components, orders=first, **plan.options)
+    both = plan.load_model(plan.components, orders=first)
+    alone = plan.load_model(components, orders=first)
     called = {own: both.layout.all_names[column] for own, column in both.layout.columns[0].items()}
     fit = [called[own] for own in alone.parameters]
-    fit += [name for name in log_probability.parameters.fit if name in NOISE]
+    fit += [name for name in log_probability.parameters.base_names if name in NOISE]
     try:
         parameters = reduced(log_probability.parameters, fit)
     except InvalidInput:  # none is free
@@ -204,8 +204,8 @@ def reduced(parameters: Parameters, fit: Sequence[str]) -> Parameters:
     InvalidInput
         None of them is free.
     """
-    places = [parameters.fit.index(name) for name in fit]
-    columns = tuple(tuple(names[p] for p in places) for names in parameters.columns)
+    places = [parameters.base_names.index(name) for name in fit]
+    columns = tuple(tuple(names[p] for p in places) for names in parameters.epoch_names)
     kept = {name for names in columns for name in names}
     while (
         more := {rule.name for name in kept if isinstance(rule := parameters.rules[name], Tie)}

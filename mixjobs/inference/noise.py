@@ -1,4 +1,4 @@
-"""The noise of an order: scaled variances, and Matern-3/2 in velocity, in O(n)."""
+"""The noise of an order: scaled variances, and Matern-3/2 noise in velocity, in O(n)."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from celerite2.terms import Matern32Term
 
 from mixjobs.typing import Floats
 
-Row = tuple[Floats, Floats, Floats]
+Factors = tuple[Floats, Floats, Floats]
 
-_EPSILON = 1e-5  # of the Matern term: 5e-12 of ln L (0.01, the default, costs 7e-6)
+_EPSILON = 1e-5  # of the Matern term: changes ln L by 5e-12 (celerite's default, 0.01, by 7e-6)
 
 
 @dataclass(frozen=True, eq=False)
-class NoiseRows:
-    """The noise's parameters for some rows: (n,) arrays.
+class NoiseParams:
+    """Parameters of the noise at n samples.
 
     Attributes
     ----------
     ln_noise : (n,) array
-        ln of the factor of all variances.
+        ln of the factor that multiplies all variances.
     amplitude : (n,) array
-        Standard deviation of the correlated noise, over the continuum; 0 for none.
+        Standard deviation of the correlated noise, relative to the continuum; 0 for none.
     length : (n,) array
-        Its length, km/s.
+        Correlation length, km/s.
     """
 
     ln_noise: Floats
@@ -35,24 +35,26 @@ class NoiseRows:
     length: Floats
 
     @classmethod
-    def of(cls, ln_noise: Floats, log_amplitude: Floats, log_length: Floats) -> NoiseRows:
-        """Read the parameters as they are sampled: ln, and log10 of amplitude and km/s."""
+    def from_sampled(
+        cls, ln_noise: Floats, log_amplitude: Floats, log_length: Floats
+    ) -> NoiseParams:
+        """Convert the sampled parameters: ln, and log10 of the amplitude and of km/s."""
         return cls(ln_noise, 10.0**log_amplitude, 10.0**log_length)
 
-    def take(self, here: slice) -> NoiseRows:
-        """Return some of the rows."""
-        return NoiseRows(self.ln_noise[here], self.amplitude[here], self.length[here])
+    def select(self, rows: slice) -> NoiseParams:
+        """Return some of the samples."""
+        return NoiseParams(self.ln_noise[rows], self.amplitude[rows], self.length[rows])
 
     @property
     def is_diagonal(self) -> bool:
-        """Whether no row has correlated noise."""
+        """Whether no sample has correlated noise."""
         return not self.amplitude.any()
 
     @property
-    def is_one(self) -> bool:
-        """Whether all rows have the same noise."""
-        every = np.stack([self.ln_noise, self.amplitude, self.length])
-        return bool((every == every[:, :1]).all())
+    def is_constant(self) -> bool:
+        """Whether all samples have the same noise."""
+        params = np.stack([self.ln_noise, self.amplitude, self.length])
+        return bool((params == params[:, :1]).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,21 +64,22 @@ class Whitener:
     Attributes
     ----------
     velocity : (n_pixels,) array
+        km/s.
     factors : list of (c, u, w)
-        celerite's, of each row, or one for all rows; empty where the noise is diagonal.
+        celerite's factors of each sample, or one for all samples; empty for diagonal noise.
     inverse_root : (n, n_pixels) or (1, n_pixels) array
-        Of the diagonal factor.
+        Inverse root of the diagonal factor.
     log_det : (n,) array
-        ln of the covariance's determinant.
+        ln of the determinant of the covariance.
     """
 
     velocity: Floats
-    factors: Sequence[Row]
+    factors: Sequence[Factors]
     inverse_root: Floats
     log_det: Floats
 
     def __call__(self, columns: Floats) -> Floats:
-        """Multiply columns (n, m, n_pixels); return an array of their shape."""
+        """Whiten columns (n, m, n_pixels); return an array of the same shape."""
         if not self.factors:
             return columns * self.inverse_root[:, None]
         groups = columns.reshape(len(self.factors), -1, len(self.velocity))
@@ -88,58 +91,65 @@ class Whitener:
         return white.reshape(columns.shape)
 
 
-def whitener(noise: NoiseRows, velocity: Floats, sigma: Floats) -> Whitener:
-    """Factorise the noise's covariance, once for rows that are all alike.
+def whitener(noise: NoiseParams, velocity: Floats, flux_error: Floats) -> Whitener:
+    """Factorise the covariance of the noise, only once if it is the same for all samples.
 
-    The covariance is ``exp(ln_noise) diag(sigma²) + a² (1 + x) exp(-x)``, ``x = sqrt(3) |v|/l``
-    (Rasmussen & Williams 2006, equation 4.17); its factors are those of celerite
-    (Foreman-Mackey et al. 2017, AJ 154, 220; Foreman-Mackey 2018, RNAAS 2, 31).
+    The covariance is ``exp(ln_noise) diag(flux_error²) + a² (1 + x) exp(-x)`` with
+    ``x = sqrt(3) |v| / l`` (Rasmussen & Williams 2006, equation 4.17). Its factors are those of
+    celerite (Foreman-Mackey et al. 2017, AJ 154, 220; Foreman-Mackey 2018, RNAAS 2, 31).
 
     Parameters
     ----------
-    noise : NoiseRows
-        Of n rows.
-    velocity, sigma : (n_pixels,) arrays
-        Ascending; and the standard errors.
+    noise : NoiseParams
+        At n samples.
+    velocity : (n_pixels,) array
+        km/s, ascending.
+    flux_error : (n_pixels,) array
+        Standard errors of the flux.
     """
-    variance = np.exp(noise.ln_noise)[:, None] * sigma**2
+    variance = np.exp(noise.ln_noise)[:, None] * flux_error**2
     if noise.is_diagonal:
         return Whitener(velocity, [], 1 / np.sqrt(variance), np.log(variance).sum(axis=1))
-    n_factors = 1 if noise.is_one else len(variance)
-    factors, diagonal = [], np.empty((n_factors, len(sigma)))
+    n_factors = 1 if noise.is_constant else len(variance)
+    factors, diagonal = [], np.empty((n_factors, len(flux_error)))
     for i in range(n_factors):
-        row, diagonal[i] = _factors(noise, i, velocity, variance[i])
-        factors.append(row)
+        sample_factors, diagonal[i] = _factorise(noise, i, velocity, variance[i])
+        factors.append(sample_factors)
     log_det = np.broadcast_to(np.log(diagonal).sum(axis=1), len(variance))
     return Whitener(velocity, factors, 1 / np.sqrt(diagonal), log_det)
 
 
-def _factors(noise: NoiseRows, row: int, velocity: Floats, variance: Floats) -> tuple[Row, Floats]:
-    """Return celerite's factors of one row, and the diagonal one (n_pixels,)."""
-    term = Matern32Term(sigma=noise.amplitude[row], rho=noise.length[row], eps=_EPSILON)
+def _factorise(
+    noise: NoiseParams, index: int, velocity: Floats, variance: Floats
+) -> tuple[Factors, Floats]:
+    """Return celerite's factors for one sample, and the diagonal factor (n_pixels,)."""
+    term = Matern32Term(sigma=noise.amplitude[index], rho=noise.length[index], eps=_EPSILON)
     c, a, u, v = term.get_celerite_matrices(velocity, variance)
     diagonal, w = driver.factor(velocity, c, a, u, v, a, v.copy())
     return (c, u, w), diagonal
 
 
-def correlated_part(noise: NoiseRows, velocity: Floats, sigma: Floats, residual: Floats) -> Floats:
-    """Return what the correlated noise of one row absorbs of residuals (n_pixels,).
+def correlated_part(
+    noise: NoiseParams, velocity: Floats, flux_error: Floats, residual: Floats
+) -> Floats:
+    """Predict the correlated noise in residuals (n_pixels,).
 
-    Its conditional mean, ``K N⁻¹ r = r - D N⁻¹ r`` with ``N = K + D`` (Rasmussen & Williams 2006,
-    equation 2.23), K the Matern term and D the diagonal.
+    Its conditional mean is ``K N⁻¹ r = r - D N⁻¹ r`` with ``N = K + D`` (Rasmussen & Williams
+    2006, equation 2.23), where K is the Matern term and D the diagonal.
 
     Parameters
     ----------
-    noise : NoiseRows
-        Of one row.
-    velocity, sigma, residual : (n_pixels,) arrays
+    noise : NoiseParams
+        Of one sample.
+    velocity, flux_error, residual : (n_pixels,) arrays
+        As for `whitener`; the residuals are in the unit of the errors.
     """
     if noise.is_diagonal:
         return np.zeros_like(residual)
-    variance = np.exp(noise.ln_noise[0]) * sigma**2
-    (c, u, w), diagonal = _factors(noise, 0, velocity, variance)
+    variance = np.exp(noise.ln_noise[0]) * flux_error**2
+    (c, u, w), diagonal = _factorise(noise, 0, velocity, variance)
     column = np.ascontiguousarray(residual)[:, None]
     lower = driver.solve_lower(velocity, c, u, w, column, np.empty_like(column)) / diagonal[:, None]
     solved = driver.solve_upper(velocity, c, u, w, lower, np.empty_like(lower))
-    absorbed: Floats = residual - variance * solved[:, 0]
-    return absorbed
+    correlated: Floats = residual - variance * solved[:, 0]
+    return correlated

@@ -1,146 +1,226 @@
-"""The orders of a fit: each a model of the mixture, the data it is compared with, and a likelihood.
+"""Likelihoods of the orders of all epochs, and the plan from which workers load them.
 
-An order here is one of one epoch: a spectrum of the star. `OrderLikelihoods` is made where it is
-evaluated, in this process or in a worker, from `LikelihoodPlan`, which is small and can be pickled.
+`LikelihoodPlan` is small and can be pickled. It loads `OrderLikelihoods` where they are evaluated:
+in this process or in a worker.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from mixjobs.inference.expressions import NOISE
-from mixjobs.inference.likelihood import Continuum, Fit, OrderData, fit_order, order_data
-from mixjobs.inference.noise import NoiseRows
+from mixjobs.inference.likelihood import Continuum, OrderData, OrderFit, fit_order, order_data
+from mixjobs.inference.noise import NoiseParams
+from mixjobs.interpolation import Method
 from mixjobs.model.mixture import MixtureModel, SpectrumBatch
-from mixjobs.store.loading import load_mixture
+from mixjobs.store.loading import SHARED, load_mixture
 from mixjobs.typing import Bools, Floats
 
-Medium = Literal["air", "vacuum"] | None
+
+@dataclass(frozen=True)
+class Epoch:
+    """What the spectra of one epoch have in common.
+
+    Attributes
+    ----------
+    medium : {"air", "vacuum"} or None
+        Medium of the wavelengths; None for the library's.
+    barycentric_velocity : float
+        km/s, added to the velocities measured on the observed wavelengths.
+    """
+
+    medium: Literal["air", "vacuum"] | None = None
+    barycentric_velocity: float = 0.0
+
+
+@dataclass(frozen=True)
+class InstrumentProfile:
+    """The Gaussian profile of the instrument: none unless one of the two is given.
+
+    Attributes
+    ----------
+    resolution : float or None
+        Resolving power.
+    fwhm : float or None
+        Full width at half maximum, km/s.
+    """
+
+    resolution: float | None = None
+    fwhm: float | None = None
+
+    def given(self) -> dict[str, float]:
+        """Return the width that is given, by name; empty without a profile."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Options of `mixjobs.load_mixture` that apply to all epochs and orders.
+
+    Attributes
+    ----------
+    shared : tuple of str
+        Parameters that the components have in common.
+    method : str or None
+        Interpolation between the grid points.
+    limb_darkening : float
+        Linear coefficient of the rotation profile.
+    library_resolution : float or None
+        Resolving power of the library itself.
+    """
+
+    shared: tuple[str, ...] = SHARED
+    method: Method | None = None
+    limb_darkening: float = 0.6
+    library_resolution: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class EpochOrder:
-    """One order of one spectrum: what was observed.
+    """The observed spectrum of one order in one epoch.
 
     Attributes
     ----------
     epoch : int
-        Row of the spectrum.
+        Index of the epoch, from 0.
     number : int
-        Of the order.
+        Order number.
     wavelength : (n_pixels,) array
-        Å, all pixels of the order, in the spectrum's medium.
-    flux, sigma : (n_pixels,) arrays
+        Å, all pixels of the order, in the medium of the epoch.
+    flux, flux_error : (n_pixels,) arrays
+        Flux and its standard error, in any unit.
     used : (n_pixels,) bool array
+        Pixels that enter the likelihood.
     continuum : Continuum
-    profile : dict
-        ``{"resolution": R}``, ``{"fwhm": km/s}``, or nothing.
+    profile : InstrumentProfile
     """
 
     epoch: int
     number: int
     wavelength: Floats
     flux: Floats
-    sigma: Floats
+    flux_error: Floats
     used: Bools
     continuum: Continuum
-    profile: Mapping[str, float]
+    profile: InstrumentProfile = InstrumentProfile()
 
     def data(self) -> OrderData:
-        """Check what was observed, and bring it to its robust scale; errors as of `order_data`."""
-        return order_data(self.wavelength, self.flux, self.sigma, self.used, self.continuum)
+        """Check the data and divide them by their robust scale; raises as `order_data` does."""
+        return order_data(self.wavelength, self.flux, self.flux_error, self.used, self.continuum)
 
 
 @dataclass(frozen=True, eq=False)
 class LikelihoodPlan:
-    """All that workers need to evaluate likelihoods.
+    """Everything that a worker needs to evaluate likelihoods.
 
     Attributes
     ----------
     store : str
+        Path of the store.
     components : int or list of str
-    options : dict
-        Other arguments of `load_mixture`.
-    epochs : tuple of dict
-        Of each spectrum its `medium`, and its `barycentric_velocity` in km/s, which is added to
-        the velocities measured in its wavelengths.
-    orders : tuple of EpochOrder
+        As for `mixjobs.load_mixture`.
+    options : ModelOptions
+    epochs : sequence of Epoch
+    orders : sequence of EpochOrder
+        Epoch by epoch.
     emulator_error : bool
-        Whether the emulator's error, and that of q, are part of the covariance.
+        Whether the covariance includes the errors of the emulator and of q.
     """
 
     store: str
     components: int | Sequence[str]
-    options: Mapping[str, Any]
-    epochs: Sequence[Mapping[str, Any]]
+    options: ModelOptions
+    epochs: Sequence[Epoch]
     orders: Sequence[EpochOrder]
-    emulator_error: bool
+    emulator_error: bool = True
 
     def load(self, partition: Sequence[int]) -> OrderLikelihoods:
-        """Load the models of some orders, given by their rows."""
-        epochs = []
-        for epoch, known in enumerate(self.epochs):
-            rows = [row for row in partition if self.orders[row].epoch == epoch]
-            if rows:
-                orders = [self.orders[row] for row in rows]
-                model = self._model(orders, known["medium"])
+        """Load the models of some orders, given by their indices in `orders`."""
+        likelihoods = []
+        for index, epoch in enumerate(self.epochs):
+            orders = [self.orders[i] for i in partition if self.orders[i].epoch == index]
+            if orders:
+                model = self.load_model(
+                    self.components,
+                    orders=[order.number for order in orders],
+                    wavelengths=[order.wavelength for order in orders],
+                    medium=epoch.medium,
+                    resolution=_widths([order.profile.resolution for order in orders]),
+                    fwhm=_widths([order.profile.fwhm for order in orders]),
+                    outside="nan",
+                )
                 data = [order.data() for order in orders]
-                epochs.append(EpochLikelihoods(epoch, known["barycentric_velocity"], model, data))
-        return OrderLikelihoods(tuple(epochs), self.emulator_error)
+                likelihoods.append(EpochLikelihoods(index, epoch.barycentric_velocity, model, data))
+        return OrderLikelihoods(tuple(likelihoods), self.emulator_error)
 
-    def _model(self, orders: Sequence[EpochOrder], medium: Medium) -> MixtureModel:
-        profile: dict[str, Any] = {
-            name: [order.profile[name] for order in orders] for name in orders[0].profile
-        }
-        return load_mixture(
-            self.store, self.components, orders=[order.number for order in orders],
-            wavelengths=[order.wavelength for order in orders], medium=medium,
-            outside="nan", **profile, **self.options,
-        )  # fmt: skip
+    def load_model(self, components: int | Sequence[str], **options: Any) -> MixtureModel:
+        """Load a mixture of components from the store, with the plan's options and others."""
+        return load_mixture(self.store, components, **asdict(self.options), **options)
+
+
+def _widths(widths: list[float | None]) -> list[float | None] | None:
+    return None if all(width is None for width in widths) else widths
 
 
 @dataclass(frozen=True, eq=False)
 class EpochLikelihoods:
-    """The orders of one spectrum: the model of the mixture on their pixels, and their data."""
+    """The orders of one epoch: the mixture model on their pixels, and their data."""
 
     epoch: int
     barycentric_velocity: float
     model: MixtureModel
     data: list[OrderData]
 
+    def split(self, params: Floats) -> tuple[Floats, NoiseParams]:
+        """Split params (n, n_names) into those of the mixture and those of the noise.
+
+        The velocities of the mixture are those on the observed wavelengths, without the
+        barycentric velocity.
+        """
+        names = self.model.parameters
+        mixture = params[:, : len(names)].copy()
+        velocities = [name.partition("_")[0] == "rv" for name in names]
+        mixture[:, velocities] -= self.barycentric_velocity
+        noise = dict.fromkeys(NOISE, np.zeros(len(params)))
+        noise["log_amplitude"] = np.full(len(params), -np.inf)  # without correlated noise
+        given = params[:, len(names) :].T
+        noise |= dict(zip(NOISE[: len(given)], given, strict=True))
+        return mixture, NoiseParams.from_sampled(**noise)
+
 
 @dataclass(frozen=True, eq=False)
 class LikelihoodBatch:
-    """Some rows of parameters in one order of one epoch, with what the likelihood found.
+    """The fit of one order of one epoch at n samples.
 
     Attributes
     ----------
-    order : int
-        Row of the order, among those of the partition.
-    rows : slice
-        Rows of the parameters.
+    order_index : int
+        Index of the order within the partition.
+    samples : slice
+        Which of all samples these are.
     valid : (n,) bool array
-        Where the model has no answer, the other arrays mean nothing.
+        False where the model is not defined; the other arrays are then meaningless.
     spectra : (n, n_pixels) array
-        Over the mean level, on the pixels used.
+        Mixtures over their mean level, on the pixels used.
     errors : (n, n_pixels, J) array
-    noise : NoiseRows
+        Columns of their error.
+    noise : NoiseParams
     data : OrderData
-    fit : Fit
+    fit : OrderFit
     """
 
-    order: int
-    rows: slice
+    order_index: int
+    samples: slice
     valid: Bools
     spectra: Floats
     errors: Floats
-    noise: NoiseRows
+    noise: NoiseParams
     data: OrderData
-    fit: Fit
+    fit: OrderFit
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,65 +230,61 @@ class OrderLikelihoods:
     epochs: tuple[EpochLikelihoods, ...]
     emulator_error: bool
 
-    def __call__(self, tables: Sequence[Floats]) -> list[Floats]:
+    def __call__(self, params: Sequence[Floats]) -> list[Floats]:
         """Evaluate the likelihoods.
 
         Parameters
         ----------
-        tables : sequence over epochs of (n, n_names) arrays
-            The mixture's parameters, then those of the noise.
+        params : sequence over epochs of (n, n_names) arrays
+            The parameters of the mixture, then those of the noise.
 
         Returns
         -------
-        list
-            ln of the likelihood in each order, (n,); -inf where the model has no answer.
+        list of (n,) arrays
+            ln of the likelihood of each order; -inf where the model is not defined.
         """
-        results = [np.empty(len(tables[0])) for epoch in self.epochs for _ in epoch.data]
-        for block in self.stream(tables):
-            found = np.where(block.valid, block.fit.log_likelihood, -np.inf)
-            results[block.order][block.rows] = found
+        results = [np.empty(len(params[0])) for epoch in self.epochs for _ in epoch.data]
+        for batch in self.stream(params):
+            likelihood = np.where(batch.valid, batch.fit.log_likelihood, -np.inf)
+            results[batch.order_index][batch.samples] = likelihood
         return results
 
-    def stream(self, tables: Sequence[Floats]) -> Iterator[LikelihoodBatch]:
-        """Fit the continua order by order, in blocks of rows."""
+    def stream(self, params: Sequence[Floats]) -> Iterator[LikelihoodBatch]:
+        """Fit the continua order by order, some samples at a time."""
         first = 0
         for epoch in self.epochs:
-            values, noise = read_table(tables[epoch.epoch], epoch)
-            for block in epoch.model.stream(values, errors=self.emulator_error):
-                data = epoch.data[block.order_index]
-                valid, spectra, errors = normalised(block, data.used)
-                here = noise.take(block.samples)
-                fit = fit_order(data, spectra, errors, here)
-                order = first + block.order_index
-                yield LikelihoodBatch(order, block.samples, valid, spectra, errors, here, data, fit)
+            mixture, noise = epoch.split(params[epoch.epoch])
+            for batch in epoch.model.stream(mixture, errors=self.emulator_error):
+                data = epoch.data[batch.order_index]
+                valid, spectra, errors = normalise(batch, data.used)
+                own_noise = noise.select(batch.samples)
+                fit = fit_order(data, spectra, errors, own_noise)
+                yield LikelihoodBatch(
+                    first + batch.order_index,
+                    batch.samples,
+                    valid,
+                    spectra,
+                    errors,
+                    own_noise,
+                    data,
+                    fit,
+                )
             first += len(epoch.data)
 
 
-def read_table(table: Floats, epoch: EpochLikelihoods) -> tuple[Floats, NoiseRows]:
-    """Split a table into the mixture's parameters, as the spectrum has them, and the noise's."""
-    names = epoch.model.parameters
-    values = table[:, : len(names)].copy()
-    moving = [name.partition("_")[0] == "rv" for name in names]
-    values[:, moving] -= epoch.barycentric_velocity
-    noise = dict.fromkeys(NOISE, np.zeros(len(table)))
-    noise["log_amplitude"] = np.full(len(table), -np.inf)  # of a fit without correlated noise
-    given = table[:, len(names) :].T
-    noise |= dict(zip(NOISE[: len(given)], given, strict=True))
-    return values, NoiseRows.of(**noise)
+def normalise(batch: SpectrumBatch, used: Bools) -> tuple[Bools, Floats, Floats]:
+    """Divide mixtures and the columns of their error by the mean level, on the pixels used.
 
-
-def normalised(block: SpectrumBatch, used: Bools) -> tuple[Bools, Floats, Floats]:
-    """Divide spectra and their errors by the mean level, which carries an error of its own.
-
-    With f the mixture and l its level, the error of f/l is ``(df - f/l dl)/l``. Thus components
-    with one spectrum between them have no error of q, nor do they tell c.
+    The level has an error of its own. With f the mixture and l its level, the error of f/l is
+    ``(df - f/l dl)/l``. For components with identical spectra the error of q therefore cancels,
+    and c is unconstrained.
     """
-    here = np.flatnonzero(used)
-    flux = block.flux.take(here, axis=1)
-    valid = np.isfinite(flux).all(axis=1) & np.isfinite(block.level)
-    flux /= block.level[:, None]
-    errors = block.error.transpose(0, 2, 1).take(here, axis=2)  # a column's pixels in a row
-    errors -= flux[:, None] * block.level_error[:, :, None]
-    errors /= block.level[:, None, None]
+    pixels = np.flatnonzero(used)
+    flux = batch.flux.take(pixels, axis=1)
+    valid = np.isfinite(flux).all(axis=1) & np.isfinite(batch.level)
+    flux /= batch.level[:, None]
+    errors = batch.error.transpose(0, 2, 1).take(pixels, axis=2)  # contiguous in pixels
+    errors -= flux[:, None] * batch.level_error[:, :, None]
+    errors /= batch.level[:, None, None]
     flux[~valid], errors[~valid] = 1.0, 0.0
     return valid, flux, errors.transpose(0, 2, 1)

@@ -1,4 +1,4 @@
-"""The parameters of a fit: which are free, fixed or tied, and which each epoch has for itself."""
+"""Free, fixed and tied parameters of a fit, and their joint prior."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput
+from mixjobs.inference.epoch_names import EpochNames
 from mixjobs.inference.expressions import (
     NOISE,
     OPTIMUM,
@@ -18,49 +20,53 @@ from mixjobs.inference.expressions import (
     Rule,
     Tie,
     can_hold,
+    check_name,
     fraction_names,
-    known,
     make_rule,
-    numbered,
-    read_constraint,
+    of_components,
     resolve,
+    without_units,
 )
-from mixjobs.inference.priors import Dirichlet, Prior, open_unit
+from mixjobs.inference.priors import Dirichlet, Prior, open_uniform
 from mixjobs.model.layout import fractions
-from mixjobs.typing import Floats
+from mixjobs.typing import Bools, Floats
+from mixjobs.units import to_value
 
-_BATCH = 1000  # draws at a time, at least
-_ENOUGH = 100_000  # draws after which too few that keep the constraints are an error
-_TOO_FEW = 1e-3
+_MIN_BATCH = 1000  # prior draws at a time
+_MAX_TRIES = 100_000  # prior draws after which a low acceptance is an error
+_MIN_ACCEPTANCE = 1e-3
 
 
-class Row(NamedTuple):
-    """A line of the table that is printed before a fit starts."""
+class ParameterEntry(NamedTuple):
+    """A line of the table of parameters that is printed before a run."""
 
     name: str
     status: str  # "free", "optimum", "fixed" or "tied"
-    prior: str  # its prior, its value, or what it is tied to
+    prior: str  # the prior, the value, or the tie
 
 
-@dataclass(frozen=True, eq=False)
-class Parameters:
-    """The parameters of a fit, and their prior; made by `settings.make_parameters`.
+@dataclass(frozen=True, eq=False, repr=False)
+class Parameters(Summarised):
+    """The P free parameters of a fit and their prior; made by `make_parameters`.
+
+    A vector of the free parameters is called `x`, a vector of all parameters of one epoch
+    `params`.
 
     Attributes
     ----------
-    fit : tuple of str
-        The names that the fit has, the columns of a table.
-    columns : tuple over epochs of tuples of str
-        The parameter that each epoch has in each column: ``rv_e2`` in the place of ``rv``.
+    base_names : tuple of str
+        All parameters of one epoch: those of the model, then those of the noise.
+    epoch_names : tuple over epochs of tuples of str
+        The same with the names that each epoch uses: ``rv_e2`` in place of ``rv``.
     rules : dict
-        What governs each parameter: a prior, a fixed value, or a tie.
+        The prior, the fixed value or the tie of each parameter of all epochs.
     constraints : tuple of Below
     optimum : tuple of str
-        Free parameters that are to be fixed, with `fix`, at what an optimiser finds.
+        Free parameters that are to be fixed, by `fix`, where a search finds the optimum.
     """
 
-    fit: tuple[str, ...]
-    columns: tuple[tuple[str, ...], ...]
+    base_names: tuple[str, ...]
+    epoch_names: tuple[tuple[str, ...], ...]
     rules: Mapping[str, Rule]
     constraints: tuple[Below, ...] = ()
     optimum: tuple[str, ...] = ()
@@ -71,137 +77,171 @@ class Parameters:
         for constraint in self.constraints:
             if not can_hold(constraint, self.rules):
                 raise InvalidInput(
-                    f"constraint {constraint} can never hold with these priors; change one of them"
+                    f"constraint {constraint} can never hold with these priors; change one of them",
+                    name="constraints",
+                    value=str(constraint),
                 )
         if not self.names:
             raise InvalidInput("no parameter is free; give at least one of them a prior")
 
+    def _facts(self) -> Mapping[str, object]:
+        facts = {entry.name: f"{entry.status}, {entry.prior}" for entry in self.entries()}
+        return facts | {f"constraint {k}": c for k, c in enumerate(self.constraints, 1)}
+
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The P free parameters, in the order of theta."""
+        """The P free parameters, in the order of x."""
         return tuple(n for n, rule in self.rules.items() if not isinstance(rule, float | Tie))
 
     @cached_property
     def bounds(self) -> Floats:
-        """Support of each free parameter's prior, (P, 2); infinite where it has no bound."""
+        """Support of the prior of each free parameter, (P, 2); infinite where it is unbounded."""
         bounds = np.empty((len(self.names), 2))
         for place, prior in self._priors:
             bounds[place] = prior.bounds
         return bounds
 
-    def table(self, theta: ArrayLike) -> list[Floats]:
-        """Fill in what is fixed and tied.
+    def params(self, x: ArrayLike) -> list[Floats]:
+        """Return all parameters of every epoch: free, fixed and tied.
 
         Parameters
         ----------
-        theta : (n, P) array
+        x : (P,) or (n, P) array
+            The free parameters, in the order of `names`.
 
         Returns
         -------
-        list over epochs of (n, n_names) arrays
-            In the order of `fit`.
+        list over epochs of (n_names,) or (n, n_names) arrays
+            In the order of `base_names`.
         """
-        every = self._every(self._rows(theta))
-        place = {name: column for column, name in enumerate(self.rules)}
-        return [every[:, [place[name] for name in names]] for names in self.columns]
+        samples = as_samples(x, self.names)
+        values = self._values(np.atleast_2d(samples))
+        column_of = {name: column for column, name in enumerate(self.rules)}
+        return [
+            values[:, [column_of[name] for name in names]].reshape(*samples.shape[:-1], len(names))
+            for names in self.epoch_names
+        ]
 
-    def log_prior(self, theta: ArrayLike) -> Floats:
-        """Logarithm of the prior density of the free parameters, (n,), at theta (n, P).
+    def log_prior(self, x: ArrayLike) -> Any:
+        """Evaluate the logarithm of the prior density, constraints included.
 
-        -inf outside a support, where a constraint is broken, and where the fractions of the
-        components are none (from 0 to 1, and together too). The density is the product of the
-        priors: it is not normalised again for what constraints take away. That is a constant
-        factor, which no sample depends on; an evidence would.
+        The density is the product of the priors. It is not normalised again for the volume that
+        the constraints exclude; that is a constant factor, which does not change a posterior.
+
+        Parameters
+        ----------
+        x : (P,) or (n, P) array
+
+        Returns
+        -------
+        float for x (P,), (n,) array for x (n, P)
+            -inf outside the support of a prior, where a constraint is broken, and where the
+            filling factors are outside [0, 1] or add up to more than 1.
         """
-        rows = self._rows(theta)
+        samples = as_samples(x, self.names)
+        rows = np.atleast_2d(samples)
         total = np.zeros(len(rows))
         for place, prior in self._priors:
-            total += prior.log(rows[:, place])
-        total[~self._keeps(rows)] = -np.inf
-        return total
+            total += prior.log_density(rows[:, place])
+        total[~self._allowed(rows)] = -np.inf
+        return total if samples.ndim == 2 else float(total[0])
 
-    def quantile(self, u: ArrayLike) -> Floats:
-        """Map u in the unit cube, (P,) or (n, P), to theta of that shape, with the priors' density.
+    def prior_transform(self, u: ArrayLike) -> Floats:
+        """Map the unit cube to the free parameters, by the quantiles of the priors.
 
-        Constraints are not looked at.
+        Constraints are *not* applied: x may break one, and `log_prior` is -inf there.
+
+        Parameters
+        ----------
+        u : (P,) or (n, P) array
+            Numbers from 0 to 1.
+
+        Returns
+        -------
+        (P,) or (n, P) array
+            Uniform u give x with the density of the priors.
         """
-        unit = self.one_or_rows(u, "u")
-        rows = np.atleast_2d(unit)
-        theta = np.empty_like(rows)
+        unit_cube = as_samples(u, self.names, "u")
+        rows = np.atleast_2d(unit_cube)
+        x = np.empty_like(rows)
         for place, prior in self._priors:
-            theta[:, place] = prior.quantile(rows[:, place])
-        return theta.reshape(unit.shape)
-
-    def one_or_rows(self, values: ArrayLike, called: str = "theta") -> Floats:
-        """Return one value a free parameter, (P,), or rows of them, (n, P), as an array.
-
-        Raises
-        ------
-        InvalidInput
-            Values of another shape, by what they are called.
-        """
-        found = np.asarray(values, dtype=np.float64)
-        n_free = len(self.names)
-        if found.ndim not in (1, 2) or found.shape[-1] != n_free:
-            raise InvalidInput(
-                f"{called} of shape {found.shape}; expected ({n_free},) or (n, {n_free}): "
-                f"{', '.join(self.names)}"
-            )
-        return found
+            x[:, place] = prior.quantile(rows[:, place])
+        return x.reshape(unit_cube.shape)
 
     def draw(self, rng: np.random.Generator, n: int) -> Floats:
-        """Draw n theta, (n, P), from the prior; draws that break a constraint are drawn again.
+        """Draw n samples, (n, P), from the prior; those that break a constraint are rejected.
 
         Raises
         ------
         InvalidInput
-            Nearly none of the draws keeps the constraints.
+            Fewer than one in 1000 draws satisfies the constraints.
         """
-        kept = np.empty((0, len(self.names)))
-        tried = 0
-        while len(kept) < n:
-            if tried >= _ENOUGH and len(kept) < _TOO_FEW * tried:
-                said = ", ".join(map(str, self.constraints)) or "fractions from 0 to 1"
+        accepted = np.empty((0, len(self.names)))
+        n_tries = 0
+        while len(accepted) < n:
+            if n_tries >= _MAX_TRIES and len(accepted) < _MIN_ACCEPTANCE * n_tries:
+                text = ", ".join(map(str, self.constraints)) or "filling factors from 0 to 1"
                 raise InvalidInput(
-                    f"of {tried} draws from the priors {len(kept)} keep to {said}; "
-                    "change the priors or the constraints"
+                    f"{len(accepted)} of {n_tries} draws from the priors satisfy {text}; "
+                    "change the priors or the constraints",
+                    name="constraints",
+                    value=text,
                 )
-            drawn = self.quantile(open_unit(rng, (max(n, _BATCH), len(self.names))))
-            tried += len(drawn)
-            kept = np.concatenate([kept, drawn[np.isfinite(self.log_prior(drawn))]])
-        return kept[:n]
+            draws = self.prior_transform(open_uniform(rng, (max(n, _MIN_BATCH), len(self.names))))
+            n_tries += len(draws)
+            accepted = np.concatenate([accepted, draws[np.isfinite(self.log_prior(draws))]])
+        return accepted[:n]
 
-    def fix(self, name: str, value: float) -> Parameters:
-        """Return these parameters with one of them fixed that was free.
+    def fix(self, name: str, value: Any) -> Parameters:
+        """Return these parameters with a free one fixed.
 
-        The name of what each epoch or each component has for itself, as `rv`, fixes them all.
+        Parameters
+        ----------
+        name : str
+            A free parameter; a name without the suffix of an epoch or a component, such as `rv`,
+            fixes it in all of them.
+        value : float or astropy quantity
+            A plain number is in the unit of the parameter: K, km/s, dex.
 
         Raises
         ------
         InvalidInput
-            The name is unknown or is not free, the value not finite; one of several fractions
-            that have one Dirichlet prior; a constraint can then never hold.
+            The parameter is unknown or not free; the value is not a finite number, or its unit
+            does not convert; only some of the fractions under one Dirichlet prior are fixed; a
+            constraint can then never hold.
         """
-        fixed = self._called(name)
+        fixed = self._expanded(name)
         unfree = [n for n in fixed if n not in self.names]
         if unfree:
-            raise InvalidInput(f"{unfree[0]} is not free; there are {', '.join(self.names)}")
+            raise InvalidInput(
+                f"{unfree[0]} is not free; the free parameters are {', '.join(self.names)}",
+                name=unfree[0],
+            )
         for names in self._fractions:
             joint = isinstance(self.rules[names[0]], Dirichlet)
             if joint and 0 < len(set(names) & set(fixed)) < len(names):
-                raise InvalidInput(f"fix all of {', '.join(names)}: they share a Dirichlet prior")
-        rule = make_rule(value)
+                raise InvalidInput(
+                    f"cannot fix {name} alone: {', '.join(names)} share a Dirichlet prior; "
+                    "fix all of them",
+                    name=name,
+                )
+        rule = _rule(name, without_units(name, value))
         if not isinstance(rule, float):
-            raise InvalidInput(f"{name} fixed at {value!r}; expected a number")
+            raise InvalidInput(
+                f"{name} fixed at {value!r}; expected a number", name=name, value=value
+            )
         return replace(
             self,
             rules={n: rule if n in fixed else old for n, old in self.rules.items()},
             optimum=tuple(n for n in self.optimum if n not in fixed),
         )
 
-    def rows(self) -> list[Row]:
-        """Name, status and prior of every parameter, for the table printed before the start."""
-        return [Row(name, self._status(name), _said(rule)) for name, rule in self.rules.items()]
+    def entries(self) -> list[ParameterEntry]:
+        """Name, status and prior of every parameter, for the table printed before a run."""
+        return [
+            ParameterEntry(name, self._status(name), _text(rule))
+            for name, rule in self.rules.items()
+        ]
 
     def _status(self, name: str) -> str:
         rule = self.rules[name]
@@ -213,80 +253,98 @@ class Parameters:
 
     @cached_property
     def _priors(self) -> list[tuple[int | list[int], Prior | Dirichlet]]:
-        """Each prior, and its column or columns of theta."""
-        found: list[tuple[int | list[int], Prior | Dirichlet]] = []
+        """Each prior, with its column or columns of x."""
+        priors: list[tuple[int | list[int], Prior | Dirichlet]] = []
         for name, rule in self.rules.items():
             if isinstance(rule, Dirichlet):
                 group = next(names for names in self._fractions if name in names)
                 if name == group[0]:
-                    found.append(([self.names.index(n) for n in group], rule))
+                    priors.append(([self.names.index(n) for n in group], rule))
             elif not isinstance(rule, float | Tie):
-                found.append((self.names.index(name), rule))
-        return found
+                priors.append((self.names.index(name), rule))
+        return priors
 
     @cached_property
     def _fractions(self) -> list[tuple[str, ...]]:
-        """The fractions of the components, of each epoch; one group where epochs share them."""
-        places = [self.fit.index(name) for name in fraction_names(self.fit)]
-        groups = dict.fromkeys(tuple(names[p] for p in places) for names in self.columns)
+        """Filling factors of each epoch; one group for epochs that share them."""
+        places = [self.base_names.index(name) for name in fraction_names(self.base_names)]
+        groups = dict.fromkeys(tuple(names[p] for p in places) for names in self.epoch_names)
         return [group for group in groups if group]
 
-    def _called(self, name: str) -> list[str]:
-        """All parameters that a name speaks of: itself, or what epochs and components have."""
+    def _expanded(self, name: str) -> list[str]:
+        """Parameters that a name stands for: itself, or those of all epochs and components."""
         if name in self.rules:
             return [name]
-        known(name, [*self.rules, *self.fit] + ["c"] * bool(self._fractions), "fix")
-        places = [self.fit.index(n) for n in numbered(name, self.fit)]
-        return list(dict.fromkeys(names[p] for p in places for names in self.columns))
+        valid = [*self.rules, *self.base_names] + ["c"] * bool(self._fractions)
+        check_name(name, valid, "fix")
+        places = [self.base_names.index(n) for n in of_components(name, self.base_names)]
+        return list(dict.fromkeys(names[p] for p in places for names in self.epoch_names))
 
-    def _keeps(self, theta: Floats) -> NDArray[np.bool_]:
-        """Whether each row keeps the constraints, and its fractions are fractions: (n,)."""
-        every = self._every(theta)
-        place = {name: column for column, name in enumerate(self.rules)}
-        keeps = np.ones(len(theta), dtype=bool)
+    def _allowed(self, samples: Floats) -> Bools:
+        """Whether samples (n, P) satisfy the constraints and have valid filling factors, (n,)."""
+        values = self._values(samples)
+        column_of = {name: column for column, name in enumerate(self.rules)}
+        allowed = np.ones(len(samples), dtype=bool)
         for constraint in self.constraints:
-            keeps &= every[:, place[constraint.lesser]] < every[:, place[constraint.greater]]
+            lesser, greater = column_of[constraint.lesser], column_of[constraint.greater]
+            allowed &= values[:, lesser] < values[:, greater]
         for names in self._fractions:
             with np.errstate(over="ignore"):
-                c = fractions(every[:, [place[name] for name in names]])
-            keeps &= ~np.isnan(c).any(axis=1)
-        return keeps
+                c = fractions(values[:, [column_of[name] for name in names]])
+            allowed &= ~np.isnan(c).any(axis=1)
+        return allowed
 
-    def _every(self, theta: Floats) -> Floats:
-        """Values of all parameters, (n, n_rules), in the order of `rules`."""
-        # No matrix product: its last bits depend on how many rows it is given.
-        every = np.empty((len(theta), len(self.rules)))
+    def _values(self, samples: Floats) -> Floats:
+        """Parameters of all epochs, (n, n_rules), in the order of `rules`, at samples (n, P)."""
+        # No matrix product: its last bits depend on the number of rows.
+        values = np.empty((len(samples), len(self.rules)))
         for column, end in enumerate(self._ends):
             if isinstance(end, float):
-                every[:, column] = end
+                values[:, column] = end
                 continue
+            free = samples[:, self.names.index(end.name)]
             with np.errstate(over="ignore"):
-                every[:, column] = end.factor * theta[:, self.names.index(end.name)] + end.offset
-        return every
+                values[:, column] = end.factor * free + end.offset
+        return values
 
     @cached_property
     def _ends(self) -> list[Tie | float]:
         return [resolve(name, self.rules) for name in self.rules]
 
-    def _rows(self, theta: ArrayLike) -> Floats:
-        rows = np.asarray(theta, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != len(self.names):
-            raise InvalidInput(
-                f"theta of shape {rows.shape}; expected (n, {len(self.names)}): "
-                f"{', '.join(self.names)}"
-            )
-        return rows
+
+def as_samples(x: ArrayLike, names: Sequence[str], called: str = "x") -> Floats:
+    """Return free parameters as an array (P,) or (n, P), in the order of P names.
+
+    Raises
+    ------
+    InvalidInput
+        The array has another shape, is not made of numbers, or has a unit. `called` names it.
+    """
+    try:
+        samples = np.asarray(to_value(x, "", called), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        raise InvalidInput(
+            f"{called} is not an array of plain numbers ({error})", name=called, value=x
+        ) from None
+    n_free = len(names)
+    if samples.ndim not in (1, 2) or samples.shape[-1] != n_free:
+        raise InvalidInput(
+            f"{called} of shape {samples.shape}; expected ({n_free},) or (n, {n_free}): "
+            f"{', '.join(names)}",
+            name=called,
+            value=samples.shape,
+        )
+    return samples
 
 
-def _said(rule: Rule) -> str:
+def _text(rule: Rule) -> str:
     return f"{rule:g}" if isinstance(rule, float) else str(rule)
 
 
-Columns = tuple[tuple[str, ...], ...]
-
-
 def make_parameters(
-    fit: Sequence[str],
+    base_names: Sequence[str],
     defaults: Mapping[str, Prior],
     settings: Mapping[str, Any] | None = None,
     *,
@@ -295,156 +353,113 @@ def make_parameters(
     constraints: Sequence[str] = (),
     dirichlet: Sequence[float] | None = None,
 ) -> Parameters:
-    """Say which parameters of a fit are free, fixed or tied.
+    """Assign each parameter of a fit a prior, a value or a tie.
 
     Parameters
     ----------
-    fit : sequence of str
-        The names that the fit has: the model's parameters, with nothing fixed, and the noise's.
+    base_names : sequence of str
+        All parameters of one epoch: those of the model, with nothing fixed, then the noise's.
     defaults : mapping
-        Priors by name, of what the user says nothing about; names that the fit has not are passed
-        over.
+        Priors of the parameters without a setting, by name; other names are ignored.
     settings : mapping, optional
-        What the user says, by name: a prior (an object, or a mapping such as
-        ``{"uniform": [0, 1]}``), a number (fixed), a tie ("2 * logg_1 + 0.1"), or, of the noise's
-        parameters, "optimum".
+        By name: a prior (an object, or a mapping such as ``{"uniform": [0, 1]}``), a number
+        (a fixed value), a tie ("2 * logg_1 + 0.1") or, for a parameter of the noise, "optimum".
+        Numbers may be astropy quantities, except in prior objects.
     per_epoch : sequence of str
-        What each epoch has for itself: ``rv`` becomes ``rv_e1``, ``rv_e2`` and so on where there
-        is more than one epoch. A setting, a tie or a constraint of `rv` is then that of each
-        epoch that has none of its own. A name whose components are numbered stands for all of
-        them: `rv` for `rv_1` and `rv_2`.
+        Parameters that differ between epochs: with several epochs ``rv`` becomes ``rv_e1``,
+        ``rv_e2`` and so on. A setting, a tie or a constraint of `rv` then applies to every epoch
+        that has none of its own. A name without a component's number stands for all components:
+        `rv` for `rv_1` and `rv_2`.
     n_epochs : int
     constraints : sequence of str
-        Orders of two parameters, "teff_2 < teff_1".
+        Inequalities of two parameters, "teff_2 < teff_1".
     dirichlet : sequence of float, optional
-        A Dirichlet prior of all components' fractions, in the place of the priors of `c`.
+        Dirichlet prior of the filling factors of all components, in place of priors of `c`.
 
     Raises
     ------
     InvalidInput
-        A name that is unknown, a setting that cannot be used, ties in a circle, a constraint that
-        can never hold, a free parameter without a prior, none that is free.
+        A name is unknown, a setting is invalid, ties form a circle, a constraint can never hold,
+        a free parameter has no prior, or no parameter is free.
 
     Examples
     --------
     >>> from mixjobs.inference.priors import Uniform
-    >>> fit, usual = ("teff", "rv"), {"rv": Uniform(-50, 50)}
-    >>> found = make_parameters(fit, usual, {"teff": 5000}, per_epoch=["rv"], n_epochs=2)
-    >>> found.names
+    >>> base_names, defaults = ("teff", "rv"), {"rv": Uniform(-50, 50)}
+    >>> parameters = make_parameters(
+    ...     base_names, defaults, {"teff": 5000}, per_epoch=["rv"], n_epochs=2
+    ... )
+    >>> parameters.names
     ('rv_e1', 'rv_e2')
-    >>> [table.tolist() for table in found.table([[10, 20]])]
-    [[[5000.0, 10.0]], [[5000.0, 20.0]]]
+    >>> [params.tolist() for params in parameters.params([10, 20])]
+    [[5000.0, 10.0], [5000.0, 20.0]]
     """
-    columns = _columns(fit, per_epoch, n_epochs)
-    said = _with_dirichlet(fit, columns, dict(settings or {}), dirichlet)
-    for name in said:
-        known(name, [name for names in columns for name in names] + list(fit), "parameters")
+    names = EpochNames.make(base_names, per_epoch, n_epochs)
+    settings = dict(settings or {})
+    if dirichlet is not None:
+        settings |= _dirichlet_setting(names, settings, Dirichlet(tuple(dirichlet)))
+    for name in settings:
+        check_name(name, [*names.of_all_epochs, *base_names], "parameters")
     rules: dict[str, Rule] = {}
     optimum = []
-    for k, plain in enumerate(fit):
-        for epoch, names in enumerate(columns):
-            name = names[k]
-            default = defaults.get(name, defaults.get(plain))
-            setting = said.get(name, said.get(plain, default))
-            if isinstance(setting, str) and setting == OPTIMUM:
-                setting = _of_noise(plain, default)
-                optimum += [name]
-            rule = _rule(name, setting)
-            if isinstance(rule, Tie):
-                meant = epoch if name != plain else None
-                target = _own(rule.name, meant, fit, columns, f"{name} = {rule}")
-                rule = Tie(target, rule.factor, rule.offset)
-            rules.setdefault(name, rule)
-    below = _constraints(fit, columns, constraints)
-    return Parameters(tuple(fit), columns, rules, below, tuple(dict.fromkeys(optimum)))
-
-
-def _columns(fit: Sequence[str], per_epoch: Sequence[str], n_epochs: int) -> Columns:
-    """Name what each epoch has in the place of each name of the fit."""
-    own = []
-    for name in per_epoch:
-        found = numbered(name, fit)
-        if not found:
-            known(name, fit, "per_epoch")
-        own += found
-    if n_epochs == 1:
-        return (tuple(fit),)
-    return tuple(
-        tuple(f"{name}_e{e}" if name in own else name for name in fit)
-        for e in range(1, n_epochs + 1)
+    for name, base_name, epoch in names:
+        default = defaults.get(name, defaults.get(base_name))
+        setting = settings.get(name, settings.get(base_name, default))
+        if isinstance(setting, str) and setting == OPTIMUM:
+            _check_noise(base_name)
+            optimum.append(name)
+            setting = default
+        rules[name] = names.in_rule(_rule(name, without_units(name, setting)), name, epoch)
+    return Parameters(
+        names.base, names.by_epoch, rules, names.in_constraints(constraints), tuple(optimum)
     )
 
 
-def _with_dirichlet(
-    fit: Sequence[str],
-    columns: Columns,
-    said: dict[str, Any],
-    alpha: Sequence[float] | None,
-) -> dict[str, Any]:
-    """Add the fractions' common prior to what is said."""
-    if alpha is None:
-        return said
-    prior, fractions = Dirichlet(tuple(alpha)), fraction_names(fit)
-    if len(fractions) != len(prior.alpha) - 1:
+def _check_noise(name: str) -> None:
+    if name not in NOISE:
         raise InvalidInput(
-            f"dirichlet of {len(prior.alpha)} components; the model has {len(fractions) + 1}"
+            f'{name} = "{OPTIMUM}"; only {", ".join(NOISE)} can be fixed at their optimum',
+            name=name,
+            value=OPTIMUM,
         )
-    places = [fit.index(name) for name in fractions]
-    own = {names[p] for names in columns for p in places}
-    twice = [name for name in said if name in own | set(fractions)]
-    if twice:
-        raise InvalidInput(
-            f"dirichlet is the prior of {', '.join(fractions)}; leave {twice[0]} out"
-        )
-    if len({names[p] == fit[p] for names in columns for p in places}) > 1:
-        raise InvalidInput(
-            f"dirichlet is one prior of {', '.join(fractions)}; name all or none in per_epoch"
-        )
-    return said | dict.fromkeys(fractions, prior)
-
-
-def _of_noise(plain: str, default: Prior | None) -> Prior | None:
-    if plain not in NOISE:
-        raise InvalidInput(
-            f'{plain} = "{OPTIMUM}"; only {", ".join(NOISE)} can be fixed at their optimum'
-        )
-    return default
 
 
 def _rule(name: str, setting: Any) -> Rule:
     if setting is None:
-        raise InvalidInput(f"{name} has no default prior; give one in [parameters]")
+        raise InvalidInput(f"{name} has neither a setting nor a default prior", name=name)
     if isinstance(setting, Dirichlet):
         return setting
     try:
         return make_rule(setting)
     except InvalidInput as error:
-        raise InvalidInput(f"{name}: {error}") from None
+        raise InvalidInput(f"{name}: {error}", name=name, value=setting) from None
 
 
-def _own(name: str, epoch: int | None, fit: Sequence[str], columns: Columns, what: str) -> str:
-    """Return the parameter that an epoch has under a name; None where no epoch is meant."""
-    every = [name for names in columns for name in names]
-    if name in every:
-        return name
-    known(name, [*every, *fit], what)
-    own = columns[epoch or 0][fit.index(name)]
-    if epoch is None:
-        raise InvalidInput(f"{what}: each epoch has a {name} of its own; name one, such as {own}")
-    return own
-
-
-def _constraints(
-    fit: Sequence[str], columns: Columns, constraints: Sequence[str]
-) -> tuple[Below, ...]:
-    """Read the constraints; one of what each epoch has for itself is one in each epoch."""
-    found = []
-    for text in constraints:
-        given = read_constraint(text)
-        for epoch in range(len(columns)):
-            sides = [
-                _own(name, epoch, fit, columns, f"constraint {text!r}")
-                for name in (given.lesser, given.greater)
-            ]
-            found.append(Below(*sides))
-    return tuple(dict.fromkeys(found))
+def _dirichlet_setting(
+    names: EpochNames, settings: Mapping[str, Any], prior: Dirichlet
+) -> dict[str, Dirichlet]:
+    """Return the joint prior as the setting of each filling factor."""
+    base_names = fraction_names(names.base)
+    if len(base_names) != len(prior.alpha) - 1:
+        raise InvalidInput(
+            f"dirichlet has {len(prior.alpha)} components, the model {len(base_names) + 1}; "
+            "give one number for each component",
+            name="dirichlet",
+            value=prior.alpha,
+        )
+    text = ", ".join(base_names)
+    places = [names.base.index(name) for name in base_names]
+    of_epochs = {epoch_names[p] for epoch_names in names.by_epoch for p in places}
+    repeated = [name for name in settings if name in of_epochs | set(base_names)]
+    if repeated:
+        raise InvalidInput(
+            f"dirichlet is the prior of {text}; remove the setting of {repeated[0]}",
+            name=repeated[0],
+            value=settings[repeated[0]],
+        )
+    if len({epoch_names[p] == names.base[p] for epoch_names in names.by_epoch for p in places}) > 1:
+        raise InvalidInput(
+            f"dirichlet is one prior of {text}; list all of them or none in per_epoch",
+            name="per_epoch",
+        )
+    return dict.fromkeys(base_names, prior)

@@ -15,7 +15,7 @@ from mixjobs.files import ASIDE, disk_faults_named
 from mixjobs.inference.convergence import Assessment, assess
 from mixjobs.inference.expressions import resolve
 from mixjobs.inference.log_probability import LogProbability
-from mixjobs.inference.order_likelihoods import LikelihoodPlan, read_table
+from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.run import Chain, RunFolder, read_chain
 from mixjobs.model.blackbody import BlackBody
@@ -118,9 +118,9 @@ def walker_major(values: Floats) -> Floats:
 
 def parameter_draws(parameters: Parameters, theta: Floats) -> dict[str, Floats]:
     """Return free and tied parameters by name, (...), at theta (..., P)."""
-    tables = parameters.table(theta.reshape(-1, theta.shape[-1]))
+    tables = parameters.params(theta.reshape(-1, theta.shape[-1]))
     found = {}
-    for names, table in zip(parameters.columns, tables, strict=True):
+    for names, table in zip(parameters.epoch_names, tables, strict=True):
         for column, name in enumerate(names):
             if not isinstance(resolve(name, parameters.rules), float):
                 found[name] = table[:, column].reshape(theta.shape[:-1])
@@ -239,10 +239,10 @@ def derived(log_probability: LogProbability, theta: Floats) -> dict[str, Floats]
         ``q_3`` and so on; where one is a black body, ``veiling``: its light over that of the
         stars. Nothing of one component.
     """
-    plan, tables = log_probability.plan, log_probability.parameters.table(theta)
+    plan, tables = log_probability.plan, log_probability.parameters.params(theta)
     by_epoch = []
     for epoch in plan.load(range(len(plan.orders))).epochs:
-        values, _ = read_table(tables[epoch.epoch], epoch)
+        values, _ = epoch.split(tables[epoch.epoch])
         by_epoch.append(light_of(epoch.model, values))
     return {
         name: np.concatenate([found[name] for found in by_epoch], axis=1) for name in by_epoch[0]

@@ -1,4 +1,4 @@
-"""Priors: densities of one parameter."""
+"""Priors of the sampled parameters."""
 
 from __future__ import annotations
 
@@ -16,31 +16,42 @@ from mixjobs.model.layout import fractions
 from mixjobs.typing import Floats
 
 
-class _Density:
-    """What the priors of one parameter have in common: a support, and draws by quantiles."""
+class _ScalarPrior:
+    """Base of the priors of one parameter.
+
+    Priors do not know which parameter they belong to, so they take plain numbers only, in the
+    parameter's own unit: K, km/s, dex. Astropy quantities are refused.
+    """
 
     kind = ""
 
     def __post_init__(self) -> None:
-        for field in fields(self):  # type: ignore[arg-type]  # each of them is a dataclass
+        for field in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             given = getattr(self, field.name)
             try:
                 value = float(given)
             except (TypeError, ValueError):
                 value = np.nan
             if np.isnan(value):
-                raise InvalidInput(f"{self.kind} with {field.name} {given!r}; expected a number")
+                raise InvalidInput(
+                    f"{self.kind} prior with {field.name} = {given!r}; expected a plain number",
+                    name=field.name,
+                    value=given,
+                )
             object.__setattr__(self, field.name, value)
-        wrong = self._fault()
-        if wrong:
-            values = ", ".join(f"{value:g}" for value in astuple(self))  # type: ignore[call-overload]
-            raise InvalidInput(f"{self.kind} ({values}): expected {wrong}")
+        requirement = self._unmet_requirement()
+        if requirement:
+            values = astuple(self)  # type: ignore[call-overload]
+            text = ", ".join(f"{value:g}" for value in values)
+            raise InvalidInput(
+                f"{self.kind} prior ({text}): expected {requirement}", name=self.kind, value=values
+            )
 
-    def _fault(self) -> str:
-        """Say what was expected of the arguments; nothing where they can be used."""
+    def _unmet_requirement(self) -> str:
+        """Describe what the arguments should be; empty if they are valid."""
         raise NotImplementedError
 
-    def _log(self, x: Floats) -> Floats:
+    def _log_density(self, x: Floats) -> Floats:
         """Logarithm of the density inside the support."""
         raise NotImplementedError
 
@@ -49,38 +60,38 @@ class _Density:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The support, both ends included: the lowest and the highest value."""
+        """Lowest and highest value of the support, both included."""
         raise NotImplementedError
 
-    def log(self, x: ArrayLike) -> Floats:
-        """Logarithm of the normalised density at x, of its shape; -inf outside and for NaN."""
+    def log_density(self, x: ArrayLike) -> Floats:
+        """Logarithm of the normalised density at x, in the shape of x; -inf outside and for NaN."""
         values = np.asarray(x, dtype=np.float64)
         low, high = self.bounds
         inside = (values >= low) & (values <= high) & np.isfinite(values)
-        return np.where(inside, self._log(np.where(inside, values, self._median)), -np.inf)
+        return np.where(inside, self._log_density(np.where(inside, values, self._median)), -np.inf)
 
     @cached_property
     def _median(self) -> Floats:
-        """A place where the density is known, for values outside."""
+        """A value inside the support, which stands in for values outside."""
         return self.quantile(0.5)
 
     def quantile(self, u: ArrayLike) -> Floats:
-        """Value below which there is a probability of u, from 0 to 1; of the shape of u."""
+        """Inverse of the cumulative distribution at probabilities u in [0, 1], in their shape."""
         return np.clip(self._quantile(np.asarray(u, dtype=np.float64)), *self.bounds)
 
     def draw(self, rng: np.random.Generator, n: int) -> Floats:
         """Draw n values, (n,)."""
-        return self.quantile(open_unit(rng, n))
+        return self.quantile(open_uniform(rng, n))
 
 
 @dataclass(frozen=True)
-class Uniform(_Density):
-    """The same density everywhere between two bounds.
+class Uniform(_ScalarPrior):
+    """A constant density between two bounds.
 
     Raises
     ------
     InvalidInput
-        The bounds are not two finite numbers, the smaller first.
+        The bounds are not two finite numbers in ascending order.
 
     Examples
     --------
@@ -95,16 +106,16 @@ class Uniform(_Density):
 
     kind = "uniform"
 
-    def _fault(self) -> str:
-        usable = self.low < self.high and np.isfinite(self.high - self.low)
-        return "" if usable else "two finite bounds, the lower first"
+    def _unmet_requirement(self) -> str:
+        valid = self.low < self.high and np.isfinite(self.high - self.low)
+        return "" if valid else "two finite bounds, the lower first"
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The support, both ends included."""
+        """Lowest and highest value of the support, both included."""
         return self.low, self.high
 
-    def _log(self, x: Floats) -> Floats:
+    def _log_density(self, x: Floats) -> Floats:
         return np.full(x.shape, -np.log(self.high - self.low))
 
     def _quantile(self, u: Floats) -> Floats:
@@ -115,13 +126,13 @@ class Uniform(_Density):
 
 
 @dataclass(frozen=True)
-class LogUniform(_Density):
-    """A density that goes as 1/x between two positive bounds.
+class LogUniform(_ScalarPrior):
+    """A density proportional to 1/x between two positive bounds.
 
     Raises
     ------
     InvalidInput
-        The bounds are not two positive finite numbers, the smaller first.
+        The bounds are not two positive finite numbers in ascending order.
 
     Examples
     --------
@@ -134,22 +145,22 @@ class LogUniform(_Density):
 
     kind = "loguniform"
 
-    def _fault(self) -> str:
-        usable = 0 < self.low < self.high < np.inf
-        return "" if usable else "two positive finite bounds, the lower first"
+    def _unmet_requirement(self) -> str:
+        valid = 0 < self.low < self.high < np.inf
+        return "" if valid else "two positive finite bounds, the lower first"
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The support, both ends included."""
+        """Lowest and highest value of the support, both included."""
         return self.low, self.high
 
     @cached_property
     def _width(self) -> float:
         return float(np.log(self.high) - np.log(self.low))
 
-    def _log(self, x: Floats) -> Floats:
-        log: Floats = -np.log(x) - np.log(self._width)
-        return log
+    def _log_density(self, x: Floats) -> Floats:
+        log_density: Floats = -np.log(x) - np.log(self._width)
+        return log_density
 
     def _quantile(self, u: Floats) -> Floats:
         value: Floats = np.exp(np.log(self.low) + u * self._width)
@@ -160,17 +171,17 @@ class LogUniform(_Density):
 
 
 @dataclass(frozen=True)
-class Normal(_Density):
-    """A normal density, cut off at bounds where they are given, and normalised between them.
+class Normal(_ScalarPrior):
+    """A normal density, optionally truncated at bounds and normalised between them.
 
-    Its integrals are kept as logarithms, so that bounds far from the mean lose no digits, up to
-    some 37 standard deviations.
+    Its integrals are computed as logarithms, so bounds up to about 37 standard deviations from
+    the mean lose no digits.
 
     Raises
     ------
     InvalidInput
-        The mean or the standard deviation is not finite, the latter not positive; bounds that are
-        reversed, or have no probability between them that a computer can tell from none.
+        The mean is not finite; the standard deviation is not positive and finite; the bounds are
+        reversed, or the probability between them is zero to double precision.
 
     Examples
     --------
@@ -185,7 +196,7 @@ class Normal(_Density):
 
     kind = "normal"
 
-    def _fault(self) -> str:
+    def _unmet_requirement(self) -> str:
         if not (np.isfinite(self.mean) and 0 < self.sd < np.inf):
             return "a finite mean, and a positive finite standard deviation"
         if not self.low < self.high:
@@ -194,7 +205,7 @@ class Normal(_Density):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The support, both ends included."""
+        """Lowest and highest value of the support, both included."""
         return self.low, self.high
 
     @cached_property
@@ -207,12 +218,12 @@ class Normal(_Density):
     def _log_mass(self) -> float:
         """ln of the probability between the bounds."""
         below, above = self._log_ends
-        if below == above:  # far away, or too near to each other
+        if below == above:  # bounds too far from the mean, or too close to each other
             return -np.inf
         return float(above + np.log(-np.expm1(below - above)))
 
-    def _log(self, x: Floats) -> Floats:
-        with np.errstate(over="ignore"):  # so far out that the density is none
+    def _log_density(self, x: Floats) -> Floats:
+        with np.errstate(over="ignore"):  # far in the tail the density underflows to 0
             z = (x - self.mean) / self.sd
             log: Floats = -0.5 * z**2 - np.log(self.sd) - 0.5 * np.log(2 * np.pi) - self._log_mass
         return log
@@ -236,18 +247,24 @@ class Normal(_Density):
 Prior = Uniform | Normal | LogUniform
 
 
-def open_unit(rng: np.random.Generator, shape: int | tuple[int, ...]) -> Floats:
-    """Draw from 0 to 1, never 0 itself, whose quantile may be infinite."""
+def open_uniform(rng: np.random.Generator, shape: int | tuple[int, ...]) -> Floats:
+    """Draw uniform numbers between 0 and 1, excluding 0, whose quantile may be infinite."""
     return 1 - np.maximum(rng.random(shape), 2.0**-53)
 
 
-def make_prior(table: Mapping[str, Any]) -> Prior:
-    """Make a prior from what a job file says.
+def make_prior(setting: Mapping[str, Any]) -> Prior:
+    """Make a prior from a mapping, as a job file has it.
+
+    Parameters
+    ----------
+    setting : mapping
+        One of ``uniform``, ``normal`` and ``loguniform``, with two numbers; with ``normal`` also
+        ``low`` and ``high``.
 
     Raises
     ------
     InvalidInput
-        Not exactly one kind of prior, an unknown key, or values that cannot be used.
+        There is not exactly one kind of prior, a key is unknown, or the values are invalid.
 
     Examples
     --------
@@ -255,45 +272,56 @@ def make_prior(table: Mapping[str, Any]) -> Prior:
     Normal(mean=10.0, sd=20.0, low=0.0, high=inf)
     """
     kinds: dict[str, type[Prior]] = {c.kind: c for c in (Uniform, Normal, LogUniform)}
-    unknown = [key for key in table if key not in (*kinds, "low", "high")]
+    unknown = [key for key in setting if key not in (*kinds, "low", "high")]
     if unknown:
-        raise InvalidInput(f"unknown prior {unknown[0]!r}{nearest(unknown[0], kinds)}")
-    given = [key for key in table if key in kinds]
+        raise InvalidInput(
+            f"unknown prior {unknown[0]!r}{nearest(unknown[0], kinds)}", name=unknown[0]
+        )
+    given = [key for key in setting if key in kinds]
     if len(given) != 1:
-        raise InvalidInput(f"{len(given)} priors were given; expected one of {', '.join(kinds)}")
-    kind, values = given[0], table[given[0]]
-    bounds = {key: table[key] for key in ("low", "high") if key in table}
+        raise InvalidInput(
+            f"{len(given)} priors for one parameter; give exactly one of {', '.join(kinds)}",
+            value=dict(setting),
+        )
+    kind, values = given[0], setting[given[0]]
+    bounds = {key: setting[key] for key in ("low", "high") if key in setting}
     if bounds and kind != "normal":
-        raise InvalidInput(f"{next(iter(bounds))} goes with normal; {kind} has its own bounds")
+        name = next(iter(bounds))
+        raise InvalidInput(
+            f"{name} with a {kind} prior, which has its own bounds; {name} goes with normal only",
+            name=name,
+            value=bounds[name],
+        )
     if isinstance(values, str) or not hasattr(values, "__len__") or len(values) != 2:
-        raise InvalidInput(f"{kind} = {values!r}; expected two numbers")
+        raise InvalidInput(f"{kind} = {values!r}; expected two numbers", name=kind, value=values)
     return kinds[kind](*values, **bounds)
 
 
-_LEAST = 1e-16  # of a probability: for smaller ones, scipy's inverse of the beta integral may fail
+# scipy's inverse of the incomplete beta function may fail for smaller probabilities.
+_MIN_PROBABILITY = 1e-16
 
 
 @dataclass(frozen=True)
 class Dirichlet:
-    """A Dirichlet density of the fractions of K components, which add up to 1.
+    """A Dirichlet prior of the filling factors of K components, which add up to 1.
 
-    It is a density of the K - 1 fractions that are sampled: those of component 2 on.
+    It is a density of the K - 1 sampled fractions, those of components 2 to K.
 
     Parameters
     ----------
     alpha : tuple of K floats
-        Component 1 first; all 1 for the same density everywhere.
+        Concentrations, component 1 first; all 1 for a constant density.
 
     Raises
     ------
     InvalidInput
-        Fewer than two numbers, or one that is not positive and finite.
+        There are fewer than two numbers, or one is not positive and finite.
 
     Examples
     --------
     >>> print(Dirichlet((1, 1, 1)))
     Dirichlet 1, 1, 1
-    >>> Dirichlet((1, 1, 1)).log([[0.5, 0.25], [0.5, 0.75]]).round(3).tolist()
+    >>> Dirichlet((1, 1, 1)).log_density([[0.5, 0.25], [0.5, 0.75]]).round(3).tolist()
     [0.693, -inf]
     """
 
@@ -306,45 +334,50 @@ class Dirichlet:
             alpha = ()
         if len(alpha) < 2 or not all(0 < a < np.inf for a in alpha):
             raise InvalidInput(
-                f"dirichlet {self.alpha!r}: expected a positive number for each component"
+                f"dirichlet {self.alpha!r}; expected a positive number for each component",
+                name="dirichlet",
+                value=self.alpha,
             )
         object.__setattr__(self, "alpha", alpha)
 
     bounds = (0.0, 1.0)  # of each fraction
 
-    def log(self, c: ArrayLike) -> Floats:
+    def log_density(self, c: ArrayLike) -> Floats:
         """Logarithm of the normalised density, (n,), at fractions c (n, K - 1).
 
-        -inf where they are no fractions, and where the density is infinite: at an edge with an
-        alpha below 1.
+        -inf for fractions outside [0, 1] or with a sum above 1, and where the density diverges:
+        at an edge with an alpha below 1.
         """
-        every = fractions(np.asarray(c, dtype=np.float64))
-        usable = ~np.isnan(every).any(axis=1)
-        every[~usable] = 0.5
+        components = fractions(np.asarray(c, dtype=np.float64))
+        valid = ~np.isnan(components).any(axis=1)
+        components[~valid] = 0.5
         alpha = np.array(self.alpha)
-        at_edge = ((every == 0) & (alpha < 1)).any(axis=1)
-        every[at_edge] = 0.5
-        log = xlogy(alpha - 1, every).sum(axis=1) + gammaln(alpha.sum()) - gammaln(alpha).sum()
-        return np.where(usable & ~at_edge, log, -np.inf)
+        diverges = ((components == 0) & (alpha < 1)).any(axis=1)
+        components[diverges] = 0.5
+        log_density = (
+            xlogy(alpha - 1, components).sum(axis=1) + gammaln(alpha.sum()) - gammaln(alpha).sum()
+        )
+        return np.where(valid & ~diverges, log_density, -np.inf)
 
     def quantile(self, u: ArrayLike) -> Floats:
-        """Fractions (n, K - 1) from u (n, K - 1) in 0 to 1: each, given those before it.
+        """Map u (n, K - 1) in the unit cube to fractions (n, K - 1), one component after another.
 
-        A fraction's share of what those before it have left has a beta density. A u below 1e-16 is
-        taken for 0.
+        The remainder is what the components before have left of 1. Each fraction, divided by its
+        remainder, has a beta density ("stick breaking"; Gelman et al. 2013, Bayesian Data
+        Analysis, appendix A). A u below 1e-16 counts as 0.
         """
-        share = np.asarray(u, dtype=np.float64)
-        share = np.where(share < _LEAST, 0.0, share)
-        c, left = np.empty_like(share), np.ones(len(share))
+        probability = np.asarray(u, dtype=np.float64)
+        probability = np.where(probability < _MIN_PROBABILITY, 0.0, probability)
+        c, remainder = np.empty_like(probability), np.ones(len(probability))
         for k, alpha in enumerate(self.alpha[1:]):
             others = self.alpha[0] + sum(self.alpha[k + 2 :])
-            c[:, k] = left * betaincinv(alpha, others, share[:, k])
-            left = np.maximum(left - c[:, k], 0.0)
+            c[:, k] = remainder * betaincinv(alpha, others, probability[:, k])
+            remainder = np.maximum(remainder - c[:, k], 0.0)
         return c
 
     def draw(self, rng: np.random.Generator, n: int) -> Floats:
         """Draw n sets of fractions, (n, K - 1)."""
-        return self.quantile(open_unit(rng, (n, len(self.alpha) - 1)))
+        return self.quantile(open_uniform(rng, (n, len(self.alpha) - 1)))
 
     def __str__(self) -> str:
         return f"Dirichlet {', '.join(f'{a:g}' for a in self.alpha)}"

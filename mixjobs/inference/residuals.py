@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike
 from mixjobs.errors import OutsideGrid
 from mixjobs.inference.likelihood import OrderData, fit_order, polynomials
 from mixjobs.inference.log_probability import LogProbability
-from mixjobs.inference.noise import NoiseRows, correlated_part
-from mixjobs.inference.order_likelihoods import EpochLikelihoods, EpochOrder, normalised, read_table
-from mixjobs.model.mixture import SpectrumBatch
+from mixjobs.inference.noise import NoiseParams, correlated_part
+from mixjobs.inference.order_likelihoods import EpochLikelihoods, EpochOrder, normalise
 from mixjobs.typing import Bools, Floats
 
 
@@ -100,7 +99,7 @@ def fitted_orders(log_probability: LogProbability, theta: ArrayLike) -> list[Fit
         The model has no answer at theta.
     """
     plan = log_probability.plan
-    tables = log_probability.parameters.table(np.atleast_2d(np.asarray(theta, dtype=np.float64)))
+    tables = log_probability.parameters.params(np.atleast_2d(np.asarray(theta, dtype=np.float64)))
     orders = iter(plan.orders)
     fits = plan.load(range(len(plan.orders)))
     return [
@@ -113,7 +112,7 @@ def fitted_orders(log_probability: LogProbability, theta: ArrayLike) -> list[Fit
 def _of_epoch(
     epoch: EpochLikelihoods, table: Floats, emulator_error: bool, orders: Iterator[EpochOrder]
 ) -> Iterator[FittedOrder]:
-    values, noise = read_table(table, epoch)
+    values, noise = epoch.split(table)
     parts = epoch.model.parts(values)
     for block in epoch.model.stream(values, errors=emulator_error):
         if not np.isfinite(block.flux).all():
@@ -125,11 +124,11 @@ def _of_epoch(
 
 
 def _fitted(
-    order: EpochOrder, data: OrderData, noise: NoiseRows, block: SpectrumBatch, parts: Floats
+    order: EpochOrder, data: OrderData, noise: NoiseParams, batch: SpectrumBatch, parts: Floats
 ) -> FittedOrder:
     """Fit an order; `parts` (K, n_pixels) are over the mean level, as the spectrum is."""
     used, wave = data.used, order.wavelength
-    _, spectra, errors = normalised(block, np.ones_like(used))
+    _, spectra, errors = normalise(block, np.ones_like(used))
     fit = fit_order(data, spectra[:, used], errors[:, used], noise)
     basis = polynomials(wave, order.continuum.degree)
     continuum = data.scale * basis @ fit.coefficients[0]
@@ -137,8 +136,8 @@ def _fitted(
     fitted = continuum * spectra[0] + correction
     correlated = np.full(len(wave), np.nan)
     left = (order.flux - fitted)[used] / data.scale
-    correlated[used] = data.scale * correlated_part(noise, data.velocity, data.sigma, left)
+    correlated[used] = data.scale * correlated_part(noise, data.velocity, data.flux_error, left)
     return FittedOrder(
-        order.epoch, order.number, wave, used, order.flux, order.sigma, continuum, fitted,
+        order.epoch, order.number, wave, used, order.flux, order.flux_error, continuum, fitted,
         continuum * parts, correction, correlated, float(np.exp(0.5 * noise.ln_noise[0])),
     )  # fmt: skip

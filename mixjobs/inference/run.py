@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from mixjobs.config.sample import SampleConfig, make_sample_job
 from mixjobs.errors import InvalidInput, MissingFile, OutputExists, UnreadableFile
 from mixjobs.files import ASIDE, disk_faults_named, write_new, write_whole
-from mixjobs.inference.job import identity, load_log_probability
+from mixjobs.inference.job import identity, load_free_log_probability
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.lock import JobLock
 from mixjobs.typing import Floats
@@ -356,7 +356,7 @@ def open_run(path: str | Path) -> Run:
     """
     folder = RunFolder.open(path)
     job = read_job(folder)
-    log_probability = load_log_probability(job)
+    log_probability = load_free_log_probability(job)
     folder = RunFolder.resume(path, identity(job, log_probability))
     for name, value in read_start(folder)["fixed"].items():
         log_probability = log_probability.fix(name, value)

@@ -14,10 +14,10 @@ def data_table(plan: LikelihoodPlan) -> Table:
     """One row an order: its pixels, those used, the profile and the continuum."""
     table = Table("spectrum", "order", "Å", "pixels", "used", "median S/N", "profile", "degree")
     for order in plan.orders:
-        ratio = float(np.median(order.flux[order.used] / order.sigma[order.used]))
+        ratio = float(np.median(order.flux[order.used] / order.flux_error[order.used]))
         profile = ", ".join(
             f"R {value:g}" if kind == "resolution" else f"{value:g} km/s"
-            for kind, value in order.profile.items()
+            for kind, value in order.profile.given().items()
         )
         table.add_row(
             str(order.epoch + 1), str(order.number),
@@ -31,8 +31,8 @@ def data_table(plan: LikelihoodPlan) -> Table:
 def parameter_table(parameters: Parameters) -> Table:
     """One row a parameter: free, fixed or tied, and its prior."""
     table = Table("parameter", "", "prior or value")
-    for row in parameters.rows():
-        table.add_row(*row)
+    for entry in parameters.entries():
+        table.add_row(*entry)
     for constraint in parameters.constraints:
         table.add_row("", "constraint", str(constraint))
     return table

@@ -60,7 +60,10 @@ def test_a_job_file_says_the_same(store, demo, tmp_path, capsys):
     [
         ("max_rank = 0", "emulator.max_rank = 0; expected"),
         ("buffer = 3.0", "unknown key 'emulator.buffer'"),
-        ("explained_variance = 2.0", "explained_variance = 2: expected a number above 0, at most 1"),
+        (
+            "explained_variance = 2.0",
+            "explained_variance = 2: expected a number above 0, at most 1",
+        ),
     ],
 )
 def test_a_job_file_with_a_fault(demo, tmp_path, capsys, line, message):

@@ -36,7 +36,7 @@ emulator_error = false
 per_epoch = ["rv"]
 [continuum]
 degree = { 21 = 3, default = 5 }
-sigma = 0.5
+prior_sd = 0.5
 [noise]
 correlated = false
 [parameters]
@@ -79,7 +79,7 @@ def test_a_file_with_everything(tmp_path):
         "library_resolution": 500000, "emulator_error": False, "per_epoch": ["rv"],
     }  # fmt: skip
     assert [job.continuum.of_order(number) for number in (21, 22)] == [3, 5]
-    assert (job.continuum.sigma, job.noise.correlated) == (0.5, False)
+    assert (job.continuum.prior_sd, job.noise.correlated) == (0.5, False)
     assert (job.parameters.constraints, job.parameters.dirichlet) == (
         ["teff_2 < teff_1"], [1, 2, 1.5, 1]
     )  # fmt: skip
@@ -91,7 +91,7 @@ def test_a_file_with_everything(tmp_path):
 
 def test_what_is_said_of_parameters_is_what_inference_takes(tmp_path):
     (tmp_path / "job.toml").write_text(EVERYTHING)
-    said = read_sample_job(tmp_path / "job.toml").parameters.said
+    said = read_sample_job(tmp_path / "job.toml").parameters.plain_settings
     assert said == {
         "teff_1": {"uniform": (4000, 7000)}, "rv": {"normal": (10, 20), "low": 0},
         "vsini": {"loguniform": (1, 50)}, "feh": 0.0, "settings": 2.5,
@@ -112,8 +112,8 @@ def test_the_least_that_is_needed():
     assert job.model.model_dump(exclude_none=True) == {
         "components": 2, "shared": list(SHARED), "limb_darkening": 0.6, "emulator_error": True
     }  # fmt: skip
-    assert (job.continuum.of_order(3), job.continuum.sigma, job.noise.correlated) == (4, 1, True)
-    assert (job.parameters.said, job.parameters.constraints) == ({}, None)
+    assert (job.continuum.of_order(3), job.continuum.prior_sd, job.noise.correlated) == (4, 1, True)
+    assert (job.parameters.plain_settings, job.parameters.constraints) == ({}, None)
     assert job.parameters.dirichlet is None
     assert job.sampling.model_dump() == {
         "walkers": None, "ensembles": 2, "max_steps": 20000, "checkpoint": 100
@@ -166,7 +166,7 @@ FAULTS = [
     ({"continuum": {"degree": -1}}, "continuum.degree = -1; expected a whole number from 0 up"),
     ({"continuum": {"degree": {"2": 1.5}}}, r"continuum.degree.*; expected a whole number from 0"),
     ({"continuum": {"degree": {"m": 1}}}, "continuum.degree has 'm'; expected order numbers and"),
-    ({"continuum": {"sigma": 0}}, "continuum.sigma = 0; expected greater than 0"),
+    ({"continuum": {"prior_sd": 0}}, "continuum.prior_sd = 0; expected greater than 0"),
     ({"noise": {"correlated": 1}}, "noise.correlated = 1; expected a valid boolean"),
     ({"parameters": 3}, "parameters = 3; expected a prior such as"),
     ({"parameters": {"teff_1": [1, 2]}}, r"parameters.teff_1 = \[1, 2\]; expected a prior such as"),

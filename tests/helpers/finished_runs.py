@@ -12,7 +12,7 @@ import numpy as np
 import mixjobs
 from mixjobs.config.sample import make_sample_job
 from mixjobs.demo.library import DemoLibrary
-from mixjobs.inference.job import identity, load_log_probability
+from mixjobs.inference.job import identity, load_free_log_probability
 from mixjobs.inference.model_comparison import Comparison, Model
 from mixjobs.inference.optimum import start_walkers
 from mixjobs.inference.posterior import make_posterior, write_posterior
@@ -79,7 +79,7 @@ def job_in(folder, store, **more):
 
 def begin_in(folder, job):
     """Make the run folder of a job, as the command does."""
-    free = load_log_probability(job)
+    free = load_free_log_probability(job)
     notes = {"job": job.model_dump(mode="json")}
     made = RunFolder.create(job.output, identity(job, free), notes)
     start = {"theta": TRUTH | NOISE, "log_probability": 0.0, "fixed": FIXED, "starts": []}

@@ -1,18 +1,19 @@
-"""The likelihood of one order with dense matrices and numerical integrals, for tests to compare."""
+"""A reference likelihood of one order, with dense matrices and numerical integrals."""
 
 import math
 
 import numpy as np
 
 
-def covariance(velocity, sigma, ln_noise, amplitude, length):
-    """Diagonal noise with a scaled variance, and Matern-3/2 in velocity."""
-    apart = math.sqrt(3) * np.abs(np.subtract.outer(velocity, velocity)) / length
-    return np.diag(math.exp(ln_noise) * sigma**2) + amplitude**2 * (1 + apart) * np.exp(-apart)
+def covariance(velocity, flux_error, ln_noise, amplitude, length):
+    """Diagonal noise with scaled variances, and Matern-3/2 noise in velocity."""
+    distance = math.sqrt(3) * np.abs(np.subtract.outer(velocity, velocity)) / length
+    matern = amplitude**2 * (1 + distance) * np.exp(-distance)
+    return np.diag(math.exp(ln_noise) * flux_error**2) + matern
 
 
 def log_normal(residual, cov):
-    """ln of the normal density with this covariance."""
+    """ln of a normal density with this covariance and zero mean."""
     sign, log_det = np.linalg.slogdet(2 * math.pi * cov)
     assert sign > 0
     return -0.5 * (residual @ np.linalg.solve(cov, residual) + log_det)
@@ -37,16 +38,16 @@ def marginal(flux, spectrum, x, degree, prior_sd, noise, error=None, continuum=N
 
 
 def fitted_continuum(flux, spectrum, x, degree, prior_sd, noise, error=None):
-    """The most probable continuum, by least squares; beside columns of the spectrum's error."""
+    """Fit the continuum by least squares, optionally together with columns of error."""
     basis = polynomials(x, degree)
     error = np.empty((len(flux), 0)) if error is None else error
     design = np.hstack([spectrum[:, None] * basis, error])
     sd = np.concatenate([np.full(degree + 1, prior_sd), np.ones(error.shape[1])])
     root = np.linalg.cholesky(noise)
-    rows = np.vstack([np.linalg.solve(root, design), np.diag(1 / sd)])
+    matrix = np.vstack([np.linalg.solve(root, design), np.diag(1 / sd)])
     mean = np.eye(len(sd))[0]
     values = np.concatenate([np.linalg.solve(root, flux), mean / sd])
-    return basis @ np.linalg.lstsq(rows, values, rcond=None)[0][: degree + 1]
+    return basis @ np.linalg.lstsq(matrix, values, rcond=None)[0][: degree + 1]
 
 
 def integrated(flux, spectrum, x, prior_sd, noise, width=9.0, n_nodes=121):
@@ -57,7 +58,7 @@ def integrated(flux, spectrum, x, prior_sd, noise, width=9.0, n_nodes=121):
     centre = np.linalg.solve(
         precision, design.T @ np.linalg.solve(noise, flux) + mean / prior_sd**2
     )
-    axes = np.linalg.cholesky(np.linalg.inv(precision))  # where to look: no part of the answer
+    axes = np.linalg.cholesky(np.linalg.inv(precision))  # only places the nodes
     nodes = np.linspace(-width, width, n_nodes)
     logs = []
     for u in nodes:
@@ -70,11 +71,11 @@ def integrated(flux, spectrum, x, prior_sd, noise, width=9.0, n_nodes=121):
 
 
 def over_weights(flux, spectrum, error, x, degree, prior_sd, noise, around, width=1.2, n_nodes=31):
-    """Integrate the weights of the error's two columns on a square grid, without P X."""
+    """Integrate over the weights of two error columns on a square grid."""
     step = 2 * width / (n_nodes - 1)
     logs = []
     for index in np.ndindex(n_nodes, n_nodes):
         weights = np.asarray(around) - width + step * np.array(index)
-        found = marginal(flux, spectrum + error @ weights, x, degree, prior_sd, noise)
-        logs.append(found - 0.5 * weights @ weights)
+        log_likelihood = marginal(flux, spectrum + error @ weights, x, degree, prior_sd, noise)
+        logs.append(log_likelihood - 0.5 * weights @ weights)
     return float(np.logaddexp.reduce(logs) + math.log(step**2 / (2 * math.pi)))

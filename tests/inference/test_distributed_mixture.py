@@ -1,4 +1,4 @@
-"""A mixture on workers is the local one, bit for bit at the same shape of the batch."""
+"""Mixtures on workers: bit-identical to one process for the same shape of the batch."""
 
 import os
 import signal
@@ -57,7 +57,7 @@ def test_wavelengths_as_a_list_of_unequal_arrays(store, client):
 
 
 def test_a_velocity_beyond_the_buffer_of_some_orders(client, demo, tmp_path):
-    """NaN in these orders, here and there alike."""
+    """NaN in these orders, in this process and on workers."""
     orders = mixjobs.Orders([1, 2], [5001, 5010], [5008, 5020])
     settings = mixjobs.EmulatorSettings(
         max_rv=150, max_vsini=0, min_resolution=50_000, short_buffer="shrink"
@@ -69,7 +69,7 @@ def test_a_velocity_beyond_the_buffer_of_some_orders(client, demo, tmp_path):
     assert [np.isnan(spectra).all() for spectra in local] == [True, False]
     there = distribute_mixture(client, path, outside="nan")(values)
     assert [a.tobytes() for a in local] == [b.tobytes() for b in there]
-    with pytest.raises(OutsideGrid, match="exceed the emulator's buffer"):
+    with pytest.raises(OutsideGrid, match=r"beyond the emulator.s buffer"):
         mixjobs.load_mixture(path)(values)
 
 
@@ -90,13 +90,13 @@ def test_a_lost_worker_is_not_noticed(store, client):
 
 
 def test_what_was_forgotten_is_built_again(store, client):
-    """A worker keeps the models of a few calls of `spread`; a caller who comes back still fits."""
+    """A worker keeps the models of a few calls of `distribute`; earlier ones are built again."""
     values = draw(3)
     first = distribute_mixture(client, store)
     before = [spectra.tobytes() for spectra in first(values)]
     for number in [*NUMBERS, 4]:
         distribute_mixture(client, store, orders=[number])(values)
-    assert len(NUMBERS) + 1 > workers._KEPT
+    assert len(NUMBERS) + 1 > workers._MAX_CACHED
     assert [spectra.tobytes() for spectra in first(values)] == before
 
 

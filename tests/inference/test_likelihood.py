@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.likelihood import Continuum, fit_order, order_data
-from mixjobs.inference.noise import NoiseRows
+from mixjobs.inference.noise import NoiseParams
 from tests.helpers import plain_likelihood as plain
 
 N = 60
@@ -15,7 +15,7 @@ DRAWN = settings(max_examples=25, deadline=None)
 
 
 def some_order(seed, continuum, n=N):
-    """Data of an order, and spectra and errors of three rows on its pixels."""
+    """Simulate an order, with spectra and errors of three samples on its pixels."""
     rng = np.random.default_rng(seed)
     wave = np.sort(5000 + 10 * rng.random(n))
     spectra = 1 + 0.3 * np.sin(wave * np.array([[2.0], [2.1], [3.0]])) * rng.random((3, n))
@@ -27,52 +27,49 @@ def some_order(seed, continuum, n=N):
     return wave, data, spectra[:, used], errors[:, used]
 
 
-def reference(wave, data, spectrum, error, noise, row, degree, continuum_sigma):
+def reference(wave, data, spectrum, error, noise, row, degree, prior_sd):
     x = 2 * (wave[data.used] - wave[0]) / (wave[-1] - wave[0]) - 1
     cov = plain.covariance(
-        299792.458 * np.log(wave[data.used]), data.sigma, noise.ln_noise[row],
+        299792.458 * np.log(wave[data.used]), data.flux_error, noise.ln_noise[row],
         noise.amplitude[row], noise.length[row],
     )  # fmt: skip
-    known = data.flux, spectrum, x, degree, continuum_sigma, cov
-    fit = plain.fitted_continuum(*known)
-    fit = plain.fitted_continuum(*known, fit[:, None] * error)
-    found = plain.marginal(*known, error, fit)
-    return found - len(data.flux) * np.log(data.scale)
+    inputs = data.flux, spectrum, x, degree, prior_sd, cov
+    continuum = plain.fitted_continuum(*inputs)
+    continuum = plain.fitted_continuum(*inputs, continuum[:, None] * error)
+    return plain.marginal(*inputs, error, continuum) - len(data.flux) * np.log(data.scale)
 
 
 @given(
     seed=st.integers(0, 1000),
     degree=st.integers(0, 5),
-    continuum_sigma=st.floats(0.01, 3.0),
+    prior_sd=st.floats(0.01, 3.0),
     kind=st.sampled_from(["diagonal", "one", "each its own"]),
     emulator=st.booleans(),
 )
 @DRAWN
-def test_the_fast_path_is_the_dense_one(seed, degree, continuum_sigma, kind, emulator):
-    wave, data, spectra, errors = some_order(seed, Continuum(degree, continuum_sigma))
+def test_the_fast_path_is_the_dense_one(seed, degree, prior_sd, kind, emulator):
+    wave, data, spectra, errors = some_order(seed, Continuum(degree, prior_sd))
     if not emulator:
         errors = errors[:, :, :0]
-    noise = NoiseRows(
+    noise = NoiseParams(
         np.zeros(3) + (np.array([0.3, -0.2, 0.0]) if kind == "each its own" else 0.3),
         np.zeros(3) + {"diagonal": 0.0, "one": 0.02, "each its own": [0.01, 0.03, 0.0]}[kind],
         np.zeros(3) + (np.array([5.0, 20.0, 10.0]) if kind == "each its own" else 12.0),
     )
     found = fit_order(data, spectra, errors, noise).log_likelihood
     for row in range(3):
-        expected = reference(
-            wave, data, spectra[row], errors[row], noise, row, degree, continuum_sigma
-        )
+        expected = reference(wave, data, spectra[row], errors[row], noise, row, degree, prior_sd)
         assert found[row] == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize("amplitude", [0.0, 0.03])
 def test_the_continuum_is_integrated(amplitude):
-    """Against a plain sum over both coefficients of a straight line."""
+    """Compare with a plain sum over both coefficients of a straight line."""
     wave, data, spectra, _ = some_order(3, Continuum(1, 0.7))
-    noise = NoiseRows(np.array([0.1]), np.array([amplitude]), np.array([15.0]))
+    noise = NoiseParams(np.array([0.1]), np.array([amplitude]), np.array([15.0]))
     found = fit_order(data, spectra[:1], np.empty((1, len(data.flux), 0)), noise).log_likelihood[0]
     x = 2 * (wave[data.used] - wave[0]) / (wave[-1] - wave[0]) - 1
-    cov = plain.covariance(data.velocity, data.sigma, 0.1, amplitude, 15.0)
+    cov = plain.covariance(data.velocity, data.flux_error, 0.1, amplitude, 15.0)
     expected = plain.integrated(data.flux, spectra[0], x, 0.7, cov)
     assert found + len(data.flux) * np.log(data.scale) == pytest.approx(expected, rel=1e-8)
 
@@ -80,7 +77,7 @@ def test_the_continuum_is_integrated(amplitude):
 @pytest.mark.parametrize("off", [(1.0, -1.0), (2.0, 1.0), (-2.0, 2.0)])
 @pytest.mark.parametrize("strength", [0.3, 1.6])
 def test_the_emulators_error_against_quadrature_over_its_weights(off, strength):
-    """A strong continuum multiplies the error too; the weights are off by 1 and 2 sigma."""
+    """A strong continuum also multiplies the error; the true weights are 1 and 2 sigma away."""
     wave = np.linspace(5000, 5010, N)
     spectrum, x = 1 + 0.3 * np.sin(3 * wave), np.linspace(-1, 1, N)
     errors = 0.01 * np.sin(wave[:, None] * np.array([1.0, 4.0]))
@@ -88,8 +85,8 @@ def test_the_emulators_error_against_quadrature_over_its_weights(off, strength):
     noise = sigma * np.random.default_rng(5).normal(size=N)
     flux = continuum * (spectrum + errors @ off) + noise
     data = order_data(wave, flux, sigma, np.ones(N, bool), Continuum(2, 1.0))
-    data = replace(data, scale=1.0, flux=flux, sigma=sigma)  # the continuum is the one asked for
-    one = NoiseRows(np.zeros(1), np.zeros(1), np.ones(1))
+    data = replace(data, scale=1.0, flux=flux, flux_error=sigma)  # P is then the continuum above
+    one = NoiseParams(np.zeros(1), np.zeros(1), np.ones(1))
     found = fit_order(data, spectrum[None], errors[None], one)
     known = flux, spectrum, x, 2, 1.0, np.diag(sigma**2)
     around, width = (off, 1.2) if strength > 1 else ((0, 0), 5.0)
@@ -100,22 +97,22 @@ def test_the_emulators_error_against_quadrature_over_its_weights(off, strength):
     assert abs(unscaled - exact) > 10 * abs(found.log_likelihood[0] - exact)
 
 
-def test_a_row_does_not_depend_on_the_others():
+def test_a_sample_does_not_depend_on_the_others():
     _, data, spectra, errors = some_order(11, Continuum())
-    noise = NoiseRows(np.array([0.1, 0.4, 0.2]), np.array([0.01, 0.02, 0.0]), np.full(3, 9.0))
+    noise = NoiseParams(np.array([0.1, 0.4, 0.2]), np.array([0.01, 0.02, 0.0]), np.full(3, 9.0))
     together = fit_order(data, spectra, errors, noise).log_likelihood
     for row in range(3):
-        here = slice(row, row + 1)
-        alone = fit_order(data, spectra[here], errors[here], noise.take(here)).log_likelihood[0]
+        rows = slice(row, row + 1)
+        alone = fit_order(data, spectra[rows], errors[rows], noise.select(rows)).log_likelihood[0]
         assert together[row] == pytest.approx(alone, rel=1e-10)
 
 
 def test_coefficients_and_weights_are_those_of_the_joint_fit():
     wave, data, spectra, errors = some_order(4, Continuum(2, 0.8))
     x = 2 * (wave - wave[0]) / (wave[-1] - wave[0]) - 1
-    noise = NoiseRows(np.full(3, 0.2), np.full(3, 0.01), np.full(3, 9.0))
+    noise = NoiseParams(np.full(3, 0.2), np.full(3, 0.01), np.full(3, 9.0))
     fit = fit_order(data, spectra, errors, noise)
-    cov = plain.covariance(data.velocity, data.sigma, 0.2, 0.01, 9.0)
+    cov = plain.covariance(data.velocity, data.flux_error, 0.2, 0.01, 9.0)
     for row in range(3):
         known = data.flux, spectra[row], x[data.used], 2, 0.8, cov
         continuum = plain.fitted_continuum(*known)
@@ -130,17 +127,18 @@ def test_coefficients_and_weights_are_those_of_the_joint_fit():
         np.testing.assert_allclose(both, expected, rtol=1e-6, atol=1e-8)
 
 
-def test_what_data_are_refused():
+def test_invalid_data_are_refused():
     wave, flux, used = np.linspace(5000, 5010, 20), np.ones(20), np.ones(20, bool)
-    sigma = np.full(20, 0.1)
-    order_data(wave, flux, np.where(wave > 5009, -1, sigma), wave <= 5009, Continuum())
-    with pytest.raises(InvalidInput, match="pixel at 5000 Å has flux nan and error 0"):
-        order_data(wave, np.where(wave == 5000, np.nan, flux), sigma, used, Continuum())
-    with pytest.raises(InvalidInput, match="has flux 1 and error 0; expected numbers and a pos"):
-        order_data(wave, flux, np.where(wave == 5000, 0, sigma), used, Continuum())
-    with pytest.raises(InvalidInput, match="ascending"):
-        order_data(wave[::-1], flux, sigma, used, Continuum())
-    with pytest.raises(InvalidInput, match="5 pixels are used for a continuum of degree 4"):
-        order_data(wave, flux, sigma, np.arange(20) < 5, Continuum())
-    with pytest.raises(InvalidInput, match="no flux"):
-        order_data(wave, 0 * flux, sigma, used, Continuum())
+    error = np.full(20, 0.1)
+    order_data(wave, flux, np.where(wave > 5009, -1, error), wave <= 5009, Continuum())
+    refusals = [
+        ((wave, np.where(wave == 5000, np.nan, flux), error, used), "flux", 5000.0),
+        ((wave, flux, np.where(wave == 5000, 0, error), used), "flux_error", 5000.0),
+        ((wave[::-1], flux, error, used), "wavelength", None),
+        ((wave, flux, error, np.arange(20) < 5), "degree", 4),
+        ((wave, 0 * flux, error, used), "flux", None),
+    ]
+    for arguments, name, value in refusals:
+        with pytest.raises(InvalidInput) as refused:
+            order_data(*arguments, Continuum())
+        assert (refused.value.name, refused.value.value) == (name, value)

@@ -1,7 +1,8 @@
-"""Priors: each density is normalised, and its draws, quantiles and support are its own."""
+"""Priors: normalisation, quantiles, draws and supports."""
 
 import numpy as np
 import pytest
+from astropy import units as u
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
@@ -11,7 +12,7 @@ from mixjobs.inference.priors import Dirichlet, LogUniform, Normal, Uniform, mak
 
 finite = st.floats(-1e4, 1e4)
 widths = st.floats(1e-3, 1e4)
-shares = st.lists(st.floats(0, 1), min_size=1, max_size=5).map(np.array)
+probabilities = st.lists(st.floats(0, 1), min_size=1, max_size=5).map(np.array)
 uniforms = st.builds(lambda low, width: Uniform(low, low + width), finite, widths)
 loguniforms = st.builds(
     lambda low, ratio: LogUniform(low, low * ratio), st.floats(1e-6, 1e3), st.floats(1.01, 1e6)
@@ -33,7 +34,7 @@ def normals(draw):
 priors = uniforms | loguniforms | normals()
 
 
-def peer(prior):
+def scipy_prior(prior):
     """The same density in scipy."""
     if isinstance(prior, Uniform):
         return stats.uniform(prior.low, prior.high - prior.low)
@@ -63,7 +64,7 @@ def cumulative(prior):
     middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
     x = middle[:, None] + half[:, None] * nodes
     x = np.clip(x, *prior.bounds)
-    return edges, np.cumsum(np.exp(prior.log(x)) @ weights * half)
+    return edges, np.cumsum(np.exp(prior.log_density(x)) @ weights * half)
 
 
 @given(priors)
@@ -86,22 +87,22 @@ def test_quantiles_invert_the_integral(prior):
     )
 
 
-@given(priors, shares)
-def test_a_density_is_that_of_scipy(prior, u):
-    x = prior.quantile(u)
+@given(priors, probabilities)
+def test_a_density_is_that_of_scipy(prior, probability):
+    x = prior.quantile(probability)
     x = x[np.isfinite(x)]
-    assert prior.log(x) == pytest.approx(peer(prior).logpdf(x), rel=1e-8, abs=1e-8)
+    assert prior.log_density(x) == pytest.approx(scipy_prior(prior).logpdf(x), rel=1e-8, abs=1e-8)
 
 
-@given(priors, shares)
-def test_nothing_outside_the_support(prior, u):
+@given(priors, probabilities)
+def test_nothing_outside_the_support(prior, probability):
     low, high = prior.bounds
     outside = [np.nextafter(low, -np.inf), np.nextafter(high, np.inf), np.nan, np.inf, -np.inf]
-    assert (prior.log(outside) == -np.inf).all()
-    assert (prior.quantile(u) >= low).all()
-    assert (prior.quantile(u) <= high).all()
+    assert (prior.log_density(outside) == -np.inf).all()
+    assert (prior.quantile(probability) >= low).all()
+    assert (prior.quantile(probability) <= high).all()
     edges = [bound for bound in prior.bounds if np.isfinite(bound)]
-    assert np.isfinite(prior.log(edges)).all()
+    assert np.isfinite(prior.log_density(edges)).all()
     if not isinstance(prior, Normal):
         assert prior.quantile([0, 1]) == pytest.approx(prior.bounds, rel=1e-9, abs=1e-9)
 
@@ -116,18 +117,22 @@ EACH = [
 def test_draws_follow_the_density(prior):
     drawn = prior.draw(np.random.default_rng(1), 4000)
     assert drawn.shape == (4000,)
-    assert stats.kstest(drawn, peer(prior).cdf).pvalue > 0.01
+    assert stats.kstest(drawn, scipy_prior(prior).cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize("prior", EACH, ids=str)
 def test_shapes(prior):
-    assert prior.log(1.0).shape == prior.quantile(0.5).shape == ()
-    assert prior.log(np.ones((2, 3))).shape == prior.quantile(np.full((2, 3), 0.5)).shape == (2, 3)
+    assert prior.log_density(1.0).shape == prior.quantile(0.5).shape == ()
+    assert (
+        prior.log_density(np.ones((2, 3))).shape
+        == prior.quantile(np.full((2, 3), 0.5)).shape
+        == (2, 3)
+    )
 
 
-def test_the_words_of_a_table():
-    said = [str(prior) for prior in EACH]
-    assert said == [
+def test_the_text_of_a_prior():
+    text = [str(prior) for prior in EACH]
+    assert text == [
         "uniform -3 to 5", "log-uniform 0.1 to 300", "normal 10 ± 20", "normal 10 ± 20, 0 to 50",
         "normal 0 ± 1, above 6", "normal 5 ± 2, below -9",
     ]  # fmt: skip
@@ -135,41 +140,49 @@ def test_the_words_of_a_table():
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "name", "value"),
     [
-        (lambda: Uniform(2, 1), r"uniform \(2, 1\): expected two finite bounds, the lower first"),
-        (lambda: Uniform(1, 1), r"uniform \(1, 1\): expected two finite bounds"),
-        (lambda: Uniform(0, np.inf), r"uniform \(0, inf\): expected two finite bounds"),
-        (lambda: Uniform(-1.5e308, 1.5e308), "expected two finite bounds"),
-        (lambda: Uniform(np.nan, 1), "uniform with low nan; expected a number"),
-        (lambda: Uniform("a", 1), "uniform with low 'a'; expected a number"),
-        (lambda: LogUniform(0, 1), r"loguniform \(0, 1\): expected two positive finite bounds"),
-        (lambda: LogUniform(2, 1), r"loguniform \(2, 1\): expected two positive"),
-        (lambda: LogUniform(2, np.inf), "expected two positive finite bounds"),
-        (lambda: Normal(0, 0), r"normal \(0, 0, -inf, inf\): expected a finite mean, and a posit"),
-        (lambda: Normal(0, -1), "expected a finite mean, and a positive"),
-        (lambda: Normal(0, np.inf), "expected a finite mean, and a positive"),
-        (lambda: Normal(np.inf, 1), "expected a finite mean, and a positive"),
-        (lambda: Normal(0, 1, 2, 1), r"normal \(0, 1, 2, 1\): expected low below high"),
-        (lambda: Normal(0, 1, low=1e200), "expected bounds with some probability between them"),
-        (lambda: Dirichlet((1,)), r"dirichlet \(1,\): expected a positive number for each comp"),
-        (lambda: Dirichlet((1, 0)), r"dirichlet \(1, 0\): expected a positive number"),
-        (lambda: Dirichlet((1, np.nan)), "expected a positive number for each"),
-        (lambda: Dirichlet("ab"), "dirichlet 'ab': expected a positive number for each"),
-        (lambda: Dirichlet(3), "dirichlet 3: expected a positive number for each"),
-        (lambda: make_prior({"unifrm": [0, 1]}), r"unknown prior 'unifrm'; did you mean uniform\?"),
-        (lambda: make_prior({}), "0 priors were given; expected one of uniform, normal"),
-        (lambda: make_prior({"uniform": [0, 1], "normal": [0, 1]}), "2 priors were given"),
-        (lambda: make_prior({"uniform": [0, 1], "low": 0}), "low goes with normal; uniform has"),
-        (lambda: make_prior({"uniform": [0]}), r"uniform = \[0\]; expected two numbers"),
-        (lambda: make_prior({"uniform": "01"}), "uniform = '01'; expected two numbers"),
-        (lambda: make_prior({"uniform": 1}), "uniform = 1; expected two numbers"),
+        (lambda: Uniform(2, 1), "uniform", (2, 1)),
+        (lambda: Uniform(1, 1), "uniform", (1, 1)),
+        (lambda: Uniform(0, np.inf), "uniform", (0, np.inf)),
+        (lambda: Uniform(-1.5e308, 1.5e308), "uniform", (-1.5e308, 1.5e308)),
+        (lambda: Uniform("a", 1), "low", "a"),
+        (lambda: Uniform(0, 1 * u.km), "high", 1 * u.km),
+        (lambda: LogUniform(0, 1), "loguniform", (0, 1)),
+        (lambda: LogUniform(2, 1), "loguniform", (2, 1)),
+        (lambda: LogUniform(2, np.inf), "loguniform", (2, np.inf)),
+        (lambda: Normal(0, 0), "normal", (0, 0, -np.inf, np.inf)),
+        (lambda: Normal(0, -1), "normal", (0, -1, -np.inf, np.inf)),
+        (lambda: Normal(0, np.inf), "normal", (0, np.inf, -np.inf, np.inf)),
+        (lambda: Normal(np.inf, 1), "normal", (np.inf, 1, -np.inf, np.inf)),
+        (lambda: Normal(0, 1, 2, 1), "normal", (0, 1, 2, 1)),
+        (lambda: Normal(0, 1, low=1e200), "normal", (0, 1, 1e200, np.inf)),
+        (lambda: Dirichlet((1,)), "dirichlet", (1,)),
+        (lambda: Dirichlet((1, 0)), "dirichlet", (1, 0)),
+        (lambda: Dirichlet((1, np.inf)), "dirichlet", (1, np.inf)),
+        (lambda: Dirichlet("ab"), "dirichlet", "ab"),
+        (lambda: Dirichlet(3), "dirichlet", 3),
+        (lambda: make_prior({"unifrm": [0, 1]}), "unifrm", None),
+        (lambda: make_prior({}), None, {}),
+        (lambda: make_prior({"uniform": [0, 1], "normal": [0, 1]}), None,
+         {"uniform": [0, 1], "normal": [0, 1]}),
+        (lambda: make_prior({"uniform": [0, 1], "low": 0}), "low", 0),
+        (lambda: make_prior({"uniform": [0]}), "uniform", [0]),
+        (lambda: make_prior({"uniform": "01"}), "uniform", "01"),
+        (lambda: make_prior({"uniform": 1}), "uniform", 1),
     ],
 )  # fmt: skip
-def test_refusals(make, message):
-    with pytest.raises(InvalidInput, match=message) as error:
+def test_refusals(make, name, value):
+    with pytest.raises(InvalidInput) as refused:
         make()
-    assert "\n" not in str(error.value)
+    assert (refused.value.name, refused.value.value) == (name, value)
+    assert "\n" not in str(refused.value)
+
+
+def test_nan_is_refused():
+    for make in (lambda: Uniform(np.nan, 1), lambda: Dirichlet((1, np.nan))):
+        with pytest.raises(InvalidInput):
+            make()
 
 
 def test_priors_from_a_job_file():
@@ -187,7 +200,7 @@ alphas = st.lists(st.floats(0.1, 5), min_size=2, max_size=4).map(tuple)
 def test_dirichlet_is_that_of_scipy(alpha, seed):
     every = np.random.default_rng(seed).dirichlet(np.ones(len(alpha)), 5)
     expected = [stats.dirichlet(alpha).logpdf(row) for row in every]
-    assert Dirichlet(alpha).log(every[:, 1:]) == pytest.approx(expected, rel=1e-8, abs=1e-8)
+    assert Dirichlet(alpha).log_density(every[:, 1:]) == pytest.approx(expected, rel=1e-8, abs=1e-8)
 
 
 @pytest.mark.parametrize("alpha", [(1, 1), (2, 3.5), (1, 1, 1), (2, 1, 3.5), (4, 2.5, 1)])
@@ -195,16 +208,16 @@ def test_dirichlet_is_normalised(alpha):
     nodes, weights = np.polynomial.legendre.leggauss(200)
     x, w = (nodes + 1) / 2, weights / 2
     if len(alpha) == 2:
-        integral = w @ np.exp(Dirichlet(alpha).log(x[:, None]))
+        integral = w @ np.exp(Dirichlet(alpha).log_density(x[:, None]))
     else:  # c_2 from 0 to 1, c_3 from 0 to what c_2 leaves
-        c_2, share = np.meshgrid(x, x, indexing="ij")
-        c = np.stack([c_2, share * (1 - c_2)], axis=-1).reshape(-1, 2)
-        integral = w @ (np.exp(Dirichlet(alpha).log(c)).reshape(200, 200) * (1 - c_2)) @ w
+        c_2, fraction = np.meshgrid(x, x, indexing="ij")
+        c = np.stack([c_2, fraction * (1 - c_2)], axis=-1).reshape(-1, 2)
+        integral = w @ (np.exp(Dirichlet(alpha).log_density(c)).reshape(200, 200) * (1 - c_2)) @ w
     assert integral == pytest.approx(1, rel=1e-5)
 
 
 @pytest.mark.parametrize("alpha", [(1, 1), (0.5, 3), (1, 2, 4), (0.5, 1.5, 1, 3)])
-def test_draws_follow_dirichlet(alpha):
+def test_draws_follow_the_dirichlet_density(alpha):
     """Each fraction, that of component 1 too, and each sum of two has a beta density."""
     c = Dirichlet(alpha).draw(np.random.default_rng(3), 4000)
     assert c.shape == (4000, len(alpha) - 1)
@@ -219,29 +232,29 @@ def test_draws_follow_dirichlet(alpha):
 
 @given(alphas, st.data())
 def test_dirichlet_quantiles_are_fractions(alpha, data):
-    size, share = len(alpha) - 1, st.just(0.0) | st.floats(1e-16, 1)
-    u = np.array([data.draw(st.lists(share, min_size=size, max_size=size))])
-    c = Dirichlet(alpha).quantile(u)
+    size, probability = len(alpha) - 1, st.just(0.0) | st.floats(1e-16, 1)
+    unit = np.array([data.draw(st.lists(probability, min_size=size, max_size=size))])
+    c = Dirichlet(alpha).quantile(unit)
     assert (c >= 0).all()
     assert c.sum() <= 1 + 1e-14
-    given_before = 0.0  # each follows a beta density in what those before it have left
+    used = 0.0  # each fraction has a beta density in the remainder
     for k in range(size):
-        left = 1 - given_before
-        if left < 1e-3:
+        remainder = 1 - used
+        if remainder < 1e-3:
             break
         beta = stats.beta(alpha[k + 1], alpha[0] + sum(alpha[k + 2 :]))
-        assert c[0, k] / left == pytest.approx(beta.ppf(u[0, k]), abs=1e-9)
-        given_before += c[0, k]
+        assert c[0, k] / remainder == pytest.approx(beta.ppf(unit[0, k]), abs=1e-9)
+        used += c[0, k]
 
 
-def test_dirichlet_quantiles_of_next_to_nothing():
+def test_dirichlet_quantiles_of_tiny_probabilities():
     assert Dirichlet((3.6, 4.6)).quantile([[0.0], [5e-324], [1e-300]]).tolist() == [[0]] * 3
 
 
 def test_dirichlet_outside():
     wrong = [[-0.1, 0.5], [0.6, 0.5], [np.nan, 0.1], [0.1, np.inf], [np.inf, -np.inf], [1.1, 0]]
-    assert (Dirichlet((1, 1, 1)).log(wrong) == -np.inf).all()
+    assert (Dirichlet((1, 1, 1)).log_density(wrong) == -np.inf).all()
     edges = [[0, 0], [1, 0], [0.5, 0.5]]
-    assert Dirichlet((1, 1, 1)).log(edges) == pytest.approx(np.log(2))
-    assert (Dirichlet((0.5, 0.5, 0.5)).log(edges) == -np.inf).all()  # where it is infinite
-    assert (Dirichlet((2, 2, 2)).log(edges) == -np.inf).all()  # where it is 0
+    assert Dirichlet((1, 1, 1)).log_density(edges) == pytest.approx(np.log(2))
+    assert (Dirichlet((0.5, 0.5, 0.5)).log_density(edges) == -np.inf).all()  # where it is infinite
+    assert (Dirichlet((2, 2, 2)).log_density(edges) == -np.inf).all()  # where it is 0

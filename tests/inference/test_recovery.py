@@ -1,4 +1,4 @@
-"""Two components are found again in spectra that the emulator has not seen."""
+"""Two components are recovered from spectra that the emulator has not seen."""
 
 import numpy as np
 
@@ -8,7 +8,13 @@ from mixjobs.demo.star import star_spectrum
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import make_log_probability
 from mixjobs.inference.optimum import find_starts, start_walkers
-from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
+from mixjobs.inference.order_likelihoods import (
+    Epoch,
+    EpochOrder,
+    InstrumentProfile,
+    LikelihoodPlan,
+    ModelOptions,
+)
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Uniform
 from mixjobs.inference.run import RunFolder
@@ -19,7 +25,7 @@ STEPS = 180
 
 
 def assert_found(plan, priors, settings, truth, folder):
-    """Sample, and hold the truth against the 99.7 % intervals."""
+    """Sample, and check that the 99.7 % intervals contain the truth."""
     names = (*mixjobs.load_mixture(plan.store).parameters, "ln_noise")
     parameters = make_parameters(names, priors, settings, constraints=["teff_2 < teff_1"])
     logp = make_log_probability(parameters, plan)
@@ -38,12 +44,12 @@ def assert_found(plan, priors, settings, truth, folder):
 
 
 def noisy(rng, number, wave, flux, signal_to_noise, degree, profile):
-    """An order with a tilted continuum and noise."""
+    """Simulate an order with a tilted continuum and noise."""
     flux = flux * (1 + 0.05 * np.linspace(-1, 1, len(wave)))
-    sigma = np.full(len(wave), np.median(flux) / signal_to_noise)
+    flux_error = np.full(len(wave), np.median(flux) / signal_to_noise)
     used = np.ones(len(wave), bool)
-    flux = flux + sigma * rng.normal(size=len(wave))
-    return EpochOrder(0, number, wave, flux, sigma, used, Continuum(degree, 1.0), profile)
+    flux = flux + flux_error * rng.normal(size=len(wave))
+    return EpochOrder(0, number, wave, flux, flux_error, used, Continuum(degree, 1.0), profile)
 
 
 def test_held_out_real_spectra(data, tmp_path):
@@ -60,11 +66,18 @@ def test_held_out_real_spectra(data, tmp_path):
     rng = np.random.default_rng(4)
     pixels = [(n, slice(a + 1, b - 1)) for n, a, b in zip(orders.number, lo, hi, strict=True)]
     observed = [
-        noisy(rng, int(n), library.wavelength[at], (0.7 * warm + 0.3 * cool)[at], 100, 1, {})
+        noisy(
+            rng,
+            int(n),
+            library.wavelength[at],
+            (0.7 * warm + 0.3 * cool)[at],
+            100,
+            1,
+            InstrumentProfile(),
+        )
         for n, at in pixels
     ]
-    epochs = [{"medium": None, "barycentric_velocity": 0.0}]
-    plan = LikelihoodPlan(str(tmp_path / "s"), 2, {}, epochs, observed, True)
+    plan = LikelihoodPlan(str(tmp_path / "s"), 2, ModelOptions(), [Epoch()], observed)
     priors = PRIORS | {"teff_1": Uniform(2600, 4500), "teff_2": Uniform(2600, 4500)}
     truth = {"teff_1": 3900.0, "teff_2": 2900.0, "c": 0.3, "ln_noise": 0.0}
     assert_found(plan, priors, {"rv": 0.0, "vsini": 0.0}, truth, tmp_path)
@@ -85,9 +98,8 @@ def test_true_spectra_between_the_grid_points(tmp_path):
     thetas = [[truth["teff_1"], 4.5, 0.2], [truth["teff_2"], 4.5, 0.2]]
     flux = star_spectrum(library, thetas, [0.6, 0.4], wave, -7.0, 9.0, 30_000)
     rng = np.random.default_rng(2)
-    observed = [noisy(rng, 0, wave, flux, 150, 2, {"resolution": 30_000})]
-    epochs = [{"medium": None, "barycentric_velocity": 0.0}]
-    plan = LikelihoodPlan(str(tmp_path / "s"), 2, {}, epochs, observed, True)
+    observed = [noisy(rng, 0, wave, flux, 150, 2, InstrumentProfile(resolution=30_000))]
+    plan = LikelihoodPlan(str(tmp_path / "s"), 2, ModelOptions(), [Epoch()], observed)
     priors = PRIORS | {
         "teff_1": Uniform(4200, 6000), "teff_2": Uniform(4200, 6000), "feh": Uniform(0, 0.5)
     }  # fmt: skip

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixjobs.errors import OutsideGrid
-from mixjobs.inference.noise import NoiseRows, correlated_part
+from mixjobs.inference.noise import NoiseParams, correlated_part
 from mixjobs.inference.residuals import fitted_orders
 from tests.helpers.finished_runs import FIXED, NOISE, TRUTH, finished
 from tests.helpers.plain_likelihood import covariance, polynomials
@@ -74,7 +74,7 @@ def test_what_the_correlated_noise_absorbs(amplitude):
     rng = np.random.default_rng(1)
     velocity, sigma = np.sort(rng.random(50)) * 100, 0.01 + 0.02 * rng.random(50)
     residual = 0.02 * rng.normal(size=50) + 0.02 * np.sin(velocity / 10)
-    noise = NoiseRows(np.array([0.3]), np.array([amplitude]), np.array([12.0]))
+    noise = NoiseParams(np.array([0.3]), np.array([amplitude]), np.array([12.0]))
     whole = covariance(velocity, sigma, 0.3, amplitude, 12.0)
     matern = whole - np.diag(np.exp(0.3) * sigma**2)
     expected = matern @ np.linalg.solve(whole, residual)
