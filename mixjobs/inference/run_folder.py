@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.config.sample import SampleConfig, make_sample_job
+from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput, MissingFile, OutputExists, UnreadableFile
 from mixjobs.files import ASIDE, disk_faults_named, write_new, write_whole
 from mixjobs.lock import JobLock
@@ -46,8 +47,8 @@ _MAX_TEXT = 100  # characters of a value in an error
 RANDOM = np.dtype([("keys", "<u4", 624), ("place", "<i4"), ("has_gauss", "<i4"), ("gauss", "<f8")])
 
 
-@dataclass(frozen=True, eq=False)
-class Chain:
+@dataclass(frozen=True, eq=False, repr=False)
+class Chain(Summarised):
     """Consecutive steps of all ensembles.
 
     Attributes
@@ -77,8 +78,17 @@ class Chain:
         x: Floats = self.positions[index]
         return x
 
+    def _facts(self) -> Mapping[str, object]:
+        ensembles, n_steps, walkers, n_parameters = self.positions.shape
+        return {
+            "steps": n_steps,
+            "sampler": f"{ensembles} ensembles of {walkers} walkers",
+            "parameters": n_parameters,
+            "orders": self.by_order.shape[-1],
+        }
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Segment(Chain):
     """The steps from one checkpoint to the next; the sampler continues from the last segment.
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.inference.convergence import assess
-from mixjobs.inference.sampler import Box, sample
+from mixjobs.inference.sampler import Box, run_ensembles
 from tests.helpers.sampled import folder
 
 INF = np.inf
@@ -16,10 +16,10 @@ Z = st.lists(st.floats(-15, 15), min_size=5, max_size=5).map(lambda z: np.array(
 
 @given(z=Z)
 def test_there_and_back(z):
-    theta = BOX.from_space(z)
-    assert (theta >= BOX.bounds[:, 0]).all()
-    assert (theta <= BOX.bounds[:, 1]).all()
-    np.testing.assert_allclose(BOX.to_space(theta), z, atol=2e-5)
+    x = BOX.from_space(z)
+    assert (x >= BOX.bounds[:, 0]).all()
+    assert (x <= BOX.bounds[:, 1]).all()
+    np.testing.assert_allclose(BOX.to_space(x), z, atol=2e-5)
 
 
 @given(z=Z)
@@ -29,8 +29,8 @@ def test_the_jacobian_is_that_of_the_map(z):
         (BOX.from_space(z + h * e) - BOX.from_space(z - h * e))[0, p] / (2 * h)
         for p, e in enumerate(np.eye(5))
     ]
-    theta = BOX.from_space(z)
-    assert BOX.log_jacobian(theta)[0] == pytest.approx(np.sum(np.log(slopes)), abs=1e-2)
+    x = BOX.from_space(z)
+    assert BOX.log_jacobian(x)[0] == pytest.approx(np.sum(np.log(slopes)), abs=1e-2)
 
 
 def test_at_a_bound_and_beyond():
@@ -44,8 +44,8 @@ def test_at_a_bound_and_beyond():
 def test_walkers_against_walls_have_the_right_distribution(tmp_path):
     """A density that falls by e within 1/200 of a bound, one even between two, a normal one."""
 
-    def target(theta):
-        a, b, c = theta.T
+    def target(x):
+        a, b, c = x.T
         inside = (a > 0) & (a < 1) & (b > 2) & (b < 3)
         return np.where(inside, -200 * a - c**2 / 2, -INF)[:, None]
 
@@ -53,10 +53,10 @@ def test_walkers_against_walls_have_the_right_distribution(tmp_path):
     run = folder(tmp_path / "run", names=["a", "b", "c"])
     rng = np.random.default_rng(1)
     start = np.array([0, 2, 0]) + np.array([0.01, 1, 1]) * rng.uniform(0.1, 0.9, (2, 20, 3))
-    end = sample(target, run, start, bounds=bounds, checkpoint=100, max_steps=20000)
-    assert end.enough
-    positions = run.positions()[:, end.burn :]
-    n = positions[..., 0].size / assess(run.positions()).longest
+    convergence = run_ensembles(target, run, start, bounds=bounds, checkpoint=100, max_steps=20000)
+    assert convergence.converged
+    positions = run.positions()[:, convergence.burn_in :]
+    n = positions[..., 0].size / assess(run.positions()).max_tau
     found = positions.reshape(-1, 3)
     expected, sd = np.array([1 / 200, 2.5, 0]), np.array([1 / 200, 12**-0.5, 1])
     assert (np.abs(found.mean(axis=0) - expected) < 5 * sd / np.sqrt(n)).all()

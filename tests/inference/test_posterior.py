@@ -1,16 +1,18 @@
-"""The posterior of a real run: what is kept, and what follows from it."""
+"""The posterior of a run: its draws, its derived quantities, and its file."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import mixjobs
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
-from mixjobs.inference.convergence import Assessment, assess
+from mixjobs.inference.convergence import Convergence, assess
 from mixjobs.inference.job import load_log_probability
 from mixjobs.inference.posterior import (
-    MOST_DRAWS,
+    MAX_DRAWS,
     derived,
     kept_steps,
     light_of,
@@ -20,7 +22,8 @@ from mixjobs.inference.posterior import (
     read_posterior,
     write_posterior,
 )
-from mixjobs.inference.run import POSTERIOR, open_run, read_chain
+from mixjobs.inference.run import open_run
+from mixjobs.inference.run_folder import POSTERIOR
 from tests.helpers.finished_runs import (
     FIXED,
     ORDERS,
@@ -44,17 +47,17 @@ def posterior(run):
 
 @pytest.fixture(scope="module")
 def chain(run):
-    return read_chain(run.folder)
+    return run.chain
 
 
 def by_hand(values, chain):
     """Draws of each ensemble, walker by walker, after burn-in and thinning."""
-    judged = assess(chain.positions)
+    convergence = assess(chain.positions)
     rows = []
     for ensemble in values:
         rows.append([])
         for walker in range(ensemble.shape[1]):
-            rows[-1] += list(ensemble[judged.burn :: judged.thin, walker])
+            rows[-1] += list(ensemble[convergence.burn_in :: convergence.thinning, walker])
     return np.array(rows)
 
 
@@ -82,7 +85,7 @@ def test_the_ends_of_the_priors_are_there(run, posterior):
 def test_tied_parameters_are_there_and_fixed_ones_are_told(posterior):
     draws = posterior.posterior
     np.testing.assert_allclose(draws["vsini"], draws["rv"] + 1, rtol=1e-14)
-    assert "log_length" not in draws
+    assert "log_length" not in draws.data_vars
     assert json.loads(posterior.attrs["fixed"]) == {**FIXED, "log_length": 1.0}
 
 
@@ -124,45 +127,75 @@ def test_acceptance(posterior, chain):
 
 
 def test_attributes_tell_how_to_make_it_again(run, posterior, chain):
-    attrs, judged = posterior.attrs, assess(chain.positions)
+    attrs, convergence = posterior.attrs, assess(chain.positions)
     assert json.loads(attrs["identity"]) == run.folder.identity
     assert json.loads(attrs["notes"]) == run.folder.notes
-    assert (attrs["seed"], attrs["burn"], attrs["thin"]) == (3, judged.burn, judged.thin)
-    assert json.loads(attrs["tau"])["c"] == judged.tau[:, run.folder.names.index("c")].tolist()
+    assert (attrs["seed"], attrs["burn_in"], attrs["thinning"]) == (
+        3,
+        convergence.burn_in,
+        convergence.thinning,
+    )
+    assert json.loads(attrs["tau"])["c"] == convergence.tau[:, run.folder.names.index("c")].tolist()
     assert {"mixjobs", "numpy", "emcee"} <= set(json.loads(attrs["versions"]))
-    assert attrs["lacks"] == judged.lacks != ""
+    assert attrs["shortfall"] == convergence.shortfall != ""
 
 
 def test_what_is_read_back_equals_what_was_made(run, posterior, tmp_path):
     made = make_posterior(run.folder, run.log_probability)
     write_posterior(tmp_path / "again.nc", made)
     again = read_posterior(tmp_path / "again.nc")
-    for group in ("posterior", "log_likelihood", "sample_stats"):
-        assert made[group].equals(again[group])
-        assert posterior[group].equals(again[group])
+    assert made.equals(again)
+    assert posterior.equals(again)
+    assert again.attrs == made.attrs
     assert [path.name for path in tmp_path.iterdir()] == ["again.nc"]
 
 
+def test_plain_xarray_reads_the_file(run, posterior):
+    path = run.path / POSTERIOR
+    with xr.open_datatree(path) as tree:
+        assert set(tree.groups) == {"/", "/posterior", "/log_likelihood", "/sample_stats"}
+        assert tree.equals(posterior)
+        assert tree.attrs["n_steps"] == posterior.attrs["n_steps"]
+    with xr.open_dataset(path, group="posterior") as draws:
+        assert draws["q"].sel(order="22").dims == ("chain", "draw")
+
+
+def test_arviz_reads_the_file(run, posterior):
+    """With whichever version is installed: 0.23 gives an InferenceData, 1.x a DataTree."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 0.23 announces the next version
+        arviz = pytest.importorskip("arviz", reason="ArviZ is optional, and not installed")
+        data = arviz.from_netcdf(str(run.path / POSTERIOR))
+        table = arviz.summary(data, var_names=list(run.names))
+    assert list(table.index) == list(run.names)
+    for group in ("posterior", "log_likelihood", "sample_stats"):
+        for name, values in posterior[group].data_vars.items():
+            assert data[group][name].values.tolist() == values.values.tolist()
+    assert data.attrs["n_steps"] == posterior.attrs["n_steps"]
+
+
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(MissingFile, match="is not there"):
+    with pytest.raises(MissingFile) as missing:
         read_posterior(tmp_path / "no.nc")
+    assert missing.value.path == str(tmp_path / "no.nc")
     (tmp_path / "half.nc").write_bytes(b"\x89HDF\r\n")
-    with pytest.raises(UnreadableFile, match="cannot be read"):
+    with pytest.raises(UnreadableFile) as unreadable:
         read_posterior(tmp_path / "half.nc")
+    assert unreadable.value.path == str(tmp_path / "half.nc")
 
 
 @pytest.mark.parametrize(
     ("n_steps", "walkers", "tau"), [(9000, 32, 20.0), (90, 8, 3.0), (7, 9000, 1)]
 )
 def test_at_most_about_4000_draws(n_steps, walkers, tau):
-    judged = Assessment(
+    convergence = Convergence(
         n_steps, n_steps // 9, np.full((2, 1), tau), np.full((2, 1), tau), np.ones(1)
     )
-    kept = kept_steps(judged, (2, n_steps, walkers))
-    assert kept[0] == judged.burn
+    kept = kept_steps(convergence, (2, n_steps, walkers))
+    assert kept[0] == convergence.burn_in
     assert kept[-1] < n_steps
-    assert len(kept) == 1 or 2 * walkers * len(kept) <= MOST_DRAWS
-    assert (np.diff(kept) >= judged.thin).all()
+    assert len(kept) == 1 or 2 * walkers * len(kept) <= MAX_DRAWS
+    assert (np.diff(kept) >= convergence.thinning).all()
 
 
 def test_q_where_there_is_no_second_component(run):
@@ -223,8 +256,9 @@ def test_a_run_of_other_data_is_refused(run, tmp_path):
     assert [o.number for o in run.log_probability.plan.orders] == ORDERS.number.tolist()
     begun = begin_in(tmp_path, job_in(tmp_path, store))
     with pytest.raises(MissingFile, match="no steps"):
-        read_chain(begun.folder)
+        _ = begun.chain
     (tmp_path / "star.ecsv").unlink()
     spectrum_in(tmp_path, store, seed=5)
-    with pytest.raises(InvalidInput, match="made with other data"):
-        open_run(begun.folder.path)
+    with pytest.raises(InvalidInput) as error:
+        _ = open_run(begun.path).log_probability
+    assert (error.value.name, error.value.path) == ("data", str(begun.path))

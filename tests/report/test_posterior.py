@@ -10,7 +10,6 @@ from PIL import Image
 
 from mixjobs.cli.plot import plot, save
 from mixjobs.inference.residuals import FittedOrder, fitted_orders
-from mixjobs.inference.run import best_theta, read_chain
 from mixjobs.report import posterior
 from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces
 from tests.helpers.finished_runs import finished
@@ -45,7 +44,7 @@ def test_every_order_is_in_a_figure():
 
 def test_the_fit_is_drawn_with_parts_and_residuals():
     run = finished()
-    orders = fitted_orders(run.log_probability, best_theta(read_chain(run.folder)))
+    orders = fitted_orders(run.log_probability, run.chain.best())
     (figure,) = draw_fits(orders).values()
     for order, above, below in zip(orders, figure.axes[::2], figure.axes[1::2], strict=True):
         lines = {line.get_label(): line.get_ydata() for line in above.get_lines()}
@@ -54,13 +53,13 @@ def test_the_fit_is_drawn_with_parts_and_residuals():
         np.testing.assert_allclose(lines["component 2"] * scale, order.parts[1])
         assert np.isnan(lines["data"]).sum() == (~order.used).sum()
         left = {line.get_label(): line.get_ydata() for line in below.get_lines()}
-        np.testing.assert_array_equal(left["data − fit"], order.from_fit)
-        np.testing.assert_array_equal(left["correlated noise"], order.absorbed)
-        assert left["±σ as the fit scales it"] == [order.noise_factor] * 2
+        np.testing.assert_array_equal(left["data − fit"], order.difference_in_sigma)
+        np.testing.assert_array_equal(left["correlated noise"], order.correlated_in_sigma)
+        assert left["±σ, scaled by the fit"] == [order.noise_factor] * 2
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == [
         "data", "fit", "component 1", "component 2", "data − fit", "correlated noise",
-        "±σ as the fit scales it",
+        "±σ, scaled by the fit",
     ]  # fmt: skip
 
 
@@ -68,7 +67,7 @@ def test_the_fit_of_one_component_is_not_hidden_by_it():
     two = drawn_order(20, n=20)
     (figure,) = draw_fits([replace(two, parts=two.fit[None])]).values()
     said = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert said == ["data", "fit", "data − fit", "±σ as the fit scales it"]
+    assert said == ["data", "fit", "data − fit", "±σ, scaled by the fit"]
 
 
 def test_axes_have_units():
@@ -83,7 +82,7 @@ def test_axes_have_units():
 
 
 def test_many_parameters_have_several_figures(monkeypatch):
-    monkeypatch.setattr(posterior, "MOST_PARAMETERS", 3)
+    monkeypatch.setattr(posterior, "MAX_PARAMETERS", 3)
     rng = np.random.default_rng(0)
     draws = {f"p{k}": rng.normal(size=500) for k in range(5)}
     figures = draw_corners(draws)
