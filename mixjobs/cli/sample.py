@@ -17,25 +17,12 @@ from mixjobs.inference.job import identity, load_log_probability
 from mixjobs.inference.run_folder import RunFolder, is_run
 from mixjobs.inference.sample import check_output
 from mixjobs.inference.sample import sample as run_sampling
-from mixjobs.inference.sampler import Progress
-from mixjobs.report.job import ConsoleReport, print_tables, settings_lines
+from mixjobs.report.job import ConsoleReport
 
 if TYPE_CHECKING:
     from distributed import Client
 
 _MAX_WAIT = 60  # seconds, for all workers: each keeps its orders until the end
-
-
-class _StoppableReport(ConsoleReport):
-    """Progress on standard error; ends the job at a signal."""
-
-    def searching(self, done: int, total: int) -> None:
-        super().searching(done, total)
-        stop_if_told()
-
-    def sampling(self, progress: Progress) -> None:
-        super().sampling(progress)
-        stop_if_told()
 
 
 def sample(args: Namespace) -> None:
@@ -52,7 +39,7 @@ def sample(args: Namespace) -> None:
         _await_workers(client, cluster)
         try:
             run = run_sampling(
-                job, client, _StoppableReport(tables=True),
+                job, client, ConsoleReport(tables=True, stop=stop_if_told),
                 resume=args.resume, overwrite=args.overwrite,
             )  # fmt: skip
         except KeyboardInterrupt:
@@ -84,10 +71,8 @@ def _await_workers(client: Client | None, cluster: ClusterConfig | None) -> None
 
 
 def _dry_run(job: SampleConfig, resume: bool) -> None:
-    """Print the data, the parameters and the settings; make nothing."""
+    """Print the data, the parameters and the settings; write nothing."""
     log_probability = load_log_probability(job)
-    for note in [*log_probability.notes, *settings_lines(job, log_probability)]:
-        say(note)
-    print_tables(log_probability, stdout=True)
+    ConsoleReport(tables=True, stdout=True).loaded(job, log_probability)
     if resume and is_run(job.output):
         RunFolder.resume(job.output, identity(job, log_probability))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -30,10 +30,21 @@ class ConsoleReport(SampleReport):
     ----------
     tables : bool
         Whether to print the data and the parameters too.
+    stdout : bool
+        Whether these tables are the result, and go to standard output.
+    stop : callable, optional
+        Called after each step; what it raises ends the job.
     """
 
-    def __init__(self, tables: bool = False) -> None:
-        self._tables = tables
+    def __init__(
+        self,
+        *,
+        tables: bool = False,
+        stdout: bool = False,
+        stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._tables, self._stop = tables, stop
+        self._console = Console(stderr=not stdout)
         self._bars = ExitStack()
         self._search: ReportSearch | None = None
         self._step: ReportStep | None = None
@@ -43,7 +54,8 @@ class ConsoleReport(SampleReport):
         for note in log_probability.notes:
             _print(note)
         if self._tables:
-            print_tables(log_probability)
+            self._console.print(data_table(log_probability.plan))
+            self._console.print(parameter_table(log_probability.parameters))
         for line in settings_lines(job, log_probability):
             _print(line)
 
@@ -52,6 +64,7 @@ class ConsoleReport(SampleReport):
         if self._search is None:
             self._search = self._bars.enter_context(reporter("generations"))
         self._search("search", done, total)
+        self._stop()
 
     def starting(self, starts: Sequence[dict[str, float]], heights: Sequence[float]) -> None:
         """Print the optima."""
@@ -65,6 +78,7 @@ class ConsoleReport(SampleReport):
         if self._step is None:
             self._step = self._bars.enter_context(sampling_reporter())
         self._step(progress)
+        self._stop()
 
     def concluding(self) -> None:
         """Announce the last stage."""
@@ -127,10 +141,3 @@ def parameter_table(parameters: Parameters) -> Table:
     for constraint in parameters.constraints:
         table.add_row("", "constraint", str(constraint))
     return table
-
-
-def print_tables(log_probability: LogProbability, *, stdout: bool = False) -> None:
-    """Print the data and the parameters, on standard error unless they are the result."""
-    console = Console(stderr=not stdout)
-    console.print(data_table(log_probability.plan))
-    console.print(parameter_table(log_probability.parameters))
