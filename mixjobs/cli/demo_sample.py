@@ -9,6 +9,7 @@ from rich.console import Console
 from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.builder.stages import build
 from mixjobs.cli.options import say
+from mixjobs.cli.signals import stop_if_told
 from mixjobs.demo.spotted_star import (
     JOB,
     LIBRARY,
@@ -20,6 +21,7 @@ from mixjobs.demo.spotted_star import (
     observe,
 )
 from mixjobs.inference.sample import sample
+from mixjobs.report.job import ConsoleReport
 from mixjobs.report.summary import truth_table
 from mixjobs.store.spectra_files import write_spectrum
 
@@ -35,7 +37,7 @@ def sample_star(folder: Path, max_steps: int = 5000) -> None:
     write_spectrum(folder / "star.ecsv", observe(), attributes)
     job.write_text(JOB.format(max_steps=max_steps), encoding="utf-8")
     say(f"mixjobs sample {job}")
-    run = sample(job, overwrite=True)
+    run = sample(job, None, ConsoleReport(tables=True, stop=stop_if_told), overwrite=True)
     print(run.summary())
     Console().print(truth_table(run, TRUTH))
     say(f"next: mixjobs summary {run.path}; mixjobs plot {run.path}")

@@ -11,14 +11,13 @@ import numpy as np
 
 from mixjobs.errors import InvalidInput, UnreadableFile
 from mixjobs.inference.expressions import NOISE, Tie
-from mixjobs.inference.log_probability import LogProbability, make_log_probability
-from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.parameters import Parameters
-from mixjobs.store.loading import BLACK_BODY, load_mixture
 from mixjobs.typing import Floats
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a comparison is read without the store
     from distributed import Client
+
+    from mixjobs.inference.log_probability import LogProbability
 
 _FRACTION = re.compile(r"c(_\d+)?(_e\d+)?")
 
@@ -110,6 +109,8 @@ def compare(
     Comparison or None
         None if component 1 cannot stand alone; see `single_component`.
     """
+    from mixjobs.inference.optimum import find_optimum
+
     single = single_component(log_probability, client)
     if single is None:
         return None
@@ -157,6 +158,9 @@ def single_component(
         None if there is only one component, if component 1 is a blackbody, or if none of its
         parameters is free.
     """
+    from mixjobs.inference.log_probability import make_log_probability
+    from mixjobs.store.loading import BLACK_BODY, load_mixture
+
     plan = log_probability.plan
     components = ["library"] if isinstance(plan.components, int) else list(plan.components[:1])
     if _n_components(plan.components) == 1 or components == [BLACK_BODY]:

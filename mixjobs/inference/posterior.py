@@ -14,17 +14,17 @@ from mixjobs.errors import MissingFile, UnreadableFile
 from mixjobs.files import ASIDE, disk_faults_named
 from mixjobs.inference.convergence import Convergence, assess
 from mixjobs.inference.expressions import resolve
-from mixjobs.inference.log_probability import LogProbability
-from mixjobs.inference.order_likelihoods import LikelihoodPlan, read_table
-from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.run_folder import Chain, RunFolder
 from mixjobs.model.components import BlackBody
-from mixjobs.model.mixture import MixtureModel
 from mixjobs.typing import Floats, Ints
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a posterior is read without the model
     from xarray import Dataset, DataTree
 
+    from mixjobs.inference.log_probability import LogProbability
+    from mixjobs.inference.order_likelihoods import LikelihoodPlan
+    from mixjobs.inference.parameters import Parameters
+    from mixjobs.model.mixture import MixtureModel
 
 MAX_DRAWS = 4000  # of all ensembles together
 BOUNDS = "prior_bounds"  # attribute of a free parameter
@@ -226,6 +226,8 @@ def derived(log_probability: LogProbability, x: Floats) -> dict[str, Floats]:
         ``q_3`` and so on. If one component is a blackbody, also ``veiling``: its light over that
         of the stars. Empty for one component.
     """
+    from mixjobs.inference.order_likelihoods import read_table
+
     plan, tables = log_probability.plan, log_probability.parameters.table(x)
     by_epoch = []
     for epoch in plan.load(range(len(plan.orders))).epochs:
