@@ -74,8 +74,8 @@ def test_the_files_of_a_run(reference):
     assert chain.positions.shape == (2, 40, 10, 4)
     assert reference.names == ("teff_2", "rv", "c", "log_amplitude")
     assert reference.notes["job"]["seed"] == 3
-    found = json.loads((reference.path / "start.json").read_text())
-    assert found["optimum"]["rv"] == pytest.approx(5.5, abs=0.5)  # with the barycentric velocity
+    content = json.loads((reference.path / "start.json").read_text())
+    assert content["optimum"]["rv"] == pytest.approx(5.5, abs=0.5)  # with the barycentric velocity
     assert {"posterior.nc", "comparison.json"} <= {path.name for path in reference.path.iterdir()}
 
 
@@ -172,10 +172,10 @@ def test_a_dry_run_where_a_run_exists(job, reference, capsys):
 def test_what_goes_beyond_the_model_is_told(job, capsys):
     path = job(("[4600, 5000]", "[4000, 5000]"))
     assert main(["sample", str(path), "--dry-run"]) == 0
-    told = capsys.readouterr().err
-    assert "teff_2: the model answers 4500 to 6000; the prior goes beyond" in told
-    assert "cubic" not in told
-    assert "includes the emulator's error; correlated noise; continuum sigma 1; seed 3" in told
+    text = capsys.readouterr().err
+    assert "teff_2: the model answers 4500 to 6000; the prior goes beyond" in text
+    assert "cubic" not in text
+    assert "includes the emulator's error; correlated noise; continuum sigma 1; seed 3" in text
 
 
 def test_velocities_go_as_far_as_the_store_was_built_for(job, fit_store):
@@ -211,7 +211,7 @@ def test_killed_while_it_searches(job, tmp_path, reference):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "text"),
     [
         ("resolution = 30000", "resolution = -3", "spectra.0.resolution = -3"),
         ("star.ecsv", "no.ecsv", "no.ecsv: no such file"),
@@ -239,9 +239,9 @@ def test_killed_while_it_searches(job, tmp_path, reference):
         ("[5, 2]", "[132, 0.1]", "0 of 1024 points spread over the priors"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(job, tmp_path, capsys, old, new, told):
+def test_bad_input_is_one_line_and_leaves_nothing(job, tmp_path, capsys, old, new, text):
     assert main(["sample", str(job((old, new)))]) == 2
-    assert told in the_error(capsys)
+    assert text in the_error(capsys)
     assert not (tmp_path / "run").exists()
 
 

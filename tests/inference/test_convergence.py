@@ -114,7 +114,7 @@ class TestRule:
         assert convergence.max_tau == pytest.approx(19, rel=0.2)
 
     @pytest.mark.parametrize(
-        ("tau", "shorter", "r_hat", "said"),
+        ("tau", "shorter", "r_hat", "text"),
         [
             (10.0, 9.6, 1.009, ""),
             (18.1, 18.1, 1.0, "49.7 autocorrelation times after the burn-in (50 required)"),
@@ -124,11 +124,11 @@ class TestRule:
             (np.inf, np.inf, np.inf, "0 autocorrelation times after the burn-in"),
         ],
     )
-    def test_each_condition(self, tau, shorter, r_hat, said):
+    def test_each_condition(self, tau, shorter, r_hat, text):
         tau, shorter = np.full((2, 3), tau), np.full((2, 3), shorter)
         shortfall = Convergence(1000, 100, tau, shorter, np.array([1.0, 1.0, r_hat])).shortfall
-        assert said in shortfall
-        assert bool(shortfall) == bool(said)
+        assert text in shortfall
+        assert bool(shortfall) == bool(text)
 
     @given(n=st.integers(1, 30), seed=st.integers(0, 9))
     def test_few_steps_are_never_enough(self, n, seed):

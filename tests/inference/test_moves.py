@@ -1,4 +1,4 @@
-"""Moves between bounds: the map to a space without bounds, and the right distribution."""
+"""Moves within bounds: the map to an unbounded space, and the right distribution."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ Z = st.lists(st.floats(-15, 15), min_size=5, max_size=5).map(lambda z: np.array(
 
 
 @given(z=Z)
-def test_there_and_back(z):
+def test_round_trip(z):
     x = BOX.from_space(z)
     assert (x >= BOX.bounds[:, 0]).all()
     assert (x <= BOX.bounds[:, 1]).all()
@@ -34,7 +34,7 @@ def test_the_jacobian_is_that_of_the_map(z):
 
 
 def test_at_a_bound_and_beyond():
-    """What rounding puts on a bound is never proposed, and never disturbs the others."""
+    """A value that rounds to a bound is never proposed, and does not disturb the others."""
     at = np.array([[4000.0, 1.0, -3.0, 2.0, 0.0], [5000.0, 0.5, 1e300, -1e300, 1e300]])
     assert BOX.log_jacobian(at)[0] == -INF
     assert np.isfinite(BOX.to_space(at)[0, [0, 1, 4]]).all()
@@ -42,7 +42,7 @@ def test_at_a_bound_and_beyond():
 
 
 def test_walkers_against_walls_have_the_right_distribution(tmp_path):
-    """A density that falls by e within 1/200 of a bound, one even between two, a normal one."""
+    """An exponential at a bound, a uniform density between two bounds, and a normal one."""
 
     def target(x):
         a, b, c = x.T
@@ -57,7 +57,7 @@ def test_walkers_against_walls_have_the_right_distribution(tmp_path):
     assert convergence.converged
     positions = run.positions()[:, convergence.burn_in :]
     n = positions[..., 0].size / assess(run.positions()).max_tau
-    found = positions.reshape(-1, 3)
+    samples = positions.reshape(-1, 3)
     expected, sd = np.array([1 / 200, 2.5, 0]), np.array([1 / 200, 12**-0.5, 1])
-    assert (np.abs(found.mean(axis=0) - expected) < 5 * sd / np.sqrt(n)).all()
-    assert found.std(axis=0) == pytest.approx(sd, rel=5 * np.sqrt(2 / n))
+    assert (np.abs(samples.mean(axis=0) - expected) < 5 * sd / np.sqrt(n)).all()
+    assert samples.std(axis=0) == pytest.approx(sd, rel=5 * np.sqrt(2 / n))

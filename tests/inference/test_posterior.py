@@ -51,7 +51,7 @@ def chain(run):
 
 
 def by_hand(values, chain):
-    """Draws of each ensemble, walker by walker, after burn-in and thinning."""
+    """Draws of each ensemble, walker by walker, thinned and without the burn-in."""
     convergence = assess(chain.positions)
     rows = []
     for ensemble in values:
@@ -71,26 +71,26 @@ def test_draws_are_the_chains_walker_by_walker(run, posterior, chain):
     assert posterior.sample_stats["lp"].values.tolist() == lp.tolist()
     walker, step = posterior.posterior["walker"].values, posterior.posterior["step"].values
     for draw in (0, 1, len(walker) - 1):
-        there = chain.positions[1, step[draw] - 1, walker[draw], 0]
-        assert posterior.posterior["teff_1"].values[1, draw] == there
+        expected = chain.positions[1, step[draw] - 1, walker[draw], 0]
+        assert posterior.posterior["teff_1"].values[1, draw] == expected
 
 
-def test_the_ends_of_the_priors_are_there(run, posterior):
+def test_the_bounds_of_the_priors(run, posterior):
     for name, bounds in zip(run.folder.names, run.log_probability.parameters.bounds, strict=True):
         assert posterior.posterior[name].attrs["prior_bounds"].tolist() == bounds.tolist()
     assert posterior.posterior["teff_2"].attrs["prior_bounds"].tolist() == [4400, 6000]
     assert posterior.posterior["ln_noise"].attrs["prior_bounds"].tolist() == [-np.inf, np.inf]
 
 
-def test_tied_parameters_are_there_and_fixed_ones_are_told(posterior):
+def test_tied_and_fixed_parameters(posterior):
     draws = posterior.posterior
     np.testing.assert_allclose(draws["vsini"], draws["rv"] + 1, rtol=1e-14)
     assert "log_length" not in draws.data_vars
     assert json.loads(posterior.attrs["fixed"]) == {**FIXED, "log_length": 1.0}
 
 
-def test_q_is_what_load_flux_ratio_says(run, posterior):
-    """Where theta is a grid point of one parameter: the others are fixed in this library."""
+def test_q_is_that_of_load_flux_ratio(run, posterior):
+    """The library has one value of log g and of [Fe/H]."""
     draws = posterior.posterior
     ratio = mixjobs.load_flux_ratio(run.log_probability.plan.store)
     theta = [
@@ -111,8 +111,8 @@ def test_light_fractions(posterior):
 
 def test_likelihoods_and_the_prior_add_up(run, posterior):
     names = run.folder.names
-    theta = np.stack([posterior.posterior[name].values.ravel() for name in names], axis=1)
-    prior = run.log_probability.parameters.log_prior(theta)
+    x = np.stack([posterior.posterior[name].values.ravel() for name in names], axis=1)
+    prior = run.log_probability.parameters.log_prior(x)
     sums = posterior.log_likelihood["flux"].values.sum(axis=2).ravel() + prior
     np.testing.assert_allclose(sums, posterior.sample_stats["lp"].values.ravel(), rtol=1e-12)
     assert posterior.log_likelihood["order"].values.tolist() == ["21", "22"]
@@ -122,11 +122,11 @@ def test_likelihoods_and_the_prior_add_up(run, posterior):
 
 def test_acceptance(posterior, chain):
     moved = np.repeat(chain.accepted[:, :, None], chain.positions.shape[2], axis=2) / 10
-    found = posterior.sample_stats["acceptance_rate"].values
-    assert found.tolist() == by_hand(moved, chain).tolist()
+    rate = posterior.sample_stats["acceptance_rate"].values
+    assert rate.tolist() == by_hand(moved, chain).tolist()
 
 
-def test_attributes_tell_how_to_make_it_again(run, posterior, chain):
+def test_attributes_record_how_it_was_made(run, posterior, chain):
     attrs, convergence = posterior.attrs, assess(chain.positions)
     assert json.loads(attrs["identity"]) == run.folder.identity
     assert json.loads(attrs["notes"]) == run.folder.notes
@@ -198,17 +198,17 @@ def test_at_most_about_4000_draws(n_steps, walkers, tau):
     assert (np.diff(kept) >= convergence.thinning).all()
 
 
-def test_q_where_there_is_no_second_component(run):
+def test_q_without_light_of_component_2(run):
     model = run.log_probability.plan.load([0, 1]).epochs[0].model
     values = np.array([[TRUTH[name] for name in model.parameters]] * 2)
     values[:, model.parameters.index("c")] = 0.0, 0.3
-    found = light_of(model, values)
-    np.testing.assert_allclose(found["q"][0], found["q"][1], rtol=1e-12)
-    assert found["light_fraction_2"][0].tolist() == [0, 0]
+    quantities = light_of(model, values)
+    np.testing.assert_allclose(quantities["q"][0], quantities["q"][1], rtol=1e-12)
+    assert quantities["light_fraction_2"][0].tolist() == [0, 0]
 
 
-def test_three_components_one_of_them_black(run):
-    """Against the light of the model, with the fractions by hand."""
+def test_three_components_with_a_blackbody(run):
+    """Against fractions computed by hand."""
     store = run.log_probability.plan.store
     model = mixjobs.load_mixture(store, ["library", "library", "blackbody"])
     at = {
@@ -221,30 +221,34 @@ def test_three_components_one_of_them_black(run):
         "c_3": 0.2,
     }
     values = np.array([[at[name] for name in model.parameters]])
-    found = light_of(model, values)
-    assert list(found) == ["q_2", "light_fraction_2", "q_3", "light_fraction_3", "veiling"]
-    light = 0.5 + 0.3 * found["q_2"] + 0.2 * found["q_3"]
-    np.testing.assert_allclose(found["light_fraction_3"], 0.2 * found["q_3"] / light)
-    np.testing.assert_allclose(found["veiling"], 0.2 * found["q_3"] / (0.5 + 0.3 * found["q_2"]))
+    quantities = light_of(model, values)
+    assert list(quantities) == ["q_2", "light_fraction_2", "q_3", "light_fraction_3", "veiling"]
+    light = 0.5 + 0.3 * quantities["q_2"] + 0.2 * quantities["q_3"]
+    np.testing.assert_allclose(quantities["light_fraction_3"], 0.2 * quantities["q_3"] / light)
+    np.testing.assert_allclose(
+        quantities["veiling"], 0.2 * quantities["q_3"] / (0.5 + 0.3 * quantities["q_2"])
+    )
     black = mixjobs.load_flux_ratio(store, "blackbody")([5700, 4.5, 0], [1500, 4.5, 0])
-    np.testing.assert_allclose(np.log(found["q_3"][0]), np.log(black), atol=0.5)
+    np.testing.assert_allclose(np.log(quantities["q_3"][0]), np.log(black), atol=0.5)
 
 
-def test_epochs_have_orders_of_their_own(run):
-    """What each epoch has for itself counts in its orders alone."""
-    said = {"vsini": 6.0, "log_length": 1.0}
-    job = job_in(run.folder.path.parent, run.log_probability.plan.store, parameters=said)
+def test_each_epoch_has_its_own_orders(run):
+    """The parameters of an epoch affect only its orders."""
+    settings = {"vsini": 6.0, "log_length": 1.0}
+    job = job_in(run.folder.path.parent, run.log_probability.plan.store, parameters=settings)
     twice = job.model_copy(update={"spectra": job.spectra * 2})
     logp = load_log_probability(twice)
     assert order_labels(logp.plan) == ["21_e1", "22_e1", "21_e2", "22_e2"]
     at = {"rv_e1": 5, "rv_e2": 6, "c_e1": 0.1, "c_e2": 0.6, "ln_noise": 0, "log_amplitude": -3}
-    theta = np.array([[(TRUTH | at)[name] for name in logp.names]])
-    found = derived(logp, theta)
-    q = found["q"][0]
+    x = np.array([[(TRUTH | at)[name] for name in logp.names]])
+    quantities = derived(logp, x)
+    q = quantities["q"][0]
     np.testing.assert_allclose(q[:2], q[2:], rtol=1e-12)
     c = np.array([0.1, 0.1, 0.6, 0.6])
-    np.testing.assert_allclose(found["light_fraction_2"][0], c * q / (1 - c + c * q), rtol=1e-12)
-    draws = parameter_draws(logp.parameters, theta)
+    np.testing.assert_allclose(
+        quantities["light_fraction_2"][0], c * q / (1 - c + c * q), rtol=1e-12
+    )
+    draws = parameter_draws(logp.parameters, x)
     assert set(draws) == set(logp.names) == {*at, "teff_1", "teff_2"}
     assert {name: values.tolist() for name, values in draws.items()} == {
         name: [(TRUTH | at)[name]] for name in draws

@@ -52,7 +52,7 @@ def test_the_truth_fits(logp):
 
 
 def test_the_continuum_is_the_most_probable_one(logp):
-    """Against least squares with dense matrices, the spectrum being what the parts add up to."""
+    """Against least squares with dense matrices; the spectrum is the sum of the parts."""
     order = fitted_orders(logp, x_of(logp))[1]
     wave, scale = order.wavelength, np.median(np.abs(order.flux))
     spectrum = order.parts.sum(axis=0) / order.continuum
@@ -64,12 +64,12 @@ def test_the_continuum_is_the_most_probable_one(logp):
     data = (order.flux - order.emulator) / scale
     design = spectrum[:, None] * basis
     precision = design.T @ np.linalg.solve(noise, design) + np.eye(2)
-    found = np.linalg.solve(precision, design.T @ np.linalg.solve(noise, data) + [1, 0])
-    np.testing.assert_allclose(basis @ found * scale, order.continuum, rtol=1e-4)
+    coefficients = np.linalg.solve(precision, design.T @ np.linalg.solve(noise, data) + [1, 0])
+    np.testing.assert_allclose(basis @ coefficients * scale, order.continuum, rtol=1e-4)
 
 
 @pytest.mark.parametrize("amplitude", [0.0, 0.003, 0.5])
-def test_what_the_correlated_noise_absorbs(amplitude):
+def test_correlated_noise(amplitude):
     """Against the conditional mean with dense matrices."""
     rng = np.random.default_rng(1)
     velocity, sigma = np.sort(rng.random(50)) * 100, 0.01 + 0.02 * rng.random(50)
@@ -78,8 +78,8 @@ def test_what_the_correlated_noise_absorbs(amplitude):
     whole = covariance(velocity, sigma, 0.3, amplitude, 12.0)
     matern = whole - np.diag(np.exp(0.3) * sigma**2)
     expected = matern @ np.linalg.solve(whole, residual)
-    found = correlated_part(noise, velocity, sigma, residual)
-    np.testing.assert_allclose(found, expected, atol=1e-8)
+    absorbed = correlated_part(noise, velocity, sigma, residual)
+    np.testing.assert_allclose(absorbed, expected, atol=1e-8)
 
 
 def test_no_fit_outside_the_grid(logp):

@@ -58,8 +58,8 @@ def test_a_comparison_is_made_where_none_is_stored(tmp_path):
 def test_a_posterior_is_made_where_none_is_stored(run, tmp_path):
     folder = shutil.copytree(run.path, tmp_path / "run")
     (folder / POSTERIOR).unlink()
-    made = mixjobs.open_run(folder).posterior
-    assert made.equals(run.posterior)
+    posterior = mixjobs.open_run(folder).posterior
+    assert posterior.equals(run.posterior)
     assert "not yet" in repr(mixjobs.open_run(folder))
 
 

@@ -116,8 +116,8 @@ class TestChain:
         chain = run.chain()
         assert chain.by_order.shape == (2, 8, WALKERS, n_orders)
         for e, k in ((0, 7), (1, 2)):
-            there = np.c_[chain.log_probability[e, k], chain.by_order[e, k]]
-            np.testing.assert_array_equal(there, some(chain.positions[e, k]))
+            stored = np.c_[chain.log_probability[e, k], chain.by_order[e, k]]
+            np.testing.assert_array_equal(stored, some(chain.positions[e, k]))
 
     @settings(max_examples=15, phases=[Phase.explicit, Phase.generate])  # shrinking takes minutes
     @given(
@@ -184,8 +184,8 @@ class TestProcesses:
         process.send_signal(number)
         out, err = process.communicate()
         assert (process.returncode, err) == (status, "")
-        said = int(out.split()[-1]) if out else 20
-        assert said <= RunFolder.open(path).last_step() <= said + 1 < 60
+        reported = int(out.split()[-1]) if out else 20
+        assert reported <= RunFolder.open(path).last_step() <= reported + 1 < 60
         assert begin(path).communicate()[1] == ""
         assert same(RunFolder.open(path).chain(), reference)
 
@@ -340,7 +340,7 @@ class TestEnd:
 
     @given(checkpoint=st.integers(1, 1000), n=st.integers(1, 100000))
     def test_checks_become_rare_but_not_too_rare(self, checkpoint, n):
-        asked = [k for k in range(n, 2 * n + 16 * checkpoint) if is_check_due(k, checkpoint)]
-        assert len(asked) <= 32
-        assert asked[0] - n <= max(checkpoint, n / 8)
-        assert all(k % checkpoint == 0 for k in asked)
+        checks = [k for k in range(n, 2 * n + 16 * checkpoint) if is_check_due(k, checkpoint)]
+        assert len(checks) <= 32
+        assert checks[0] - n <= max(checkpoint, n / 8)
+        assert all(k % checkpoint == 0 for k in checks)

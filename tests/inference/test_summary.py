@@ -22,7 +22,7 @@ from tests.helpers.finished_runs import NOISE, TRUTH, finished, job_in
 
 
 def some_chain(n=4000, offset=0.0, seed=0):
-    """Two ensembles of four walkers, of draws that are independent."""
+    """Two ensembles of four walkers, with independent draws."""
     rng = np.random.default_rng(seed)
     positions = rng.normal(size=(2, n, 4, 3)) * [1, 2, 0.1] + [0, 5, 0.4]
     positions[1, :, :, 1] += offset
@@ -32,38 +32,38 @@ def some_chain(n=4000, offset=0.0, seed=0):
 
 def test_medians_and_limits_are_numpys():
     chain = some_chain()
-    found = summarise_chain(chain, ("a", "b", "c"))
-    assert found.burn_in == assess(chain.positions).burn_in
-    flat = chain.positions[:, found.burn_in :].reshape(-1, 3)
+    summary = summarise_chain(chain, ("a", "b", "c"))
+    assert summary.burn_in == assess(chain.positions).burn_in
+    flat = chain.positions[:, summary.burn_in :].reshape(-1, 3)
     for p, name in enumerate(("a", "b", "c")):
-        interval = found.parameters[name]
+        interval = summary.parameters[name]
         assert interval.median == np.median(flat[:, p])
         assert interval.interval_68 == tuple(np.quantile(flat[:, p], [0.16, 0.84]))
         assert interval.interval_95 == tuple(np.quantile(flat[:, p], [0.025, 0.975]))
-    assert found.upper_limits == {"c": np.quantile(flat[:, 2], 0.95)}
-    assert found.upper_limits["c"] == pytest.approx(0.4 + 1.645 * 0.1, abs=0.01)
-    assert found.acceptance == 0.75
+    assert summary.upper_limits == {"c": np.quantile(flat[:, 2], 0.95)}
+    assert summary.upper_limits["c"] == pytest.approx(0.4 + 1.645 * 0.1, abs=0.01)
+    assert summary.acceptance == 0.75
 
 
-def test_independent_draws_all_count():
-    found = summarise_chain(some_chain(), ("a", "b", "c"))
-    for size in found.effective_size.values():
-        assert size == pytest.approx(2 * 4 * (4000 - found.burn_in), rel=0.1)
-    assert found.converged
-    assert max(found.r_hat.values()) < 1.01
+def test_effective_size_of_independent_draws():
+    summary = summarise_chain(some_chain(), ("a", "b", "c"))
+    for size in summary.effective_size.values():
+        assert size == pytest.approx(2 * 4 * (4000 - summary.burn_in), rel=0.1)
+    assert summary.converged
+    assert max(summary.r_hat.values()) < 1.01
 
 
 def test_ensembles_that_differ():
-    found = summarise_chain(some_chain(offset=4.0), ("a", "b", "c"))
-    assert found.r_hat["b"] > 1.5 > 1.01 > found.r_hat["a"]
-    assert not found.converged
-    assert "ensembles differ" in found.shortfall
+    summary = summarise_chain(some_chain(offset=4.0), ("a", "b", "c"))
+    assert summary.r_hat["b"] > 1.5 > 1.01 > summary.r_hat["a"]
+    assert not summary.converged
+    assert "ensembles differ" in summary.shortfall
 
 
 def test_one_step():
-    found = summarise_chain(some_chain(n=1), ("a", "b", "c"))
-    assert not found.converged
-    assert found.n_steps == 1
+    summary = summarise_chain(some_chain(n=1), ("a", "b", "c"))
+    assert not summary.converged
+    assert summary.n_steps == 1
 
 
 RNG = np.random.default_rng(5)
@@ -109,10 +109,10 @@ def test_difference_in_ln_likelihood():
 
 
 def test_to_a_dict_and_back():
-    found = Comparison(2, 1000, ONE, TWO)
-    content = json.loads(json.dumps(found.to_dict()))
-    assert Comparison.from_dict(content) == found
-    assert content["ln_likelihood_difference"] == found.difference
+    comparison = Comparison(2, 1000, ONE, TWO)
+    content = json.loads(json.dumps(comparison.to_dict()))
+    assert Comparison.from_dict(content) == comparison
+    assert content["ln_likelihood_difference"] == comparison.difference
     del content["one_component"]
     with pytest.raises(UnreadableFile, match="one_component"):
         Comparison.from_dict(content)
@@ -138,20 +138,20 @@ def test_what_component_1_is_tied_to_stays_free(logp):
     job = job_in(finished().folder.path.parent, logp.plan.store)
     settings = {"teff_1": "teff_2 + 500", "vsini": 6.0, "ln_noise": 0.0, "log_amplitude": -3.0,
                 "log_length": 1.0, "rv": 5.0}  # fmt: skip
-    said = type(job.parameters)(**settings)
-    tied = load_log_probability(job.model_copy(update={"parameters": said}))
+    config = type(job.parameters)(**settings)
+    tied = load_log_probability(job.model_copy(update={"parameters": config}))
     assert single_component(tied).names == ("teff_2",)
     none = reduced(tied.parameters, ["teff_1"])
     assert none.names == ("teff_2",)
     fixed = load_log_probability(
-        job.model_copy(update={"parameters": type(said)(**settings | {"teff_1": 5700.0})})
+        job.model_copy(update={"parameters": type(config)(**settings | {"teff_1": 5700.0})})
     )
     assert single_component(fixed) is None
     alone = job.model.model_copy(update={"components": 1})
-    said = type(said)(**{k: v for k, v in settings.items() if k != "teff_1"})
+    config = type(config)(**{k: v for k, v in settings.items() if k != "teff_1"})
     assert (
         single_component(
-            load_log_probability(job.model_copy(update={"model": alone, "parameters": said}))
+            load_log_probability(job.model_copy(update={"model": alone, "parameters": config}))
         )
         is None
     )
@@ -161,26 +161,29 @@ def test_two_components_are_found(logp):
     chain = finished().chain
     at = np.unravel_index(chain.log_probability.argmax(), chain.log_probability.shape)
     best = chain.positions[at]
-    # what is free but needs no search here
+    # it needs no search
     fixed = logp.fix("ln_noise", 0.0)
-    found = compare(fixed, np.delete(best, logp.names.index("ln_noise")), seed=1)
-    assert found.n_pixels == 139
-    assert (len(found.one_component.parameters), len(found.all_components.parameters)) == (2, 4)
-    assert found.difference > 10
-    assert found.all_components.parameters["c"] == best[logp.names.index("c")]
-    theta = np.array(list(found.one_component.parameters.values()))[None]
+    comparison = compare(fixed, np.delete(best, logp.names.index("ln_noise")), seed=1)
+    assert comparison.n_pixels == 139
+    assert (
+        len(comparison.one_component.parameters),
+        len(comparison.all_components.parameters),
+    ) == (2, 4)
+    assert comparison.difference > 10
+    assert comparison.all_components.parameters["c"] == best[logp.names.index("c")]
+    x = np.array(list(comparison.one_component.parameters.values()))[None]
     alone = single_component(fixed)
-    assert found.one_component.ln_likelihood == alone.by_order(theta)[0, 1:].sum()
-    around = theta + np.array([[30.0, 0], [-30, 0], [0, 0.2], [0, -0.2]])
-    assert (alone(around) < alone(theta)).all()
+    assert comparison.one_component.ln_likelihood == alone.by_order(x)[0, 1:].sum()
+    around = x + np.array([[30.0, 0], [-30, 0], [0, 0.2], [0, -0.2]])
+    assert (alone(around) < alone(x)).all()
 
 
 def test_all_components_are_never_worse_than_one(logp):
-    """They contain it, whatever sampling has come upon."""
+    """They include it, wherever the sampler has been."""
     fixed = logp.fix("ln_noise", 0.0)
     poor = np.array([(TRUTH | {"rv": -20.0, "c": 0.9})[name] for name in fixed.names])
-    found = compare(fixed, poor, seed=1)
-    assert found.all_components.parameters["c"] == 0
-    assert found.all_components.ln_likelihood == pytest.approx(
-        found.one_component.ln_likelihood, abs=1e-6
+    comparison = compare(fixed, poor, seed=1)
+    assert comparison.all_components.parameters["c"] == 0
+    assert comparison.all_components.ln_likelihood == pytest.approx(
+        comparison.one_component.ln_likelihood, abs=1e-6
     )

@@ -1,4 +1,4 @@
-"""The figures of a run: what is drawn, how large the files are, and the command."""
+"""The figures of a run: their content, the size of their files, and the command."""
 
 from argparse import Namespace
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.helpers.finished_runs import finished
 
 
 def drawn_order(number, epoch=0, n=2304):
-    """An order with lines, as many pixels as real ones have."""
+    """An order with lines, and as many pixels as a real one."""
     rng = np.random.default_rng(number)
     wave = np.linspace(5000, 5080, n) + 80 * number
     spectrum = 1 - 0.3 * rng.random(n) ** 20
@@ -66,8 +66,8 @@ def test_the_fit_is_drawn_with_parts_and_residuals():
 def test_the_fit_of_one_component_is_not_hidden_by_it():
     two = drawn_order(20, n=20)
     (figure,) = draw_fits([replace(two, parts=two.fit[None])]).values()
-    said = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert said == ["data", "fit", "data − fit", "±σ, scaled by the fit"]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["data", "fit", "data − fit", "±σ, scaled by the fit"]
 
 
 def test_axes_have_units():
@@ -114,7 +114,7 @@ def test_a_parameter_that_does_not_move_is_drawn():
 
 @pytest.mark.parametrize("kind", ["traces", "fits"])
 def test_files_are_small(tmp_path, kind):
-    """As of a run of 2 x 32 walkers, and of three orders of 2304 pixels."""
+    """With 2 x 32 walkers, and with three orders of 2304 pixels."""
     if kind == "traces":
         names = [f"p{k}" for k in range(8)]
         positions = np.random.default_rng(0).normal(size=(2, 1000, 32, 8))
