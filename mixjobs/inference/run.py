@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 class Run(Summarised):
     """A sampling run on disk; `mixjobs.sample` and `mixjobs.open_run` return one.
 
+    For example::
+
+        run = mixjobs.open_run("run")
+        print(run.summary())
+        run.posterior["posterior"]["teff_2"]
+        run.plot.corner(["teff_1", "teff_2", "c"])
+
     The chain, the summary and the posterior come from the run folder. The data and the store are
     opened only for `log_probability` and for what needs it: `compare` and `plot.fits`.
 
