@@ -82,7 +82,7 @@ def test_the_files_of_a_run(reference):
 def test_a_dry_run_prints_everything_and_writes_nothing(job, tmp_path, capsys):
     assert main(["sample", str(job()), "--dry-run"]) == 0
     text = "".join(capsys.readouterr())
-    assert "barycentric velocity 0.5 km/s, by the job, is added" in text
+    assert "barycentric velocity 0.5 km/s" in text
     assert "wavelengths in vacuum" in text
     for words in ("uniform 4600 to 5000", "optimum", "normal 5", "fixed"):
         assert words in text
@@ -173,9 +173,11 @@ def test_what_goes_beyond_the_model_is_told(job, capsys):
     path = job(("[4600, 5000]", "[4000, 5000]"))
     assert main(["sample", str(path), "--dry-run"]) == 0
     text = capsys.readouterr().err
-    assert "teff_2: the model answers 4500 to 6000; the prior goes beyond" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("teff_2: ")]
+    assert "4500 to 6000" in line
     assert "cubic" not in text
-    assert "includes the emulator's error; correlated noise; continuum sigma 1; seed 3" in text
+    assert "includes the emulator's error; correlated noise; continuum" in text
+    assert "; seed 3\n" in text
 
 
 def test_velocities_go_as_far_as_the_store_was_built_for(job, fit_store):
@@ -196,7 +198,7 @@ def test_a_spectrum_finer_than_the_library_is_told_of(fit_store, tmp_path, job):
         "\n".join(f'file = "{tmp_path}/fine.ecsv"' if "file =" in t else t for t in text)
     )
     logp = mixjobs.load_log_probability(path)
-    assert any("order(s) 4: the data's pixels are up to 3.3 times finer" in n for n in logp.notes)
+    assert any("order(s) 4:" in note and "3.3 times finer" in note for note in logp.notes)
 
 
 def test_killed_while_it_searches(job, tmp_path, reference):
@@ -221,22 +223,22 @@ def test_killed_while_it_searches(job, tmp_path, reference):
         ("seed = 3", "seed = 3\nwalkers = 4", "unknown key 'walkers'"),
         ("walkers = 10", "walkers = 6", "6 walkers for 4 free parameters; expected at least 8"),
         ("resolution = 30000", "resolution = 30000\norders = [9]", "no emulator of order 9"),
-        ("degree = 2", "degree = 200", "80 pixels are used for a continuum of degree 200"),
+        ("degree = 2", "degree = 200", "continuum of degree 200"),
         ("log_length = 1.2", 'log_length = 1.2\nconstraints = ["teff_2 > teff_1"]', "never hold"),
         (
             "[4600, 5000]",
             "[6100, 6500]",
-            "teff_2 has the prior uniform 6100 to 6500; the m",
+            "teff_2 has the prior uniform 6100 to 6500",
         ),
         (
             "{ uniform = [4600, 5000] }",
             "9999",
-            "teff_2 is fixed at 9999; the model answers",
+            "teff_2 is fixed at 9999",
         ),
-        ("vsini = 6.0", "vsini = 500.0", "vsini is fixed at 500; the model answers 0 to "),
-        ("vsini = 6.0", "vsini = 6.0\nc = { uniform = [2, 3] }", "the model answers 0 to 1"),
+        ("vsini = 6.0", "vsini = 500.0", "vsini is fixed at 500"),
+        ("vsini = 6.0", "vsini = 6.0\nc = { uniform = [2, 3] }", "c has the prior uniform 2 to 3"),
         ("[5, 2]", "[5000, 2]", "rv has the prior normal 5000 ± 2"),
-        ("[5, 2]", "[132, 0.1]", "0 of 1024 points spread over the priors"),
+        ("[5, 2]", "[132, 0.1]", "0 of 1024 points"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(job, tmp_path, capsys, old, new, text):
