@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class SampleReport:
 def sample(
     job: str | Path | SampleConfig,
     client: Client | None = None,
-    report: SampleReport | None = None,
+    report: SampleReport | Literal[False] | None = None,
     *,
     resume: bool = False,
     overwrite: bool = False,
@@ -77,9 +77,9 @@ def sample(
     client : Client, optional
         A Dask client. Its workers share the orders, and must see the store. Without it, everything
         runs in this process.
-    report : SampleReport, optional
-        Called as the job proceeds. By default, progress is shown on standard error; pass
-        ``SampleReport()`` to silence it.
+    report : SampleReport or False, optional
+        Called as the job proceeds. By default, progress is shown on standard error; False shows
+        nothing.
     resume : bool
         Continue the run if it exists.
     overwrite : bool
@@ -102,16 +102,19 @@ def sample(
     """
     config = job if isinstance(job, SampleConfig) else read_sample_job(job)
     check_output(config.output, resume=resume, overwrite=overwrite)
+    reporter: SampleReport
     if report is None:
-        report = import_module("mixjobs.report.job").ConsoleReport()
+        reporter = import_module("mixjobs.report.job").ConsoleReport()
+    else:
+        reporter = report or SampleReport()
     try:
         free = load_log_probability(config, client)
-        report.loaded(config, free)
+        reporter.loaded(config, free)
         folder = _open_folder(config, free, overwrite)
         with folder.locked():
-            return _sample(folder, config, free, client, report)
+            return _sample(folder, config, free, client, reporter)
     finally:
-        report.close()
+        reporter.close()
 
 
 def check_output(path: str | Path, *, resume: bool, overwrite: bool) -> None:
