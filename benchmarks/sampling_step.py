@@ -28,7 +28,7 @@ from mixjobs.inference.log_probability import LogProbability, make_log_probabili
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
-from mixjobs.inference.run import Segment
+from mixjobs.inference.run_folder import Segment
 from mixjobs.inference.sampler import Ensembles, Step, random_states, segment
 from mixjobs.typing import Floats
 

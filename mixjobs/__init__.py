@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from mixjobs.errors import MixjobsError
     from mixjobs.grid import Grid
     from mixjobs.inference.job import load_log_probability
+    from mixjobs.inference.run import Run, open_run
+    from mixjobs.inference.sample import sample
     from mixjobs.library import open_library
     from mixjobs.model.mixture import mix
     from mixjobs.observed.spectrum import open_spectrum
@@ -22,14 +24,17 @@ _HOME = {
     "Grid": "grid",
     "MixjobsError": "errors",
     "Orders": "orders",
+    "Run": "inference.run",
     "build": "builder.stages",
     "load_flux_ratio": "store.loading",
     "load_log_probability": "inference.job",
     "load_mixture": "store.loading",
     "mix": "model.mixture",
     "open_library": "library",
+    "open_run": "inference.run",
     "open_spectrum": "observed.spectrum",
     "open_store": "store.format",
+    "sample": "inference.sample",
 }
 
 __all__ = [
@@ -37,14 +42,17 @@ __all__ = [
     "Grid",
     "MixjobsError",
     "Orders",
+    "Run",
     "build",
     "load_flux_ratio",
     "load_log_probability",
     "load_mixture",
     "mix",
     "open_library",
+    "open_run",
     "open_spectrum",
     "open_store",
+    "sample",
 ]
 
 

@@ -13,12 +13,9 @@ from PIL import Image
 from mixjobs.cli.options import make_folder, parse_theta
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
-from mixjobs.inference.convergence import assess
-from mixjobs.inference.posterior import kept_steps, parameter_draws
-from mixjobs.inference.residuals import fitted_orders
-from mixjobs.inference.run import best_theta, is_run, open_run, read_chain
+from mixjobs.inference.run import open_run
+from mixjobs.inference.run_folder import is_run
 from mixjobs.report.emulator import draw_quality, emulator_quality
-from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces
 from mixjobs.report.store import draw_all
 from mixjobs.store.format import open_store
 from mixjobs.typing import Floats
@@ -48,16 +45,7 @@ def plot(args: Namespace) -> None:
 def plot_run(args: Namespace) -> None:
     """Draw the traces, the joint distributions and the best fit of a run so far."""
     run = open_run(args.store)
-    chain, logp = read_chain(run.folder), run.log_probability
-    judged = assess(chain.positions)
-    theta = chain.positions[:, kept_steps(judged, chain.log_probability.shape)]
-    draws = parameter_draws(logp.parameters, theta.reshape(-1, len(logp.names)))
-    figures = {
-        **draw_corners({name: draws[name] for name in logp.names}),
-        **draw_traces(chain.positions, logp.names, judged.burn),
-        **draw_fits(fitted_orders(logp, best_theta(chain))),
-    }
-    for path in save(figures, args.output or run.folder.path / "figures", _COLOURS):
+    for path in save(run.plot.all(), args.output or run.path / "figures", _COLOURS):
         print(path)
 
 

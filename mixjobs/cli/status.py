@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.run import is_run
+from mixjobs.inference.run_folder import is_run
 from mixjobs.report.console import print_facts
 from mixjobs.report.status import job_status, stage_line
 

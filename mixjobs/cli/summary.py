@@ -1,24 +1,16 @@
-"""``mixjobs summary``: what a run says of the parameters, and how far it can be trusted."""
+"""``mixjobs summary``: medians, intervals, convergence and model comparison of a run."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from typing import Any
 
-from rich.console import Console
-
-from mixjobs.inference.run import RunFolder
-from mixjobs.report.summary import lines, orders_table, parameters_table, plain, run_facts
+from mixjobs.inference.run import open_run
 
 
 def summary(args: Namespace) -> dict[str, Any]:
-    """Print medians and intervals, agreement, upper limits, and one component against all."""
-    facts = run_facts(RunFolder.open(args.run))
+    """Print the summary of a run."""
+    content = open_run(args.run).summary()
     if not args.json:
-        console = Console()
-        console.print(parameters_table(facts))
-        if facts.of_orders:
-            console.print(orders_table(facts))
-        for line in lines(facts):
-            print(line)
-    return plain(facts)
+        print(content)
+    return content.to_dict()

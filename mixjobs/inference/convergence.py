@@ -1,8 +1,8 @@
-"""Whether a chain is long enough, how much of it is burn-in, and how far its steps are alike.
+"""Convergence of a chain: burn-in, autocorrelation time, and agreement of the ensembles.
 
-The walkers of an ensemble are no independent chains: each proposal is made from the others. So
-nothing here compares walkers; the autocorrelation time is that of an ensemble, and agreement is
-that between ensembles, which know nothing of each other.
+The walkers of an ensemble are not independent chains, because each proposal is made from the
+others. Walkers are therefore never compared with each other. The autocorrelation time belongs to an
+ensemble, and R-hat compares ensembles, which are independent.
 """
 
 from __future__ import annotations
@@ -14,91 +14,91 @@ import numpy as np
 
 from mixjobs.typing import Floats
 
-BURN = 10  # autocorrelation times from the start that are not used
-LONG = 50  # autocorrelation times that are wanted after them
-STEADY = 0.05  # relative change of the autocorrelation time that is allowed ...
-SHORTER = 0.9  # ... against this part of the chain
-AGREE = 1.01  # largest R-hat of the ensembles, as Vehtari et al. (2021) advise
+BURN_IN_TIMES = 10  # autocorrelation times
+MIN_TIMES = 50  # autocorrelation times required after the burn-in
+MAX_TAU_CHANGE = 0.05  # largest relative change of the autocorrelation time ...
+_SHORTER = 0.9  # ... compared with this fraction of the chain
+MAX_R_HAT = 1.01  # Vehtari et al. (2021, Bayesian Anal. 16, 667)
 _WINDOW = 5  # autocorrelation times over which the autocorrelation is summed (Sokal 1997)
 
 
 @dataclass(frozen=True, eq=False)
-class Assessment:
-    """What can be said of a chain.
+class Convergence:
+    """Burn-in, autocorrelation times and R-hat of a chain.
 
     Attributes
     ----------
     n_steps : int
-    burn : int
-        Steps from the start that are not used.
+    burn_in : int
+        Steps to discard at the start.
     tau : ndarray (ensembles, P)
-        Autocorrelation time in steps, after the burn-in; at least 1, inf where an ensemble does
-        not move.
+        Autocorrelation time in steps, after the burn-in. It is at least 1, and inf for an ensemble
+        that does not move.
     shorter_tau : ndarray (ensembles, P)
-        The same of the chain without its last tenth.
+        The same for the chain without its last tenth.
     r_hat : ndarray (P,)
-        Agreement of the ensembles after the burn-in: 1 where they say the same.
+        Potential scale reduction of the ensembles after the burn-in; 1 if they agree.
     """
 
     n_steps: int
-    burn: int
+    burn_in: int
     tau: Floats
     shorter_tau: Floats
     r_hat: Floats
 
     @property
-    def longest(self) -> float:
-        """The longest autocorrelation time, in steps."""
+    def max_tau(self) -> float:
+        """Longest autocorrelation time, in steps."""
         return float(self.tau.max())
 
     @property
-    def thin(self) -> int:
-        """Every how manieth step to keep: half the shortest autocorrelation time.
-
-        Steps nearer to each other say nearly the same, and are kept for nothing.
-        """
+    def thinning(self) -> int:
+        """Thinning interval in steps: half the shortest autocorrelation time."""
         return max(1, int(min(self.tau.min() / 2, self.n_steps)))
 
     @property
-    def wanted(self) -> float:
-        """Steps that the chain should have in all, by the present autocorrelation time."""
-        return float(np.ceil((BURN + LONG) * self.longest))
+    def required_steps(self) -> float:
+        """Length that the chain needs, according to its present autocorrelation time."""
+        return float(np.ceil((BURN_IN_TIMES + MIN_TIMES) * self.max_tau))
 
     @cached_property
-    def lacks(self) -> str:
-        """What the chain lacks to be long enough; empty where it lacks nothing."""
-        after = (self.n_steps - self.burn) / self.longest
-        times, shorter = (tau.mean(axis=0).max() for tau in (self.tau, self.shorter_tau))
-        if not after > LONG:
-            return f"{after:.3g} autocorrelation times after the burn-in, {LONG} wanted"
-        change = abs(shorter / times - 1)
-        if not change < STEADY:
-            return f"the autocorrelation time still changes by {change:.0%}, {STEADY:.0%} allowed"
-        if not self.r_hat.max() < AGREE:
-            return f"the ensembles differ, R-hat {self.r_hat.max():.3f}, {AGREE} allowed"
+    def shortfall(self) -> str:
+        """The criterion that the chain fails; empty if it has converged."""
+        times = (self.n_steps - self.burn_in) / self.max_tau
+        full, shorter = (tau.mean(axis=0).max() for tau in (self.tau, self.shorter_tau))
+        if not times > MIN_TIMES:
+            return f"{times:.3g} autocorrelation times after the burn-in ({MIN_TIMES} required)"
+        change = abs(shorter / full - 1)
+        if not change < MAX_TAU_CHANGE:
+            return (
+                f"the autocorrelation time still changes by {change:.0%} "
+                f"({MAX_TAU_CHANGE:.0%} allowed)"
+            )
+        if not self.r_hat.max() < MAX_R_HAT:
+            return f"the ensembles differ: R-hat {self.r_hat.max():.3f} ({MAX_R_HAT} allowed)"
         return ""
 
     @property
-    def enough(self) -> bool:
-        """Whether the chain is long enough."""
-        return not self.lacks
+    def converged(self) -> bool:
+        """Whether the chain is long enough and its ensembles agree."""
+        return not self.shortfall
 
 
-def assess(positions: Floats) -> Assessment:
-    """Say how long a chain is by its own measure.
+def assess(positions: Floats) -> Convergence:
+    """Assess the convergence of a chain.
 
-    A chain is long enough when
+    A chain has converged when
 
-    1. in every ensemble the steps after the burn-in are more than 50 autocorrelation times of
-       the slowest parameter,
-    2. the longest autocorrelation time, a mean over the ensembles, differs by less than 5 % from
+    1. in every ensemble, more than 50 autocorrelation times of the slowest parameter follow the
+       burn-in,
+    2. the longest autocorrelation time, averaged over the ensembles, differs by less than 5 % from
        that of the chain without its last tenth, and
-    3. the ensembles agree: R-hat over the ensembles (not over their walkers), each cut into two
-       halves, is below 1.01 for every parameter.
+    3. R-hat over the ensembles (not over their walkers), each split into two halves, is below 1.01
+       for every parameter.
 
-    The burn-in is 10 autocorrelation times of the second half of the chain, lest the way from the
-    start be taken for mixing, and at most half of the chain. The autocorrelation time that counts
-    is that of what is left.
+    The burn-in is 10 autocorrelation times of the second half of the chain, and at most half of the
+    chain. The second half excludes the drift away from the start, which would look like slow
+    mixing. The autocorrelation time is then measured again after the burn-in.
 
     Parameters
     ----------
@@ -106,15 +106,15 @@ def assess(positions: Floats) -> Assessment:
         At least one step.
     """
     n = positions.shape[1]
-    burn, tau = _burn_and_tau(positions)
-    _, shorter_tau = _burn_and_tau(positions[:, : max(1, int(SHORTER * n))])
-    return Assessment(n, burn, tau, shorter_tau, r_hat(positions[:, burn:]))
+    burn_in, tau = _burn_in_and_tau(positions)
+    _, shorter_tau = _burn_in_and_tau(positions[:, : max(1, int(_SHORTER * n))])
+    return Convergence(n, burn_in, tau, shorter_tau, r_hat(positions[:, burn_in:]))
 
 
-def _burn_and_tau(positions: Floats) -> tuple[int, Floats]:
+def _burn_in_and_tau(positions: Floats) -> tuple[int, Floats]:
     half = positions.shape[1] // 2
-    burn = int(min(BURN * _tau(positions[:, half:]).max(), half))
-    return burn, _tau(positions[:, burn:])
+    burn_in = int(min(BURN_IN_TIMES * _tau(positions[:, half:]).max(), half))
+    return burn_in, _tau(positions[:, burn_in:])
 
 
 def _tau(positions: Floats) -> Floats:
@@ -125,8 +125,9 @@ def autocorrelation_time(x: Floats) -> Floats:
     """Return the integrated autocorrelation time of an ensemble, in steps.
 
     The autocorrelation is averaged over the walkers and summed up to the first lag that exceeds 5
-    times the sum (Sokal 1997), as `emcee.autocorr.integrated_time` does, but about the mean of
-    the ensemble: about each walker's own, one that is stuck would seem to be mixed.
+    times the sum (Sokal 1997), as in `emcee.autocorr.integrated_time`. Unlike emcee, deviations are
+    taken from the mean of the ensemble. Taken from each walker's own mean, a walker that is stuck
+    would appear to mix.
 
     Parameters
     ----------
@@ -144,15 +145,15 @@ def autocorrelation_time(x: Floats) -> Floats:
     >>> autocorrelation_time(independent).round(1)
     array([1.])
     """
-    return np.array([_time_of_one(x[..., p]) for p in range(x.shape[-1])])
+    return np.array([_autocorrelation_time(x[..., p]) for p in range(x.shape[-1])])
 
 
-def _time_of_one(x: Floats) -> float:
+def _autocorrelation_time(x: Floats) -> float:
     n = len(x)
-    away = x - x.mean()
+    deviation = x - x.mean()
     if not np.ptp(x):
         return np.inf
-    spectrum = np.fft.rfft(away, 1 << (2 * n - 1).bit_length(), axis=0)
+    spectrum = np.fft.rfft(deviation, 1 << (2 * n - 1).bit_length(), axis=0)
     power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
     correlation = np.fft.irfft(power)[:n]
     times = 2 * np.cumsum(correlation / correlation[0]) - 1
@@ -161,11 +162,11 @@ def _time_of_one(x: Floats) -> float:
 
 
 def r_hat(positions: Floats) -> Floats:
-    """Return the potential scale reduction of ensembles, each cut into two halves.
+    """Return the potential scale reduction of ensembles, each split into two halves.
 
-    Gelman et al. (2013), *Bayesian Data Analysis*, equation 11.4, with an ensemble's half, all of
-    its walkers together, in the place of a chain's. Its limit for many samples: the variance of
-    the means is not compared with what chance would give.
+    Gelman et al. (2013), *Bayesian Data Analysis*, equation 11.4. Half an ensemble, with all of its
+    walkers, takes the place of a chain. The limit of many samples is used: the sampling variance of
+    the means is not subtracted.
 
     Parameters
     ----------
@@ -174,7 +175,7 @@ def r_hat(positions: Floats) -> Floats:
     Returns
     -------
     ndarray (P,)
-        1 where all say the same; inf where there is no half, or none of them varies.
+        1 if the ensembles agree; inf with fewer than two steps, or if nothing varies.
     """
     half = positions.shape[1] // 2
     if not half:

@@ -1,9 +1,9 @@
-"""The posterior as ArviZ keeps it: draws, what they say of each order, and how they were made."""
+"""The posterior as xarray groups, in the layout that ArviZ reads."""
 
 from __future__ import annotations
 
 import json
-import warnings
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,43 +12,30 @@ import numpy as np
 
 from mixjobs.errors import MissingFile, UnreadableFile
 from mixjobs.files import ASIDE, disk_faults_named
-from mixjobs.inference.convergence import Assessment, assess
+from mixjobs.inference.convergence import Convergence, assess
 from mixjobs.inference.expressions import resolve
-from mixjobs.inference.log_probability import LogProbability
-from mixjobs.inference.order_likelihoods import LikelihoodPlan
-from mixjobs.inference.parameters import Parameters
-from mixjobs.inference.run import Chain, RunFolder, read_chain
+from mixjobs.inference.run_folder import Chain, RunFolder
 from mixjobs.model.blackbody import BlackBody
-from mixjobs.model.mixture import MixtureModel
 from mixjobs.typing import Floats, Ints
 
-if TYPE_CHECKING:
-    from arviz import InferenceData
-    from xarray import Dataset
+if TYPE_CHECKING:  # a posterior is read without the model
+    from xarray import Dataset, DataTree
+
+    from mixjobs.inference.log_probability import LogProbability
+    from mixjobs.inference.order_likelihoods import LikelihoodPlan
+    from mixjobs.inference.parameters import Parameters
+    from mixjobs.model.mixture import MixtureModel
+
+MAX_DRAWS = 4000  # of all ensembles together
+BOUNDS = "prior_bounds"  # attribute of a free parameter
+_VERSIONS = ("mixjobs", "numpy", "scipy", "emcee", "celerite2", "xarray")
 
 
-MOST_DRAWS = 4000  # of all ensembles together
-BOUNDS = "prior_bounds"  # attribute of a free parameter's draws
-_ENGINE = "h5netcdf"
-_VERSIONS = ("mixjobs", "numpy", "scipy", "emcee", "celerite2", "arviz")
+def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTree:
+    """Make the posterior of a run: burn-in discarded, thinned to about 4000 draws at most.
 
-
-def import_arviz() -> Any:
-    """Import ArviZ, which takes seconds: only where it is needed.
-
-    Once a day it warns that its next version will be another package; this one is what is used.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing a major refactor", FutureWarning)
-        import arviz
-    return arviz
-
-
-def make_posterior(folder: RunFolder, log_probability: LogProbability) -> InferenceData:
-    """Make ArviZ's InferenceData of a run, its burn-in left out, at most about 4000 draws.
-
-    A chain is an ensemble; its draws are those of one walker after the other, so that ArviZ sees
-    the autocorrelation of walkers. `walker` and `step` tell which is which.
+    Each ensemble is a chain. Its draws are ordered walker by walker, so ArviZ measures the
+    autocorrelation of walkers. The coordinates `walker` and `step` identify each draw.
 
     Parameters
     ----------
@@ -58,54 +45,56 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> Infere
 
     Returns
     -------
-    InferenceData
-        `posterior`: each free parameter (its attribute `prior_bounds`: where its prior ends), each
-        tied one, and what `derived` has in every order. `log_likelihood`: `flux`,
-        with dimension `order`. `sample_stats`: `lp`, the log-probability, and `acceptance_rate`,
-        the part of the ensemble that moved in the step. An `order` is one of one spectrum, its
-        `number` and `epoch` (from 1) beside it. Attributes are what is needed to make the run once
-        more.
+    xarray.DataTree
+        Three groups. `posterior` holds the free parameters (with the attribute `prior_bounds`), the
+        tied ones, and the derived quantities of every order (see `derived`). `log_likelihood` holds
+        `flux`, with the dimension `order`. `sample_stats` holds `lp`, the log-probability, and
+        `acceptance_rate`, the fraction of the ensemble that moved in the step. An `order` belongs
+        to one spectrum; `number` and `epoch` (from 1) identify it. The root's attributes record how
+        the run was made.
 
     Raises
     ------
     MissingFile, UnreadableFile
-        There are no steps yet; a segment cannot be read.
+        There are no steps yet, or a segment is damaged.
     """
-    arviz = import_arviz()
-    chain = read_chain(folder)
-    judged = assess(chain.positions)
-    kept = kept_steps(judged, chain.log_probability.shape)
+    from xarray import Dataset, DataTree
+
+    chain = folder.sampled_chain()
+    convergence = assess(chain.positions)
+    kept = kept_steps(convergence, chain.log_probability.shape)
     walkers = chain.log_probability.shape[2]
-    theta = walker_major(chain.positions[:, kept])
+    x = walker_major(chain.positions[:, kept])
     moved = np.repeat((chain.accepted[:, kept] / walkers)[:, :, None], walkers, axis=2)
     stats = {
         "lp": walker_major(chain.log_probability[:, kept]),
         "acceptance_rate": walker_major(moved),
     }
-    labels = _Labels.of(log_probability.plan, chain, kept)
-    values = parameter_draws(log_probability.parameters, theta)
-    values |= _in_ensembles(derived(log_probability, theta.reshape(-1, theta.shape[-1])), theta)
-    posterior = labels.dataset(values)
+    coordinates = _Coordinates.of(log_probability.plan, chain, kept)
+    values = parameter_draws(log_probability.parameters, x)
+    for name, each in derived(log_probability, x.reshape(-1, x.shape[-1])).items():
+        values[name] = each.reshape(*x.shape[:-1], each.shape[1])
+    posterior = coordinates.dataset(values)
     for name, bounds in zip(folder.names, log_probability.parameters.bounds, strict=True):
         posterior[name].attrs[BOUNDS] = bounds
-    return arviz.InferenceData(  # type: ignore[no-any-return]
-        attrs=_attributes(folder, log_probability, judged, kept),
-        posterior=posterior,
-        log_likelihood=labels.dataset({"flux": walker_major(chain.by_order[:, kept])}),
-        sample_stats=labels.dataset(stats),
-    )
+    return DataTree.from_dict({
+        "/": Dataset(attrs=_attributes(folder, log_probability, convergence, kept)),
+        "posterior": posterior,
+        "log_likelihood": coordinates.dataset({"flux": walker_major(chain.by_order[:, kept])}),
+        "sample_stats": coordinates.dataset(stats),
+    })  # fmt: skip
 
 
-def kept_steps(judged: Assessment, shape: tuple[int, ...]) -> Ints:
-    """Rows of the steps that are kept, of a chain of shape (ensembles, n_steps, walkers)."""
+def kept_steps(convergence: Convergence, shape: tuple[int, ...]) -> Ints:
+    """Return the steps that remain of a chain of shape (ensembles, n_steps, walkers)."""
     ensembles, n_steps, walkers = shape
-    most = max(1, MOST_DRAWS // (ensembles * walkers))
-    thin = max(judged.thin, -(-(n_steps - judged.burn) // most))
-    return np.arange(judged.burn, n_steps, thin)
+    max_steps = max(1, MAX_DRAWS // (ensembles * walkers))
+    thinning = max(convergence.thinning, -(-(n_steps - convergence.burn_in) // max_steps))
+    return np.arange(convergence.burn_in, n_steps, thinning)
 
 
 def walker_major(values: Floats) -> Floats:
-    """Put the walkers of an ensemble one after the other.
+    """Order the draws of each ensemble walker by walker.
 
     Examples
     --------
@@ -116,76 +105,74 @@ def walker_major(values: Floats) -> Floats:
     return values.swapaxes(1, 2).reshape(ensembles, steps * walkers, *rest)
 
 
-def parameter_draws(parameters: Parameters, theta: Floats) -> dict[str, Floats]:
-    """Return free and tied parameters by name, (...), at theta (..., P)."""
-    tables = parameters.params(theta.reshape(-1, theta.shape[-1]))
-    found = {}
+def parameter_draws(parameters: Parameters, x: Floats) -> dict[str, Floats]:
+    """Return the free and the tied parameters by name, (...), at x (..., P)."""
+    tables = parameters.params(x.reshape(-1, x.shape[-1]))
+    draws = {}
     for names, table in zip(parameters.epoch_names, tables, strict=True):
         for column, name in enumerate(names):
             if not isinstance(resolve(name, parameters.rules), float):
-                found[name] = table[:, column].reshape(theta.shape[:-1])
-    return found
+                draws[name] = table[:, column].reshape(x.shape[:-1])
+    return draws
 
 
 def fixed_values(parameters: Parameters) -> dict[str, float]:
-    """Return the parameters that have one value, by name."""
-    ends = {name: resolve(name, parameters.rules) for name in parameters.rules}
-    return {name: end for name, end in ends.items() if isinstance(end, float)}
+    """Return the fixed parameters by name."""
+    values = {name: resolve(name, parameters.rules) for name in parameters.rules}
+    return {name: value for name, value in values.items() if isinstance(value, float)}
 
 
 def order_labels(plan: LikelihoodPlan) -> list[str]:
-    """Name the orders of a fit: by their numbers, and of several spectra by the epoch too."""
+    """Label the orders of a fit: by number, and by epoch if there are several spectra."""
     several = len(plan.epochs) > 1
     return [f"{o.number}_e{o.epoch + 1}" if several else f"{o.number}" for o in plan.orders]
 
 
-def write_posterior(path: Path, posterior: InferenceData) -> None:
-    """Write netCDF: aside, and renamed when it is whole.
+def write_posterior(path: Path, posterior: DataTree) -> None:
+    """Write a posterior as NetCDF, to a temporary file that is then renamed.
 
     Raises
     ------
     JobFailed
-        The disk is full, or must not be written to.
+        The disk is full or read-only.
     """
     aside = path.with_name(path.name + ASIDE)
     aside.unlink(missing_ok=True)
     try:
         with disk_faults_named(path):
-            posterior.to_netcdf(str(aside), engine=_ENGINE)
+            posterior.to_netcdf(aside, engine="h5netcdf")
             aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 
 
-def read_posterior(path: Path) -> InferenceData:
-    """Read what `write_posterior` has written.
+def read_posterior(path: Path) -> DataTree:
+    """Read a posterior into memory.
 
     Raises
     ------
     MissingFile, UnreadableFile
     """
-    arviz = import_arviz()
+    from xarray import DataTree, open_datatree
+
     if not path.exists():
-        raise MissingFile(f"{path}: is not there; it is made when the sampling ends")
+        raise MissingFile(f"{path}: no such file; it is written when sampling ends", path=path)
     try:
-        with arviz.rc_context({"data.load": "eager"}):
-            return arviz.from_netcdf(str(path), engine=_ENGINE)  # type: ignore[no-any-return]
+        with closing(open_datatree(path, engine="h5netcdf")) as tree:
+            groups = {node.path: node.to_dataset(inherit=False).load() for node in tree.subtree}
     except (OSError, ValueError) as error:
-        raise UnreadableFile(f"{path}: cannot be read ({error}); remove it") from None
+        raise UnreadableFile(f"{path}: cannot be read ({error}); remove it", path=path) from None
+    return DataTree.from_dict(groups)
 
 
-def _in_ensembles(values: dict[str, Floats], theta: Floats) -> dict[str, Floats]:
-    return {name: v.reshape(*theta.shape[:-1], v.shape[1]) for name, v in values.items()}
-
-
-class _Labels:
-    """The coordinates of draws and orders."""
+class _Coordinates:
+    """The coordinates of draws and of orders."""
 
     def __init__(self, draws: dict[str, Any], orders: dict[str, Any]) -> None:
         self._draws, self._orders = draws, orders
 
     @classmethod
-    def of(cls, plan: LikelihoodPlan, chain: Chain, kept: Ints) -> _Labels:
+    def of(cls, plan: LikelihoodPlan, chain: Chain, kept: Ints) -> _Coordinates:
         ensembles, _, walkers = chain.log_probability.shape
         return cls(
             {
@@ -205,66 +192,67 @@ class _Labels:
         """Make a Dataset of arrays (chain, draw) and (chain, draw, order)."""
         from xarray import Dataset
 
-        named = {name: (("chain", "draw", "order")[: v.ndim], v) for name, v in values.items()}
+        variables = {name: (("chain", "draw", "order")[: v.ndim], v) for name, v in values.items()}
         by_order = any(v.ndim == 3 for v in values.values())
-        return Dataset(named, self._draws | (self._orders if by_order else {}))
+        return Dataset(variables, self._draws | (self._orders if by_order else {}))
 
 
 def _attributes(
-    folder: RunFolder, log_probability: LogProbability, judged: Assessment, kept: Ints
+    folder: RunFolder, log_probability: LogProbability, convergence: Convergence, kept: Ints
 ) -> dict[str, Any]:
-    tau = dict(zip(folder.names, judged.tau.T.tolist(), strict=True))
+    tau = dict(zip(folder.names, convergence.tau.T.tolist(), strict=True))
     return {
         "run": str(folder.path),
         "identity": json.dumps(folder.identity),
         "notes": json.dumps(folder.notes),
         "versions": json.dumps({name: version(name) for name in _VERSIONS}),
         "seed": int(folder.identity["seed"]),
-        "n_steps": judged.n_steps,
-        "burn": judged.burn,
-        "thin": int(kept[1] - kept[0]) if len(kept) > 1 else judged.n_steps,
+        "n_steps": convergence.n_steps,
+        "burn_in": convergence.burn_in,
+        "thinning": int(kept[1] - kept[0]) if len(kept) > 1 else convergence.n_steps,
         "tau": json.dumps(tau),
         "fixed": json.dumps(fixed_values(log_probability.parameters)),
-        "lacks": judged.lacks,
+        "shortfall": convergence.shortfall,
     }
 
 
-def derived(log_probability: LogProbability, theta: Floats) -> dict[str, Floats]:
-    """Evaluate what is derived from theta (n, P) in each of the M orders.
+def derived(log_probability: LogProbability, x: Floats) -> dict[str, Floats]:
+    """Evaluate the derived quantities of each of the M orders at x (n, P).
 
     Returns
     -------
     dict of (n, M) arrays
-        ``q`` and ``light_fraction_2`` of component 2, with three components or more ``q_2``,
-        ``q_3`` and so on; where one is a black body, ``veiling``: its light over that of the
-        stars. Nothing of one component.
+        ``q`` and ``light_fraction_2`` of component 2; with three components or more ``q_2``,
+        ``q_3`` and so on. If one component is a blackbody, also ``veiling``: its light over that
+        of the stars. Empty for one component.
     """
-    plan, tables = log_probability.plan, log_probability.parameters.params(theta)
+    plan, tables = log_probability.plan, log_probability.parameters.params(x)
     by_epoch = []
     for epoch in plan.load(range(len(plan.orders))).epochs:
         values, _ = epoch.split(tables[epoch.epoch])
         by_epoch.append(light_of(epoch.model, values))
     return {
-        name: np.concatenate([found[name] for found in by_epoch], axis=1) for name in by_epoch[0]
+        name: np.concatenate([quantities[name] for quantities in by_epoch], axis=1)
+        for name in by_epoch[0]
     }
 
 
 def light_of(model: MixtureModel, values: Floats) -> dict[str, Floats]:
-    """Evaluate the same of one model, at its parameters (n, n_params)."""
+    """Evaluate the derived quantities of one model at its parameters (n, n_params)."""
     n_components = len(model.sources)
     if n_components == 1:
         return {}
     light = model.light(values)
-    evenly = values.copy()  # q is the light at equal fractions, also where c is 0
-    evenly[:, -(n_components - 1) :] = 1 / n_components
-    q = model.light(evenly) * n_components
+    equal = values.copy()  # q is the light at equal fractions, which also exists where c is 0
+    equal[:, -(n_components - 1) :] = 1 / n_components
+    q = model.light(equal) * n_components
     fraction = light / light.sum(axis=1, keepdims=True)
-    found = {}
+    quantities = {}
     for k in range(1, n_components):
-        found["q" if n_components == 2 else f"q_{k + 1}"] = q[:, k]
-        found[f"light_fraction_{k + 1}"] = fraction[:, k]
+        quantities["q" if n_components == 2 else f"q_{k + 1}"] = q[:, k]
+        quantities[f"light_fraction_{k + 1}"] = fraction[:, k]
     black = np.array([isinstance(source, BlackBody) for source in model.sources])
     if black.any():
-        with np.errstate(divide="ignore"):  # inf where there are no stars
-            found["veiling"] = light[:, black].sum(axis=1) / light[:, ~black].sum(axis=1)
-    return found
+        with np.errstate(divide="ignore"):  # inf without stars
+            quantities["veiling"] = light[:, black].sum(axis=1) / light[:, ~black].sum(axis=1)
+    return quantities

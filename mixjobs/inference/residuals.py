@@ -1,4 +1,4 @@
-"""The fit of every order at one theta: what a figure of it shows."""
+"""Fits and residuals of the orders at one set of parameters."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ from mixjobs.inference.likelihood import OrderData, fit_order, polynomials
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.noise import NoiseParams, correlated_part
 from mixjobs.inference.order_likelihoods import EpochLikelihoods, EpochOrder, normalise
+from mixjobs.model.mixture import SpectrumBatch
 from mixjobs.typing import Bools, Floats
 
 
 @dataclass(frozen=True, eq=False)
 class FittedOrder:
-    """The fit of one order of one spectrum, on all its pixels, in the data's unit.
+    """The fit of one order of one spectrum on all its pixels, in the unit of the data.
 
-    On pixels used ``flux = fit + correlated + residual * sigma``; and everywhere
-    ``fit = sum of parts + emulator``.
+    On the pixels used, ``flux = fit + correlated + residual * sigma``. On all pixels,
+    ``fit = parts.sum(axis=0) + emulator``.
 
     Attributes
     ----------
     epoch, number : int
-        Row of the spectrum, number of the order.
+        Index of the spectrum and number of the order.
     wavelength : (n_pixels,) array
-        Å, in the spectrum's medium.
+        Å, in the medium of the spectrum.
     used : (n_pixels,) bool array
     flux, sigma : (n_pixels,) arrays
-        As observed.
+        Observed flux and its error.
     continuum : (n_pixels,) array
-        The most probable one.
+        The most probable continuum.
     fit : (n_pixels,) array
         Continuum times the corrected spectrum ``S + X w``.
     parts : (K, n_pixels) array
         Continuum times each component.
     emulator : (n_pixels,) array
-        Continuum times the correction ``X w``: what the emulator's error absorbs.
+        Continuum times the correction ``X w`` for the emulator's error.
     correlated : (n_pixels,) array
-        What the correlated noise absorbs; NaN on pixels not used.
+        The most probable correlated noise; NaN on pixels not used.
     noise_factor : float
-        By which the fit multiplies sigma.
+        Factor by which the fit scales sigma.
     """
 
     epoch: int
@@ -61,45 +62,45 @@ class FittedOrder:
 
     @property
     def residual(self) -> Floats:
-        """What neither the fit nor the correlated noise has, in sigma; NaN on pixels not used."""
+        """Data minus fit minus correlated noise, in sigma; NaN on pixels not used."""
         return self._in_sigma(self.flux - self.fit - self.correlated)
 
     @property
-    def from_fit(self) -> Floats:
-        """Data less fit, in sigma; NaN on pixels not used."""
+    def difference_in_sigma(self) -> Floats:
+        """Data minus fit, in sigma; NaN on pixels not used."""
         return self._in_sigma(self.flux - self.fit)
 
     @property
-    def absorbed(self) -> Floats:
-        """What the correlated noise absorbs, in sigma; NaN on pixels not used."""
+    def correlated_in_sigma(self) -> Floats:
+        """The correlated noise, in sigma; NaN on pixels not used."""
         return self._in_sigma(self.correlated)
 
     @property
     def chi2_per_pixel(self) -> float:
-        """Mean square of data less fit, in sigma as observed, over the pixels used."""
-        return float(np.mean(self.from_fit[self.used] ** 2))
+        """Mean square of data minus fit, in observed sigma, over the pixels used."""
+        return float(np.mean(self.difference_in_sigma[self.used] ** 2))
 
     @property
-    def chi2_per_pixel_absorbed(self) -> float:
-        """The same with what the correlated noise absorbs taken off."""
+    def chi2_per_pixel_white(self) -> float:
+        """The same after the correlated noise is subtracted."""
         return float(np.mean(self.residual[self.used] ** 2))
 
     def _in_sigma(self, values: Floats) -> Floats:
-        found = np.full(len(values), np.nan)
-        found[self.used] = values[self.used] / self.sigma[self.used]
-        return found
+        scaled = np.full(len(values), np.nan)
+        scaled[self.used] = values[self.used] / self.sigma[self.used]
+        return scaled
 
 
-def fitted_orders(log_probability: LogProbability, theta: ArrayLike) -> list[FittedOrder]:
-    """Fit the continua at theta (P,), and give what there is in every order.
+def fitted_orders(log_probability: LogProbability, x: ArrayLike) -> list[FittedOrder]:
+    """Fit every order at the free parameters x (P,).
 
     Raises
     ------
     OutsideGrid
-        The model has no answer at theta.
+        The model cannot be evaluated at x.
     """
     plan = log_probability.plan
-    tables = log_probability.parameters.params(np.atleast_2d(np.asarray(theta, dtype=np.float64)))
+    tables = log_probability.parameters.params(np.atleast_2d(np.asarray(x, dtype=np.float64)))
     orders = iter(plan.orders)
     fits = plan.load(range(len(plan.orders)))
     return [
@@ -114,29 +115,34 @@ def _of_epoch(
 ) -> Iterator[FittedOrder]:
     values, noise = epoch.split(table)
     parts = epoch.model.parts(values)
-    for block in epoch.model.stream(values, errors=emulator_error):
-        if not np.isfinite(block.flux).all():
-            raise OutsideGrid("the model has no answer at this theta; give one within the grid")
-        data = epoch.data[block.order_index]
+    for batch in epoch.model.stream(values, errors=emulator_error):
+        if not np.isfinite(batch.flux).all():
+            raise OutsideGrid(
+                "x is outside the grid or in a hole; choose values that the model covers",
+                name="x",
+            )
+        data = epoch.data[batch.order_index]
         yield _fitted(
-            next(orders), data, noise, block, parts[block.order_index][0] / block.level[0]
+            next(orders), data, noise, batch, parts[batch.order_index][0] / batch.level[0]
         )
 
 
 def _fitted(
     order: EpochOrder, data: OrderData, noise: NoiseParams, batch: SpectrumBatch, parts: Floats
 ) -> FittedOrder:
-    """Fit an order; `parts` (K, n_pixels) are over the mean level, as the spectrum is."""
+    """Fit an order; `parts` (K, n_pixels) are divided by the mean level, like the spectrum."""
     used, wave = data.used, order.wavelength
-    _, spectra, errors = normalise(block, np.ones_like(used))
+    _, spectra, errors = normalise(batch, np.ones_like(used))
     fit = fit_order(data, spectra[:, used], errors[:, used], noise)
     basis = polynomials(wave, order.continuum.degree)
     continuum = data.scale * basis @ fit.coefficients[0]
     correction = continuum * (errors[0] @ fit.weights[0])
     fitted = continuum * spectra[0] + correction
     correlated = np.full(len(wave), np.nan)
-    left = (order.flux - fitted)[used] / data.scale
-    correlated[used] = data.scale * correlated_part(noise, data.velocity, data.flux_error, left)
+    difference = (order.flux - fitted)[used] / data.scale
+    correlated[used] = data.scale * correlated_part(
+        noise, data.velocity, data.flux_error, difference
+    )
     return FittedOrder(
         order.epoch, order.number, wave, used, order.flux, order.flux_error, continuum, fitted,
         continuum * parts, correction, correlated, float(np.exp(0.5 * noise.ln_noise[0])),

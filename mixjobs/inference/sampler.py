@@ -1,7 +1,7 @@
-"""Sampling with emcee: ensembles that are independent of each other, checkpoints, and an end.
+"""Ensemble sampling with emcee: independent ensembles, checkpoints and a stopping rule.
 
-A chain is a function of its start, its seed and the log-probability alone: wherever it was
-stopped or killed, it goes on bit for bit as if it had not been.
+A chain depends only on its start, its seed and the log-probability. Wherever it was stopped or
+killed, it continues bit for bit as if it had not been.
 """
 
 from __future__ import annotations
@@ -15,25 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput, JobFailed
-from mixjobs.inference.convergence import Assessment, assess
-from mixjobs.inference.run import RANDOM, RunFolder, Segment
-from mixjobs.typing import Floats
+from mixjobs.inference.convergence import Convergence, assess
+from mixjobs.inference.run_folder import RANDOM, RunFolder, Segment
+from mixjobs.typing import Floats, Ints
+
+LogProbability = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the sampling has come.
+    """Progress of the sampling.
 
     Attributes
     ----------
     steps, limit : int
-        Steps done, and at most to be done.
+        Steps done, and the largest number of steps.
     acceptance : float
-        Part of the proposals accepted since this process began; NaN before its first step.
+        Fraction of the proposals accepted since this process started; NaN before its first step.
     tau : float
-        The longest autocorrelation time in steps when it was last estimated; NaN before.
+        Latest estimate of the longest autocorrelation time, in steps; NaN before the first.
     wanted : float
-        Steps that tau asks for in all; NaN before tau is known.
+        Length that the chain needs according to `tau`, in steps; NaN before the first estimate.
     """
 
     steps: int
@@ -43,7 +45,7 @@ class Progress:
     wanted: float
 
 
-def sample(
+def run_ensembles(
     log_probability: LogProbability,
     folder: RunFolder,
     start: Floats | None = None,
@@ -52,92 +54,87 @@ def sample(
     checkpoint: int,
     max_steps: int,
     report: Callable[[Progress], None] = lambda _progress: None,
-    stop: Callable[[], None] = lambda: None,
-) -> Assessment:
-    """Sample until the chain is long enough, or at its limit; go on where a run folder ends.
+) -> Convergence:
+    """Sample until the chain has converged or reaches its limit; continue the chain of the folder.
 
-    The chain is long enough by the rule of `mixjobs.inference.convergence.assess`, which is asked
-    at checkpoints: at each of the first 15, then at every second, from 32 on at every fourth, and
-    so on. When it is asked depends on the number of steps alone, so that a chain that was
-    stopped on its way ends where it would have ended.
+    Convergence is defined by `mixjobs.inference.convergence.assess`. It is checked at each of the
+    first 15 checkpoints, then at every second, from the 32nd at every fourth, and so on. The
+    schedule depends only on the number of steps, so an interrupted chain ends where an
+    uninterrupted one would.
 
-    Whatever ends the sampling early (Ctrl-C, SIGTERM, a failed log-probability), the steps that
-    all ensembles have done are written first. A SIGKILL loses those since the last checkpoint.
+    Whatever ends the sampling early (Ctrl-C, SIGTERM, an error), the completed steps are written
+    first. SIGKILL loses the steps since the last checkpoint.
 
     Parameters
     ----------
     log_probability : callable
-        Takes theta (walkers / 2, P), always of this one shape, and returns (walkers / 2, 1 + M):
-        the log-probability, -inf outside the prior, and M numbers that are kept with each step.
+        Takes x (walkers / 2, P), always of this shape, and returns (walkers / 2, 1 + M): the
+        log-probability, -inf outside the prior, and M numbers to store with each step.
     folder : RunFolder
-        Its identity has the seed.
+        Its identity holds the seed.
     start : ndarray (ensembles, walkers, P), optional
-        Where each walker starts; not used by a run folder that has a start.
+        Where the walkers start. Ignored if the folder has a start.
     bounds : ndarray (P, 2), optional
-        Between which a probability is; walkers move as if they were infinitely far away.
+        Bounds of the parameters. Walkers move in a space in which they are infinitely far away.
     checkpoint : int
-        Steps from one checkpoint to the next.
+        Steps between checkpoints.
     max_steps : int
-        Limit of the steps in all.
+        Largest number of steps.
     report : callable, optional
-        Called at the start and after each step.
-    stop : callable, optional
-        Called before each step; what it raises ends the sampling.
+        Called at the start and after each step. An exception that it raises ends the sampling.
 
     Returns
     -------
-    Assessment
+    Convergence
 
     Raises
     ------
     InvalidInput
-        The start cannot be used: its shape, a walker outside, walkers in one plane.
+        The start has the wrong shape, a walker is outside the prior, or the walkers lie in a plane.
     JobFailed
-        The log-probability is NaN, or inf; or the disk is full.
+        The log-probability is NaN or inf, or the disk is full.
     StoreLocked
-        Another live job samples into the folder.
+        Another live job is sampling into the folder.
     """
-    if checkpoint < 1 or max_steps < 1:
-        raise InvalidInput(
-            f"checkpoint {checkpoint} and max_steps {max_steps}: both must be 1 or more"
-        )
-    guarded = _guarded(log_probability, folder.names)
+    for name, value in (("checkpoint", checkpoint), ("max_steps", max_steps)):
+        if value < 1:
+            raise InvalidInput(f"{name} = {value}; expected 1 or more", name=name, value=value)
+    checked = _checked(log_probability, folder.names)
     with folder.locked():
         if folder.last_step() is None:
-            folder.write(0, _first_step(guarded, folder, start))
-        record = _Record(folder)
+            folder.write(0, _first_step(checked, folder, start))
+        steps = _Steps(folder)
         if bounds is None:
             bounds = np.tile([-np.inf, np.inf], (len(folder.names), 1))
-        ensembles = Ensembles(guarded, bounds, folder.last_segment())
+        ensembles = Ensembles(checked, bounds, folder.last_segment())
         try:
-            return _advance(record, ensembles, checkpoint, max_steps, report, stop)
+            return _advance(steps, ensembles, checkpoint, max_steps, report)
         except BaseException:
-            record.flush()
+            steps.flush()
             raise
 
 
-def is_asked(n_steps: int, checkpoint: int) -> bool:
-    """Whether the stopping rule is asked after so many steps: more and more seldom.
+def is_check_due(n_steps: int, checkpoint: int) -> bool:
+    """Whether convergence is checked after `n_steps`: less and less often.
 
     Examples
     --------
-    >>> [n for n in range(400) if is_asked(n, 10)][13:]
+    >>> [n for n in range(400) if is_check_due(n, 10)][13:]
     [140, 150, 160, 180, 200, 220, 240, 260, 280, 300, 320, 360]
     """
-    k, beside = divmod(n_steps, checkpoint)
-    return k > 0 and beside == 0 and k % (1 << max(0, k.bit_length() - 4)) == 0
+    k, remainder = divmod(n_steps, checkpoint)
+    return k > 0 and remainder == 0 and k % (1 << max(0, k.bit_length() - 4)) == 0
 
 
-class _Record:
-    """Steps that were done, of which the last ones are not on disk yet."""
+class _Steps:
+    """The completed steps, the last of which are not on disk yet."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
-        # One attribute, so that no interrupt can fall between a change of its parts.
+        # One attribute for both, so that no interrupt can fall between two assignments.
         self._written: tuple[int, list[Step]] = (folder.last_step() or 0, [])
 
-    @property
-    def n_steps(self) -> int:
+    def __len__(self) -> int:
         written, steps = self._written
         return written + len(steps)
 
@@ -152,33 +149,31 @@ class _Record:
 
 
 def _advance(
-    record: _Record,
+    steps: _Steps,
     ensembles: Ensembles,
     checkpoint: int,
     max_steps: int,
     report: Callable[[Progress], None],
-    stop: Callable[[], None],
-) -> Assessment:
-    done, tau, wanted = False, np.nan, np.nan
+) -> Convergence:
+    finished, tau, required = False, np.nan, np.nan
     while True:
-        n = record.n_steps
+        n = len(steps)
         if n % checkpoint == 0 or n >= max_steps:
-            record.flush()
-        if is_asked(n, checkpoint) or n >= max_steps:
-            judged = assess(record.folder.positions())
-            tau, wanted = judged.longest, judged.wanted
-            done = judged.enough or n >= max_steps
-        report(Progress(n, max_steps, ensembles.acceptance, tau, wanted))
-        if done:
-            return judged
-        stop()
-        record.add(ensembles.step())
+            steps.flush()
+        if is_check_due(n, checkpoint) or n >= max_steps:
+            convergence = assess(steps.folder.positions())
+            tau, required = convergence.max_tau, convergence.required_steps
+            finished = convergence.converged or n >= max_steps
+        report(Progress(n, max_steps, ensembles.acceptance, tau, required))
+        if finished:
+            return convergence
+        steps.add(ensembles.step())
 
 
 def _first_step(
     log_probability: LogProbability, folder: RunFolder, start: Floats | None
 ) -> Segment:
-    """Return the start as a step of its own, number 0."""
+    """Return the start as step 0."""
     start = np.array([] if start is None else start, dtype=np.float64)
     n_parameters = len(folder.names)
     _check_shape(start, n_parameters)
@@ -190,62 +185,71 @@ def _first_step(
     if len(outside):
         e, k = outside[0]
         raise InvalidInput(
-            f"{len(outside)} walkers start where the probability is zero, the first of them at "
-            f"{_told(start[e, k], folder.names)}; start each one within the prior"
+            f"{len(outside)} walkers start where the probability is zero, the first at "
+            f"{_named(start[e, k], folder.names)}; start every walker within the prior",
+            name="start",
+            value=start[e, k],
         )
     random = random_states(folder.identity["seed"], len(start))
-    moved = np.zeros(len(start), dtype=np.int64)
-    return segment([Step(start, values[..., 0], values[..., 1:], moved, random)])
+    accepted = np.zeros(len(start), dtype=np.int64)
+    return segment([Step(start, values[..., 0], values[..., 1:], accepted, random)])
 
 
 def _check_shape(start: Floats, n_parameters: int) -> None:
     if start.ndim != 3 or start.shape[-1] != n_parameters or not len(start):
         raise InvalidInput(
-            f"a start of shape {start.shape}; give (ensembles, walkers, {n_parameters})"
+            f"start has the shape {start.shape}; expected (ensembles, walkers, {n_parameters})",
+            name="start",
+            value=start.shape,
         )
     walkers, least = start.shape[1], max(2 * n_parameters, 4)
     if walkers % 2 or walkers < least:
         raise InvalidInput(
-            f"{walkers} walkers for {n_parameters} parameters; give an even number, {least} or more"
+            f"{walkers} walkers for {n_parameters} parameters; "
+            f"expected an even number of at least {least}",
+            name="walkers",
+            value=walkers,
         )
     for e, ensemble in enumerate(start):
         if not emcee.walkers_independent(ensemble):
             raise InvalidInput(
-                f"the walkers of ensemble {e} start in one plane, or not at finite values, and "
-                "would never leave it; spread them in every parameter"
+                f"the walkers of ensemble {e} lie in a plane, or are not finite, and would never "
+                "leave it; scatter them in every parameter",
+                name="start",
             )
 
 
-def _guarded(log_probability: LogProbability, names: Sequence[str]) -> LogProbability:
-    """Have a fault of the log-probability told with its theta, and not by emcee."""
+def _checked(log_probability: LogProbability, names: Sequence[str]) -> LogProbability:
+    """Check what the log-probability returns, so that an error names the parameters."""
 
-    def guarded(theta: Floats) -> Floats:
-        values = np.array(log_probability(theta.copy()), dtype=np.float64)
-        if values.ndim != 2 or len(values) != len(theta) or not values.shape[1]:
+    def checked(x: Floats) -> Floats:
+        values = np.array(log_probability(x.copy()), dtype=np.float64)
+        if values.ndim != 2 or len(values) != len(x) or not values.shape[1]:
             raise InvalidInput(
-                f"the log-probability of {len(theta)} thetas has the shape {values.shape}; "
-                f"({len(theta)}, 1 + M) is expected"
+                f"log_probability returned the shape {values.shape} for {len(x)} samples; "
+                f"expected ({len(x)}, 1 + M)",
+                name="log_probability",
+                value=values.shape,
             )
         inside = values[:, 0] > -np.inf
-        wrong = np.isnan(values).any(axis=1) & inside | np.isnan(values[:, 0])
-        wrong |= values[:, 0] == np.inf
-        if wrong.any():
-            k = int(np.argmax(wrong))
+        invalid = np.isnan(values).any(axis=1) & inside | np.isnan(values[:, 0])
+        invalid |= values[:, 0] == np.inf
+        if invalid.any():
+            k = int(np.argmax(invalid))
             raise JobFailed(
-                f"the log-probability is {values[k, 0]:g} at {_told(theta[k], names)}, with "
-                f"{np.isnan(values[k, 1:]).sum()} of its orders NaN: a fault of the model or the "
-                "data; the steps before are kept"
+                f"the log-probability is {values[k, 0]:g} at {_named(x[k], names)}, and NaN in "
+                f"{np.isnan(values[k, 1:]).sum()} orders; check the data and the model (the steps "
+                "before are kept)",
+                name="log_probability",
+                value=x[k],
             )
         return values
 
-    return guarded
+    return checked
 
 
-def _told(theta: Floats, names: Sequence[str]) -> str:
-    return ", ".join(f"{name}={float(x)!r}" for name, x in zip(names, theta, strict=True))
-
-
-LogProbability = Callable[[Floats], Floats]
+def _named(x: Floats, names: Sequence[str]) -> str:
+    return ", ".join(f"{name}={float(value)!r}" for name, value in zip(names, x, strict=True))
 
 
 class Step(NamedTuple):
@@ -254,27 +258,29 @@ class Step(NamedTuple):
     positions: Floats
     log_probability: Floats
     by_order: Floats
-    accepted: NDArray[np.int64]
+    accepted: Ints
     random: NDArray[np.void]
 
 
 class Ensembles:
-    """The samplers, one an ensemble."""
+    """All ensembles, each with a sampler of its own."""
 
     def __init__(self, log_probability: LogProbability, bounds: Floats, last: Segment) -> None:
-        self._before = last.positions[:, -1]
+        self._positions = last.positions[:, -1]
         self._n_blobs = last.by_order.shape[-1]
-        self._going = [_sampler(log_probability, bounds, last, e) for e in range(len(self._before))]
+        self._samplers = [
+            _sampler(log_probability, bounds, last, e) for e in range(len(self._positions))
+        ]
         self.n_proposed, self.n_accepted = 0, 0
 
     def step(self) -> Step:
-        """Advance all ensembles by a step, in turn."""
-        states = [next(going) for going in self._going]
+        """Advance the ensembles by one step, in turn."""
+        states = [next(sampler) for sampler in self._samplers]
         positions = np.stack([state.coords for state in states])
         log_probability = np.stack([state.log_prob for state in states])
         blobs = [[] if state.blobs is None else state.blobs for state in states]
-        accepted = (positions != self._before).any(axis=-1).sum(axis=-1)
-        self._before = positions
+        accepted = (positions != self._positions).any(axis=-1).sum(axis=-1)
+        self._positions = positions
         self.n_proposed += log_probability.size
         self.n_accepted += int(accepted.sum())
         return Step(
@@ -287,21 +293,21 @@ class Ensembles:
 
     @property
     def acceptance(self) -> float:
-        """Part of the proposals that were accepted; NaN before the first."""
+        """Fraction of the proposals that were accepted; NaN before the first."""
         return self.n_accepted / self.n_proposed if self.n_proposed else np.nan
 
 
 def _sampler(
     log_probability: LogProbability, bounds: Floats, last: Segment, e: int
 ) -> Iterator[Any]:
-    """Return emcee's endless iterator over the steps of ensemble `e` after the last one."""
+    """Return emcee's endless iterator over the steps of ensemble `e`, from the last one on."""
     _, _, walkers, n_parameters = last.positions.shape
     sampler = emcee.EnsembleSampler(
         walkers, n_parameters, log_probability, vectorize=True, moves=make_moves(bounds)
     )
-    sampler.log_prob_fn = log_probability  # its wrapper prints a traceback of every interrupt
+    sampler.log_prob_fn = log_probability  # its wrapper prints a traceback at every interrupt
     blobs = last.by_order[e, -1]
-    if blobs.shape[1] < 2:  # emcee drops an axis of one
+    if blobs.shape[1] < 2:  # emcee drops an axis of length 1
         blobs = blobs[:, 0] if blobs.shape[1] else None
     state = emcee.State(
         last.positions[e, -1], last.log_probability[e, -1], blobs, _unpacked(last.random[e])
@@ -313,14 +319,14 @@ def _sampler(
 
 
 def random_states(seed: int, n: int) -> NDArray[np.void]:
-    """Return the states (n,) of n streams of random numbers that are independent of each other."""
+    """Return the states (n,) of n independent random number generators."""
     seeds = np.random.SeedSequence(seed).spawn(n)
-    streams = [np.random.RandomState(np.random.MT19937(one)) for one in seeds]
-    return _packed([tuple(stream.get_state(legacy=True)) for stream in streams])
+    generators = [np.random.RandomState(np.random.MT19937(child)) for child in seeds]
+    return _packed([tuple(generator.get_state(legacy=True)) for generator in generators])
 
 
 def segment(steps: Sequence[Step]) -> Segment:
-    """Put steps together."""
+    """Join consecutive steps."""
     arrays = {
         name: np.stack([getattr(step, name) for step in steps], axis=1)
         for name in Step._fields[:-1]
@@ -333,19 +339,19 @@ def _packed(states: Sequence[tuple[Any, ...]]) -> NDArray[np.void]:
 
 
 def _unpacked(random: NDArray[np.void]) -> tuple[Any, ...]:
-    keys, place, has_gauss, gauss = (random[name] for name in RANDOM.names or ())
-    return "MT19937", keys, int(place), int(has_gauss), float(gauss)
+    keys, position, has_gauss, gauss = (random[name] for name in RANDOM.names or ())
+    return "MT19937", keys, int(position), int(has_gauss), float(gauss)
 
 
-_FAR = 36.0  # the logit at which a share of an interval is 1 but for the rounding of a double
+_MAX_LOGIT = 36.0  # beyond it, the fraction of the interval rounds to 1
 
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """What lies between bounds, and its map to a space without any.
+    """A box of parameters x, and its map to an unbounded space z.
 
-    Parameter by parameter z = ln(theta - low) - ln(high - theta), without the term of a bound that
-    is infinite; z = theta where both are.
+    For each parameter, z = ln(x - low) - ln(high - x). The term of an infinite bound is left out;
+    z = x if both bounds are infinite.
 
     Attributes
     ----------
@@ -354,47 +360,47 @@ class Box:
 
     bounds: Floats
 
-    def to_space(self, theta: Floats) -> Floats:
-        """Map theta (n, P) to z (n, P)."""
+    def to_space(self, x: Floats) -> Floats:
+        """Map x (n, P) to z (n, P)."""
         low, high = np.isfinite(self.bounds).T
-        above, below = self._distances(theta)
-        z = np.where(low | high, above - below, theta)
-        return np.where(low & high, np.clip(z, -_FAR, _FAR), z)
+        above, below = self._distances(x)
+        z = np.where(low | high, above - below, x)
+        return np.where(low & high, np.clip(z, -_MAX_LOGIT, _MAX_LOGIT), z)
 
     def from_space(self, z: Floats) -> Floats:
-        """Map z (n, P) to theta (n, P)."""
+        """Map z (n, P) to x (n, P)."""
         low, high = np.isfinite(self.bounds).T
         a, b = self.bounds.T
         with np.errstate(over="ignore", invalid="ignore"):
             cases = [low & high, low, high]
-            theta = [a + (b - a) / (1 + np.exp(-z)), a + np.exp(z), b - np.exp(-z)]
-            return np.select(cases, theta, z)
+            x = [a + (b - a) / (1 + np.exp(-z)), a + np.exp(z), b - np.exp(-z)]
+            return np.select(cases, x, z)
 
-    def log_jacobian(self, theta: Floats) -> Floats:
-        """Return ln |d theta / d z|, (n,); -inf at a bound."""
+    def log_jacobian(self, x: Floats) -> Floats:
+        """Return ln |dx / dz|, (n,); -inf at a bound."""
         both = np.isfinite(self.bounds).all(axis=1)
         width = np.ptp(self.bounds[both], axis=1)
-        above, below = self._distances(theta)
+        above, below = self._distances(x)
         total: Floats = (above + below).sum(axis=1) - np.log(width).sum()
         return total
 
-    def _distances(self, theta: Floats) -> tuple[Floats, Floats]:
-        """Return ln(theta - low) and ln(high - theta), each (n, P); 0 for an infinite bound."""
+    def _distances(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return ln(x - low) and ln(high - x), each (n, P); 0 for an infinite bound."""
         low, high = np.isfinite(self.bounds).T
         a, b = self.bounds.T
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(low, np.log(theta - a), 0), np.where(high, np.log(b - theta), 0)
+            return np.where(low, np.log(x - a), 0), np.where(high, np.log(b - x), 0)
 
 
 def make_moves(bounds: Floats) -> list[tuple[Any, float]]:
-    """Return emcee's moves within bounds (P, 2), and how often each is made.
+    """Return emcee's moves within bounds (P, 2), each with its probability.
 
     On correlated Gaussians of 8 and 12 parameters, with and without a wall through them, the
-    autocorrelation time of differential evolution is a quarter of the stretch move's. A fifth of
-    stretch moves costs a tenth of that, and in a bent valley, where steps of one length are often
-    too long, it is shorter with them (about 230 steps, 360 without, 530 with stretch moves alone).
-    Both know neither scale nor direction, keep nothing from step to step, and propose for half of
-    the walkers at a time: one batch shape. The snooker move proposes for a quarter.
+    autocorrelation time of differential evolution is a quarter of the stretch move's. Making a
+    fifth of the moves stretch moves lengthens it by a tenth. In a curved valley it shortens it
+    (about 230 steps; 360 with differential evolution alone, 530 with stretch moves alone).
+    Both moves are affine invariant, keep no state between steps, and propose for half of the
+    walkers at a time, so every batch has the same shape. (The snooker move proposes for a quarter.)
     """
     box = Box(bounds)
     return [
@@ -404,15 +410,17 @@ def make_moves(bounds: Floats) -> list[tuple[Any, float]]:
 
 
 def _within(box: Box, move: Any) -> Any:
-    """Have a move make its proposals in the box's space."""
+    """Make the proposals of a move in the unbounded space of a box."""
     propose = move.get_proposal
 
     def get_proposal(
         moving: Floats, others: Sequence[Floats], random: Any
     ) -> tuple[Floats, Floats]:
-        z, factors = propose(box.to_space(moving), [box.to_space(z) for z in others], random)
-        theta = box.from_space(z)
-        return theta, factors + box.log_jacobian(theta) - box.log_jacobian(moving)
+        z, factors = propose(
+            box.to_space(moving), [box.to_space(other) for other in others], random
+        )
+        x = box.from_space(z)
+        return x, factors + box.log_jacobian(x) - box.log_jacobian(moving)
 
     move.get_proposal = get_proposal
     return move

@@ -1,37 +1,41 @@
-"""What a chain says of each parameter, and how far it can be trusted."""
+"""Summary of a run: medians, intervals, upper limits, convergence and model comparison."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from html import escape
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
 from mixjobs.inference.convergence import assess
-from mixjobs.inference.run import Chain
+from mixjobs.inference.model_comparison import Comparison, is_fraction
+from mixjobs.inference.posterior import BOUNDS, read_posterior
+from mixjobs.inference.run_folder import COMPARISON, POSTERIOR, Chain, RunFolder
 from mixjobs.typing import Floats
 
 LEVEL = 0.95  # of the upper limits
 _QUANTILES = (0.5, 0.16, 0.84, 0.025, 0.975)
-_PILED = 1.25  # see Interval.end
-_FRACTION = re.compile(r"c(_\d+)?(_e\d+)?")
+_MAX_DISTANCE = 1.25  # see Interval.truncated_at
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Median and central intervals of some draws.
+    """Median and central intervals of a set of draws.
 
     Attributes
     ----------
     median : float
-    of_68, of_95 : (float, float)
-        16 % and 84 %, 2.5 % and 97.5 % of the draws are lower.
+    interval_68, interval_95 : (float, float)
+        Quantiles 0.16 and 0.84, 0.025 and 0.975.
     """
 
     median: float
-    of_68: tuple[float, float]
-    of_95: tuple[float, float]
+    interval_68: tuple[float, float]
+    interval_95: tuple[float, float]
 
     @classmethod
     def of(cls, draws: Floats) -> Interval:
@@ -39,90 +43,188 @@ class Interval:
 
         Examples
         --------
-        >>> Interval.of(np.arange(101.0)).of_68
+        >>> Interval.of(np.arange(101.0)).interval_68
         (16.0, 84.0)
         """
         median, low_68, high_68, low_95, high_95 = np.quantile(draws, _QUANTILES).tolist()
         return cls(median, (low_68, high_68), (low_95, high_95))
 
-    def end(self, bounds: Sequence[float]) -> float | None:
-        """Return the one of two bounds that the draws pile up against; None if they do not.
+    def truncated_at(self, bounds: Sequence[float]) -> float | None:
+        """Return the bound of the prior that truncates the draws; None if neither does.
 
-        They do where the median is nearer to it than `_PILED` times half of the 68 % interval:
-        0.84 times for an exponential that begins there, 1.12 for half a normal distribution; but
-        1.47 for a uniform one from bound to bound, which says nothing of either.
+        A bound truncates them if the median lies within 1.25 times half of the 68 % interval of it.
+        That distance is 0.84 for an exponential that starts at the bound, 1.12 for half a normal
+        distribution, and 1.47 for a uniform distribution between both bounds, which is not counted.
 
         Examples
         --------
-        >>> piled, central = (Interval.of(x) for x in ([3, 3.1, 3.3, 3.7, 4.5], [3.6, 4, 4.4]))
-        >>> piled.end((3, 9)), central.end((3, 9))
+        >>> near, far = (Interval.of(x) for x in ([3, 3.1, 3.3, 3.7, 4.5], [3.6, 4, 4.4]))
+        >>> near.truncated_at((3, 9)), far.truncated_at((3, 9))
         (3, None)
         """
-        near = _PILED * (self.of_68[1] - self.of_68[0]) / 2
-        return next((bound for bound in bounds if abs(self.median - bound) < near), None)
+        distance = _MAX_DISTANCE * (self.interval_68[1] - self.interval_68[0]) / 2
+        return next((bound for bound in bounds if abs(self.median - bound) < distance), None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Summary:
-    """What a chain says.
+    """Summary of a run; prints as a table.
 
     Attributes
     ----------
-    n_steps, burn, walkers, ensembles : int
-        Steps in all, those of the burn-in, walkers of an ensemble.
+    n_steps, burn_in, walkers, ensembles : int
+        Steps in total, steps of the burn-in, walkers of each ensemble, and ensembles.
     acceptance : float
-        Part of the proposals that were accepted after the burn-in.
+        Fraction of the proposals accepted after the burn-in.
     tau : float
-        The longest autocorrelation time, steps.
-    lacks : str
-        What the chain lacks to be long enough; empty where it has converged.
-    intervals : dict of Interval
-        Of each free parameter after the burn-in.
-    effective : dict of float
-        Effective number of independent draws of each: steps times walkers over the
-        autocorrelation time, summed over the ensembles; 0 where one does not move.
+        Longest autocorrelation time, in steps.
+    shortfall : str
+        The convergence criterion that the chain fails; empty if it has converged.
+    parameters : dict of Interval
+        Of each free parameter, after the burn-in.
+    effective_size : dict of float
+        Effective number of independent draws: steps times walkers over the autocorrelation time,
+        summed over the ensembles; 0 for a parameter that does not move.
     r_hat : dict of float
-        Agreement of the ensembles, 1 where they say the same.
+        Agreement of the ensembles; 1 if they agree.
     upper_limits : dict of float
-        95 % of the draws of each fraction `c` are lower.
+        95 % upper limit of each filling factor.
+    run : str
+        Path of the run folder.
+    tied : dict of Interval
+        Of each tied parameter; this and the next three are empty before sampling has ended.
+    orders : tuple of str
+        Labels of the orders.
+    by_order : dict of list of Interval
+        Of each derived quantity, such as `q` and `light_fraction_2`, in every order.
+    bounds : dict of (float, float)
+        Bounds of the prior of each free parameter.
+    comparison : Comparison or None
+        One component against all.
     """
 
     n_steps: int
-    burn: int
+    burn_in: int
     walkers: int
     ensembles: int
     acceptance: float
     tau: float
-    lacks: str
-    intervals: dict[str, Interval]
-    effective: dict[str, float]
+    shortfall: str
+    parameters: dict[str, Interval]
+    effective_size: dict[str, float]
     r_hat: dict[str, float]
     upper_limits: dict[str, float]
+    run: str = ""
+    tied: dict[str, Interval] = field(default_factory=dict)
+    orders: tuple[str, ...] = ()
+    by_order: dict[str, list[Interval]] = field(default_factory=dict)
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    comparison: Comparison | None = None
 
     @property
     def converged(self) -> bool:
-        """Whether the chain is long enough, by `mixjobs.inference.convergence.assess`."""
-        return not self.lacks
+        """Whether the chain has converged, by `mixjobs.inference.convergence.assess`."""
+        return not self.shortfall
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a posterior of all steps."""
+        return bool(self.orders)
+
+    @property
+    def truncated(self) -> dict[str, float]:
+        """Parameters that are truncated by their priors, with the bound.
+
+        Filling factors are left out, because they have an upper limit.
+        """
+        bounds = {
+            name: self.parameters[name].truncated_at(bounds) for name, bounds in self.bounds.items()
+        }
+        return {n: bound for n, bound in bounds.items() if bound is not None and not is_fraction(n)}
+
+    @property
+    def notes(self) -> list[str]:
+        """Caveats, one sentence each."""
+        notes = []
+        if not self.finished:
+            notes.append(f"not finished: from the first {self.n_steps} steps")
+        if not self.converged:
+            notes.append(
+                f"NOT CONVERGED: {self.shortfall}; the intervals may be too narrow. "
+                "Raise max_steps and resume the run"
+            )
+        if self.truncated:
+            names = ", ".join(f"{name} (at {bound:g})" for name, bound in self.truncated.items())
+            notes.append(
+                f"truncated by its prior: {names}. The interval is a limit. If the library ends "
+                "there, it may not cover the star"
+            )
+        return notes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as plain numbers and text, for JSON; not finite becomes None."""
+        content = asdict(self)
+        parameters = {
+            name: interval | {key: content[key][name] for key in ("effective_size", "r_hat")}
+            for name, interval in content.pop("parameters").items()
+        }
+        for key in ("effective_size", "r_hat", "bounds"):
+            del content[key]
+        content |= {
+            "parameters": parameters,
+            "comparison": None if self.comparison is None else self.comparison.to_dict(),
+            "finished": self.finished,
+            "converged": self.converged,
+            "notes": self.notes,
+        }
+        return dict(_finite(content))
+
+    def __str__(self) -> str:
+        return str(import_module("mixjobs.report.summary").summary_text(self))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
 
-def summarise(chain: Chain, names: Sequence[str]) -> Summary:
+def summarise_run(folder: RunFolder) -> Summary:
+    """Summarise a run folder, without its data or its store.
+
+    Raises
+    ------
+    MissingFile, UnreadableFile
+        There are no steps yet, or a file is damaged.
+    """
+    chain = folder.sampled_chain()
+    comparison = folder.read_json(COMPARISON)
+    return replace(
+        summarise_chain(chain, folder.names),
+        run=str(folder.path),
+        comparison=None if comparison is None else Comparison.from_dict(comparison),
+        **_posterior_facts(folder, chain.n_steps),
+    )
+
+
+def summarise_chain(chain: Chain, names: Sequence[str]) -> Summary:
     """Summarise a chain of at least one step."""
-    judged = assess(chain.positions)
+    convergence = assess(chain.positions)
+    burn_in = convergence.burn_in
     ensembles, _, walkers, n_free = chain.positions.shape
-    after = chain.positions[:, judged.burn :]
-    draws = dict(zip(names, after.reshape(-1, n_free).T, strict=True))
-    effective = (after.shape[1] * walkers / judged.tau).sum(axis=0)
+    samples = chain.positions[:, burn_in:]
+    draws = dict(zip(names, samples.reshape(-1, n_free).T, strict=True))
+    effective_size = (samples.shape[1] * walkers / convergence.tau).sum(axis=0)
     return Summary(
-        n_steps=judged.n_steps,
-        burn=judged.burn,
+        n_steps=convergence.n_steps,
+        burn_in=burn_in,
         walkers=walkers,
         ensembles=ensembles,
-        acceptance=float(chain.accepted[:, judged.burn :].mean() / walkers),
-        tau=judged.longest,
-        lacks=judged.lacks,
-        intervals={name: Interval.of(values) for name, values in draws.items()},
-        effective=dict(zip(names, effective.tolist(), strict=True)),
-        r_hat=dict(zip(names, judged.r_hat.tolist(), strict=True)),
+        acceptance=float(chain.accepted[:, burn_in:].mean() / walkers),
+        tau=convergence.max_tau,
+        shortfall=convergence.shortfall,
+        parameters={name: Interval.of(values) for name, values in draws.items()},
+        effective_size=dict(zip(names, effective_size.tolist(), strict=True)),
+        r_hat=dict(zip(names, convergence.r_hat.tolist(), strict=True)),
         upper_limits={
             name: float(np.quantile(values, LEVEL))
             for name, values in draws.items()
@@ -131,12 +233,30 @@ def summarise(chain: Chain, names: Sequence[str]) -> Summary:
     )
 
 
-def is_fraction(name: str) -> bool:
-    """Whether a parameter is the fraction of a component, of an epoch too.
+def _posterior_facts(folder: RunFolder, n_steps: int) -> dict[str, Any]:
+    """Summarise what only the posterior holds; nothing if it does not cover all steps."""
+    path = folder.path / POSTERIOR
+    if not path.exists():
+        return {}
+    tree = read_posterior(path)
+    if tree.attrs["n_steps"] != n_steps:
+        return {}
+    draws, names = tree.children["posterior"].to_dataset(), folder.names
+    labels = tuple(map(str, tree.children["log_likelihood"].coords["order"].values))
+    values = {str(name): draws[name].values for name in draws.data_vars if name not in names}
+    return {
+        "orders": labels,
+        "bounds": {name: tuple(map(float, draws[name].attrs[BOUNDS]))
+                   for name in names if BOUNDS in draws[name].attrs},
+        "tied": {name: Interval.of(v) for name, v in values.items() if v.ndim == 2},
+        "by_order": {name: [Interval.of(v[..., m]) for m in range(len(labels))]
+                     for name, v in values.items() if v.ndim == 3},
+    }  # fmt: skip
 
-    Examples
-    --------
-    >>> [name for name in ("c", "c_2", "c_e1", "c_3_e2", "teff_2") if is_fraction(name)]
-    ['c', 'c_2', 'c_e1', 'c_3_e2']
-    """
-    return _FRACTION.fullmatch(name) is not None
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

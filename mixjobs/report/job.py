@@ -1,18 +1,124 @@
-"""What ``mixjobs sample`` prints before it starts: the data and the parameters."""
+"""Reports of a sampling job: its data, its parameters and its progress."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mixjobs.config.sample import SampleConfig
+from mixjobs.inference.job import n_walkers
+from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.parameters import Parameters
+from mixjobs.inference.sample import SampleReport
+from mixjobs.inference.sampler import Progress
+from mixjobs.report.progress_bar import Report as ReportSearch
+from mixjobs.report.progress_bar import reporter
+from mixjobs.report.sampling_bar import Report as ReportStep
+from mixjobs.report.sampling_bar import sampling_reporter
+
+
+class ConsoleReport(SampleReport):
+    """Progress of a sampling job on standard error.
+
+    Parameters
+    ----------
+    tables : bool
+        Whether to print the data and the parameters too.
+    stdout : bool
+        Whether these tables are the result, and go to standard output.
+    stop : callable, optional
+        Called after each step; what it raises ends the job.
+    """
+
+    def __init__(
+        self,
+        *,
+        tables: bool = False,
+        stdout: bool = False,
+        stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._tables, self._stop = tables, stop
+        self._console = Console(stderr=not stdout)
+        self._bars = ExitStack()
+        self._search: ReportSearch | None = None
+        self._step: ReportStep | None = None
+
+    def loaded(self, job: SampleConfig, log_probability: LogProbability) -> None:
+        """Print what was noticed in the data, and the settings."""
+        for note in log_probability.notes:
+            _print(note)
+        if self._tables:
+            self._console.print(data_table(log_probability.plan))
+            self._console.print(parameter_table(log_probability.parameters))
+        for line in settings_lines(job, log_probability):
+            _print(line)
+
+    def searching(self, done: int, total: int) -> None:
+        """Show the progress of the search."""
+        if self._search is None:
+            self._search = self._bars.enter_context(reporter("generations"))
+        self._search("search", done, total)
+        self._stop()
+
+    def starting(self, starts: Sequence[dict[str, float]], heights: Sequence[float]) -> None:
+        """Print the optima."""
+        self.close()
+        for start, height in zip(starts, heights, strict=True):
+            values = ", ".join(f"{name} {value:.5g}" for name, value in start.items())
+            _print(f"start: ln P = {height:.2f} at {values}")
+
+    def sampling(self, progress: Progress) -> None:
+        """Show the progress of the sampling."""
+        if self._step is None:
+            self._step = self._bars.enter_context(sampling_reporter())
+        self._step(progress)
+        self._stop()
+
+    def concluding(self) -> None:
+        """Announce the last stage."""
+        self.close()
+        _print("comparing with one component and writing the posterior")
+
+    def close(self) -> None:
+        """Remove the progress bars."""
+        self._bars.close()
+        self._search = self._step = None
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def settings_lines(job: SampleConfig, log_probability: LogProbability) -> list[str]:
+    """Describe the sampler and the likelihood."""
+    plan = log_probability.plan
+    settings = [f"{name} {_text(value)}" for name, value in asdict(plan.options).items() if value]
+    error = "includes" if plan.emulator_error else "leaves out"
+    return [
+        f"{len(plan.orders)} orders, {job.sampling.ensembles} ensembles of "
+        f"{n_walkers(job, log_probability)} walkers, up to {job.sampling.max_steps} steps",
+        f"{'; '.join(settings)}; the covariance {error} the emulator's error; "
+        f"{'correlated' if job.noise.correlated else 'white'} noise; "
+        f"continuum prior sd {job.continuum.prior_sd:g}; seed {job.seed}",
+    ]
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def data_table(plan: LikelihoodPlan) -> Table:
-    """One row an order: its pixels, those used, the profile and the continuum."""
-    table = Table("spectrum", "order", "Å", "pixels", "used", "median S/N", "profile", "degree")
+    """List the orders: pixels, signal-to-noise ratio, instrumental profile and continuum."""
+    table = Table(
+        "spectrum", "order", "Å", "pixels", "used", "median S/N", "profile", "continuum degree"
+    )
     for order in plan.orders:
         ratio = float(np.median(order.flux[order.used] / order.flux_error[order.used]))
         profile = ", ".join(
@@ -29,17 +135,10 @@ def data_table(plan: LikelihoodPlan) -> Table:
 
 
 def parameter_table(parameters: Parameters) -> Table:
-    """One row a parameter: free, fixed or tied, and its prior."""
+    """List the parameters: free, fixed or tied, with their priors or values."""
     table = Table("parameter", "", "prior or value")
     for entry in parameters.entries():
         table.add_row(*entry)
     for constraint in parameters.constraints:
         table.add_row("", "constraint", str(constraint))
     return table
-
-
-def print_tables(*tables: Table, results: bool) -> None:
-    """Print tables: on standard output where they are all that was asked for."""
-    console = Console(stderr=not results)
-    for table in tables:
-        console.print(table)

@@ -1,8 +1,9 @@
-"""Figures of a run: corner, traces, and the fit of every order."""
+"""Figures of a run: corner plot, trace plot, and the fit of every order."""
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,22 +11,84 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mixjobs.inference.posterior import import_arviz
-from mixjobs.inference.residuals import FittedOrder
+from mixjobs.inference.convergence import assess
+from mixjobs.inference.posterior import kept_steps
+from mixjobs.inference.residuals import FittedOrder, fitted_orders
+from mixjobs.inference.run import Run
 from mixjobs.typing import Floats
 
-MOST_PARAMETERS = 10  # in one figure
-MOST_ORDERS = 3  # in one figure
-_MOST_STEPS = 300  # of a trace that are drawn
-_PANEL, _MARGIN = 1.5, 0.95  # of a corner figure, inches
+MAX_PARAMETERS = 10  # in one figure
+MAX_ORDERS = 3  # in one figure
+_MAX_STEPS = 300  # drawn in a trace plot
+_PANEL, _MARGIN = 1.5, 0.95  # of a corner plot, inches
 _UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s", "log_length": "log10 km/s"}
-_LONG = 15  # characters of a label that fit beside a panel
-_NUMBERS = re.compile(r"(_\d+)?(_e\d+)?$")  # of a component, of an epoch
+_MAX_LABEL = 15  # characters that fit next to a panel
+_NUMBERS = re.compile(r"(_\d+)?(_e\d+)?$")  # of a component and of an epoch
 _COLOURS = ("C0", "C1", "C2", "C4", "C5", "C6")  # of components
 
 
+class RunPlots:
+    """Figures of a run, as ``run.plot``."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def corner(self, names: Sequence[str] | None = None) -> Figure:
+        """Draw the joint posterior of every two parameters, with medians and 68 % intervals.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Some of the free parameters; all of them by default.
+        """
+        draws = self._draws()
+        return draw_corner({name: draws[name] for name in names or draws})
+
+    def traces(self, names: Sequence[str] | None = None) -> Figure:
+        """Draw the trace of every walker, one column for each ensemble, with the burn-in shaded.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Some of the free parameters; all of them by default.
+        """
+        positions, burn_in = self._traces()
+        names = names or self._run.names
+        columns = [self._run.names.index(name) for name in names]
+        return _draw_traces(positions[..., columns], names, burn_in)
+
+    def fits(self) -> dict[str, Figure]:
+        """Draw data, best fit, components and residuals of every order, by order numbers.
+
+        This opens the data and the store.
+        """
+        run = self._run
+        return draw_fits(fitted_orders(run.log_probability, run.chain.best()))
+
+    def all(self) -> dict[str, Figure]:
+        """Draw every figure, with at most 10 parameters in each; the keys suit as file names."""
+        positions, burn_in = self._traces()
+        return {
+            **draw_corners(self._draws()),
+            **draw_traces(positions, self._run.names, burn_in),
+            **self.fits(),
+        }
+
+    def _draws(self) -> dict[str, Floats]:
+        """Return the draws (n,) of each free parameter, thinned, without the burn-in."""
+        chain = self._run.chain
+        kept = kept_steps(assess(chain.positions), chain.log_probability.shape)
+        names = self._run.names
+        x = chain.positions[:, kept].reshape(-1, len(names))
+        return dict(zip(names, x.T, strict=True))
+
+    def _traces(self) -> tuple[Floats, int]:
+        positions = self._run.chain.positions
+        return positions, assess(positions).burn_in
+
+
 def with_unit(name: str) -> str:
-    """Label an axis with a parameter's name, and its unit if it has one; below it if that is long.
+    """Label an axis with a parameter's name and unit; a long label has two lines.
 
     Examples
     --------
@@ -35,17 +98,14 @@ def with_unit(name: str) -> str:
     unit = _UNITS.get(_NUMBERS.sub("", name))
     if unit is None:
         return name
-    between = " " if len(name + unit) <= _LONG else "\n"
-    return f"{name}{between}({unit})"
+    separator = " " if len(name + unit) <= _MAX_LABEL else "\n"
+    return f"{name}{separator}({unit})"
 
 
 def draw_corners(draws: Mapping[str, Floats]) -> dict[str, Figure]:
-    """Draw the joint distribution of every two parameters, given as draws (n,).
-
-    With many parameters there are several figures of some of them.
-    """
+    """Draw corner plots of draws (n,), with at most 10 parameters in each."""
     names = list(draws)
-    groups = [names[i : i + MOST_PARAMETERS] for i in range(0, len(names), MOST_PARAMETERS)]
+    groups = [names[i : i + MAX_PARAMETERS] for i in range(0, len(names), MAX_PARAMETERS)]
     return {
         "corner" if len(groups) == 1 else f"corner_{number}": draw_corner(
             {name: draws[name] for name in group}
@@ -55,7 +115,7 @@ def draw_corners(draws: Mapping[str, Floats]) -> dict[str, Figure]:
 
 
 def draw_corner(draws: Mapping[str, Floats]) -> Figure:
-    """Draw one of them; lines and titles are medians and 68 % intervals."""
+    """Draw a corner plot; lines and titles show medians and 68 % intervals."""
     corner = _import_corner()
     columns = np.stack(list(draws.values()), axis=1)
     n = len(draws)
@@ -64,7 +124,7 @@ def draw_corner(draws: Mapping[str, Floats]) -> Figure:
     corner.corner(
         columns, labels=[with_unit(name) for name in draws], quantiles=(0.16, 0.5, 0.84),
         show_titles=True, title_quantiles=(0.16, 0.5, 0.84), title_fmt=None, plot_datapoints=False,
-        fill_contours=True, plot_density=False, levels=(0.393, 0.865),  # 1 and 2 sigma of two
+        fill_contours=True, plot_density=False, levels=(0.393, 0.865),  # 1 and 2 sigma in 2D
         range=[_range(column) for column in columns.T], fig=figure, max_n_ticks=4,
         quiet=True, labelpad=0.1, use_math_text=False, color="C0",
     )  # fmt: skip
@@ -79,23 +139,24 @@ def draw_corner(draws: Mapping[str, Floats]) -> Figure:
 
 
 def _import_corner() -> Any:
-    import_arviz()  # corner imports it, and would let it warn
-    import corner
-
+    """Import corner; it imports ArviZ if that is installed, and ArviZ 0.23 warns once a day."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing a major refactor", FutureWarning)
+        import corner
     return corner
 
 
 def _range(values: Floats) -> tuple[float, float]:
-    """All draws, and a little beside them where they are one number."""
+    """Range of the draws, widened if they are all equal."""
     low, high = float(values.min()), float(values.max())
-    beside = 0.0 if high > low else max(1e-6, 1e-3 * abs(low))
-    return low - beside, high + beside
+    margin = 0.0 if high > low else max(1e-6, 1e-3 * abs(low))
+    return low - margin, high + margin
 
 
 def _median(name: str, values: Floats) -> str:
-    low, middle, high = np.quantile(values, (0.16, 0.5, 0.84))
+    low, median, high = np.quantile(values, (0.16, 0.5, 0.84))
     digits = _digits(high - low)
-    return f"{name}\n{middle:.{digits}f} +{high - middle:.{digits}f} −{middle - low:.{digits}f}"
+    return f"{name}\n{median:.{digits}f} +{high - median:.{digits}f} −{median - low:.{digits}f}"
 
 
 def _digits(width: float) -> int:
@@ -109,34 +170,34 @@ def _digits(width: float) -> int:
     return int(np.clip(1 - np.floor(np.log10(width)), 0, 6)) if width > 0 else 3
 
 
-def draw_traces(positions: Floats, names: Sequence[str], burn: int) -> dict[str, Figure]:
-    """Draw the way of every walker, a column an ensemble, the burn-in shaded.
+def draw_traces(positions: Floats, names: Sequence[str], burn_in: int) -> dict[str, Figure]:
+    """Draw trace plots, with at most 10 parameters in each.
 
     Parameters
     ----------
     positions : (ensembles, n_steps, walkers, P) array
     names : P str
-    burn : int
-        Steps of the burn-in.
+    burn_in : int
+        Steps of the burn-in, which are shaded.
     """
-    firsts = range(0, len(names), MOST_PARAMETERS)
+    firsts = range(0, len(names), MAX_PARAMETERS)
     figures = {}
     for number, first in enumerate(firsts, 1):
-        some = slice(first, first + MOST_PARAMETERS)
-        figure = _draw_some_traces(positions[..., some], names[some], burn)
+        group = slice(first, first + MAX_PARAMETERS)
+        figure = _draw_traces(positions[..., group], names[group], burn_in)
         figures["traces" if len(firsts) == 1 else f"traces_{number}"] = figure
     return figures
 
 
-def _draw_some_traces(positions: Floats, names: Sequence[str], burn: int) -> Figure:
+def _draw_traces(positions: Floats, names: Sequence[str], burn_in: int) -> Figure:
     ensembles, n_steps = positions.shape[:2]
-    shown = np.unique(np.linspace(0, n_steps - 1, _MOST_STEPS).astype(int))
+    shown = np.unique(np.linspace(0, n_steps - 1, _MAX_STEPS).astype(int))
     size = (max(9.0, 4.0 * ensembles), 1.2 + 1.15 * len(names))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(names), ensembles, squeeze=False, sharex=True, sharey="row")
     for (p, e), panel in np.ndenumerate(grid):
         panel.plot(shown + 1, positions[e][shown, :, p], color="C0", lw=0.3, alpha=0.5, aa=False)
-        panel.axvspan(0, burn, color="0.5", alpha=0.3, lw=0, label="burn-in", zorder=3)
+        panel.axvspan(0, burn_in, color="0.5", alpha=0.3, lw=0, label="burn-in", zorder=3)
         panel.tick_params(labelsize=8)
         panel.set_xlim(0, n_steps)
         if e == 0:
@@ -149,26 +210,26 @@ def _draw_some_traces(positions: Floats, names: Sequence[str], burn: int) -> Fig
 
 
 def draw_fits(orders: Sequence[FittedOrder]) -> dict[str, Figure]:
-    """Draw the fit of every order, a few a figure, beside it the components and residuals."""
-    return {_name(some, orders): draw_fit(some) for some in _some(orders)}
+    """Draw the fit of every order, a few orders in each figure."""
+    return {_name(group, orders): draw_fit(group) for group in _groups(orders)}
 
 
-def _some(orders: Sequence[FittedOrder]) -> Iterator[list[FittedOrder]]:
-    """Yield orders of one spectrum, a few at a time."""
+def _groups(orders: Sequence[FittedOrder]) -> Iterator[list[FittedOrder]]:
+    """Yield the orders of one spectrum, a few at a time."""
     for epoch in dict.fromkeys(order.epoch for order in orders):
         own = [order for order in orders if order.epoch == epoch]
-        for first in range(0, len(own), MOST_ORDERS):
-            yield own[first : first + MOST_ORDERS]
+        for first in range(0, len(own), MAX_ORDERS):
+            yield own[first : first + MAX_ORDERS]
 
 
-def _name(some: Sequence[FittedOrder], orders: Sequence[FittedOrder]) -> str:
-    epoch = f"_e{some[0].epoch + 1}" if orders[-1].epoch else ""
-    numbers = dict.fromkeys((some[0].number, some[-1].number))
+def _name(group: Sequence[FittedOrder], orders: Sequence[FittedOrder]) -> str:
+    epoch = f"_e{group[0].epoch + 1}" if orders[-1].epoch else ""
+    numbers = dict.fromkeys((group[0].number, group[-1].number))
     return f"fit{epoch}_order{'s' * (len(numbers) > 1)}_{'_to_'.join(map(str, numbers))}"
 
 
 def draw_fit(orders: Sequence[FittedOrder]) -> Figure:
-    """Draw data, fit and components of some orders, below each what is left, in sigma."""
+    """Draw data, fit and components of some orders, each above its residuals in sigma."""
     figure = Figure(figsize=(10, 0.8 + 3.4 * len(orders)), layout="constrained")
     heights = [2.3, 1.0] * len(orders)
     panels = figure.subplots(2 * len(orders), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -194,38 +255,38 @@ def _legend(panel: Axes) -> list[tuple[str, Any]]:
 def _draw_order(panel: Axes, order: FittedOrder) -> None:
     wave, used = order.wavelength, order.used
     scale = np.median(order.flux[used])
-    seen = np.where(used, order.flux, np.nan) / scale
+    data = np.where(used, order.flux, np.nan) / scale
     masked = ~used & np.isfinite(order.flux)
-    panel.plot(wave, seen, color="0.55", lw=1.0, drawstyle="steps-mid", label="data")
+    panel.plot(wave, data, color="0.55", lw=1.0, drawstyle="steps-mid", label="data")
     panel.plot(wave, order.fit / scale, color="k", lw=0.8, label="fit")
     for k, part in enumerate(order.parts if len(order.parts) > 1 else ()):
         panel.plot(wave, part / scale, color=_COLOURS[k], lw=0.8, label=f"component {k + 1}")
-    top = max(np.nanmax(seen), np.max(order.fit) / scale) * 1.05
-    low = min(0.0, float(np.nanmin(seen)))
+    top = max(np.nanmax(data), np.max(order.fit) / scale) * 1.05
+    low = min(0.0, float(np.nanmin(data)))
     unused = np.clip(order.flux[masked] / scale, low, 0.98 * top)
     panel.plot(wave[masked], unused, "x", color="C3", ms=3, mew=0.8)
     panel.set_ylim(low, top)
-    panel.set_ylabel("flux over median", fontsize=9)
+    panel.set_ylabel("flux / median", fontsize=9)
     panel.set_title(_title(order), fontsize=9)
 
 
 def _title(order: FittedOrder) -> str:
     masked = int((~order.used).sum())
-    said = f"order {order.number}" + (f", spectrum {order.epoch + 1}" if order.epoch else "")
-    said += f": χ² a pixel {order.chi2_per_pixel:.2f}"
-    if np.nanmax(np.abs(order.absorbed)) > 0:
-        said += f", {order.chi2_per_pixel_absorbed:.2f} beyond the correlated noise"
-    return said + (f"; pixels not used: {masked}" if masked else "")
+    title = f"order {order.number}" + (f", spectrum {order.epoch + 1}" if order.epoch else "")
+    title += f": χ² per pixel {order.chi2_per_pixel:.2f}"
+    if np.nanmax(np.abs(order.correlated_in_sigma)) > 0:
+        title += f", {order.chi2_per_pixel_white:.2f} without the correlated noise"
+    return title + (f"; {masked} pixels masked" if masked else "")
 
 
 def _draw_residuals(panel: Axes, order: FittedOrder) -> None:
     wave = order.wavelength
-    panel.plot(wave, order.from_fit, ".", color="0.45", ms=2.5, label="data − fit")
-    if np.nanmax(np.abs(order.absorbed)) > 0:
-        panel.plot(wave, order.absorbed, color="C3", lw=1.0, label="correlated noise")
+    panel.plot(wave, order.difference_in_sigma, ".", color="0.45", ms=2.5, label="data − fit")
+    if np.nanmax(np.abs(order.correlated_in_sigma)) > 0:
+        panel.plot(wave, order.correlated_in_sigma, color="C3", lw=1.0, label="correlated noise")
     for height in (-order.noise_factor, order.noise_factor):
-        panel.axhline(height, color="k", lw=0.5, ls=":", label="±σ as the fit scales it")
+        panel.axhline(height, color="k", lw=0.5, ls=":", label="±σ, scaled by the fit")
     panel.axhline(0, color="k", lw=0.5)
-    most = max(3.5, float(np.nanmax(np.abs(order.from_fit))) * 1.05)
-    panel.set_ylim(-most, most)
+    limit = max(3.5, float(np.nanmax(np.abs(order.difference_in_sigma))) * 1.05)
+    panel.set_ylim(-limit, limit)
     panel.set_ylabel("residual (σ)", fontsize=9)

@@ -1,4 +1,4 @@
-"""The command `mixjobs sample`, stopped, killed and resumed, with and without workers."""
+"""The command `mixjobs sample` and the function: stopped, killed and resumed, with workers too."""
 
 import json
 import random
@@ -9,8 +9,10 @@ import pytest
 
 import mixjobs
 from mixjobs.cli import main
-from mixjobs.errors import MissingFile
-from mixjobs.inference.run import RunFolder
+from mixjobs.errors import InvalidInput, MissingFile, OutputExists
+from mixjobs.inference.run import Run
+from mixjobs.inference.run_folder import RunFolder
+from mixjobs.inference.sample import SampleReport
 from mixjobs.store.spectra_files import write_spectrum
 from tests.helpers.command import finish, start, wait_for
 from tests.helpers.small_fits import JOB, write_star
@@ -48,10 +50,10 @@ def reference(fit_store, star, tmp_path_factory):
     return RunFolder.open(folder / "run")
 
 
-def the_complaint(capsys):
-    """The one line that says what is wrong."""
-    (complaint,) = [line for line in capsys.readouterr().err.splitlines() if "mixjobs: " in line]
-    return complaint
+def the_error(capsys):
+    """The one line with the error."""
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if "mixjobs: " in line]
+    return error
 
 
 def assert_same(path, reference):
@@ -67,24 +69,24 @@ def steps(path):
         return 0
 
 
-def test_what_a_run_leaves(reference):
+def test_the_files_of_a_run(reference):
     chain = reference.chain()
     assert chain.positions.shape == (2, 40, 10, 4)
     assert reference.names == ("teff_2", "rv", "c", "log_amplitude")
     assert reference.notes["job"]["seed"] == 3
-    found = json.loads((reference.path / "start.json").read_text())
-    assert found["theta"]["rv"] == pytest.approx(5.5, abs=0.5)  # with the barycentric velocity
-    assert {"posterior.nc", "single.json"} <= {path.name for path in reference.path.iterdir()}
+    content = json.loads((reference.path / "start.json").read_text())
+    assert content["optimum"]["rv"] == pytest.approx(5.5, abs=0.5)  # with the barycentric velocity
+    assert {"posterior.nc", "comparison.json"} <= {path.name for path in reference.path.iterdir()}
 
 
-def test_a_dry_run_tells_all_and_makes_nothing(job, tmp_path, capsys):
+def test_a_dry_run_prints_everything_and_writes_nothing(job, tmp_path, capsys):
     assert main(["sample", str(job()), "--dry-run"]) == 0
-    told = "".join(capsys.readouterr())
-    assert "barycentric velocity 0.5 km/s of the job is added" in told
-    assert "wavelengths in vacuum" in told
+    text = "".join(capsys.readouterr())
+    assert "barycentric velocity 0.5 km/s" in text
+    assert "wavelengths in vacuum" in text
     for words in ("uniform 4600 to 5000", "optimum", "normal 5", "fixed"):
-        assert words in told
-    assert "2 order(s), 2 ensembles of 10 walkers, at most 40 steps" in told
+        assert words in text
+    assert "2 orders, 2 ensembles of 10 walkers, up to 40 steps" in text
     assert not (tmp_path / "run").exists()
 
 
@@ -92,46 +94,48 @@ def test_a_run_is_not_written_over(job, tmp_path, reference, capsys):
     path = job(output=str(reference.path))
     before = sorted((reference.path / "steps").iterdir())
     assert main(["sample", str(path)]) == 2
-    assert "holds a run already; --resume to go on, or --overwrite" in capsys.readouterr().err
+    assert str(reference.path) in the_error(capsys)
+    with pytest.raises(OutputExists) as error:
+        mixjobs.sample(path)
+    assert error.value.path == str(reference.path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("")
     assert main(["sample", str(job(output="full")), "--overwrite"]) == 2
-    assert "is there and is no run folder" in capsys.readouterr().err
+    assert "is not a run" in the_error(capsys)
     assert sorted((reference.path / "steps").iterdir()) == before
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "key"),
     [
-        ("degree = 2", "degree = 3", "made with other continuum"),
-        (
-            "[5, 2]",
-            "[5, 3]",
-            "other parameters: rv free normal 5 ± 2 there, rv free normal 5 ± 3",
-        ),
-        ("seed = 3", "seed = 4", "made with other seed"),
-        ("resolution = 30000", "resolution = 25000", "made with other profiles"),
-        ("walkers = 10", "walkers = 12", "made with other walkers"),
+        ("degree = 2", "degree = 3", "continuum"),
+        ("[5, 2]", "[5, 3]", "parameters"),
+        ("seed = 3", "seed = 4", "seed"),
+        ("resolution = 30000", "resolution = 25000", "profiles"),
+        ("walkers = 10", "walkers = 12", "walkers"),
     ],
 )
-def test_another_fit_does_not_go_on_with_the_chain(job, reference, capsys, old, new, told):
+def test_another_fit_does_not_continue_the_chain(job, reference, capsys, old, new, key):
     path = job((old, new), output=str(reference.path))
     assert main(["sample", str(path), "--resume"]) == 2
-    assert told in the_complaint(capsys)
+    assert f"a different {key}" in the_error(capsys)
+    with pytest.raises(InvalidInput) as error:
+        mixjobs.sample(path, report=SampleReport(), resume=True)
+    assert (error.value.name, error.value.path) == (key, str(reference.path))
 
 
 @pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["serial", "workers"])
 def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
     job, tmp_path, reference, workers
 ):
-    """SIGTERM keeps every step; SIGKILL those of the last checkpoint; a higher limit goes on."""
+    """SIGTERM keeps every step, SIGKILL those up to the last checkpoint."""
     path, run = job(steps=30), tmp_path / "run"
     process = start("sample", path, *workers)
     wait_for(lambda: steps(run) >= 10)
     process.send_signal(signal.SIGTERM)
     status, _, err = finish(process)
     assert status == 143
-    assert f"{run}: {steps(run)} steps done and kept; --resume goes on" in err
+    assert f"{run}: {steps(run)} steps are kept; --resume continues the run" in err
     assert (
         err.splitlines()[-1]
         == "mixjobs: stopped by SIGTERM; start the same command again with --resume to go on"
@@ -145,32 +149,35 @@ def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
     assert_same(run, reference)
 
 
-def test_resume_and_overwrite_are_not_one(job, reference, capsys):
+def test_resume_and_overwrite_exclude_each_other(job, reference, capsys):
     path = job(output=str(reference.path))
     for dry in ([], ["--dry-run"]):
         assert main(["sample", str(path), "--resume", "--overwrite", *dry]) == 2
-        assert "--resume goes on with a run, --overwrite begins anew" in capsys.readouterr().err
+        assert "--resume and --overwrite" in the_error(capsys)
+    with pytest.raises(InvalidInput) as error:
+        mixjobs.sample(path, resume=True, overwrite=True)
+    assert error.value.name == "resume"
     assert RunFolder.open(reference.path).last_step() == 40
 
 
-def test_a_dry_run_beside_a_run(job, reference, capsys):
-    """It looks at the run only if that is to be resumed."""
+def test_a_dry_run_where_a_run_exists(job, reference, capsys):
+    """The run is compared with the job only on resuming."""
     assert main(["sample", str(job(output=str(reference.path))), "--dry-run"]) == 0
     other = job(("seed = 3", "seed = 4"), output=str(reference.path))
     assert main(["sample", str(other), "--dry-run"]) == 0
     assert main(["sample", str(other), "--dry-run", "--resume"]) == 2
-    assert "made with other seed: 3 there, 4 now" in capsys.readouterr().err
+    assert "3 in the run, 4 now" in the_error(capsys)
 
 
 def test_what_goes_beyond_the_model_is_told(job, capsys):
     path = job(("[4600, 5000]", "[4000, 5000]"))
     assert main(["sample", str(path), "--dry-run"]) == 0
-    told = capsys.readouterr().err
-    assert "teff_2: the model is defined from 4500 to 6000; its prior extends beyond" in told
-    assert "cubic" not in told
-    assert (
-        "emulator's error in the covariance; correlated noise; continuum prior_sd 1; seed 3" in told
-    )
+    text = capsys.readouterr().err
+    (line,) = [line for line in text.splitlines() if line.startswith("teff_2: ")]
+    assert "4500 to 6000" in line
+    assert "cubic" not in text
+    assert "includes the emulator's error; correlated noise; continuum" in text
+    assert "; seed 3\n" in text
 
 
 def test_velocities_go_as_far_as_the_store_was_built_for(job, fit_store):
@@ -206,7 +213,7 @@ def test_killed_while_it_searches(job, tmp_path, reference):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "text"),
     [
         ("resolution = 30000", "resolution = -3", "spectra.0.resolution = -3"),
         ("star.ecsv", "no.ecsv", "no.ecsv: no such file"),
@@ -216,7 +223,7 @@ def test_killed_while_it_searches(job, tmp_path, reference):
         ("seed = 3", "seed = 3\nwalkers = 4", "unknown key 'walkers'"),
         ("walkers = 10", "walkers = 6", "6 walkers for 4 free parameters; expected at least 8"),
         ("resolution = 30000", "resolution = 30000\norders = [9]", "no emulator of order 9"),
-        ("degree = 2", "degree = 200", "80 unmasked pixels for a continuum of degree 200"),
+        ("degree = 2", "degree = 200", "continuum of degree 200"),
         ("log_length = 1.2", 'log_length = 1.2\nconstraints = ["teff_2 > teff_1"]', "never hold"),
         (
             "[4600, 5000]",
@@ -229,18 +236,14 @@ def test_killed_while_it_searches(job, tmp_path, reference):
             "teff_2 is fixed at 9999",
         ),
         ("vsini = 6.0", "vsini = 500.0", "vsini is fixed at 500"),
-        (
-            "vsini = 6.0",
-            "vsini = 6.0\nc = { uniform = [2, 3] }",
-            "the model is defined from 0 to 1",
-        ),
+        ("vsini = 6.0", "vsini = 6.0\nc = { uniform = [2, 3] }", "c has the prior uniform 2 to 3"),
         ("[5, 2]", "[5000, 2]", "rv has the prior normal 5000 ± 2"),
         ("[5, 2]", "[132, 0.1]", "0 of 1024 points"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(job, tmp_path, capsys, old, new, told):
+def test_bad_input_is_one_line_and_leaves_nothing(job, tmp_path, capsys, old, new, text):
     assert main(["sample", str(job((old, new)))]) == 2
-    assert told in the_complaint(capsys)
+    assert text in the_error(capsys)
     assert not (tmp_path / "run").exists()
 
 
@@ -253,3 +256,66 @@ def test_pixels_outside_the_store_are_told(fit_store, job, tmp_path, capsys):
     path.write_text("\n".join(f'file = "{bad}"' if "file" in line else line for line in text))
     assert main(["sample", str(path)]) == 2
     assert "not covered by the store" in capsys.readouterr().err
+
+
+class Recorder(SampleReport):
+    """Record every call."""
+
+    def __init__(self, stop_at=None):
+        self.calls, self.stop_at = [], stop_at
+
+    def loaded(self, job, log_probability):
+        self.calls.append(("loaded", log_probability.names))
+
+    def searching(self, done, total):
+        self.calls.append(("searching", total))
+
+    def starting(self, starts, heights):
+        self.calls.append(("starting", len(starts), len(heights)))
+
+    def sampling(self, progress):
+        self.calls.append(("sampling", progress.steps))
+        if progress.steps == self.stop_at:
+            raise KeyboardInterrupt
+
+    def concluding(self):
+        self.calls.append(("concluding",))
+
+    def close(self):
+        self.calls.append(("close",))
+
+
+def test_from_python(job, tmp_path, reference):
+    """Interrupted by its report and resumed, it gives the chain and the files of the command."""
+    path = job()
+    first, second = Recorder(stop_at=13), Recorder()
+    with pytest.raises(KeyboardInterrupt):
+        mixjobs.sample(path, report=first)
+    assert steps(tmp_path / "run") == 13
+    assert first.calls[-1] == ("close",)
+    run = mixjobs.sample(path, report=second, resume=True)
+    assert_same(tmp_path / "run", reference)
+    names = {entry.name for entry in reference.path.iterdir()}
+    assert {entry.name for entry in run.path.iterdir()} == names
+    assert {name for name, *_ in first.calls} == {
+        "loaded", "searching", "starting", "sampling", "close"
+    }  # fmt: skip
+    sampled = [("sampling", n) for n in range(13, 41)]
+    assert second.calls[1:] == [*sampled, ("concluding",), ("close",)]
+    other = mixjobs.open_run(reference.path)
+    assert isinstance(run, Run)
+    assert run.names == other.names == run.log_probability.names
+    assert run.posterior.equals(other.posterior)
+    assert run.compare() == other.compare()
+    x = run.chain.best()
+    assert run.log_probability(x) == other.log_probability(x)
+    assert run.log_probability(x) == pytest.approx(run.chain.log_probability.max(), rel=1e-12)
+
+
+def test_progress_is_shown_without_a_report(job, capsys):
+    mixjobs.sample(job())
+    err = capsys.readouterr().err
+    assert "sampling: step 40 of at most 40" in err
+    assert "comparing with one component" in err
+    mixjobs.sample(job(), report=False, overwrite=True)
+    assert "".join(capsys.readouterr()) == ""

@@ -1,7 +1,6 @@
-"""A small star, simulated from the demo library and sampled for a moment: a run folder."""
+"""A short run on a star that is simulated from the demo library."""
 
 import atexit
-import json
 import shutil
 from functools import cache
 from pathlib import Path
@@ -13,11 +12,12 @@ import mixjobs
 from mixjobs.config.sample import make_sample_job
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.job import identity, load_free_log_probability
-from mixjobs.inference.model_comparison import Comparison, Model
+from mixjobs.inference.model_comparison import Comparison, Optimum
 from mixjobs.inference.optimum import start_walkers
 from mixjobs.inference.posterior import make_posterior, write_posterior
-from mixjobs.inference.run import POSTERIOR, SINGLE, START, RunFolder, open_run
-from mixjobs.inference.sampler import sample
+from mixjobs.inference.run import open_run
+from mixjobs.inference.run_folder import COMPARISON, POSTERIOR, START, RunFolder
+from mixjobs.inference.sampler import run_ensembles
 
 KMS = 1 / 299792.458
 AXES = {"teff": (4400, 4800, 5200, 5600, 6000), "logg": (4.5,), "feh": (0.0,)}
@@ -27,7 +27,7 @@ NOISE = {"ln_noise": 0.0}
 FIXED = {"log_amplitude": -2.5}
 PARAMETERS = {"vsini": "rv + 1", "log_amplitude": "optimum", "log_length": 1.0}
 STEPS, WALKERS, ENSEMBLES = 80, 10, 2
-SINGLE_MODEL = Model({"teff_1": 5000.0, "rv": 5.0, "ln_noise": 0.1}, 4300.0)
+ONE_COMPONENT = Optimum({"teff_1": 5000.0, "rv": 5.0, "ln_noise": 0.1}, 4300.0)
 
 
 def store_in(folder):
@@ -43,7 +43,7 @@ def store_in(folder):
 
 
 def spectrum_in(folder, store, name="star.ecsv", seed=4):
-    """Write what is observed of the star: 1 % noise, a tilted continuum, a pixel that is bad."""
+    """Write a spectrum of the star: 1 % noise, a tilted continuum, one bad pixel."""
     from astropy.table import Table
 
     rng = np.random.default_rng(seed)
@@ -51,11 +51,11 @@ def spectrum_in(folder, store, name="star.ecsv", seed=4):
     model = mixjobs.load_mixture(store, wavelengths=waves, resolution=30_000)
     rows = []
     for number, wave, flux in zip((21, 22), waves, model(TRUTH), strict=True):
-        seen = 3e-14 * flux * (1 + 0.1 * np.linspace(-1, 1, len(wave)))
+        observed = 3e-14 * flux * (1 + 0.1 * np.linspace(-1, 1, len(wave)))
         sigma = np.full(len(wave), 3e-16)
-        seen += sigma * rng.normal(size=len(wave))
+        observed += sigma * rng.normal(size=len(wave))
         bad = (np.arange(len(wave)) == 30) & (number == 21)
-        rows.append((np.full(len(wave), number), wave, seen * (1 + 2 * bad), sigma, 1 - bad))
+        rows.append((np.full(len(wave), number), wave, observed * (1 + 2 * bad), sigma, 1 - bad))
     names = ("order", "wavelength", "flux", "sigma", "mask")
     columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
     table = Table(dict(zip(names, columns, strict=True)))
@@ -65,7 +65,7 @@ def spectrum_in(folder, store, name="star.ecsv", seed=4):
 
 
 def job_in(folder, store, **more):
-    """The job of a fit of the star."""
+    """The job of fitting the star."""
     spectrum = folder / "star.ecsv"
     if not spectrum.exists():
         spectrum_in(folder, store)
@@ -78,21 +78,21 @@ def job_in(folder, store, **more):
 
 
 def begin_in(folder, job):
-    """Make the run folder of a job, as the command does."""
+    """Create the run folder of a job, with the truth as its start."""
     free = load_free_log_probability(job)
     notes = {"job": job.model_dump(mode="json")}
-    made = RunFolder.create(job.output, identity(job, free), notes)
-    start = {"theta": TRUTH | NOISE, "log_probability": 0.0, "fixed": FIXED, "starts": []}
-    (made.path / START).write_text(json.dumps(start))
-    return open_run(made.path)
+    folder = RunFolder.create(job.output, identity(job, free), notes)
+    start = {"optimum": TRUTH | NOISE, "log_probability": 0.0, "fixed": FIXED, "starts": []}
+    folder.write_json(START, start)
+    return open_run(folder.path)
 
 
 def sample_run(run, steps):
-    """Sample from the truth on."""
+    """Sample, starting at the truth."""
     logp = run.log_probability
     best = np.array([(TRUTH | NOISE)[name] for name in logp.names])
     start = start_walkers(logp, np.tile(best, (ENSEMBLES, 1)), WALKERS, 1)
-    return sample(
+    return run_ensembles(
         logp.by_order,
         run.folder,
         start,
@@ -104,12 +104,12 @@ def sample_run(run, steps):
 
 @cache
 def finished():
-    """Return a run that has come to its end."""
+    """Return a run that has ended."""
     folder = Path(mkdtemp(prefix="mixjobs-run-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     run = begin_in(folder, job_in(folder, store_in(folder)))
     sample_run(run, STEPS)
     write_posterior(run.folder.path / POSTERIOR, make_posterior(run.folder, run.log_probability))
-    made_up = Comparison(2, 139, SINGLE_MODEL, Model(TRUTH | NOISE, 4400.0))
-    (run.folder.path / SINGLE).write_text(json.dumps(made_up.to_dict()))
+    comparison = Comparison(2, 139, ONE_COMPONENT, Optimum(TRUTH | NOISE, 4400.0))
+    run.folder.write_json(COMPARISON, comparison.to_dict())
     return run

@@ -1,4 +1,4 @@
-"""Cheap targets, and a process that samples one of them as the command does.
+"""Cheap targets, and a process that samples one of them like the command.
 
 python -c "..." FOLDER MAX_STEPS CHECKPOINT PAUSE
 """
@@ -12,8 +12,8 @@ import numpy as np
 
 from mixjobs.cli.signals import Terminated, stop_if_told, termination
 from mixjobs.errors import MixjobsError
-from mixjobs.inference.run import RunFolder
-from mixjobs.inference.sampler import sample
+from mixjobs.inference.run_folder import RunFolder
+from mixjobs.inference.sampler import run_ensembles
 
 P, WALKERS = 3, 8
 IDENTITY = {"names": ["a", "b", "c"], "seed": 5, "model": "correlated Gaussian"}
@@ -23,38 +23,38 @@ COVARIANCE = (SIGMA[:, None] * MIX) @ (SIGMA[:, None] * MIX).T
 INVERSE = np.linalg.inv(COVARIANCE)
 
 
-def gaussian(theta):
-    """A correlated Gaussian of two "orders", to be evaluated row by row alike in any batch."""
-    values = np.zeros(len(theta))
+def gaussian(x):
+    """A correlated Gaussian of two "orders"; a sample has the same value in any batch."""
+    values = np.zeros(len(x))
     for i in range(P):
         for j in range(P):
-            values += theta[:, i] * INVERSE[i, j] * theta[:, j]
+            values += x[:, i] * INVERSE[i, j] * x[:, j]
     return -values[:, None] * np.array([0.5, 0.2, 0.3])
 
 
-def half(theta):
-    """Where a is negative the probability is zero, and the orders are not known."""
-    values = gaussian(theta)
-    outside = theta[:, 0] < 0
+def half(x):
+    """The same for positive a; elsewhere the probability is zero, and the orders are NaN."""
+    values = gaussian(x)
+    outside = x[:, 0] < 0
     values[outside] = np.nan
     values[outside, 0] = -np.inf
     return values
 
 
-def banana(theta):
-    """Two parameters: x is normal, y is x squared plus a normal one."""
-    x, y = theta.T
-    return -0.5 * (x**2 + (y - x**2) ** 2)[:, None]
+def banana(x):
+    """Two parameters: a is normal, and b is a squared plus a normal number."""
+    a, b = x.T
+    return -0.5 * (a**2 + (b - a**2) ** 2)[:, None]
 
 
 def start(ensembles=2, walkers=WALKERS, p=P, seed=0):
-    """Starting points beside the middle."""
-    chance = np.random.default_rng(seed)
-    return np.abs(chance.normal(size=(ensembles, walkers, p))) * 0.1 * (SIGMA if p == P else 1)
+    """Starting points near the mode."""
+    rng = np.random.default_rng(seed)
+    return np.abs(rng.normal(size=(ensembles, walkers, p))) * 0.1 * (SIGMA if p == P else 1)
 
 
 def folder(path, **more):
-    """Return a run folder, made or resumed."""
+    """Create or resume a run folder."""
     identity = IDENTITY | more
     return RunFolder.resume(path, identity) if path.exists() else RunFolder.create(path, identity)
 
@@ -73,19 +73,22 @@ def begin(path, max_steps=60, checkpoint=7, pause=0.0):
 
 
 def main():
-    """Sample, saying each step that is done; the exit status is the command's."""
+    """Sample, print the number of each completed step, and return the command's exit status."""
     path, max_steps, checkpoint, pause = sys.argv[2:]
 
-    def slow(theta):
+    def slow(x):
         time.sleep(float(pause))
-        return half(theta)
+        return half(x)
+
+    def report(progress):
+        print(progress.steps, flush=True)
+        stop_if_told()
 
     try:
         with termination():
-            sample(
+            run_ensembles(
                 slow, folder(Path(path)), start(), checkpoint=int(checkpoint),
-                max_steps=int(max_steps), stop=stop_if_told,
-                report=lambda progress: print(progress.steps, flush=True),
+                max_steps=int(max_steps), report=report,
             )  # fmt: skip
     except MixjobsError as error:
         print(error, file=sys.stderr)
@@ -98,7 +101,7 @@ def main():
 
 
 def same(one, other):
-    """Whether two chains are the same, bit for bit."""
+    """Whether two chains are equal bit for bit."""
     return all(
         getattr(one, name).tobytes() == getattr(other, name).tobytes()
         for name in ("positions", "log_probability", "by_order", "accepted")

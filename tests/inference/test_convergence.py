@@ -1,4 +1,4 @@
-"""The measures of a chain, against processes whose autocorrelation time is known, and emcee's."""
+"""Diagnostics of a chain, against processes of known autocorrelation time and against emcee."""
 
 import emcee
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixjobs.inference.convergence import Assessment, assess, autocorrelation_time, r_hat
+from mixjobs.inference.convergence import Convergence, assess, autocorrelation_time, r_hat
 
 
 def autoregressive(a, shape, seed=0, axis=0):
@@ -44,8 +44,8 @@ def test_a_parameter_that_does_not_change():
     x = autoregressive(0.5, (100, 10, 2))
     x[..., 1] = 7
     assert np.isfinite(autocorrelation_time(x)).tolist() == [True, False]
-    end = assess(np.stack([x, x]))
-    assert (end.enough, end.burn, end.thin) == (False, 50, end.thin)
+    convergence = assess(np.stack([x, x]))
+    assert (convergence.converged, convergence.burn_in) == (False, 50)
 
 
 @given(
@@ -91,48 +91,48 @@ class TestRule:
     """Chains of time 19 (a = 0.9)."""
 
     def test_long_enough(self):
-        end = assess(autoregressive(0.9, (2, 1900, 30, 2), axis=1))
-        assert end.enough
-        assert end.burn == pytest.approx(190, rel=0.2)
-        assert end.wanted == pytest.approx(60 * 19, rel=0.2)
-        assert end.thin in (8, 9, 10)
+        convergence = assess(autoregressive(0.9, (2, 1900, 30, 2), axis=1))
+        assert convergence.converged
+        assert convergence.burn_in == pytest.approx(190, rel=0.2)
+        assert convergence.required_steps == pytest.approx(60 * 19, rel=0.2)
+        assert convergence.thinning in (8, 9, 10)
 
     def test_too_short(self):
-        end = assess(autoregressive(0.9, (2, 760, 30, 2), axis=1))
-        assert "autocorrelation times after the burn-in, 50 wanted" in end.lacks
+        convergence = assess(autoregressive(0.9, (2, 760, 30, 2), axis=1))
+        assert "autocorrelation times after the burn-in (50 required)" in convergence.shortfall
 
     def test_one_slow_ensemble(self):
         x = autoregressive(0.9, (2, 1900, 30, 2), axis=1)
         x[1, ..., 1] = autoregressive(0.97, (1900, 30))
-        assert "50 wanted" in assess(x).lacks
+        assert "50 required" in assess(x).shortfall
 
     def test_the_way_from_the_start_is_burn_in(self):
         x = autoregressive(0.9, (2, 2400, 30, 1), axis=1)
         x += 100 * np.exp(-np.arange(2400) / 19)[:, None, None]
-        end = assess(x)
-        assert end.burn == pytest.approx(190, rel=0.2)
-        assert end.longest == pytest.approx(19, rel=0.2)
+        convergence = assess(x)
+        assert convergence.burn_in == pytest.approx(190, rel=0.2)
+        assert convergence.max_tau == pytest.approx(19, rel=0.2)
 
     @pytest.mark.parametrize(
-        ("tau", "shorter", "r_hat", "said"),
+        ("tau", "shorter", "r_hat", "text"),
         [
             (10.0, 9.6, 1.009, ""),
-            (18.1, 18.1, 1.0, "49.7 autocorrelation times after the burn-in, 50 wanted"),
-            (10.0, 9.4, 1.0, "still changes by 6%, 5% allowed"),
-            (10.0, 10.6, 1.0, "still changes by 6%, 5% allowed"),
-            (10.0, 10.0, 1.02, "the ensembles differ, R-hat 1.020, 1.01 allowed"),
+            (18.1, 18.1, 1.0, "49.7 autocorrelation times after the burn-in (50 required)"),
+            (10.0, 9.4, 1.0, "still changes by 6% (5% allowed)"),
+            (10.0, 10.6, 1.0, "still changes by 6% (5% allowed)"),
+            (10.0, 10.0, 1.02, "the ensembles differ: R-hat 1.020 (1.01 allowed)"),
             (np.inf, np.inf, np.inf, "0 autocorrelation times after the burn-in"),
         ],
     )
-    def test_each_condition(self, tau, shorter, r_hat, said):
+    def test_each_condition(self, tau, shorter, r_hat, text):
         tau, shorter = np.full((2, 3), tau), np.full((2, 3), shorter)
-        lacks = Assessment(1000, 100, tau, shorter, np.array([1.0, 1.0, r_hat])).lacks
-        assert said in lacks
-        assert bool(lacks) == bool(said)
+        shortfall = Convergence(1000, 100, tau, shorter, np.array([1.0, 1.0, r_hat])).shortfall
+        assert text in shortfall
+        assert bool(shortfall) == bool(text)
 
     @given(n=st.integers(1, 30), seed=st.integers(0, 9))
     def test_few_steps_are_never_enough(self, n, seed):
-        end = assess(np.random.default_rng(seed).normal(size=(2, n, 6, 2)))
-        assert not end.enough
-        assert 0 <= end.burn <= n // 2
-        assert 1 <= end.thin <= n
+        convergence = assess(np.random.default_rng(seed).normal(size=(2, n, 6, 2)))
+        assert not convergence.converged
+        assert 0 <= convergence.burn_in <= n // 2
+        assert 1 <= convergence.thinning <= n

@@ -1,4 +1,4 @@
-"""Moves between bounds: the map to a space without bounds, and the right distribution."""
+"""Moves within bounds: the map to an unbounded space, and the right distribution."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.inference.convergence import assess
-from mixjobs.inference.sampler import Box, sample
+from mixjobs.inference.sampler import Box, run_ensembles
 from tests.helpers.sampled import folder
 
 INF = np.inf
@@ -15,11 +15,11 @@ Z = st.lists(st.floats(-15, 15), min_size=5, max_size=5).map(lambda z: np.array(
 
 
 @given(z=Z)
-def test_there_and_back(z):
-    theta = BOX.from_space(z)
-    assert (theta >= BOX.bounds[:, 0]).all()
-    assert (theta <= BOX.bounds[:, 1]).all()
-    np.testing.assert_allclose(BOX.to_space(theta), z, atol=2e-5)
+def test_round_trip(z):
+    x = BOX.from_space(z)
+    assert (x >= BOX.bounds[:, 0]).all()
+    assert (x <= BOX.bounds[:, 1]).all()
+    np.testing.assert_allclose(BOX.to_space(x), z, atol=2e-5)
 
 
 @given(z=Z)
@@ -29,12 +29,12 @@ def test_the_jacobian_is_that_of_the_map(z):
         (BOX.from_space(z + h * e) - BOX.from_space(z - h * e))[0, p] / (2 * h)
         for p, e in enumerate(np.eye(5))
     ]
-    theta = BOX.from_space(z)
-    assert BOX.log_jacobian(theta)[0] == pytest.approx(np.sum(np.log(slopes)), abs=1e-2)
+    x = BOX.from_space(z)
+    assert BOX.log_jacobian(x)[0] == pytest.approx(np.sum(np.log(slopes)), abs=1e-2)
 
 
 def test_at_a_bound_and_beyond():
-    """What rounding puts on a bound is never proposed, and never disturbs the others."""
+    """A value that rounds to a bound is never proposed, and does not disturb the others."""
     at = np.array([[4000.0, 1.0, -3.0, 2.0, 0.0], [5000.0, 0.5, 1e300, -1e300, 1e300]])
     assert BOX.log_jacobian(at)[0] == -INF
     assert np.isfinite(BOX.to_space(at)[0, [0, 1, 4]]).all()
@@ -42,10 +42,10 @@ def test_at_a_bound_and_beyond():
 
 
 def test_walkers_against_walls_have_the_right_distribution(tmp_path):
-    """A density that falls by e within 1/200 of a bound, one even between two, a normal one."""
+    """An exponential at a bound, a uniform density between two bounds, and a normal one."""
 
-    def target(theta):
-        a, b, c = theta.T
+    def target(x):
+        a, b, c = x.T
         inside = (a > 0) & (a < 1) & (b > 2) & (b < 3)
         return np.where(inside, -200 * a - c**2 / 2, -INF)[:, None]
 
@@ -53,11 +53,11 @@ def test_walkers_against_walls_have_the_right_distribution(tmp_path):
     run = folder(tmp_path / "run", names=["a", "b", "c"])
     rng = np.random.default_rng(1)
     start = np.array([0, 2, 0]) + np.array([0.01, 1, 1]) * rng.uniform(0.1, 0.9, (2, 20, 3))
-    end = sample(target, run, start, bounds=bounds, checkpoint=100, max_steps=20000)
-    assert end.enough
-    positions = run.positions()[:, end.burn :]
-    n = positions[..., 0].size / assess(run.positions()).longest
-    found = positions.reshape(-1, 3)
+    convergence = run_ensembles(target, run, start, bounds=bounds, checkpoint=100, max_steps=20000)
+    assert convergence.converged
+    positions = run.positions()[:, convergence.burn_in :]
+    n = positions[..., 0].size / assess(run.positions()).max_tau
+    samples = positions.reshape(-1, 3)
     expected, sd = np.array([1 / 200, 2.5, 0]), np.array([1 / 200, 12**-0.5, 1])
-    assert (np.abs(found.mean(axis=0) - expected) < 5 * sd / np.sqrt(n)).all()
-    assert found.std(axis=0) == pytest.approx(sd, rel=5 * np.sqrt(2 / n))
+    assert (np.abs(samples.mean(axis=0) - expected) < 5 * sd / np.sqrt(n)).all()
+    assert samples.std(axis=0) == pytest.approx(sd, rel=5 * np.sqrt(2 / n))

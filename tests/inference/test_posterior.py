@@ -1,16 +1,18 @@
-"""The posterior of a real run: what is kept, and what follows from it."""
+"""The posterior of a run: its draws, its derived quantities, and its file."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import mixjobs
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
-from mixjobs.inference.convergence import Assessment, assess
+from mixjobs.inference.convergence import Convergence, assess
 from mixjobs.inference.job import load_log_probability
 from mixjobs.inference.posterior import (
-    MOST_DRAWS,
+    MAX_DRAWS,
     derived,
     kept_steps,
     light_of,
@@ -20,7 +22,8 @@ from mixjobs.inference.posterior import (
     read_posterior,
     write_posterior,
 )
-from mixjobs.inference.run import POSTERIOR, open_run, read_chain
+from mixjobs.inference.run import open_run
+from mixjobs.inference.run_folder import POSTERIOR
 from tests.helpers.finished_runs import (
     FIXED,
     ORDERS,
@@ -44,17 +47,17 @@ def posterior(run):
 
 @pytest.fixture(scope="module")
 def chain(run):
-    return read_chain(run.folder)
+    return run.chain
 
 
 def by_hand(values, chain):
-    """Draws of each ensemble, walker by walker, after burn-in and thinning."""
-    judged = assess(chain.positions)
+    """Draws of each ensemble, walker by walker, thinned and without the burn-in."""
+    convergence = assess(chain.positions)
     rows = []
     for ensemble in values:
         rows.append([])
         for walker in range(ensemble.shape[1]):
-            rows[-1] += list(ensemble[judged.burn :: judged.thin, walker])
+            rows[-1] += list(ensemble[convergence.burn_in :: convergence.thinning, walker])
     return np.array(rows)
 
 
@@ -68,26 +71,26 @@ def test_draws_are_the_chains_walker_by_walker(run, posterior, chain):
     assert posterior.sample_stats["lp"].values.tolist() == lp.tolist()
     walker, step = posterior.posterior["walker"].values, posterior.posterior["step"].values
     for draw in (0, 1, len(walker) - 1):
-        there = chain.positions[1, step[draw] - 1, walker[draw], 0]
-        assert posterior.posterior["teff_1"].values[1, draw] == there
+        expected = chain.positions[1, step[draw] - 1, walker[draw], 0]
+        assert posterior.posterior["teff_1"].values[1, draw] == expected
 
 
-def test_the_ends_of_the_priors_are_there(run, posterior):
+def test_the_bounds_of_the_priors(run, posterior):
     for name, bounds in zip(run.folder.names, run.log_probability.parameters.bounds, strict=True):
         assert posterior.posterior[name].attrs["prior_bounds"].tolist() == bounds.tolist()
     assert posterior.posterior["teff_2"].attrs["prior_bounds"].tolist() == [4400, 6000]
     assert posterior.posterior["ln_noise"].attrs["prior_bounds"].tolist() == [-np.inf, np.inf]
 
 
-def test_tied_parameters_are_there_and_fixed_ones_are_told(posterior):
+def test_tied_and_fixed_parameters(posterior):
     draws = posterior.posterior
     np.testing.assert_allclose(draws["vsini"], draws["rv"] + 1, rtol=1e-14)
-    assert "log_length" not in draws
+    assert "log_length" not in draws.data_vars
     assert json.loads(posterior.attrs["fixed"]) == {**FIXED, "log_length": 1.0}
 
 
-def test_q_is_what_load_flux_ratio_says(run, posterior):
-    """Where theta is a grid point of one parameter: the others are fixed in this library."""
+def test_q_is_that_of_load_flux_ratio(run, posterior):
+    """The library has one value of log g and of [Fe/H]."""
     draws = posterior.posterior
     ratio = mixjobs.load_flux_ratio(run.log_probability.plan.store)
     theta = [
@@ -108,8 +111,8 @@ def test_light_fractions(posterior):
 
 def test_likelihoods_and_the_prior_add_up(run, posterior):
     names = run.folder.names
-    theta = np.stack([posterior.posterior[name].values.ravel() for name in names], axis=1)
-    prior = run.log_probability.parameters.log_prior(theta)
+    x = np.stack([posterior.posterior[name].values.ravel() for name in names], axis=1)
+    prior = run.log_probability.parameters.log_prior(x)
     sums = posterior.log_likelihood["flux"].values.sum(axis=2).ravel() + prior
     np.testing.assert_allclose(sums, posterior.sample_stats["lp"].values.ravel(), rtol=1e-12)
     assert posterior.log_likelihood["order"].values.tolist() == ["21", "22"]
@@ -119,63 +122,93 @@ def test_likelihoods_and_the_prior_add_up(run, posterior):
 
 def test_acceptance(posterior, chain):
     moved = np.repeat(chain.accepted[:, :, None], chain.positions.shape[2], axis=2) / 10
-    found = posterior.sample_stats["acceptance_rate"].values
-    assert found.tolist() == by_hand(moved, chain).tolist()
+    rate = posterior.sample_stats["acceptance_rate"].values
+    assert rate.tolist() == by_hand(moved, chain).tolist()
 
 
-def test_attributes_tell_how_to_make_it_again(run, posterior, chain):
-    attrs, judged = posterior.attrs, assess(chain.positions)
+def test_attributes_record_how_it_was_made(run, posterior, chain):
+    attrs, convergence = posterior.attrs, assess(chain.positions)
     assert json.loads(attrs["identity"]) == run.folder.identity
     assert json.loads(attrs["notes"]) == run.folder.notes
-    assert (attrs["seed"], attrs["burn"], attrs["thin"]) == (3, judged.burn, judged.thin)
-    assert json.loads(attrs["tau"])["c"] == judged.tau[:, run.folder.names.index("c")].tolist()
+    assert (attrs["seed"], attrs["burn_in"], attrs["thinning"]) == (
+        3,
+        convergence.burn_in,
+        convergence.thinning,
+    )
+    assert json.loads(attrs["tau"])["c"] == convergence.tau[:, run.folder.names.index("c")].tolist()
     assert {"mixjobs", "numpy", "emcee"} <= set(json.loads(attrs["versions"]))
-    assert attrs["lacks"] == judged.lacks != ""
+    assert attrs["shortfall"] == convergence.shortfall != ""
 
 
 def test_what_is_read_back_equals_what_was_made(run, posterior, tmp_path):
     made = make_posterior(run.folder, run.log_probability)
     write_posterior(tmp_path / "again.nc", made)
     again = read_posterior(tmp_path / "again.nc")
-    for group in ("posterior", "log_likelihood", "sample_stats"):
-        assert made[group].equals(again[group])
-        assert posterior[group].equals(again[group])
+    assert made.equals(again)
+    assert posterior.equals(again)
+    assert again.attrs == made.attrs
     assert [path.name for path in tmp_path.iterdir()] == ["again.nc"]
 
 
+def test_plain_xarray_reads_the_file(run, posterior):
+    path = run.path / POSTERIOR
+    with xr.open_datatree(path) as tree:
+        assert set(tree.groups) == {"/", "/posterior", "/log_likelihood", "/sample_stats"}
+        assert tree.equals(posterior)
+        assert tree.attrs["n_steps"] == posterior.attrs["n_steps"]
+    with xr.open_dataset(path, group="posterior") as draws:
+        assert draws["q"].sel(order="22").dims == ("chain", "draw")
+
+
+def test_arviz_reads_the_file(run, posterior):
+    """With whichever version is installed: 0.23 gives an InferenceData, 1.x a DataTree."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 0.23 announces the next version
+        arviz = pytest.importorskip("arviz", reason="ArviZ is optional, and not installed")
+        data = arviz.from_netcdf(str(run.path / POSTERIOR))
+        table = arviz.summary(data, var_names=list(run.names))
+    assert list(table.index) == list(run.names)
+    for group in ("posterior", "log_likelihood", "sample_stats"):
+        for name, values in posterior[group].data_vars.items():
+            assert data[group][name].values.tolist() == values.values.tolist()
+    assert data.attrs["n_steps"] == posterior.attrs["n_steps"]
+
+
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(MissingFile, match="is not there"):
+    with pytest.raises(MissingFile) as missing:
         read_posterior(tmp_path / "no.nc")
+    assert missing.value.path == str(tmp_path / "no.nc")
     (tmp_path / "half.nc").write_bytes(b"\x89HDF\r\n")
-    with pytest.raises(UnreadableFile, match="cannot be read"):
+    with pytest.raises(UnreadableFile) as unreadable:
         read_posterior(tmp_path / "half.nc")
+    assert unreadable.value.path == str(tmp_path / "half.nc")
 
 
 @pytest.mark.parametrize(
     ("n_steps", "walkers", "tau"), [(9000, 32, 20.0), (90, 8, 3.0), (7, 9000, 1)]
 )
 def test_at_most_about_4000_draws(n_steps, walkers, tau):
-    judged = Assessment(
+    convergence = Convergence(
         n_steps, n_steps // 9, np.full((2, 1), tau), np.full((2, 1), tau), np.ones(1)
     )
-    kept = kept_steps(judged, (2, n_steps, walkers))
-    assert kept[0] == judged.burn
+    kept = kept_steps(convergence, (2, n_steps, walkers))
+    assert kept[0] == convergence.burn_in
     assert kept[-1] < n_steps
-    assert len(kept) == 1 or 2 * walkers * len(kept) <= MOST_DRAWS
-    assert (np.diff(kept) >= judged.thin).all()
+    assert len(kept) == 1 or 2 * walkers * len(kept) <= MAX_DRAWS
+    assert (np.diff(kept) >= convergence.thinning).all()
 
 
-def test_q_where_there_is_no_second_component(run):
+def test_q_without_light_of_component_2(run):
     model = run.log_probability.plan.load([0, 1]).epochs[0].model
     values = np.array([[TRUTH[name] for name in model.parameters]] * 2)
     values[:, model.parameters.index("c")] = 0.0, 0.3
-    found = light_of(model, values)
-    np.testing.assert_allclose(found["q"][0], found["q"][1], rtol=1e-12)
-    assert found["light_fraction_2"][0].tolist() == [0, 0]
+    quantities = light_of(model, values)
+    np.testing.assert_allclose(quantities["q"][0], quantities["q"][1], rtol=1e-12)
+    assert quantities["light_fraction_2"][0].tolist() == [0, 0]
 
 
-def test_three_components_one_of_them_black(run):
-    """Against the light of the model, with the fractions by hand."""
+def test_three_components_with_a_blackbody(run):
+    """Against fractions computed by hand."""
     store = run.log_probability.plan.store
     model = mixjobs.load_mixture(store, ["library", "library", "blackbody"])
     at = {
@@ -188,30 +221,34 @@ def test_three_components_one_of_them_black(run):
         "c_3": 0.2,
     }
     values = np.array([[at[name] for name in model.parameters]])
-    found = light_of(model, values)
-    assert list(found) == ["q_2", "light_fraction_2", "q_3", "light_fraction_3", "veiling"]
-    light = 0.5 + 0.3 * found["q_2"] + 0.2 * found["q_3"]
-    np.testing.assert_allclose(found["light_fraction_3"], 0.2 * found["q_3"] / light)
-    np.testing.assert_allclose(found["veiling"], 0.2 * found["q_3"] / (0.5 + 0.3 * found["q_2"]))
+    quantities = light_of(model, values)
+    assert list(quantities) == ["q_2", "light_fraction_2", "q_3", "light_fraction_3", "veiling"]
+    light = 0.5 + 0.3 * quantities["q_2"] + 0.2 * quantities["q_3"]
+    np.testing.assert_allclose(quantities["light_fraction_3"], 0.2 * quantities["q_3"] / light)
+    np.testing.assert_allclose(
+        quantities["veiling"], 0.2 * quantities["q_3"] / (0.5 + 0.3 * quantities["q_2"])
+    )
     black = mixjobs.load_flux_ratio(store, "blackbody")([5700, 4.5, 0], [1500, 4.5, 0])
-    np.testing.assert_allclose(np.log(found["q_3"][0]), np.log(black), atol=0.5)
+    np.testing.assert_allclose(np.log(quantities["q_3"][0]), np.log(black), atol=0.5)
 
 
-def test_epochs_have_orders_of_their_own(run):
-    """What each epoch has for itself counts in its orders alone."""
-    said = {"vsini": 6.0, "log_length": 1.0}
-    job = job_in(run.folder.path.parent, run.log_probability.plan.store, parameters=said)
+def test_each_epoch_has_its_own_orders(run):
+    """The parameters of an epoch affect only its orders."""
+    settings = {"vsini": 6.0, "log_length": 1.0}
+    job = job_in(run.folder.path.parent, run.log_probability.plan.store, parameters=settings)
     twice = job.model_copy(update={"spectra": job.spectra * 2})
     logp = load_log_probability(twice)
     assert order_labels(logp.plan) == ["21_e1", "22_e1", "21_e2", "22_e2"]
     at = {"rv_e1": 5, "rv_e2": 6, "c_e1": 0.1, "c_e2": 0.6, "ln_noise": 0, "log_amplitude": -3}
-    theta = np.array([[(TRUTH | at)[name] for name in logp.names]])
-    found = derived(logp, theta)
-    q = found["q"][0]
+    x = np.array([[(TRUTH | at)[name] for name in logp.names]])
+    quantities = derived(logp, x)
+    q = quantities["q"][0]
     np.testing.assert_allclose(q[:2], q[2:], rtol=1e-12)
     c = np.array([0.1, 0.1, 0.6, 0.6])
-    np.testing.assert_allclose(found["light_fraction_2"][0], c * q / (1 - c + c * q), rtol=1e-12)
-    draws = parameter_draws(logp.parameters, theta)
+    np.testing.assert_allclose(
+        quantities["light_fraction_2"][0], c * q / (1 - c + c * q), rtol=1e-12
+    )
+    draws = parameter_draws(logp.parameters, x)
     assert set(draws) == set(logp.names) == {*at, "teff_1", "teff_2"}
     assert {name: values.tolist() for name, values in draws.items()} == {
         name: [(TRUTH | at)[name]] for name in draws
@@ -223,8 +260,9 @@ def test_a_run_of_other_data_is_refused(run, tmp_path):
     assert [o.number for o in run.log_probability.plan.orders] == ORDERS.number.tolist()
     begun = begin_in(tmp_path, job_in(tmp_path, store))
     with pytest.raises(MissingFile, match="no steps"):
-        read_chain(begun.folder)
+        _ = begun.chain
     (tmp_path / "star.ecsv").unlink()
     spectrum_in(tmp_path, store, seed=5)
-    with pytest.raises(InvalidInput, match="made with other data"):
-        open_run(begun.folder.path)
+    with pytest.raises(InvalidInput) as error:
+        _ = open_run(begun.path).log_probability
+    assert (error.value.name, error.value.path) == ("data", str(begun.path))

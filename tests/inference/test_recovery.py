@@ -17,8 +17,8 @@ from mixjobs.inference.order_likelihoods import (
 )
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Uniform
-from mixjobs.inference.run import RunFolder
-from mixjobs.inference.sampler import sample
+from mixjobs.inference.run_folder import RunFolder
+from mixjobs.inference.sampler import run_ensembles
 from tests.helpers.small_fits import PRIORS
 
 STEPS = 180
@@ -31,7 +31,7 @@ def assert_found(plan, priors, settings, truth, folder):
     logp = make_log_probability(parameters, plan)
     start = start_walkers(logp, find_starts(logp, 2, seed=1), 20, seed=1)
     run = RunFolder.create(folder / "run", {"names": list(logp.names), "seed": 1})
-    sample(
+    run_ensembles(
         logp.by_order, run, start, bounds=logp.parameters.bounds, checkpoint=STEPS, max_steps=STEPS
     )
     draws = run.positions()[:, STEPS // 2 :].reshape(-1, len(logp.names))

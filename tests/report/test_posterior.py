@@ -1,4 +1,4 @@
-"""The figures of a run: what is drawn, how large the files are, and the command."""
+"""The figures of a run: their content, the size of their files, and the command."""
 
 from argparse import Namespace
 from dataclasses import replace
@@ -10,14 +10,13 @@ from PIL import Image
 
 from mixjobs.cli.plot import plot, save
 from mixjobs.inference.residuals import FittedOrder, fitted_orders
-from mixjobs.inference.run import best_theta, read_chain
 from mixjobs.report import posterior
 from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces
 from tests.helpers.finished_runs import finished
 
 
 def drawn_order(number, epoch=0, n=2304):
-    """An order with lines, as many pixels as real ones have."""
+    """An order with lines, and as many pixels as a real one."""
     rng = np.random.default_rng(number)
     wave = np.linspace(5000, 5080, n) + 80 * number
     spectrum = 1 - 0.3 * rng.random(n) ** 20
@@ -45,7 +44,7 @@ def test_every_order_is_in_a_figure():
 
 def test_the_fit_is_drawn_with_parts_and_residuals():
     run = finished()
-    orders = fitted_orders(run.log_probability, best_theta(read_chain(run.folder)))
+    orders = fitted_orders(run.log_probability, run.chain.best())
     (figure,) = draw_fits(orders).values()
     for order, above, below in zip(orders, figure.axes[::2], figure.axes[1::2], strict=True):
         lines = {line.get_label(): line.get_ydata() for line in above.get_lines()}
@@ -54,21 +53,21 @@ def test_the_fit_is_drawn_with_parts_and_residuals():
         np.testing.assert_allclose(lines["component 2"] * scale, order.parts[1])
         assert np.isnan(lines["data"]).sum() == (~order.used).sum()
         left = {line.get_label(): line.get_ydata() for line in below.get_lines()}
-        np.testing.assert_array_equal(left["data − fit"], order.from_fit)
-        np.testing.assert_array_equal(left["correlated noise"], order.absorbed)
-        assert left["±σ as the fit scales it"] == [order.noise_factor] * 2
+        np.testing.assert_array_equal(left["data − fit"], order.difference_in_sigma)
+        np.testing.assert_array_equal(left["correlated noise"], order.correlated_in_sigma)
+        assert left["±σ, scaled by the fit"] == [order.noise_factor] * 2
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == [
         "data", "fit", "component 1", "component 2", "data − fit", "correlated noise",
-        "±σ as the fit scales it",
+        "±σ, scaled by the fit",
     ]  # fmt: skip
 
 
 def test_the_fit_of_one_component_is_not_hidden_by_it():
     two = drawn_order(20, n=20)
     (figure,) = draw_fits([replace(two, parts=two.fit[None])]).values()
-    said = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert said == ["data", "fit", "data − fit", "±σ as the fit scales it"]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["data", "fit", "data − fit", "±σ, scaled by the fit"]
 
 
 def test_axes_have_units():
@@ -83,7 +82,7 @@ def test_axes_have_units():
 
 
 def test_many_parameters_have_several_figures(monkeypatch):
-    monkeypatch.setattr(posterior, "MOST_PARAMETERS", 3)
+    monkeypatch.setattr(posterior, "MAX_PARAMETERS", 3)
     rng = np.random.default_rng(0)
     draws = {f"p{k}": rng.normal(size=500) for k in range(5)}
     figures = draw_corners(draws)
@@ -115,7 +114,7 @@ def test_a_parameter_that_does_not_move_is_drawn():
 
 @pytest.mark.parametrize("kind", ["traces", "fits"])
 def test_files_are_small(tmp_path, kind):
-    """As of a run of 2 x 32 walkers, and of three orders of 2304 pixels."""
+    """With 2 x 32 walkers, and with three orders of 2304 pixels."""
     if kind == "traces":
         names = [f"p{k}" for k in range(8)]
         positions = np.random.default_rng(0).normal(size=(2, 1000, 32, 8))

@@ -1,4 +1,4 @@
-"""What ``mixjobs summary`` prints and tells, of a run that has ended and of one that has not."""
+"""The summary of a run as text and as numbers, before and after sampling has ended."""
 
 import json
 import shutil
@@ -7,96 +7,123 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
+import mixjobs
 from mixjobs.cli.status import status
 from mixjobs.cli.summary import summary
 from mixjobs.errors import InvalidInput, MissingFile
 from mixjobs.inference.posterior import read_posterior, write_posterior
-from mixjobs.inference.run import POSTERIOR, SINGLE, RunFolder, read_chain
-from mixjobs.report.summary import run_facts
-from tests.helpers.finished_runs import STEPS, finished
+from mixjobs.inference.run_folder import COMPARISON, POSTERIOR
+from mixjobs.report.summary import truth_table
+from tests.helpers.finished_runs import NOISE, STEPS, TRUTH, finished
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return shutil.copytree(finished().folder.path, tmp_path / "run")
+    return shutil.copytree(finished().path, tmp_path / "run")
 
 
-def told(folder):
+def numbers(folder):
     return summary(Namespace(run=str(folder), json=True))
 
 
-def test_a_run_that_has_ended(folder, capsys):
-    facts = summary(Namespace(run=str(folder), json=False))
+def test_a_finished_run(folder, capsys):
+    content = summary(Namespace(run=str(folder), json=False))
     out = " ".join(capsys.readouterr().out.split())
-    assert facts["finished"]
-    assert not facts["converged"]
-    for said in (
-        "teff_1", "vsini", "tied", "light_fraction_2", "(95 % upper limit; teff_2 ",
-        "very strong evidence for 2 components", f"2 ensembles of 10 walkers, {STEPS} steps",
-        "NOT CONVERGED: ",
+    assert content["finished"]
+    assert not content["converged"]
+    for text in (
+        "teff_1", "vsini", "tied", "light_fraction_2", "(95 % upper limit for teff_2 ",
+        "difference in ln likelihood at the optima: 100.0 for 2 components over 1",
+        f"2 ensembles of 10 walkers, {STEPS} steps", "NOT CONVERGED: ",
     ):  # fmt: skip
-        assert said in out
+        assert text in out
     assert "not finished" not in out
+    assert "BIC" not in out
 
 
-def test_the_facts_are_those_of_the_chain_and_the_posterior(folder):
-    facts = told(folder)
-    json.dumps(facts, allow_nan=False)
-    chain, draws = read_chain(RunFolder.open(folder)), read_posterior(folder / POSTERIOR).posterior
-    c = chain.positions[:, facts["burn"] :, :, 3].ravel()
-    assert facts["parameters"]["c"]["median"] == np.median(c)
-    assert facts["upper_limits"] == {"c": np.quantile(c, 0.95)}
-    assert facts["orders"] == ["21", "22"]
-    assert facts["by_order"]["q"][1]["median"] == np.median(draws["q"].values[..., 1])
-    tied = facts["tied"]["vsini"]["of_68"]
+def test_it_needs_neither_data_nor_store(folder, tmp_path):
+    """The run refers to files by absolute paths; none of them is opened."""
+    content = json.loads((folder / "run.json").read_text())
+    content["notes"]["job"]["store"] = str(tmp_path / "no.zarr")
+    content["notes"]["job"]["spectra"][0]["file"] = str(tmp_path / "no.ecsv")
+    (folder / "run.json").write_text(json.dumps(content))
+    run = mixjobs.open_run(folder)
+    assert str(run.summary()) == repr(run.summary())
+    assert run.compare().difference == 100
+    assert set(run.posterior.children) == {"posterior", "log_likelihood", "sample_stats"}
+    with pytest.raises(MissingFile, match=r"no\.zarr"):
+        _ = run.log_probability
+
+
+def test_the_numbers_are_those_of_the_chain_and_the_posterior(folder):
+    content = numbers(folder)
+    json.dumps(content, allow_nan=False)
+    chain = mixjobs.open_run(folder).chain
+    draws = read_posterior(folder / POSTERIOR)["posterior"]
+    c = chain.positions[:, content["burn_in"] :, :, 3].ravel()
+    assert content["parameters"]["c"]["median"] == np.median(c)
+    assert content["upper_limits"] == {"c": np.quantile(c, 0.95)}
+    assert content["orders"] == ["21", "22"]
+    assert content["by_order"]["q"][1]["median"] == np.median(draws["q"].values[..., 1])
+    tied = content["tied"]["vsini"]["interval_68"]
     assert list(tied) == np.quantile(draws["vsini"], [0.16, 0.84]).tolist()
-    assert facts["single"]["n_pixels"] == 139
+    assert content["comparison"]["n_pixels"] == 139
+    assert content["comparison"]["ln_likelihood_difference"] == 100
 
 
-def test_a_posterior_at_the_end_of_a_prior_is_told(folder):
-    """But not of a fraction, whose line is the upper limit."""
-    facts = told(folder)
-    assert not any("the end of its prior" in note for note in facts["notes"])
+def test_a_posterior_truncated_by_its_prior(folder):
+    """Filling factors are not listed: they have an upper limit."""
+    content = numbers(folder)
+    assert not any("truncated by its prior" in note for note in content["notes"])
     posterior = read_posterior(folder / POSTERIOR)
-    for name, wide in (("teff_1", 100.0), ("c", 1.0)):
-        median = facts["parameters"][name]["median"]
-        posterior.posterior[name].attrs["prior_bounds"] = [median - wide, median]
+    for name, width in (("teff_1", 100.0), ("c", 1.0)):
+        median = content["parameters"][name]["median"]
+        posterior["posterior"][name].attrs["prior_bounds"] = [median - width, median]
     write_posterior(folder / POSTERIOR, posterior)
-    median = facts["parameters"]["teff_1"]["median"]
-    assert f"piled up at the end of its prior: teff_1 ({median:g}); " in told(folder)["notes"][-1]
+    median = content["parameters"]["teff_1"]["median"]
+    assert f"truncated by its prior: teff_1 (at {median:g}). " in numbers(folder)["notes"][-1]
 
 
-def test_a_run_that_goes_on(folder, capsys):
+def test_an_unfinished_run(folder, capsys):
     (folder / POSTERIOR).unlink()
-    (folder / SINGLE).unlink()
-    facts = summary(Namespace(run=str(folder), json=False))
-    assert f"not finished: from the {STEPS} steps so far" in capsys.readouterr().out
-    assert (facts["finished"], facts["single"], facts["by_order"]) == (False, None, {})
+    (folder / COMPARISON).unlink()
+    content = summary(Namespace(run=str(folder), json=False))
+    assert f"not finished: from the first {STEPS} steps" in capsys.readouterr().out
+    assert (content["finished"], content["comparison"], content["by_order"]) == (False, None, {})
 
 
 def test_a_posterior_of_fewer_steps_is_not_used(folder):
-    """What is left when a run that had ended has gone on."""
+    """It remains when a finished run is resumed."""
     last = sorted((folder / "steps").iterdir())[-1]
     first, final = map(int, last.stem.split("_"))
     n = final - first + 1
     shutil.copy(last, last.with_name(f"{final + 1:08d}_{final + n:08d}.npz"))
-    facts = told(folder)
-    assert facts["n_steps"] == STEPS + n
-    assert not facts["finished"]
-    assert run_facts(RunFolder.open(folder)).tied == {}
+    run = mixjobs.open_run(folder)
+    assert run.summary().n_steps == STEPS + n
+    assert not run.summary().finished
+    assert run.summary().tied == {}
+    assert run.posterior.attrs["n_steps"] == STEPS + n  # made anew
+
+
+def test_against_the_truth():
+    run = finished()
+    table = truth_table(run, TRUTH | NOISE)
+    columns = [list(column.cells) for column in table.columns]
+    assert columns[0] == list(run.names)
+    assert columns[1] == [f"{(TRUTH | NOISE)[name]:g}" for name in run.names]
+    assert all(abs(float(difference)) < 5 for difference in columns[4])
 
 
 def test_status_of_a_run_names_the_summary(folder):
-    with pytest.raises(
-        InvalidInput, match=f"a run of .*, not a store; see mixjobs summary {folder}$"
-    ):
+    with pytest.raises(InvalidInput, match=f"mixjobs summary {folder}$"):
         status(Namespace(store=str(folder), json=False))
 
 
 def test_no_run_and_no_steps(tmp_path, folder):
-    with pytest.raises(MissingFile, match="not a run folder"):
-        told(tmp_path)
+    with pytest.raises(MissingFile) as missing:
+        numbers(tmp_path)
+    assert missing.value.path == str(tmp_path)
     for path in sorted((folder / "steps").iterdir())[1:]:
         path.unlink()
     with pytest.raises(MissingFile, match="no steps yet"):
-        told(folder)
+        numbers(folder)

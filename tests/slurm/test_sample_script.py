@@ -6,7 +6,7 @@ import numpy as np
 
 from mixjobs.cli import main
 from mixjobs.errors import MissingFile
-from mixjobs.inference.run import RunFolder
+from mixjobs.inference.run_folder import RunFolder
 from tests.helpers.slurm_cluster import Slurm, wait_until
 from tests.helpers.small_fits import JOB, build_store, write_star
 

@@ -1,0 +1,222 @@
+"""Sampling job: search, sampling, model comparison and posterior."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mixjobs.config.sample import SampleConfig, absolute, read_sample_job
+from mixjobs.errors import InvalidInput, OutputExists
+from mixjobs.inference.job import identity, load_free_log_probability, n_walkers
+from mixjobs.inference.log_probability import LogProbability
+from mixjobs.inference.model_comparison import compare
+from mixjobs.inference.optimum import find_starts, optimum_values, start_walkers
+from mixjobs.inference.posterior import make_posterior, write_posterior
+from mixjobs.inference.run import Run, fixed_at_optimum
+from mixjobs.inference.run_folder import COMPARISON, POSTERIOR, START, RunFolder, is_run
+from mixjobs.inference.sampler import Progress, run_ensembles
+from mixjobs.typing import Floats
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_VERSIONS = ("mixjobs", "numpy", "scipy", "emcee", "celerite2")
+
+
+class SampleReport:
+    """Follow a sampling job: override the methods of interest. This class itself is silent.
+
+    An exception that a method raises ends the job, as Ctrl-C does; the run can be resumed.
+    """
+
+    def loaded(self, job: SampleConfig, log_probability: LogProbability) -> None:
+        """The data and the model are loaded."""
+
+    def searching(self, done: int, total: int) -> None:
+        """The search for the optimum has finished `done` of at most `total` generations."""
+
+    def starting(self, starts: Sequence[dict[str, float]], heights: Sequence[float]) -> None:
+        """The search has ended: the start of each ensemble, and its log-probability."""
+
+    def sampling(self, progress: Progress) -> None:
+        """A step has been completed."""
+
+    def concluding(self) -> None:
+        """Sampling has ended; the model comparison and the posterior follow."""
+
+    def close(self) -> None:
+        """The job has ended, or failed."""
+
+
+def sample(
+    job: str | Path | SampleConfig,
+    client: Client | None = None,
+    report: SampleReport | Literal[False] | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Run:
+    """Sample the posterior of a job, and write it into a run folder.
+
+    The job searches for the optimum, samples until the chain has converged or reaches its limit,
+    compares one component with all of them, and writes the posterior. The chain depends only on
+    the job and its seed: a job that is interrupted and resumed, in this process or on any number of
+    workers, gives the same chain bit for bit.
+
+    Parameters
+    ----------
+    job : str, Path or SampleConfig
+        A job file, or its content.
+    client : Client, optional
+        A Dask client. Its workers share the orders, and must see the store. Without it, everything
+        runs in this process.
+    report : SampleReport or False, optional
+        Called as the job proceeds. By default, progress is shown on standard error; False shows
+        nothing.
+    resume : bool
+        Continue the run if it exists.
+    overwrite : bool
+        Replace the run if it exists.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InvalidInput
+        The job, the data or the model cannot be used, or the run to resume was made with others.
+    OutputExists
+        The output exists, and neither `resume` nor `overwrite` is set, or it is not a run folder.
+    JobFailed
+        The log-probability is NaN, or the disk is full.
+    StoreLocked
+        Another live job is sampling into the folder.
+    """
+    config = job if isinstance(job, SampleConfig) else read_sample_job(job)
+    check_output(config.output, resume=resume, overwrite=overwrite)
+    reporter: SampleReport
+    if report is None:
+        reporter = import_module("mixjobs.report.job").ConsoleReport()
+    else:
+        reporter = report or SampleReport()
+    try:
+        free = load_free_log_probability(config, client)
+        reporter.loaded(config, free)
+        folder = _open_folder(config, free, overwrite)
+        with folder.locked():
+            return _sample(folder, config, free, client, reporter)
+    finally:
+        reporter.close()
+
+
+def check_output(path: str | Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse an output that exists, unless it is a run to be resumed or replaced.
+
+    Raises
+    ------
+    InvalidInput
+        Both `resume` and `overwrite` are set.
+    OutputExists
+    """
+    if resume and overwrite:
+        raise InvalidInput("resume and overwrite exclude each other; choose one", name="resume")
+    path = Path(path)
+    if is_run(path):
+        if not (resume or overwrite):
+            raise OutputExists(
+                f"{path}: a run exists; resume it, allow overwriting, or choose another output",
+                path=path,
+            )
+    elif path.exists() and any(path.iterdir() if path.is_dir() else [path]):
+        raise OutputExists(f"{path}: exists and is not a run; choose another output", path=path)
+
+
+def _open_folder(job: SampleConfig, free: LogProbability, overwrite: bool) -> RunFolder:
+    """Create the run folder, or open it to resume the run."""
+    path = Path(job.output)
+    chain_identity = identity(job, free)
+    if overwrite and is_run(path):
+        with RunFolder.open(path).locked():
+            shutil.rmtree(path / "steps")
+        shutil.rmtree(path)
+    if is_run(path):
+        return RunFolder.resume(path, chain_identity)
+    versions = {name: version(name) for name in _VERSIONS}
+    notes = {"job": absolute(job).model_dump(mode="json"), "versions": versions}
+    return RunFolder.create(path, chain_identity, notes)
+
+
+def _sample(
+    folder: RunFolder,
+    job: SampleConfig,
+    free: LogProbability,
+    client: Client | None,
+    report: SampleReport,
+) -> Run:
+    with _removed_if_unusable(folder):
+        sampled, start = _find_start(folder, job, free, report)
+    run_ensembles(
+        sampled.by_order, folder, start, bounds=sampled.parameters.bounds,
+        checkpoint=job.sampling.checkpoint, max_steps=job.sampling.max_steps,
+        report=report.sampling,
+    )  # fmt: skip
+    report.concluding()
+    chain = folder.chain()
+    if chain.n_steps:
+        best = dict(zip(sampled.names, chain.best().tolist(), strict=True))
+        best |= folder.start()["fixed"]
+        comparison = compare(free, np.array([best[name] for name in free.names]), job.seed, client)
+        if comparison is not None:
+            folder.write_json(COMPARISON, comparison.to_dict())
+    write_posterior(folder.path / POSTERIOR, make_posterior(folder, sampled))
+    return Run(folder, sampled if client is None else None)
+
+
+@contextmanager
+def _removed_if_unusable(folder: RunFolder) -> Iterator[None]:
+    """Remove a run that cannot start: once the job is corrected, it will be a different run."""
+    try:
+        yield
+    except InvalidInput:
+        if folder.last_step() is None:
+            shutil.rmtree(folder.path)
+        raise
+
+
+def _find_start(
+    folder: RunFolder, job: SampleConfig, free: LogProbability, report: SampleReport
+) -> tuple[LogProbability, Floats | None]:
+    """Find the optimum, or read it; fix the parameters held there, and place the walkers."""
+    if not (folder.path / START).exists():
+        _search(folder, job, free, report)
+    sampled = fixed_at_optimum(folder, free)
+    if folder.last_step() is not None:
+        return sampled, None
+    starts = np.array(
+        [[start[name] for name in sampled.names] for start in folder.start()["starts"]]
+    )
+    return sampled, start_walkers(sampled, starts, n_walkers(job, free), job.seed)
+
+
+def _search(
+    folder: RunFolder, job: SampleConfig, free: LogProbability, report: SampleReport
+) -> None:
+    x = find_starts(
+        free, job.sampling.ensembles, job.seed,
+        lambda _stage, done, total: report.searching(done, total),
+    )  # fmt: skip
+    starts = [dict(zip(free.names, start, strict=True)) for start in x.tolist()]
+    heights = free(x).tolist()
+    best = int(np.argmax(heights))
+    fixed = optimum_values(free, x)
+    content = {"optimum": starts[best], "log_probability": heights[best], "fixed": fixed}
+    folder.write_json(START, content | {"starts": starts})
+    report.starting(starts, heights)
