@@ -14,6 +14,9 @@ from mixjobs.typing import Floats
 
 SPEED_OF_LIGHT = 299792.458  # km/s
 
+Medium = Literal["air", "vacuum"]
+LibraryMedium = Literal["air", "vacuum", "unknown"]
+
 
 class LogGrid(NamedTuple):
     """Pixels uniform in ln(wavelength / Å): the first, the step, how many.
@@ -199,6 +202,3 @@ def pixel_edges(wavelength: ArrayLike) -> Floats:
     middle = (x[:-1] + x[1:]) / 2
     width = np.diff(middle) if len(middle) > 1 else np.diff(x)
     return np.concatenate([[middle[0] - width[0]], middle, [middle[-1] + width[-1]]])
-
-
-Medium = Literal["air", "vacuum"]

@@ -17,8 +17,8 @@ from mixjobs.demo.library import DemoLibrary
 from mixjobs.demo.star import star_spectrum
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.run import RunFolder
+from mixjobs.observed.writer import write_spectrum
 from mixjobs.orders import Orders
-from mixjobs.store.spectra_files import write_spectrum
 
 LIBRARY = DemoLibrary(
     {"teff": range(3900, 6301, 300), "logg": [4.5], "feh": [-0.5, 0.0, 0.5]},

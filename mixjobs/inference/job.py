@@ -159,7 +159,7 @@ def _epoch_orders(
     for row, number in enumerate(numbers):
         profile = widths[row] if isinstance(widths, list) else widths
         order = EpochOrder(
-            epoch, number, spectrum.wavelength[row], spectrum.flux[row], spectrum.sigma[row],
+            epoch, number, spectrum.wavelength[row], spectrum.flux[row], spectrum.flux_error[row],
             spectrum.mask[row], Continuum(job.continuum.of_order(number), job.continuum.sigma),
             {} if profile is None else {kind: profile},
         )  # fmt: skip

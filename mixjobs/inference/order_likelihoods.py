@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,7 @@ from mixjobs.inference.noise import NoiseRows
 from mixjobs.model.mixture import Block, MixtureModel
 from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Bools, Floats
-
-Medium = Literal["air", "vacuum"] | None
+from mixjobs.wavelengths import Medium
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ class LikelihoodPlan:
                 epochs.append(EpochLikelihoods(epoch, known["barycentric_velocity"], model, data))
         return OrderLikelihoods(tuple(epochs), self.emulator_error)
 
-    def _model(self, orders: Sequence[EpochOrder], medium: Medium) -> MixtureModel:
+    def _model(self, orders: Sequence[EpochOrder], medium: Medium | None) -> MixtureModel:
         profile: dict[str, Any] = {
             name: [order.profile[name] for order in orders] for name in orders[0].profile
         }

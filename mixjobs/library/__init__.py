@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mixjobs.errors import InvalidInput, MissingFile
-from mixjobs.library.base import Library, Rawness, Spectrum, SpectrumReader
+from mixjobs.library.base import FluxCalibration, Library, Spectrum, SpectrumReader
 from mixjobs.library.phoenix import PhoenixLibrary
 from mixjobs.library.starfish import StarfishLibrary
 
-__all__ = ["FORMATS", "Library", "Rawness", "Spectrum", "SpectrumReader", "open_library"]
+__all__ = ["FORMATS", "FluxCalibration", "Library", "Spectrum", "SpectrumReader", "open_library"]
 
 FORMATS: dict[str, Callable[[str | Path], Library]] = {
     "phoenix": PhoenixLibrary.open,

@@ -13,24 +13,23 @@ from numpy.typing import NDArray
 from mixjobs.errors import LibraryError
 from mixjobs.grid import Grid
 from mixjobs.typing import Floats
-
-Medium = Literal["vacuum", "air", "unknown"]
+from mixjobs.wavelengths import LibraryMedium
 
 
 @dataclass(frozen=True)
-class Rawness:
+class FluxCalibration:
     """Whether a library's spectra are raw, and how that is known.
 
     Parameters
     ----------
     status : {"raw", "rescaled", "assumed", "normalised", "unknown"}
         "rescaled": they were scaled in the file, and reading undoes it.
-    how : str
+    evidence : str
         One sentence for a reader.
     """
 
     status: Literal["raw", "rescaled", "assumed", "normalised", "unknown"]
-    how: str
+    evidence: str
 
 
 class Spectrum(Protocol):
@@ -75,7 +74,7 @@ class Library(Protocol):
         """Wavelengths (n_pixels,) in Å, ascending."""
 
     @property
-    def medium(self) -> Medium:
+    def medium(self) -> LibraryMedium:
         """In which medium the wavelengths are."""
 
     @property
@@ -83,7 +82,7 @@ class Library(Protocol):
         """The flux unit as the file declares it."""
 
     @property
-    def raw(self) -> Rawness:
+    def flux_calibration(self) -> FluxCalibration:
         """Whether its spectra are raw, by its own word."""
 
     @property
@@ -99,7 +98,7 @@ class Library(Protocol):
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Library:
         """Return the library of these spectra alone."""
 
-    def assumed_raw(self) -> Library:
+    def assume_raw(self) -> Library:
         """Return the library with its spectra taken as raw, just as they are in the file."""
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError, UnreadableFile
 from mixjobs.grid import Grid
-from mixjobs.library.base import Medium, Rawness, make_grid
+from mixjobs.library.base import FluxCalibration, make_grid
 from mixjobs.typing import Floats
-from mixjobs.wavelengths import check_wavelength
+from mixjobs.wavelengths import LibraryMedium, check_wavelength
 
 # The server has the wavelengths one folder above those of the spectra, and Starfish wants them
 # beside: either folder serves, in either arrangement.
@@ -35,7 +35,7 @@ _NAME = re.compile(
     r"(?:\.Alpha=(?P<alpha>[+-]\d\.\d+))?\.PHOENIX-.*HiRes\.fits"
 )
 _PIXEL_BYTES = 4  # at least
-_RAW = Rawness("raw", "PHOENIX HiRes files hold the flux at the star's surface")
+_AT_THE_SURFACE = FluxCalibration("raw", "PHOENIX HiRes files hold the flux at the star's surface")
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ class PhoenixLibrary:
     wavelength: Floats
     names: tuple[str, ...]
     fingerprint: Mapping[str, str]
-    raw: Rawness = _RAW
+    flux_calibration: FluxCalibration = _AT_THE_SURFACE
     flux_unit: str = "erg/s/cm^2/cm"
-    medium: Medium = "vacuum"
+    medium: LibraryMedium = "vacuum"
     format: str = "phoenix"
 
     @classmethod
@@ -123,10 +123,10 @@ class PhoenixLibrary:
         """Return the library of these spectra alone."""
         return replace(self, grid=self.grid.take(rows), names=tuple(self.names[i] for i in rows))
 
-    def assumed_raw(self) -> PhoenixLibrary:
+    def assume_raw(self) -> PhoenixLibrary:
         """Return the library with its spectra taken as raw, just as they are in the files."""
-        raw = Rawness("assumed", f"taken as raw on request; by the format: {self.raw.how}")
-        return replace(self, raw=raw)
+        evidence = f"taken as raw on request; by the format: {self.flux_calibration.evidence}"
+        return replace(self, flux_calibration=FluxCalibration("assumed", evidence))
 
 
 def is_phoenix(folder: Path) -> bool:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError, MissingFile, MixjobsError, UnreadableFile
 from mixjobs.grid import Grid
-from mixjobs.library.base import Medium, Rawness, make_grid
+from mixjobs.library.base import FluxCalibration, make_grid
 from mixjobs.library.starfish_layouts import Found, field_name, find_spectra, text
 from mixjobs.library.starfish_scale import SCALE_ATTRIBUTES, find_scale, flag
 from mixjobs.typing import Floats
-from mixjobs.wavelengths import check_wavelength
+from mixjobs.wavelengths import LibraryMedium, check_wavelength
 
 _ANGSTROM = ("aa", "a", "angstrom", "angstroms", "å")
 # A chunk of the file that does not fit is decoded again for every order that it holds.
@@ -73,9 +73,9 @@ class StarfishLibrary:
     grid: Grid
     original_names: tuple[str, ...]
     wavelength: Floats
-    medium: Medium
+    medium: LibraryMedium
     flux_unit: str
-    raw: Rawness
+    flux_calibration: FluxCalibration
     keys: tuple[str, ...]
     scales: tuple[float, ...]
     fingerprint: Mapping[str, str]
@@ -89,7 +89,7 @@ class StarfishLibrary:
             wavelength = _wavelength(file["wl"], str(path))
             found = find_spectra(file, str(path))
             attributes = _inspect(file["flux"], found.keys, len(wavelength), str(path))
-            raw, scales = find_scale(file.attrs, attributes)
+            calibration, scales = find_scale(file.attrs, attributes)
             group = file["flux"].attrs
             return cls(
                 path=str(Path(path).resolve()),
@@ -98,7 +98,7 @@ class StarfishLibrary:
                 wavelength=wavelength,
                 medium=_medium([file["wl"].attrs, file["flux"][found.keys[0]].attrs]),
                 flux_unit=text(group.get("units", group.get("unit", "not given"))),
-                raw=raw,
+                flux_calibration=calibration,
                 keys=found.keys,
                 scales=scales,
                 fingerprint=_fingerprint(path, found.points, wavelength),
@@ -120,10 +120,11 @@ class StarfishLibrary:
         keys, scales = zip(*((self.keys[i], self.scales[i]) for i in rows), strict=True)
         return replace(self, grid=self.grid.take(rows), keys=keys, scales=scales)
 
-    def assumed_raw(self) -> StarfishLibrary:
+    def assume_raw(self) -> StarfishLibrary:
         """Return the library with its spectra taken as raw, just as they are in the file."""
-        raw = Rawness("assumed", f"taken as raw on request; by the file: {self.raw.how}")
-        return replace(self, raw=raw, scales=(1.0,) * len(self.keys))
+        evidence = f"taken as raw on request; by the file: {self.flux_calibration.evidence}"
+        calibration = FluxCalibration("assumed", evidence)
+        return replace(self, flux_calibration=calibration, scales=(1.0,) * len(self.keys))
 
 
 @contextmanager
@@ -202,7 +203,7 @@ def _inspect(spectra: Any, keys: Sequence[str], n_pixels: int, path: str) -> lis
     return attributes
 
 
-def _medium(places: Sequence[Mapping[str, Any]]) -> Medium:
+def _medium(places: Sequence[Mapping[str, Any]]) -> LibraryMedium:
     for attributes in places:
         air = flag(attributes["air"]) if "air" in attributes else None
         if air is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mixjobs.library.base import Rawness
+from mixjobs.library.base import FluxCalibration
 from mixjobs.library.starfish_layouts import text
 
 # Starfish's flux of one solar luminosity at one solar radius, erg/s/cm² (its constants).
@@ -26,7 +26,7 @@ _UNDONE = (
 
 def find_scale(
     root: Mapping[str, Any], attributes: Sequence[Mapping[str, Any]]
-) -> tuple[Rawness, tuple[float, ...]]:
+) -> tuple[FluxCalibration, tuple[float, ...]]:
     """Decide from a file's flags whether it is raw, and by what to multiply each spectrum.
 
     Starfish scales by ``F_sun / F_bol``; with the headers of PHOENIX-ACES (Husser et al. 2013,
@@ -42,17 +42,19 @@ def find_scale(
     unity = (1.0,) * len(attributes)
     flags = {flag(a["norm"]) for a in (root, *attributes) if "norm" in a}
     if flags == {False}:
-        return Rawness("raw", "the file says so (norm = False)"), unity
+        return FluxCalibration("raw", "the file says so (norm = False)"), unity
     if flags == {True, False}:
         how = "the file says of some spectra that they are normalised and of some that they are not"
-        return Rawness("normalised", how), unity
+        return FluxCalibration("normalised", how), unity
     if flags != {True}:
-        return Rawness("unknown", "the file does not say whether its spectra are raw"), unity
+        return FluxCalibration(
+            "unknown", "the file does not say whether its spectra are raw"
+        ), unity
     scales = tuple(_f_bol(a) / F_SUN for a in attributes)
     if not all(0 < scale < inf for scale in scales):
         how = "the file says that its spectra are normalised (norm = True), without PHX headers"
-        return Rawness("normalised", how), unity
-    return Rawness("rescaled", _UNDONE), scales
+        return FluxCalibration("normalised", how), unity
+    return FluxCalibration("rescaled", _UNDONE), scales
 
 
 def flag(value: Any) -> bool | None:

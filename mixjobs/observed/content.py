@@ -22,7 +22,7 @@ class Content(NamedTuple):
     numbered: bool
     wavelength: tuple[Floats, ...]
     flux: tuple[Floats, ...]
-    sigma: tuple[Floats, ...]
+    flux_error: tuple[Floats, ...]
     masks: tuple[Floats, ...] | None
     medium: Medium | None
     barycentric_velocity: float | None
@@ -52,8 +52,8 @@ def usable(content: Content) -> tuple[tuple[Bools, ...], tuple[str, ...]]:
     """Return the pixels to use, order by order, and notes of what was noticed on the way."""
     notes = list(content.notes)
     sound = [
-        np.isfinite(flux) & np.isfinite(sigma) & (sigma > 0)
-        for flux, sigma in zip(content.flux, content.sigma, strict=True)
+        np.isfinite(flux) & np.isfinite(flux_error) & (flux_error > 0)
+        for flux, flux_error in zip(content.flux, content.flux_error, strict=True)
     ]
     mask = sound
     if content.masks is not None:
@@ -68,7 +68,7 @@ def usable(content: Content) -> tuple[tuple[Bools, ...], tuple[str, ...]]:
             mask = [one & (use == 1) for one, use in zip(sound, content.masks, strict=True)]
     unsound = sum(int((~one).sum()) for one in sound)
     if unsound:
-        notes.append(f"pixels masked for a flux or sigma that cannot be used: {unsound}")
+        notes.append(f"pixels masked because the flux or its error is not usable: {unsound}")
     return tuple(mask), (*notes, *unused(content.number, mask))
 
 

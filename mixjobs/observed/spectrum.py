@@ -62,7 +62,7 @@ class ObservedSpectrum:
     orders: Orders
     wavelength: tuple[Floats, ...]
     flux: tuple[Floats, ...]
-    sigma: tuple[Floats, ...]
+    flux_error: tuple[Floats, ...]
     mask: tuple[Bools, ...]
     medium: Medium | None
     path: Path
@@ -155,7 +155,7 @@ class ObservedSpectrum:
             orders=_windows(np.array([piece.number for piece in pieces]), wavelength),
             wavelength=wavelength,
             flux=tuple(self.flux[piece.row][piece.pixels] for piece in pieces),
-            sigma=tuple(self.sigma[piece.row][piece.pixels] for piece in pieces),
+            flux_error=tuple(self.flux_error[piece.row][piece.pixels] for piece in pieces),
             mask=tuple(self.mask[piece.row][piece.pixels] for piece in pieces),
             medium=medium,
             notes=notes,
@@ -211,7 +211,7 @@ def open_spectrum(path: str | os.PathLike[str]) -> ObservedSpectrum:
     >>> observed.orders.number.tolist(), observed.mask[1].tolist(), observed.medium
     ([0, 1], [True, False], None)
     >>> observed.notes
-    ('pixels masked for a flux or sigma that cannot be used: 1',)
+    ('pixels masked because the flux or its error is not usable: 1',)
     """
     path = Path(path)
     if not path.exists():
@@ -226,14 +226,14 @@ def _spectrum(path: Path, content: Content) -> ObservedSpectrum:
     for number, wave in zip(content.number, content.wavelength, strict=True):
         check_wavelength(path, number, wave)
     mask, notes = usable(content)
-    for arrays in (content.wavelength, content.flux, content.sigma, mask):
+    for arrays in (content.wavelength, content.flux, content.flux_error, mask):
         for array in arrays:
             array.setflags(write=False)
     return ObservedSpectrum(
         orders=_windows(content.number, content.wavelength),
         wavelength=content.wavelength,
         flux=content.flux,
-        sigma=content.sigma,
+        flux_error=content.flux_error,
         mask=mask,
         medium=content.medium,
         path=path,

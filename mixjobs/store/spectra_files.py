@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,24 +108,6 @@ def write_ecsv(path: Path, spectra: Spectra) -> None:
         by_order = [spectra.plain(column) for column in values.T]
         table.meta[name] = dict(zip(numbers, by_order, strict=True))
     table.write(path, format="ascii.ecsv")
-
-
-def write_spectrum(
-    path: Path, orders: Sequence[tuple[int, Floats, Floats, Floats]], notes: Mapping[str, Any]
-) -> None:
-    """Write an observed spectrum as ECSV, as `mixjobs.open_spectrum` reads it.
-
-    Of each order its number, wavelengths (Å), fluxes and their standard errors.
-    """
-    from astropy import units  # half a second
-    from astropy.table import Table
-
-    table = Table({"order": np.repeat([o[0] for o in orders], [len(o[1]) for o in orders])})
-    for column, name in enumerate(("wavelength", "flux", "sigma"), start=1):
-        table[name] = np.concatenate([order[column] for order in orders])
-    table["wavelength"].unit = units.AA
-    table.meta.update(notes)
-    table.write(path, format="ascii.ecsv", overwrite=True)
 
 
 def write_hdf5(path: Path, spectra: Spectra) -> None:

@@ -11,7 +11,7 @@ import mixjobs
 from mixjobs.cli import main
 from mixjobs.errors import MissingFile
 from mixjobs.inference.run import RunFolder
-from mixjobs.store.spectra_files import write_spectrum
+from mixjobs.observed.writer import write_spectrum
 from tests.helpers.command import finish, start, wait_for
 from tests.helpers.small_fits import JOB, write_star
 

@@ -95,10 +95,10 @@ class TestLibrary:
         assert (library.format, library.path) == ("phoenix", str(folder.resolve()))
         assert library.grid.names == library.original_names == ("teff", "logg", "feh", "alpha")
         assert (library.medium, library.flux_unit) == ("vacuum", "erg/s/cm^2/cm")
-        assert library.raw.status == "raw"
+        assert library.flux_calibration.status == "raw"
         assert library.flux(0).dtype == np.float64
-        assumed = library.assumed_raw()
-        assert assumed.raw.status == "assumed"
+        assumed = library.assume_raw()
+        assert assumed.flux_calibration.status == "assumed"
         np.testing.assert_array_equal(assumed.flux(3), library.flux(3))
 
     def test_holes_are_where_the_generator_put_them(self, folder: Path) -> None:

@@ -57,12 +57,12 @@ def check(arranged, orders, library):
         library,
     )
     lengths = {len(arranged.orders)}
-    for one in (arranged.wavelength, arranged.flux, arranged.sigma, arranged.mask):
+    for one in (arranged.wavelength, arranged.flux, arranged.flux_error, arranged.mask):
         lengths.add(len(one))
         assert not any(array.flags.writeable for array in one)
     assert len(lengths) == 1
     for m, (flux, sigma, mask) in enumerate(
-        zip(arranged.flux, arranged.sigma, arranged.mask, strict=True)
+        zip(arranged.flux, arranged.flux_error, arranged.mask, strict=True)
     ):
         assert flux.shape == sigma.shape == mask.shape == arranged.wavelength[m].shape
         assert np.isfinite(flux[mask]).all()
@@ -104,7 +104,7 @@ class TestReal:
         assert arranged.orders.number.tolist() == [24, 22]
         for m, n in enumerate(numbers[:2]):
             np.testing.assert_array_equal(arranged.wavelength[m], observed.wavelength[n])
-            np.testing.assert_array_equal(arranged.sigma[m], observed.sigma[n])
+            np.testing.assert_array_equal(arranged.flux_error[m], observed.flux_error[n])
         assert arranged.barycentric_velocity == 23.09774
         assert arranged.notes[0] == "wavelengths in air, as the library's"
         assert arranged.notes[1].startswith("orders left out, the store has them not: 0, 1, 2,")

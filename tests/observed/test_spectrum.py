@@ -50,7 +50,7 @@ class TestReal:
                 OLDER,
                 True,
                 4437 - 140,
-                ["pixels masked for a flux or sigma that cannot be used: 140"],
+                ["pixels masked because the flux or its error is not usable: 140"],
             ),
             (
                 "example_spec",
@@ -70,7 +70,7 @@ class TestReal:
             held = [np.atleast_2d(file[key][...]) for key in names]
             masks = np.atleast_2d(file["masks"][...]) if has_mask else None
         for mine, theirs in zip(
-            (observed.wavelength, observed.flux, observed.sigma), held, strict=True
+            (observed.wavelength, observed.flux, observed.flux_error), held, strict=True
         ):
             assert len(mine) == len(theirs) == len(observed.orders)
             for one, other in zip(mine, theirs, strict=True):
@@ -143,7 +143,7 @@ class TestLaws:
 
 
 def _arrays(observed):
-    return (*observed.wavelength, *observed.flux, *observed.sigma, *observed.mask)
+    return (*observed.wavelength, *observed.flux, *observed.flux_error, *observed.mask)
 
 
 class TestContent:

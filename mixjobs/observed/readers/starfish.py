@@ -42,7 +42,7 @@ def _content(path: Path, file: h5py.File) -> Content:
         numbered=False,
         wavelength=tuple(arrays[0]),
         flux=tuple(arrays[1]),
-        sigma=tuple(arrays[2]),
+        flux_error=tuple(arrays[2]),
         masks=tuple(arrays[3]) if len(arrays) == 4 else None,
         medium=_medium(path, file, file[names[0]]),
         barycentric_velocity=_barycentric_velocity(path, file),

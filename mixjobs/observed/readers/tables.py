@@ -24,11 +24,11 @@ FITS = (".fits", ".fit", ".fits.gz", ".fit.gz")
 _SPELLINGS = {
     "wavelength": ("wavelength", "wave", "wl", "lambda"),
     "flux": ("flux",),
-    "sigma": ("sigma", "error", "err", "uncertainty", "flux_error", "flux_err"),
+    "flux_error": ("sigma", "error", "err", "uncertainty", "flux_error", "flux_err"),
     "mask": ("mask",),
     "order": ("order",),
 }
-_NEEDED = ("wavelength", "flux", "sigma")
+_NEEDED = ("wavelength", "flux", "flux_error")
 
 
 def is_table(path: Path) -> bool:
@@ -43,7 +43,7 @@ def read_table(path: Path) -> Content:
         raise UnreadableFile(f"{path}: the table has no rows; expected a row a pixel")
     columns = _columns(path, table)
     values = {name: _values(path, column) for name, column in columns.items() if name != "order"}
-    _check_units(path, columns["flux"], columns["sigma"])
+    _check_units(path, columns["flux"], columns["flux_error"])
     wavelength, said = _in_angstrom(path, columns["wavelength"], values["wavelength"])
     number, rows = _rows(path, columns.get("order"), len(table))
     masks = _mask(path, columns["mask"].name, values["mask"]) if "mask" in columns else None
@@ -52,7 +52,7 @@ def read_table(path: Path) -> Content:
         numbered="order" in columns,
         wavelength=tuple(wavelength[at] for at in rows),
         flux=tuple(values["flux"][at] for at in rows),
-        sigma=tuple(values["sigma"][at] for at in rows),
+        flux_error=tuple(values["flux_error"][at] for at in rows),
         masks=None if masks is None else tuple(masks[at] for at in rows),
         medium=_medium(path, header),
         barycentric_velocity=_barycentric_velocity(path, header),
@@ -93,12 +93,12 @@ def _columns(path: Path, table: Table) -> dict[str, Column]:
         found = [column for column in table.colnames if column.lower() in spellings]
         if len(found) > 1:
             raise UnreadableFile(
-                f"{path}: the columns {' and '.join(found)} could each be the {name}; "
+                f"{path}: the columns {' and '.join(found)} could each be the {name.replace('_', ' ')}; "
                 "expected one of them, rename the others"
             )
         if not found and name in _NEEDED:
             raise UnreadableFile(
-                f"{path}: no column of {name}: it has {', '.join(table.colnames)}; "
+                f"{path}: no column of {name.replace('_', ' ')}: it has {', '.join(table.colnames)}; "
                 f"expected one named {' or '.join(spellings)}"
             )
         if found:
@@ -133,11 +133,11 @@ def _in_angstrom(path: Path, column: Column, values: Floats) -> tuple[Floats, li
     return converted, []
 
 
-def _check_units(path: Path, flux: Column, sigma: Column) -> None:
-    if flux.unit is not None and sigma.unit is not None and flux.unit != sigma.unit:
+def _check_units(path: Path, flux: Column, flux_error: Column) -> None:
+    if flux.unit is not None and flux_error.unit is not None and flux.unit != flux_error.unit:
         raise UnreadableFile(
-            f"{path}: {flux.name} is in {str(flux.unit)!r}, {sigma.name} in {str(sigma.unit)!r}; "
-            "expected the same unit, convert one of them"
+            f"{path}: {flux.name} is in {str(flux.unit)!r} and {flux_error.name} in "
+            f"{str(flux_error.unit)!r}; expected the same unit: convert one of them"
         )
 
 

@@ -50,7 +50,7 @@ def write_starfish(path, wave, flux, sigma, masks):
 
 
 def arrays(observed):
-    return (*observed.wavelength, *observed.flux, *observed.sigma, *observed.mask)
+    return (*observed.wavelength, *observed.flux, *observed.flux_error, *observed.mask)
 
 
 flux_values = st.sampled_from([1.0, 2.5, -3.0, 0.0, 1e-18, NAN, INF, -INF])
@@ -148,7 +148,7 @@ class TestContent:
     def test_names_of_columns(self, tmp_path, ending, names):
         columns = dict(zip(names, GOOD.values(), strict=True)) | {"sky": [1.0, 2.0, 3.0]}
         observed = open_spectrum(write(tmp_path / f"o{ending}", columns))
-        assert observed.sigma[0].tolist() == GOOD["sigma"]
+        assert observed.flux_error[0].tolist() == GOOD["sigma"]
         assert observed.wavelength[0].tolist() == GOOD["wavelength"]
 
     @pytest.mark.parametrize("ending", FILE_ENDINGS)
@@ -230,14 +230,14 @@ BAD = [
     (
         writes(without("sigma")),
         UnreadableFile,
-        "no column of sigma: it has wavelength, flux; expected one named sigma or error or",
+        "no column of flux error: it has wavelength, flux; expected one named sigma or error or",
     ),
     (writes(without("flux")), UnreadableFile, "no column of flux: it has wavelength, sigma; "),
     (writes(without("wavelength"), unit=None), UnreadableFile, "no column of wavelength: it has"),
     (
         writes(GOOD | {"error": GOOD["sigma"]}),
         UnreadableFile,
-        "the columns sigma and error could each be the sigma; expected one of them",
+        "the columns sigma and error could each be the flux error; expected one of them",
     ),
     (writes({name: [] for name in GOOD}), UnreadableFile, "the table has no rows"),
     (writes(unit="km/s"), UnreadableFile, "wavelength is in 'km / s'; expected a unit of length"),
