@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixjobs.errors import MissingFile, UnreadableFile
-from mixjobs.files import ASIDE, disk_faults_named
+from mixjobs.files import atomic_write
 from mixjobs.inference.convergence import Assessment, assess
 from mixjobs.inference.expressions import resolve
 from mixjobs.inference.log_probability import LogProbability
@@ -140,21 +140,15 @@ def order_labels(plan: LikelihoodPlan) -> list[str]:
 
 
 def write_posterior(path: Path, posterior: InferenceData) -> None:
-    """Write netCDF: aside, and renamed when it is whole.
+    """Write a netCDF file, completely or not at all.
 
     Raises
     ------
     JobFailed
         The disk is full, or must not be written to.
     """
-    aside = path.with_name(path.name + ASIDE)
-    aside.unlink(missing_ok=True)
-    try:
-        with disk_faults_named(path):
-            posterior.to_netcdf(str(aside), engine=_ENGINE)
-            aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with atomic_write(path) as temporary:
+        posterior.to_netcdf(str(temporary), engine=_ENGINE)
 
 
 def read_posterior(path: Path) -> InferenceData:

@@ -382,7 +382,7 @@ JOBS = {
     "an unknown key in a table": (
         GOOD + "numbrs = [1]\n", r"unknown key 'orders\.numbrs'; did you mean numbers\?"
     ),
-    "a strange key": ("xyz = 2\n" + GOOD, r"unknown key 'xyz'; known are library, output, "),
+    "a strange key": ("xyz = 2\n" + GOOD, r"unknown key 'xyz'; choose from library, output, "),
     "broken syntax": (GOOD + "n = = 3\n", r"not a TOML job file: .*line 6"),
     "no library": (GOOD.partition("\n")[2], r"'library' is missing"),
     "no orders": (GOOD.partition("[orders]")[0], r"'orders' is missing"),

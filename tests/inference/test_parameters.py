@@ -283,7 +283,7 @@ def test_rows():
 EPOCHS = {"per_epoch": ["rv"], "n_epochs": 2}
 REFUSALS = [
     ({"tef_1": 5000}, {}, r"parameters: unknown parameter 'tef_1'; did you mean teff_1\?"),
-    ({"rv_e1": 5}, {}, r"parameters: unknown parameter 'rv_e1'; known are teff_1, teff_2, logg"),
+    ({"rv_e1": 5}, {}, r"parameters: unknown parameter 'rv_e1'; choose from teff_1, teff_2, logg"),
     ({"teff_2": "teff_3 + 1"}, {}, r"teff_2 = teff_3 \+ 1: unknown parameter 'teff_3'; did you"),
     ({"teff_2": "teff_1 * 2"}, {}, r"teff_2: 'teff_1 \* 2'; expected a tie such as"),
     ({"teff_2": ""}, {}, "teff_2: ''; expected a tie"),
@@ -305,7 +305,7 @@ REFUSALS = [
     ({"teff_2": "teff_1 + 1"}, {"constraints": ["teff_2 < teff_1"]}, "can never hold"),
     ({"teff_2": 8000}, {"constraints": ["teff_2 < teff_1"]}, "can never hold"),
     ({"teff_1": 1, "teff_2": 1}, {"constraints": ["teff_2 < teff_1"]}, "can never hold"),
-    ({}, {"per_epoch": ["rw"], "n_epochs": 2}, "per_epoch: unknown parameter 'rw'; known are"),
+    ({}, {"per_epoch": ["rw"], "n_epochs": 2}, "per_epoch: unknown parameter 'rw'; choose from"),
     ({}, {"per_epoch": ["rw"]}, "per_epoch: unknown parameter 'rw'"),
     ({}, {"dirichlet": [1, 1, 1]}, "dirichlet of 3 components; the model has 2"),
     ({}, {"dirichlet": [1, -1]}, r"dirichlet \(1, -1\): expected a positive number"),
