@@ -52,9 +52,9 @@ class Grid(Summarised):
     >>> grid
     <Grid>
       points  3
+      layout  irregular
       teff    5000 to 5100 (2 values)
       logg    4 to 4.5 (2 values)
-      holes   1
     """
 
     points: Floats
@@ -106,8 +106,10 @@ class Grid(Summarised):
             else f"{axis[0]:g}"
             for name, axis in zip(self.names, self.axes, strict=True)
         }
-        holes = len(self.holes) if self.is_product else "irregular grid"
-        return {"points": len(self), **axes, "holes": holes}
+        layout = "product of the axes" if self.is_product else "irregular"
+        if len(self.holes):
+            layout += f" with {len(self.holes)} missing points (holes)"
+        return {"points": len(self), "layout": layout, **axes}
 
     def summary(self) -> str:
         """Return the number of points and the range of each parameter, in one line.

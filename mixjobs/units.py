@@ -50,7 +50,8 @@ def to_value(value: Any, unit: str, name: str) -> Any:
     if not _has_unit(value):
         return value
     try:
-        return value.to_value(unit)
+        converted = value.to_value(unit)
+        return converted if value.unit == unit else _rounded(converted)
     except Exception as error:  # astropy raises UnitConversionError, a TypeError or a ValueError
         expected = unit or "a number without a unit"
         raise InvalidInput(
@@ -59,6 +60,13 @@ def to_value(value: Any, unit: str, name: str) -> Any:
             name=name,
             value=value,
         ) from None
+
+
+def _rounded(values: Any) -> Any:
+    """Round to 15 significant digits, so that 500 nm is 5000 Å and not 4999.999999999999."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 10.0 ** (14 - np.floor(np.log10(np.abs(values))))
+        return np.where(np.isfinite(scale), np.round(values * scale) / scale, values)[()]
 
 
 def _has_unit(value: Any) -> bool:

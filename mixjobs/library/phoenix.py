@@ -127,10 +127,7 @@ class PhoenixLibrary(SummarisedLibrary):
 
     def assume_raw(self) -> PhoenixLibrary:
         """Return the library with its fluxes taken as raw, exactly as stored in the files."""
-        evidence = (
-            f"taken as raw on request; according to the format: {self.flux_calibration.evidence}"
-        )
-        return replace(self, flux_calibration=FluxCalibration("assumed", evidence))
+        return replace(self, flux_calibration=self.flux_calibration.assumed())
 
 
 def is_phoenix(folder: Path) -> bool:

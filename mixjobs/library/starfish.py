@@ -125,10 +125,7 @@ class StarfishLibrary(SummarisedLibrary):
 
     def assume_raw(self) -> StarfishLibrary:
         """Return the library with its fluxes taken as raw, exactly as stored in the file."""
-        evidence = (
-            f"taken as raw on request; according to the file: {self.flux_calibration.evidence}"
-        )
-        calibration = FluxCalibration("assumed", evidence)
+        calibration = self.flux_calibration.assumed()
         return replace(self, flux_calibration=calibration, scales=(1.0,) * len(self.keys))
 
 

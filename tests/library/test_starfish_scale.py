@@ -117,7 +117,7 @@ def test_one_lost_header_and_nothing_is_undone(tmp_path):
         del file["flux/t9900g4.5"].attrs["PHXLUM"]
     library = open_library(path)
     assert library.flux_calibration.status == "normalised"
-    assert "without PHX headers" in library.flux_calibration.evidence
+    assert "no PHX headers" in library.flux_calibration.evidence
 
 
 def test_each_spectrum_has_its_own_scale_also_after_take(tmp_path):
