@@ -23,7 +23,7 @@ Theta = ArrayLike | Mapping[str, ArrayLike]
 # dimensions and 0.6 in four (where a cell has 16 corners); for scattered points it is 0.
 MIN_LATTICE_FRACTION = 0.5
 _MAX_PRODUCT = 2**62
-_UNITS = {"teff": "K"}  # all other parameters are dimensionless
+THETA_UNITS = {"teff": "K"}  # all other parameters are dimensionless
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -184,7 +184,7 @@ class Grid(Summarised):
             The length is wrong, a name is unknown or missing, a value is NaN, or a quantity has
             the wrong unit.
         """
-        theta = self._by_name(value) if isinstance(value, Mapping) else self._by_place(value)
+        theta = self._by_name(value) if isinstance(value, Mapping) else to_theta(value, self.names)
         if theta.ndim == 0 or theta.shape[-1] != len(self.names):
             raise InvalidInput(
                 f"theta has shape {theta.shape}; expected (..., {len(self.names)}) with "
@@ -200,15 +200,6 @@ class Grid(Summarised):
                 value=first.tolist(),
             )
         return theta
-
-    def _by_place(self, value: ArrayLike) -> Floats:
-        if isinstance(value, list | tuple) and len(value) == len(self.names):
-            value = [
-                to_value(one, _UNITS.get(name, ""), name)
-                for one, name in zip(value, self.names, strict=True)
-            ]
-        only = self.names[0] if len(self.names) == 1 else ""
-        return _floats(to_value(value, _UNITS.get(only, ""), only or "theta"))
 
     def _by_name(self, values: Mapping[str, ArrayLike]) -> Floats:
         expected = ", ".join(self.names)
@@ -228,7 +219,7 @@ class Grid(Summarised):
                 value=list(values),
             )
         columns = [
-            _floats(to_value(values[n], _UNITS.get(n, ""), n) if n in values else fixed[n])
+            _floats(to_value(values[n], THETA_UNITS.get(n, ""), n) if n in values else fixed[n])
             for n in self.names
         ]
         try:
@@ -264,7 +255,7 @@ class Grid(Summarised):
                     name=name,
                     value=limits,
                 )
-            low, high = to_value(limits, _UNITS.get(name, ""), name)
+            low, high = to_value(limits, THETA_UNITS.get(name, ""), name)
             if not low <= high:
                 raise InvalidInput(
                     f"the range {name}={low}:{high} is reversed; put the lower value first",
@@ -290,6 +281,33 @@ def describe(theta: ArrayLike, names: Sequence[str]) -> str:
     """Return one theta as text, such as ``(teff=6000, logg=4)``."""
     values = np.atleast_1d(np.asarray(theta, dtype=np.float64))
     return "(" + ", ".join(f"{n}={v:g}" for n, v in zip(names, values, strict=True)) + ")"
+
+
+def to_theta(value: ArrayLike, names: Sequence[str]) -> Floats:
+    """Return theta as plain numbers, with a quantity of temperature converted to K.
+
+    Parameters
+    ----------
+    value : (..., D) array
+        A list of D numbers or quantities, or an array.
+    names : sequence of D str
+
+    Raises
+    ------
+    InvalidInput
+        The values are not numbers, or a quantity has the wrong unit.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> to_theta([5.8 * u.kK, 4.5], ("teff", "logg")).tolist()
+    [5800.0, 4.5]
+    """
+    if isinstance(value, list | tuple) and len(value) == len(names):
+        units = [THETA_UNITS.get(name, "") for name in names]
+        value = [to_value(*one) for one in zip(value, units, names, strict=True)]
+    only = names[0] if len(names) == 1 else "theta"
+    return _floats(to_value(value, THETA_UNITS.get(only, ""), only))
 
 
 def lattice_fraction(index: NDArray[np.int64]) -> float:
