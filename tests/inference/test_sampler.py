@@ -193,7 +193,7 @@ class TestProcesses:
         path = tmp_path / "run"
         process = begin(path, checkpoint=5, pause=0.02)
         process.stdout.readline()
-        who = f"process {process.pid} on .* is at work on it"
+        who = f"in use by process {process.pid} on "
         with pytest.raises(StoreLocked, match=who):
             sample(half, folder(path), start(), checkpoint=5, max_steps=60)
         read = 0
