@@ -66,7 +66,9 @@ def _rounded(values: Any) -> Any:
     """Round to 15 significant digits, so that 500 nm is 5000 Å and not 4999.999999999999."""
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = 10.0 ** (14 - np.floor(np.log10(np.abs(values))))
-        return np.where(np.isfinite(scale), np.round(values * scale) / scale, values)[()]
+        return np.where(
+            np.isfinite(values) & np.isfinite(scale), np.round(values * scale) / scale, values
+        )[()]
 
 
 def _has_unit(value: Any) -> bool:

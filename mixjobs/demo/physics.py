@@ -1,8 +1,8 @@
 """Physics of the demo library: raw flux at any theta, a smooth function of every parameter.
 
 The photosphere is of Milne-Eddington type. The continuum is pi B(Teff), and the cores of saturated
-lines are pi B(0.7 Teff). The ratio eta of line to continuous opacity interpolates between the two as
-1 / (1 + eta). Saturated lines are smoother than with exp(-eta), so that the pixels sample them.
+lines are pi B(0.7 Teff). The ratio eta of line to continuous opacity interpolates between the two
+as 1 / (1 + eta). Saturated lines are smoother than with exp(-eta), so that the pixels sample them.
 Line strengths follow the Boltzmann and Saha equations, relative to the opacity of H minus. The
 electron pressure is a power law in gravity, abundance and temperature. No step, branch or table
 depends on theta, so all derivatives are continuous.

@@ -189,6 +189,13 @@ class TestContent:
         observed = open_spectrum(write(tmp_path / "o.hdf5", bcv=bcv))
         assert observed.barycentric_velocity == (None if bcv is None else float(np.squeeze(bcv)))
 
+    def test_repr_is_short(self, tmp_path):
+        shown = repr(open_spectrum(write(tmp_path / "o.hdf5", air=(True, None), bcv=-12.5)))
+        assert shown.splitlines()[:1] == ["<ObservedSpectrum>"]
+        for fact in ("o.hdf5", "2 orders (0, 1)", "air", "-12.5 km/s"):
+            assert fact in shown
+        assert len(shown.splitlines()) < 8
+
     def test_arrays_are_read_only_and_pickle(self, tmp_path):
         observed = open_spectrum(str(write(tmp_path / "o.hdf5")))
         with pytest.raises(ValueError, match="read-only"):
