@@ -262,7 +262,7 @@ class Orders(Summarised):
         unknown = [m for m in numbers if m not in rows]
         if unknown:
             raise InvalidInput(
-                f"no order {', '.join(map(str, unknown))}; "
+                f"there is no order {', '.join(map(str, unknown))}; "
                 f"choose from {', '.join(map(str, self.number))}",
                 name="orders",
                 value=list(unknown),

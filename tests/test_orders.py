@@ -280,7 +280,9 @@ def test_select_is_by_number_in_the_order_given():
 
 
 def test_select_refuses_what_is_not_there():
-    with pytest.raises(InvalidInput, match="no order 0, 3; choose from 71, 70, 69") as error:
+    with pytest.raises(
+        InvalidInput, match="there is no order 0, 3; choose from 71, 70, 69"
+    ) as error:
         ECHELLE.select([0, 71, 3])
     assert (error.value.order, error.value.value) == (0, [0, 3])
     with pytest.raises(OrderError, match="no orders"):

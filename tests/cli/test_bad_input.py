@@ -136,10 +136,10 @@ def not_finite(values):
 
 LIBRARIES = {
     "missing": (lambda path: path.unlink(), r"library\.hdf5: no such library"),
-    "truncated": (cut, r"not a whole HDF5 file \(.*truncated.*\); copy it again"),
-    "empty": (lambda path: path.write_bytes(b""), r"not a whole HDF5 file .*; copy it again"),
-    "zero-filled": (zeros, r"not a whole HDF5 file .*; copy it again"),
-    "text": (lambda path: path.write_text("no HDF5\n" * 999), r"not a whole HDF5 file"),
+    "truncated": (cut, r"not a complete HDF5 file \(.*truncated.*\); copy it again"),
+    "empty": (lambda path: path.write_bytes(b""), r"not a complete HDF5 file .*; copy it again"),
+    "zero-filled": (zeros, r"not a complete HDF5 file .*; copy it again"),
+    "text": (lambda path: path.write_text("no HDF5\n" * 999), r"not a complete HDF5 file"),
     "a folder": (
         to_folder, r"library\.hdf5: a directory without spectra; expected a PHOENIX directory"
     ),
@@ -266,9 +266,9 @@ BUILDS = {
     "a range without a number": ("--edges 5001,5002 --range 1:2", r"range goes with n \(--n-ord"),
     "an order without a pixel": (
         "--edges 5001,5005.001,5005.002",
-        r"order 1 \(5005 to 5005 Å\) has no pixel of the library; widen it",
+        r"order 1 \(5005 to 5005 Å\) contains no pixel of the library; widen",
     ),
-    "a reversed order": ("--edges 5010,5005", r"order 0 goes from 5010 to 5005 Å; expected"),
+    "a reversed order": ("--edges 5010,5005", r"order 0 extends from 5010 to 5005 Å; expected"),
     "a reversed range": ("--n-orders 2 --range 5010:5005", r"5010 to 5005 Å: expected"),
     "orders wholly outside": (
         "--edges 7000,7100,7200",
@@ -276,7 +276,7 @@ BUILDS = {
     ),
     "an order partly outside": (
         "--edges 5010,5020,5040",
-        r"order 1 \(5020 to 5040 Å\) is not covered .* 5000 to 5030 Å; .* --skip-uncovered",
+        r"order 1 \(5020 to 5040 Å\) is not covered .* 5000 to 5030 Å; .* skip the orders",
     ),
     "nothing left of the orders": (
         "--edges 7000,7100 --skip-uncovered", r"the library covers none of the orders"
@@ -502,7 +502,7 @@ STORES = {
         lambda p: [shutil.rmtree(p), p.mkdir()],
         r"not a whole store .*build it a|neither a library nor a store; expected a Starfish HDF5",
     ),
-    "a file": (to_file, r"q\.zarr: (a file; a store is a folder|not a whole HDF5)"),
+    "a file": (to_file, r"q\.zarr: (a file; a store is a folder|not a complete HDF5)"),
     "with an array lost": (lambda p: shutil.rmtree(p / "wave_min"), r"not a whole store .*build"),
     "with its means lost": (
         lambda p: shutil.rmtree(p / "mean_flux" / "c"), r"not a whole store .*build it"

@@ -347,8 +347,8 @@ REFUSED = {
     "resolution and fwhm": ([*STAR, "--resolution", "5e4", "--fwhm", "6"], "fwhm: not allowed"),
     "no resolution": ([*STAR, "--resolution", "0"], "resolution = 0: expected a finite number"),
     "a low resolution": ([*STAR, "--resolution", "50"], "buffer"),
-    "an unknown order": ([*STAR, "--orders", "7"], "there is no order 7; there are 20, 21"),
-    "an order twice": ([*STAR, "--orders", "21,21"], "order 21 is there twice"),
+    "an unknown order": ([*STAR, "--orders", "7"], "there is no order 7; choose from 20, 21"),
+    "an order twice": ([*STAR, "--orders", "21,21"], "order number 21 is repeated"),
     "an unknown method": ([*STAR, "--method", "spline"], "--method: invalid choice: 'spline'"),
     "a medium alone": ([*STAR, "--medium", "air"], "--medium is that of --wavelengths"),
     "vary no name": ([*STAR, "--vary", "5600:5800:5"], "expected NAME=LOW:HIGH:N"),
@@ -417,7 +417,7 @@ def test_wavelengths_that_cannot_be_used(refused, observed, tmp_path):
     said = refused(*words, observed, "--medium", "air", "--orders", "20,30")
     assert "has no order 30; it has 0, 1, 2" in said
     said = refused(*words, observed, "--medium", "air", "--orders", "3")
-    assert "there is no order 3; there are 20, 21" in said
+    assert "there is no order 3; choose from 20, 21" in said
     spoken = write_observed(tmp_path / "spoken.hdf5", vacuum_to_air, air=True)
     assert "--medium vacuum: " in refused(*words, spoken, "--medium", "vacuum")
     with h5py.File(tmp_path / "far.hdf5", "w") as file:

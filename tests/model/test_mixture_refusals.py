@@ -185,7 +185,7 @@ BOTH = tuple(PIXELS.values())
         ({"fixed": {"rv": "x"}}, InvalidInput, r"'x' are not made of numbers"),
         ({"fixed": dict.fromkeys(("teff_1", "teff_2", "logg", "feh", "vsini", "rv", "c"), 0)},
          InvalidInput, r"every parameter is fixed; leave at least one free"),
-        ({"orders": [7, 9]}, InvalidInput, r"there is no order 9; there are 7, 8"),
+        ({"orders": [7, 9]}, InvalidInput, r"there is no order 9; choose from 7, 8"),
         ({"method": "nearest"}, InvalidInput, r"method 'nearest': expected cubic, linear, simplex"),
         ({"weighting": "light"}, InvalidInput, r"weighting 'light' is unknown; choose c or log_"),
         ({"outside": "zero"}, InvalidInput, r"outside 'zero' is unknown; choose raise or nan"),
