@@ -249,7 +249,9 @@ def open_spectrum(path: str | os.PathLike[str]) -> ObservedSpectrum:
     """
     path = Path(path)
     if not path.exists():
-        raise MissingFile(f"{path}: no such observed spectrum; check the path", path=path)
+        raise MissingFile(
+            f"{path}: no such file; expected an observed spectrum: check the path", path=path
+        )
     if not path.is_file():
         raise UnreadableFile(
             f"{path}: is a folder; expected the file of an observed spectrum", path=path

@@ -316,7 +316,7 @@ REFUSED = {
     "a parameter that is missing": (["--theta1", "teff=5900"], "--theta1 .*lacks logg, feh"),
     "an unknown parameter": (["--theta1", "teff=5900,logg=4,z=0"], "unknown parameter 'z'"),
     "a repeated one": (["--theta1", "teff=5900,teff=5800"], "gives teff twice"),
-    "a short theta": (["--theta1", "5900,4.5"], "expected .*4.: teff, logg, feh, alpha"),
+    "a short theta": (["--theta1", "5900,4.5"], "expected .*4. with teff, logg, feh, alpha"),
     "theta2 without Teff": ([*SPOT, "--theta2", "logg=4.2"], "theta lacks teff"),
     "theta2 unknown": ([*SPOT, "--theta2", "teff=5700,z=1"], "unknown parameter 'z'"),
     "theta2 repeated": ([*SPOT, "--theta2", "teff=5700,teff=5600"], "gives teff twice"),

@@ -202,7 +202,7 @@ BOTH = tuple(PIXELS.values())
         ({"wavelengths": [np.append(5003.9, BOTH[0]), BOTH[1]]}, OrderError,
          r"order 7 goes from 5004 to 5011 Å, its wavelengths from 5003.9 to .* \(vacuum\); cut"),
         ({"wavelengths": [BOTH[0][::-1], BOTH[1]]}, InvalidInput, r"expected strictly ascending"),
-        ({"wavelengths": [BOTH[0], BOTH[1][:1]]}, InvalidInput, r"two pixels or more"),
+        ({"wavelengths": [BOTH[0], BOTH[1][:1]]}, InvalidInput, r"at least two pixels"),
         ({"wavelengths": [BOTH[0], np.append(BOTH[1], np.nan)]}, OrderError, r"order 8 .* nan"),
         ({"wavelengths": 5.0}, InvalidInput, r"wavelengths 5.0: expected one array an order"),
         ({"wavelengths": ["a", "b"]}, InvalidInput, r"wavelengths 'a': expected arrays of numbers"),

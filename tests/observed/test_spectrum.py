@@ -283,7 +283,7 @@ def writes(**content):
 
 
 BAD = [
-    (lambda path: None, MissingFile, "no such observed spectrum"),
+    (lambda path: None, MissingFile, "no such file; expected an observed spectrum"),
     (lambda path: path.mkdir(), UnreadableFile, "is a folder; expected the file"),
     (lambda path: path.write_bytes(b""), UnreadableFile, "cannot be read as HDF5"),
     (lambda path: path.write_text("5000 1 0.1\n"), UnreadableFile, "cannot be read as HDF5"),
