@@ -86,14 +86,14 @@ class JobFailed(MixjobsError, RuntimeError):
     """A job could not finish: a worker kept dying, or the disk is full."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a hint for an error message: the most similar known word, or all of them.
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Return a hint for an error message: the most similar choice, or all of them.
 
     Examples
     --------
     >>> nearest("overwite", ["output", "overwrite"])
     '; did you mean overwrite?'
     """
-    names = list(known)
+    names = list(choices)
     close = get_close_matches(word, names, n=1)
     return f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(names)}"

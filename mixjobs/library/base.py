@@ -122,7 +122,7 @@ class SummarisedLibrary(Summarised):
             "wavelength": f"{wave[0]:.8g} to {wave[-1]:.8g} Å ({len(wave)} pixels)",
             "medium": self.medium,
             "flux unit": self.flux_unit,
-            "flux calibration": f"{calibration.status}: {calibration.evidence}",
+            "flux calibration": f"{calibration.status}: {calibration.evidence.partition(';')[0]}",
         }
 
 
