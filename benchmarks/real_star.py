@@ -16,7 +16,7 @@ import numpy as np
 import mixjobs
 from benchmarks.libraries import real_data
 from mixjobs.cli import main as mixjobs_command
-from mixjobs.store.spectra_files import write_spectrum
+from mixjobs.observed.writer import write_spectrum
 
 GL51 = """\
 output = "gl51"
@@ -60,7 +60,9 @@ def averaged(folder: Path) -> None:
     """Write Gl 51's spectrum averaged over the library's pixels, order by order."""
     star = mixjobs.open_spectrum(real_data("Gl51.hdf5"))
     library = mixjobs.open_library(real_data("btsettl_prism.hdf5"))
-    wave, flux, sigma = (part[0][star.mask[0]] for part in (star.wavelength, star.flux, star.sigma))
+    wave, flux, sigma = (
+        part[0][star.mask[0]] for part in (star.wavelength, star.flux, star.flux_error)
+    )
     middle = np.log(library.wavelength)
     edges = np.exp((middle[1:] + middle[:-1]) / 2)
     pixel = np.digitize(wave, edges)

@@ -1,4 +1,4 @@
-"""How objects show themselves: a few lines of text, a table in a notebook, and figures."""
+"""Summaries of objects: a few lines of text, a table in a notebook, and access to figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def text_summary(title: str, facts: Mapping[str, object]) -> str:
-    """Write the facts about an object for a terminal, one on each line.
+    """Return the facts about an object as text, one per line.
 
     Examples
     --------
@@ -23,7 +23,7 @@ def text_summary(title: str, facts: Mapping[str, object]) -> str:
 
 
 def html_summary(title: str, facts: Mapping[str, object]) -> str:
-    """Write the same as a table for a notebook."""
+    """Return the facts about an object as an HTML table, for a notebook."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th>"
         f"<td style='text-align:left'>{escape(str(fact))}</td></tr>"
@@ -33,7 +33,7 @@ def html_summary(title: str, facts: Mapping[str, object]) -> str:
 
 
 class Summarised:
-    """An object whose `repr` is a short summary; give it `_title` and `_facts`."""
+    """Mixin: `repr` is a short summary. A class defines `_facts`, and may override `_title`."""
 
     @property
     def _title(self) -> str:
@@ -50,18 +50,24 @@ class Summarised:
 
 
 class PlotAccessor:
-    """An attribute `plot` whose figures are drawn by a module of `mixjobs.report`.
+    """The attribute `plot` of a class, whose figures are drawn by a module of `mixjobs.report`.
 
-    That module is imported when the attribute is first used: matplotlib takes a second, and the
-    layers below the reports must not depend on them. It is the one arrow that runs upwards, and it
-    runs only when a user asks for a figure.
+    The module is imported when the attribute is first used, because matplotlib takes a second to
+    import and the layers below `report` must not depend on it.
+
+    Parameters
+    ----------
+    module : str
+        Full name of the module.
+    name : str
+        Name of the class there. It is called with the object and has one method per figure.
     """
 
     def __init__(self, module: str, name: str) -> None:
         self._module, self._name = module, name
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        """Return the figures of an instance, or the accessor itself on the class."""
+        """Return the figures of an object; on the class, the accessor itself."""
         if instance is None:
             return self
         plots: Callable[[Any], Any] = getattr(import_module(self._module), self._name)

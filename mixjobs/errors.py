@@ -1,4 +1,4 @@
-"""The errors of mixjobs: each is a MixjobsError and the built-in that fits."""
+"""Exceptions: each is a MixjobsError and the matching built-in exception."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from difflib import get_close_matches
 
 
 class MixjobsError(Exception):
-    """Base of every error that mixjobs raises for a user's input or surroundings.
+    """Base class of every error caused by a user's input, files or computer.
 
-    The message is one line: what was given, what was expected, what to do. Programs need not parse
-    it: the facts are attributes.
+    The message is one line: what was given, what was expected, what to do. The facts are attributes
+    as well, so that programs need not parse the message.
 
     Attributes
     ----------
@@ -20,9 +20,11 @@ class MixjobsError(Exception):
     name : str or None
         The argument, key or parameter.
     value : object
-        What was given.
+        The value that was given.
     order : int or None
         Number of the spectral order.
+    pixel : int or None
+        Index of the pixel, from 0.
     """
 
     def __init__(
@@ -33,64 +35,65 @@ class MixjobsError(Exception):
         name: str | None = None,
         value: object = None,
         order: int | None = None,
+        pixel: int | None = None,
     ) -> None:
         super().__init__(message)
         self.path = None if path is None else os.fspath(path)
-        self.name, self.value, self.order = name, value, order
+        self.name, self.value, self.order, self.pixel = name, value, order, pixel
 
 
 class InvalidInput(MixjobsError, ValueError):
-    """An argument, an option or a job file has a value that cannot be used."""
+    """An argument, an option or an entry of a job file is not valid."""
 
 
 class MissingFile(MixjobsError, FileNotFoundError):
-    """A file or store that was named is not there."""
+    """A file or store does not exist."""
 
 
 class UnreadableFile(MixjobsError, OSError):
-    """A file is there but cannot be read: truncated, empty, or not of the format."""
+    """A file exists but cannot be read: it is truncated, empty or in another format."""
 
 
 class LibraryError(MixjobsError, ValueError):
-    """A spectral library's content cannot be used: a lost spectrum, NaN, a repeated point."""
+    """The content of a library is not valid: a missing spectrum, NaN, a repeated point."""
 
 
 class NotRaw(LibraryError):
-    """A library's spectra are normalised, or cannot be shown to be raw."""
+    """The spectra of a library are normalised, or there is no evidence that they are raw."""
 
 
 class OrderError(MixjobsError, ValueError):
-    """A spectral order cannot be used: empty, reversed, or not covered by the library."""
+    """A spectral order is not valid: empty, reversed, or not covered by the library."""
 
 
 class OutsideGrid(MixjobsError, ValueError):
-    """A theta lies outside the grid or needs a grid point that the library has not."""
+    """A theta lies outside the grid, or needs a grid point that is missing from the library."""
 
 
 class StoreError(MixjobsError, ValueError):
-    """A store cannot be used: another schema, half-written, or of another library."""
+    """A store is not usable: another schema, incomplete, or built from another library."""
 
 
 class OutputExists(MixjobsError, FileExistsError):
-    """The output is already there, and overwriting was not asked for."""
+    """The output exists already, and overwriting was not allowed."""
 
 
 class StoreLocked(MixjobsError, RuntimeError):
-    """Another live job is at work on the same store or run folder."""
+    """Another job is running in the same store or run folder."""
 
 
 class JobFailed(MixjobsError, RuntimeError):
-    """A job could not be finished: a worker kept dying, or the disk is full."""
+    """A job could not finish: a worker kept dying, or the disk is full."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Suggest the nearest of the known words, for an error message.
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Return a hint for an error message: the most similar choice, or all of them.
 
     Examples
     --------
     >>> nearest("overwite", ["output", "overwrite"])
     '; did you mean overwrite?'
     """
-    names = list(known)
+    names = list(choices)
     close = get_close_matches(word, names, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(names)}"
+    return f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(names)}"

@@ -1,79 +1,135 @@
-"""Files that are written whole or not at all, and what a disk says that refuses them."""
+"""Files and folders written completely or not at all, and errors of the disk."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from mixjobs.errors import JobFailed
 
-ASIDE = ".aside"  # ends the name of what is being written
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_REFUSED = (errno.EACCES, errno.EROFS, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
+ASIDE = ".aside"  # suffix of a file or folder that is still being written
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
 
 
 @contextmanager
 def disk_faults_named(path: Path) -> Iterator[None]:
-    """Turn what the disk says while `path` is written into an error of one line.
+    """Turn an error of the disk into a one-line error that names `path`.
 
     Raises
     ------
     JobFailed
-        The disk is full, or must not be written to.
+        The disk is full, or `path` is not writable.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in _DISK_FULL:
             raise JobFailed(
-                f"{path}: no space left on the disk; make room and start again, "
-                "what is finished is kept"
+                f"{path}: no space left on the disk; make room and start again "
+                "(finished work is kept)",
+                path=path,
             ) from None
-        if error.errno in _REFUSED:
-            raise JobFailed(f"{path}: cannot be written ({error.strerror})") from None
+        if error.errno in _NOT_WRITABLE:
+            raise JobFailed(
+                f"{path}: cannot be written ({error.strerror}); "
+                "check its permissions or choose another path",
+                path=path,
+            ) from None
         raise
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, over one of its name."""
-    aside = path.with_name(path.name + ASIDE)
+@contextmanager
+def atomic_write(path: Path, temporary: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path, and rename it to `path` when the block ends without an error.
+
+    What is written there, a file or a folder, appears at `path` complete or not at all. A file is
+    flushed to the disk first, and replaces an older file. A folder replaces only an empty one.
+
+    Parameters
+    ----------
+    path : Path
+    temporary : Path, optional
+        On the same file system as `path`; a hidden sibling with the suffix `ASIDE` by default.
+        Anything that an interrupted process left there is removed first.
+
+    Yields
+    ------
+    Path
+        The temporary path. Nothing exists there yet.
+
+    Raises
+    ------
+    JobFailed
+        The disk is full, or `path` is not writable.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with atomic_write(Path(folder, "table.txt")) as temporary:
+    ...         _ = temporary.write_text("5000 5100")
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['table.txt']
+    """
+    if temporary is None:
+        temporary = path.with_name(f".{path.name}.{uuid4().hex}{ASIDE}")
+    _remove(temporary)
     try:
-        _write_synced(aside, content)
-        aside.replace(path)
-        _sync(path.parent)
+        with disk_faults_named(path):
+            yield temporary
+            if temporary.is_file():
+                _flush(temporary)
+            temporary.replace(path)
+            _flush_name(path)
     finally:
-        aside.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file completely or not at all; an older file of the same name is replaced."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_new(path: Path, content: bytes) -> bool:
-    """Write a file whole, and return whether it was: not where there is one of its name."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}{ASIDE}")
+    """Write a new file completely or not at all; return False if one of that name exists."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{ASIDE}")
     try:
-        _write_synced(aside, content)
-        os.link(aside, path)
-        _sync(path.parent)
+        temporary.write_bytes(content)
+        _flush(temporary)
+        os.link(temporary, path)  # unlike a rename, it fails if the name is taken
+        _flush_name(path)
     except FileExistsError:
         return False
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return True
 
 
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
+def _flush(path: Path) -> None:
+    with path.open("r+b") as file:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
-    """Have a new name survive a machine that fails, where the file system can do that."""
-    number = os.open(folder, os.O_RDONLY)
+def _flush_name(path: Path) -> None:
+    """Make a new name survive a power failure, on file systems that support it."""
+    number = os.open(path.parent, os.O_RDONLY)
     try:
         with suppress(OSError):
             os.fsync(number)
     finally:
         os.close(number)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)

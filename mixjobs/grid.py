@@ -1,4 +1,4 @@
-"""Grid: the points of parameter space at which a library has spectra."""
+"""Grids: the points of parameter space at which a library has spectra."""
 
 from __future__ import annotations
 
@@ -10,34 +10,37 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput, LibraryError
 from mixjobs.typing import Floats
+from mixjobs.units import to_value
 
 Theta = ArrayLike | Mapping[str, ArrayLike]
 
-# A grid is a product with holes when at least this share of its points are corners of a
-# complete cell, whatever share of the product they fill (PHOENIX with alpha fills under half).
-# A tenth of all points missing at random leaves 0.94 in two dimensions, 0.6 in four (a cell has
-# 16 corners); scattered points reach 0.
-LATTICE_SHARE = 0.5
+# A grid counts as a product with holes if at least this fraction of its points are corners of a
+# complete cell. The fraction of the product that is filled does not matter: PHOENIX with alpha
+# fills less than half. If a tenth of all points are missing at random, the fraction is 0.94 in two
+# dimensions and 0.6 in four (where a cell has 16 corners); for scattered points it is 0.
+MIN_LATTICE_FRACTION = 0.5
 _MAX_PRODUCT = 2**62
+THETA_UNITS = {"teff": "K"}  # all other parameters are dimensionless
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """Points in a library's own parameter space.
+@dataclass(frozen=True, eq=False, repr=False)
+class Grid(Summarised):
+    """Grid points in the parameter space of a library.
 
     Parameters
     ----------
     points : (N, D) float array
-        One row a grid point, in the library's order.
+        One row per grid point, in the library's sequence.
     names : tuple of str
         The D parameter names, such as ``("teff", "logg", "feh")``.
 
     Raises
     ------
     LibraryError
-        Fewer than two points, repeated points, or points that are not finite.
+        There are fewer than two points, or a point is repeated or not finite.
 
     Examples
     --------
@@ -46,6 +49,12 @@ class Grid:
     [[5000.0, 5100.0], [4.0, 4.5]]
     >>> grid.theta({"teff": 5050, "logg": 4.2}).tolist()
     [5050.0, 4.2]
+    >>> grid
+    <Grid>
+      points  3
+      layout  irregular
+      teff    5000 to 5100 (2 values)
+      logg    4 to 4.5 (2 values)
     """
 
     points: Floats
@@ -56,20 +65,32 @@ class Grid:
         if points.shape[1] != len(self.names):
             raise LibraryError(
                 f"the grid has {points.shape[1]} columns and {len(self.names)} parameter names; "
-                "they must agree"
+                "expected one name per column",
+                name="names",
+                value=tuple(self.names),
             )
         if len(points) < 2:
             raise LibraryError(
-                f"the grid has {len(points)} point(s); a flux ratio needs at least 2"
+                f"the grid has {len(points)} point(s); a flux ratio needs at least 2",
+                name="points",
+                value=len(points),
             )
         if not np.isfinite(points).all():
-            raise LibraryError("the grid has a point that is not finite; mend the library")
+            bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
+            raise LibraryError(
+                f"grid point {bad}, {describe(points[bad], self.names)}, is not finite; "
+                "correct the library",
+                name="points",
+                value=points[bad].tolist(),
+            )
         _, first, counts = np.unique(points, axis=0, return_index=True, return_counts=True)
         if (counts > 1).any():
-            worst = np.argmax(counts)
+            repeated = points[first[np.argmax(counts)]]
             raise LibraryError(
-                f"the grid point {describe(points[first[worst]], self.names)} is there "
-                f"{counts[worst]} times; every point must be unique"
+                f"the grid point {describe(repeated, self.names)} occurs {counts.max()} times; "
+                "remove the duplicates from the library",
+                name="points",
+                value=repeated.tolist(),
             )
         points.setflags(write=False)
         object.__setattr__(self, "points", points)
@@ -78,128 +99,228 @@ class Grid:
     def __len__(self) -> int:
         return len(self.points)
 
+    def _facts(self) -> Mapping[str, object]:
+        axes = {
+            name: f"{axis[0]:g} to {axis[-1]:g} ({len(axis)} values)"
+            if len(axis) > 1
+            else f"{axis[0]:g}"
+            for name, axis in zip(self.names, self.axes, strict=True)
+        }
+        layout = "product of the axes" if self.is_product else "irregular"
+        if len(self.holes):
+            layout += f" with {len(self.holes)} missing points (holes)"
+        return {"points": len(self), "layout": layout, **axes}
+
+    def summary(self) -> str:
+        """Return the number of points and the range of each parameter, in one line.
+
+        Examples
+        --------
+        >>> Grid(np.array([[5000, 4.5], [5100, 4.5]]), ("teff", "logg")).summary()
+        '2 points; teff 5000 to 5100, logg 4.5'
+        """
+        axes = [
+            f"{name} {axis[0]:g} to {axis[-1]:g}" if len(axis) > 1 else f"{name} {axis[0]:g}"
+            for name, axis in zip(self.names, self.axes, strict=True)
+        ]
+        return f"{len(self)} points; {', '.join(axes)}"
+
     @cached_property
     def axes(self) -> tuple[Floats, ...]:
-        """The distinct values of each parameter, ascending: D arrays."""
+        """Distinct values of each parameter, ascending: D arrays."""
         return tuple(np.unique(column) for column in self.points.T)
 
     @cached_property
     def free(self) -> tuple[int, ...]:
-        """Indices of the parameters with more than one value; the others are fixed."""
+        """Indices of the parameters with more than one value."""
         return tuple(d for d, axis in enumerate(self.axes) if len(axis) > 1)
 
     @cached_property
     def index(self) -> NDArray[np.int64]:
-        """Where each point stands on the axes: (N, D) integers."""
+        """Position of each point on the axes: (N, D) integers."""
         columns = [np.searchsorted(a, c) for a, c in zip(self.axes, self.points.T, strict=True)]
         return np.stack(columns, axis=1).astype(np.int64)
 
     @cached_property
     def is_product(self) -> bool:
-        """Whether the grid is treated as a product of its axes, with or without holes."""
-        return lattice_share(self.index[:, list(self.free)]) >= LATTICE_SHARE
+        """Whether the grid counts as the product of its axes, with or without holes."""
+        return lattice_fraction(self.index[:, list(self.free)]) >= MIN_LATTICE_FRACTION
 
     @cached_property
     def lattice(self) -> NDArray[np.int64]:
-        """Row of the point at each place of the product of the axes, -1 at a hole."""
+        """Row of the point at each position of the product of the axes; -1 at a hole."""
         rows = np.full([len(axis) for axis in self.axes], -1, dtype=np.int64)
         rows[tuple(self.index.T)] = np.arange(len(self))
         return rows
 
     @property
     def holes(self) -> Floats:
-        """Points that the product of the axes has and the library has not: (n_holes, D).
+        """Points of the product of the axes that are missing from the library: (n_holes, D).
 
-        Empty for an irregular grid, which has no product to miss a point of.
+        Empty for an irregular grid, which is not a product.
         """
         if not self.is_product:
             return np.empty((0, len(self.names)))
-        places = np.argwhere(self.lattice < 0)
-        return np.stack([a[i] for a, i in zip(self.axes, places.T, strict=True)], axis=1)
+        missing = np.argwhere(self.lattice < 0)
+        return np.stack([a[i] for a, i in zip(self.axes, missing.T, strict=True)], axis=1)
 
     def row(self, theta: Theta) -> int | None:
-        """Row of the grid point that equals one theta, or None."""
+        """Return the row of the grid point that equals one theta, or None."""
         same = np.flatnonzero((self.points == self.theta(theta)).all(axis=1))
         return int(same[0]) if len(same) else None
 
     def theta(self, value: Theta) -> Floats:
-        """Return theta as an array of shape (..., D), from an array or from names.
+        """Return theta as an array of shape (..., D).
 
-        By name, a parameter with a single value on the grid may be left out.
+        Parameters
+        ----------
+        value : (..., D) array, or mapping from names to arrays
+            `teff` in K or as a quantity of temperature, the others dimensionless. In a mapping, a
+            parameter with a single value on the grid may be left out.
 
         Raises
         ------
         InvalidInput
-            A wrong length, an unknown or a missing name, or NaN.
+            The length is wrong, a name is unknown or missing, a value is NaN, or a quantity has
+            the wrong unit.
         """
-        theta = self._by_name(value) if isinstance(value, Mapping) else _floats(value)
+        theta = self._by_name(value) if isinstance(value, Mapping) else to_theta(value, self.names)
         if theta.ndim == 0 or theta.shape[-1] != len(self.names):
             raise InvalidInput(
-                f"theta has shape {theta.shape}; expected (..., {len(self.names)}): "
-                f"{', '.join(self.names)}, or the same by name"
+                f"theta has shape {theta.shape}; expected (..., {len(self.names)}) with "
+                f"{', '.join(self.names)}, or a mapping with these names",
+                name="theta",
+                value=theta.shape,
             )
         if np.isnan(theta).any():
             first = theta[np.isnan(theta).any(axis=-1)][0]
-            raise InvalidInput(f"theta {describe(first, self.names)} has NaN; expected numbers")
+            raise InvalidInput(
+                f"theta {describe(first, self.names)} contains NaN; expected numbers",
+                name=self.names[int(np.flatnonzero(np.isnan(first))[0])],
+                value=first.tolist(),
+            )
         return theta
 
     def _by_name(self, values: Mapping[str, ArrayLike]) -> Floats:
-        known = ", ".join(self.names)
+        expected = ", ".join(self.names)
         for name in values:
             if name not in self.names:
-                raise InvalidInput(f"unknown parameter {name!r}; the library has {known}")
+                raise InvalidInput(
+                    f"unknown parameter {name!r}; the library has {expected}",
+                    name=name,
+                    value=values[name],
+                )
         fixed = {n: a[0] for n, a in zip(self.names, self.axes, strict=True) if len(a) == 1}
         missing = [n for n in self.names if n not in values and n not in fixed]
         if missing:
-            raise InvalidInput(f"theta lacks {', '.join(missing)}; the library has {known}")
-        columns = [_floats(values[n] if n in values else fixed[n]) for n in self.names]
+            raise InvalidInput(
+                f"theta lacks {', '.join(missing)}; the library has {expected}",
+                name=missing[0],
+                value=list(values),
+            )
+        columns = [
+            _floats(to_value(values[n], THETA_UNITS.get(n, ""), n) if n in values else fixed[n])
+            for n in self.names
+        ]
         try:
             return np.stack(np.broadcast_arrays(*columns), axis=-1)
         except ValueError:
             shapes = ", ".join(f"{n} {c.shape}" for n, c in zip(self.names, columns, strict=True))
-            raise InvalidInput(f"the values of theta do not broadcast: {shapes}") from None
+            raise InvalidInput(
+                f"the values of theta have shapes that do not broadcast: {shapes}", name="theta"
+            ) from None
 
     def select(self, ranges: Mapping[str, tuple[float, float]]) -> NDArray[np.int64]:
-        """Rows of the points whose named parameters lie in the closed ranges.
+        """Return the rows of the points that lie within the given ranges.
+
+        Parameters
+        ----------
+        ranges : mapping
+            From parameter names to (lowest, highest), both included; `teff` in K or as quantities.
+
+        Returns
+        -------
+        (n,) int array
 
         Raises
         ------
         InvalidInput
-            An unknown name, a reversed range, or fewer than two points left.
+            A name is unknown, a range is reversed, or fewer than two points are left.
         """
         keep = np.ones(len(self), dtype=bool)
-        for name, (low, high) in ranges.items():
+        for name, limits in ranges.items():
             if name not in self.names:
                 raise InvalidInput(
-                    f"cannot select on {name!r}; the library has {', '.join(self.names)}"
+                    f"unknown parameter {name!r}; the library has {', '.join(self.names)}",
+                    name=name,
+                    value=limits,
                 )
+            low, high = to_value(limits, THETA_UNITS.get(name, ""), name)
             if not low <= high:
-                raise InvalidInput(f"the range {name}={low}:{high} is reversed; give LOW:HIGH")
+                raise InvalidInput(
+                    f"the range {name}={low}:{high} is reversed; put the lower value first",
+                    name=name,
+                    value=(low, high),
+                )
             column = self.points[:, self.names.index(name)]
             keep &= (low <= column) & (column <= high)
         if keep.sum() < 2:
             raise InvalidInput(
-                f"the selection leaves {keep.sum()} of {len(self)} points; at least 2 are needed"
+                f"the selection leaves {keep.sum()} of {len(self)} points; at least 2 are needed",
+                name="select",
+                value=int(keep.sum()),
             )
         return np.flatnonzero(keep)
 
     def take(self, rows: NDArray[np.int64] | Sequence[int]) -> Grid:
-        """Return the grid of some of the points, in the order of `rows`."""
+        """Return the grid of some of the points, in the sequence of `rows`."""
         return Grid(self.points[rows], self.names)
 
 
 def describe(theta: ArrayLike, names: Sequence[str]) -> str:
-    """Write one theta for a reader, as ``(teff=6000, logg=4)``."""
+    """Return one theta as text, such as ``(teff=6000, logg=4)``."""
     values = np.atleast_1d(np.asarray(theta, dtype=np.float64))
     return "(" + ", ".join(f"{n}={v:g}" for n, v in zip(names, values, strict=True)) + ")"
 
 
-def lattice_share(index: NDArray[np.int64]) -> float:
-    """Share of the points, given by their places on the axes (N, D), on a complete cell.
+def to_theta(value: ArrayLike, names: Sequence[str]) -> Floats:
+    """Return theta as plain numbers, with a quantity of temperature converted to K.
 
-    A cell is a box between neighbouring axis values; it is complete when all its 2^D
-    corners are grid points. A point with no other along one axis (PHOENIX has alpha = 0 alone
-    for hot stars) is judged by the cells of the other axes, from three axes on.
+    Parameters
+    ----------
+    value : (..., D) array
+        A list of D numbers or quantities, or an array.
+    names : sequence of D str
+
+    Raises
+    ------
+    InvalidInput
+        The values are not numbers, or a quantity has the wrong unit.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> to_theta([5.8 * u.kK, 4.5], ("teff", "logg")).tolist()
+    [5800.0, 4.5]
+    """
+    if isinstance(value, list | tuple) and len(value) == len(names):
+        units = [THETA_UNITS.get(name, "") for name in names]
+        value = [to_value(*one) for one in zip(value, units, names, strict=True)]
+    only = names[0] if len(names) == 1 else "theta"
+    return _floats(to_value(value, THETA_UNITS.get(only, ""), only))
+
+
+def lattice_fraction(index: NDArray[np.int64]) -> float:
+    """Return the fraction of the points that are corners of a complete cell.
+
+    A cell is a box between neighbouring axis values; it is complete if all its 2^D corners are
+    grid points. With three or more axes, a point that is alone along one axis (PHOENIX has only
+    alpha = 0 for hot stars) needs a complete cell in the other axes only.
+
+    Parameters
+    ----------
+    index : (N, D) int array
+        Positions of the points on the axes.
     """
     shape = [int(column.max()) + 2 for column in index.T]
     if not shape or float(np.prod(shape, dtype=np.float64)) > _MAX_PRODUCT:
@@ -217,7 +338,7 @@ def lattice_share(index: NDArray[np.int64]) -> float:
 
 
 def _on_complete_cell(code: NDArray[np.int64], strides: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each point, given by its code, is a corner of a complete cell of these axes."""
+    """Return whether each point, given by its code, is a corner of a complete cell."""
     corners = [int(np.dot(bits, strides)) for bits in product((0, 1), repeat=len(strides))]
     complete = np.logical_and.reduce([np.isin(code + offset, code) for offset in corners])
     return np.isin(code, np.concatenate([code[complete] + offset for offset in corners]))
@@ -227,4 +348,6 @@ def _floats(value: ArrayLike) -> Floats:
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InvalidInput(f"theta {value!r} is not made of numbers") from None
+        raise InvalidInput(
+            f"theta {value!r}: expected numbers", name="theta", value=value
+        ) from None

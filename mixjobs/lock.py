@@ -1,4 +1,4 @@
-"""One job a folder: a lock that says who works in it, and a heartbeat that says that they live."""
+"""Lock of a folder: one job at a time, with a heartbeat that shows that it is running."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from uuid import uuid4
 from mixjobs.errors import StoreLocked
 
 HEARTBEAT = 5.0  # seconds
-STALE = 30.0  # seconds without a heartbeat after which the holder is taken for dead
+STALE = 30.0  # seconds without a heartbeat after which the holder is considered dead
 _NAME = "job.lock"
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock."""
+    """The process that holds a lock."""
 
     host: str
     process: int
@@ -31,7 +31,7 @@ class Holder:
 
     @classmethod
     def this_process(cls) -> Holder:
-        """Return the holder that this process would be."""
+        """Return a description of this process."""
         return cls(
             host=socket.gethostname(),
             process=os.getpid(),
@@ -45,7 +45,7 @@ class Holder:
 
 
 class JobLock:
-    """The lock of a folder that one job works in; held from `acquire` to `release`.
+    """Lock of a folder in which one job works, held from `acquire` to `release`.
 
     Parameters
     ----------
@@ -60,44 +60,47 @@ class JobLock:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def acquire(self) -> None:
-        """Take the lock, from a dead holder too.
+        """Take the lock, from a dead holder if necessary.
 
         Raises
         ------
         StoreLocked
-            Its holder is alive.
+            The holder of the lock is alive.
         """
         try:
             mine = self._write_aside()
             try:
-                os.link(mine, self.folder / _NAME)  # fails if there is one: atomic on NFS too
+                os.link(mine, self.folder / _NAME)  # fails if the lock exists; atomic, also on NFS
             except FileExistsError:
                 self._take_over(mine)
             finally:
                 mine.unlink(missing_ok=True)
         except FileNotFoundError:
             raise StoreLocked(
-                f"{self.folder}: another job has finished or given up just now; start again"
+                f"{self.folder}: another job has just finished or stopped; start again",
+                path=self.folder,
             ) from None
         self._thread.start()
 
     def release(self) -> None:
-        """Stop the heartbeat and give the lock back."""
+        """Stop the heartbeat and release the lock."""
         self._stop.set()
         self._thread.join()
         if self.is_held():
             (self.folder / _NAME).unlink(missing_ok=True)
 
     def is_held(self) -> bool:
-        """Whether it is still this job that holds the lock."""
+        """Whether this job still holds the lock."""
         return read_holder(self.folder) == self.me
 
     def check(self) -> None:
-        """Raise StoreLocked if another job has taken the lock over in the meantime."""
+        """Raise StoreLocked if another job has taken over the lock."""
         if not self.is_held():
+            holder = read_holder(self.folder) or "another process"
             raise StoreLocked(
-                f"{self.folder}: {read_holder(self.folder) or 'someone'} has taken this job over "
-                f"(no heartbeat from {self.me} for {STALE:g} s); this one stops"
+                f"{self.folder}: {holder} has taken over this "
+                f"job (no heartbeat from {self.me} for {STALE:g} s); this process stops",
+                path=self.folder,
             )
 
     def _write_aside(self) -> Path:
@@ -115,56 +118,59 @@ class JobLock:
         holder = read_holder(self.folder)
         if holder is not None:
             refuse_living(holder, self.me, self.folder)
-        try:  # of several that have found this very lock dead, one gets this name
+        try:  # of several jobs that found this lock stale, only one can create this file
             os.link(mine, self.folder / f".after-{dead.st_ino}-{dead.st_mtime_ns}")
         except FileExistsError:
             raise StoreLocked(
-                f"{self.folder}: another job is taking it over just now; "
-                f"wait for it, or remove {lock} if there is none"
+                f"{self.folder}: another job is taking over the lock; "
+                f"wait for it, or remove {lock} if there is no such job",
+                path=self.folder,
             ) from None
         mine.replace(lock)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT):
-            with suppress(OSError):  # gone, or out of reach for now; `check` will say
+            with suppress(OSError):  # missing or unreachable; `check` reports it
                 if self.is_held():
                     os.utime(self.folder / _NAME)
 
 
 def read_holder(folder: Path) -> Holder | None:
-    """Return who holds a folder's lock; None where there is none, or it is not legible."""
+    """Return the holder of a folder's lock; None if there is no lock or it is not readable."""
     try:
-        there = json.loads((folder / _NAME).read_text(encoding="utf-8"))
+        stored = json.loads((folder / _NAME).read_text(encoding="utf-8"))
         return Holder(
-            str(there["host"]),
-            int(there["process"]),
-            str(there["slurm_job"]),
-            int(there["slurm_restart"]),
+            str(stored["host"]),
+            int(stored["process"]),
+            str(stored["slurm_job"]),
+            int(stored["slurm_restart"]),
         )
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         return None
 
 
 def refuse_living(holder: Holder, me: Holder, folder: Path) -> None:
-    """Raise StoreLocked if a lock's holder lives."""
+    """Raise StoreLocked if the holder of a lock is alive."""
     if is_alive(holder, me, folder):
         raise StoreLocked(
-            f"{folder}: {holder} is at work on it; wait for it, or stop it and start again"
+            f"{folder}: in use by {holder}; wait until it finishes, or stop it and start again",
+            path=folder,
+            value=holder,
         )
 
 
 def is_alive(holder: Holder, me: Holder, folder: Path) -> bool:
-    """Whether a lock's holder lives: by its process here, by its heartbeat elsewhere."""
+    """Whether the holder of a lock is alive: by its process on this machine, else by heartbeat."""
     same_job = holder.slurm_job and holder.slurm_job == me.slurm_job
     if same_job and holder.slurm_restart < me.slurm_restart:
-        return False  # this very job, before it was requeued
+        return False  # the same job, before it was requeued
     if holder.host == me.host and not _process_exists(holder.process):
         return False
     return heartbeat_age(folder) < STALE
 
 
 def heartbeat_age(folder: Path) -> float:
-    """Seconds since the last heartbeat, by the file system's own clock where we may ask it."""
+    """Return the seconds since the last heartbeat, by the file system's clock if possible."""
     beat = (folder / _NAME).stat().st_mtime
     try:
         with NamedTemporaryFile(dir=folder, prefix=".clock-") as now:

@@ -1,40 +1,51 @@
-"""Orders: the spectral orders, half-open windows of wavelength with a number each."""
+"""Spectral orders: half-open wavelength ranges with an order number each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
 from mixjobs.typing import Floats, Ints
+from mixjobs.units import to_value
+from mixjobs.wavelengths import check_wavelength
+
+_MAX_LISTED = 8  # order numbers in a summary
 
 
-@dataclass(frozen=True, eq=False)
-class Orders:
-    """Spectral orders: windows ``wave_min <= wavelength < wave_max``, in Å.
+@dataclass(frozen=True, eq=False, repr=False)
+class Orders(Summarised):
+    """Spectral orders: wavelength ranges ``wave_min <= wavelength < wave_max``.
 
-    Orders may overlap. `number` is the file's own, or the row from 0 where there is none.
+    Orders may overlap.
 
     Parameters
     ----------
     number : (M,) int array
-    wave_min, wave_max : (M,) float arrays
-        Å, in the library's medium (vacuum or air).
+        Order numbers, such as those of the spectrograph. They must be unique.
+    wave_min, wave_max : (M,) float arrays or quantities
+        Å, in the library's medium (air or vacuum).
 
     Raises
     ------
     OrderError
-        No order, a reversed or empty window, a repeated number, or a value that is not finite.
+        There are no orders, a range is empty or reversed, a number is repeated, or a wavelength is
+        not finite.
+    InvalidInput
+        A quantity is not a length.
 
     Examples
     --------
     >>> orders = Orders.from_edges([5000, 5500, 6000])
-    >>> orders.number.tolist(), orders.wave_max.tolist()
-    ([0, 1], [5500.0, 6000.0])
+    >>> orders
+    <Orders>
+      orders      2 (0, 1)
+      wavelength  5000 to 6000 Å
     >>> orders.select([1]).wave_min.tolist()
     [5500.0]
     """
@@ -45,21 +56,32 @@ class Orders:
 
     def __post_init__(self) -> None:
         number = np.array(self.number, dtype=np.int64, ndmin=1)
-        low = np.array(self.wave_min, dtype=np.float64, ndmin=1)
-        high = np.array(self.wave_max, dtype=np.float64, ndmin=1)
+        low = np.array(to_value(self.wave_min, "Angstrom", "wave_min"), dtype=np.float64, ndmin=1)
+        high = np.array(to_value(self.wave_max, "Angstrom", "wave_max"), dtype=np.float64, ndmin=1)
         if not number.shape == low.shape == high.shape or number.ndim != 1:
-            raise OrderError("orders need as many numbers as lower and upper wavelengths")
+            raise OrderError(
+                f"{number.shape} order numbers, {low.shape} lower and {high.shape} upper "
+                "wavelengths; expected three arrays of the same length",
+                name="number",
+                value=number.shape,
+            )
         if not len(number):
-            raise OrderError("no orders were given; at least one is needed")
-        for m, lo, hi in zip(number, low, high, strict=True):
+            raise OrderError("no orders; at least one is needed", name="number")
+        for m, lo, hi in zip(number.tolist(), low.tolist(), high.tolist(), strict=True):
             if not (np.isfinite(lo) and np.isfinite(hi) and 0 < lo < hi):
                 raise OrderError(
-                    f"order {m} goes from {lo:g} to {hi:g} Å; "
-                    "expected two positive wavelengths, the smaller first"
+                    f"order {m} extends from {lo:g} to {hi:g} Å; "
+                    "expected two positive wavelengths, the smaller one first",
+                    order=m,
+                    value=(lo, hi),
                 )
         unique, counts = np.unique(number, return_counts=True)
         if (counts > 1).any():
-            raise OrderError(f"order {unique[counts > 1][0]} is there twice; number each once")
+            repeated = int(unique[counts > 1][0])
+            raise OrderError(
+                f"order number {repeated} is repeated; give every order a number of its own",
+                order=repeated,
+            )
         for name, array in (("number", number), ("wave_min", low), ("wave_max", high)):
             array.setflags(write=False)
             object.__setattr__(self, name, array)
@@ -69,33 +91,102 @@ class Orders:
 
     @classmethod
     def log_spaced(cls, n: int, wave_min: float, wave_max: float) -> Orders:
-        """Return `n` adjacent orders, equal in log wavelength, between two wavelengths in Å."""
+        """Return adjacent orders of equal width in ln(wavelength), numbered from 0.
+
+        Parameters
+        ----------
+        n : int
+            Number of orders.
+        wave_min, wave_max : float or quantity
+            Lower end of the first order and upper end of the last, Å.
+
+        Raises
+        ------
+        OrderError
+            `n` is less than 1, or the wavelengths are not positive, finite and ascending.
+        """
+        low = float(to_value(wave_min, "Angstrom", "wave_min"))
+        high = float(to_value(wave_max, "Angstrom", "wave_max"))
         if n < 1:
-            raise OrderError(f"{n} orders were asked for; at least one is needed")
-        if not 0 < wave_min < wave_max < np.inf:
+            raise OrderError(f"{n} orders; at least one is needed", name="n", value=n)
+        if not 0 < low < high < np.inf:
             raise OrderError(
-                f"orders from {wave_min:g} to {wave_max:g} Å: "
-                "expected two positive wavelengths, the smaller first"
+                f"orders from {low:g} to {high:g} Å: "
+                "expected two positive wavelengths, the smaller one first",
+                name="wave_min",
+                value=(low, high),
             )
-        return cls.from_edges(np.geomspace(wave_min, wave_max, n + 1))
+        return cls.from_edges(np.geomspace(low, high, n + 1))
 
     @classmethod
     def from_edges(cls, edges: ArrayLike) -> Orders:
-        """Return orders from edges in Å.
+        """Return orders with the given edges, numbered from 0.
 
-        `edges` is (M + 1,), the edges of M adjacent orders, or (M, 2), a pair for each.
+        Parameters
+        ----------
+        edges : (M + 1,) or (M, 2) array or quantity
+            Edges of M adjacent orders, or the two edges of each order. Å.
+
+        Raises
+        ------
+        OrderError
+            The edges have another shape, or an order is empty or reversed.
+        InvalidInput
+            The edges are a quantity that is not a length.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> Orders.from_edges([500, 510] * u.nm).wave_max.tolist()
+        [5100.0]
         """
+        values = to_value(edges, "Angstrom", "edges")
         try:
-            array = np.asarray(edges, dtype=np.float64)
+            array = np.asarray(values, dtype=np.float64)
         except (TypeError, ValueError):
-            raise OrderError(f"order edges {edges!r} are not numbers") from None
+            raise OrderError(
+                f"order edges {edges!r}: expected wavelengths in Å", name="edges", value=edges
+            ) from None
         if array.ndim == 1 and len(array) >= 2:
             array = np.stack([array[:-1], array[1:]], axis=1)
         if array.ndim != 2 or array.shape[1] != 2:
             raise OrderError(
-                f"order edges have shape {array.shape}; expected (M + 1,) with M >= 1, or (M, 2)"
+                f"order edges of shape {array.shape}; expected (M + 1,) with M >= 1, or (M, 2)",
+                name="edges",
+                value=array.shape,
             )
         return cls(np.arange(len(array)), array[:, 0], array[:, 1])
+
+    @classmethod
+    def from_wavelengths(cls, wavelengths: Mapping[int, ArrayLike]) -> Orders:
+        """Return the orders that the pixels of a spectrum span.
+
+        Each range extends from the first pixel to just past the last, so that it contains all
+        pixels.
+
+        Parameters
+        ----------
+        wavelengths : mapping
+            From order numbers to (n_pixels,) arrays or quantities, Å, ascending.
+
+        Raises
+        ------
+        OrderError
+            An order has no pixels, or its wavelengths are not finite, positive and ascending.
+
+        Examples
+        --------
+        >>> orders = Orders.from_wavelengths({21: [5000.0, 5001.0], 22: [4900.0, 4902.0]})
+        >>> orders.number.tolist(), orders.wave_min.tolist()
+        ([21, 22], [5000.0, 4900.0])
+        >>> orders.pixel_ranges(np.array([4900.0, 4902.0, 5000.0, 5001.0]))[1].tolist()
+        [4, 2]
+        """
+        ends = [_ends(number, wave) for number, wave in wavelengths.items()]
+        low = np.array([first for first, _ in ends])
+        # ranges are half-open: extend them to include the last pixel
+        high = np.nextafter(np.array([last for _, last in ends]), np.inf)
+        return cls(np.array(list(wavelengths)), low, high)
 
     @classmethod
     def from_table(cls, path: str | Path) -> Orders:
@@ -103,63 +194,109 @@ class Orders:
 
         Columns are separated by blanks or commas, wavelengths are in Å, ``#`` starts a comment.
 
+        Parameters
+        ----------
+        path : str or path
+
         Raises
         ------
         MissingFile, UnreadableFile
-            The table is not there, or is not such a table.
+            The file does not exist, or is not such a table.
         OrderError
             An order is empty or reversed.
         """
         if not Path(path).is_file():
-            raise MissingFile(f"{path}: no such order table")
+            raise MissingFile(f"{path}: no such order table; check the path", path=path)
         try:
             text = Path(path).read_text(encoding="utf-8").replace(",", " ").splitlines()
             rows = [line.split("#")[0].split() for line in text]
             table = np.array([row for row in rows if row], dtype=np.float64)
         except (UnicodeDecodeError, ValueError) as error:
-            raise UnreadableFile(f"{path}: not an order table: {error}") from None
+            raise UnreadableFile(f"{path}: not an order table: {error}", path=path) from None
         if table.ndim != 2 or table.shape[1] not in (2, 3):
             raise UnreadableFile(
-                f"{path}: expected rows of 'number wave_min wave_max' or 'wave_min wave_max'"
+                f"{path}: expected rows of 'number wave_min wave_max' or 'wave_min wave_max'",
+                path=path,
             )
         if table.shape[1] == 2:
             return cls.from_edges(table)
         if (table[:, 0] % 1).any():
-            raise UnreadableFile(f"{path}: the first of three columns must be a whole number")
+            raise UnreadableFile(
+                f"{path}: the first of three columns is the order number; expected whole numbers",
+                path=path,
+            )
         return cls(table[:, 0].astype(np.int64), table[:, 1], table[:, 2])
 
+    def _facts(self) -> Mapping[str, object]:
+        return {"orders": f"{len(self)} ({self._listed()})", "wavelength": self._extent()}
+
+    def _listed(self) -> str:
+        numbers = [str(number) for number in self.number]
+        if len(numbers) > _MAX_LISTED:
+            numbers = [*numbers[:3], "...", numbers[-1]]
+        return ", ".join(numbers)
+
+    def _extent(self) -> str:
+        return f"{self.wave_min.min():.8g} to {self.wave_max.max():.8g} Å"
+
+    def summary(self) -> str:
+        """Return the numbers of the orders and their total wavelength range, in a few words.
+
+        Examples
+        --------
+        >>> Orders.log_spaced(20, 7000, 50000).summary()
+        '20 orders (0, 1, 2, ..., 19), 7000 to 50000 Å'
+        """
+        orders = "order" if len(self) == 1 else "orders"
+        return f"{len(self)} {orders} ({self._listed()}), {self._extent()}"
+
     def select(self, numbers: Sequence[int]) -> Orders:
-        """Return the orders with these numbers, in the order in which they are named."""
+        """Return the orders with these numbers, in the sequence given.
+
+        Raises
+        ------
+        InvalidInput
+            There is no order of that number.
+        """
         rows = {int(m): row for row, m in enumerate(self.number)}
         unknown = [m for m in numbers if m not in rows]
         if unknown:
             raise InvalidInput(
                 f"there is no order {', '.join(map(str, unknown))}; "
-                f"there are {', '.join(map(str, self.number))}"
+                f"choose from {', '.join(map(str, self.number))}",
+                name="orders",
+                value=list(unknown),
+                order=unknown[0],
             )
         return self.take([rows[m] for m in numbers])
 
     def take(self, rows: Sequence[int] | Ints) -> Orders:
-        """Return the orders at these rows."""
+        """Return the orders at these positions."""
         index = np.asarray(rows, dtype=np.int64)
         return Orders(self.number[index], self.wave_min[index], self.wave_max[index])
 
     def uncovered(self, wavelength: Floats) -> list[int]:
-        """Rows of the orders that a library's wavelengths (n_pixels,) do not cover wholly."""
+        """Return the positions of orders that extend beyond a library's wavelengths (n_pixels,)."""
         low, high = wavelength[0], np.nextafter(wavelength[-1], np.inf)
         return [int(m) for m in np.flatnonzero((self.wave_min < low) | (self.wave_max > high))]
 
     def pixel_ranges(self, wavelength: Floats) -> tuple[Ints, Ints]:
-        """Pixels of each order: ``wavelength[lo[m]:hi[m]]``; `wavelength` (n_pixels,) ascends.
+        """Return the pixels of each order.
+
+        Parameters
+        ----------
+        wavelength : (n_pixels,) array
+            Å, ascending, in the same medium as the orders.
 
         Returns
         -------
         lo, hi : (M,) int arrays
+            The pixels of order m are ``wavelength[lo[m]:hi[m]]``.
 
         Raises
         ------
         OrderError
-            An order that the wavelengths do not cover wholly, or one without a pixel.
+            An order extends beyond the wavelengths, or contains no pixel.
         """
         uncovered = self.uncovered(wavelength)
         if uncovered:
@@ -169,7 +306,9 @@ class Orders:
                 f"order {self.number[m]} ({self.wave_min[m]:.6g} to {self.wave_max[m]:.6g} Å)"
                 f"{more} is not covered by the library, "
                 f"{wavelength[0]:.6g} to {wavelength[-1]:.6g} Å; "
-                "choose other orders, or leave such orders out with --skip-uncovered"
+                "choose other orders, or skip the orders that are not covered",
+                order=int(self.number[m]),
+                value=(float(self.wave_min[m]), float(self.wave_max[m])),
             )
         lo = np.searchsorted(wavelength, self.wave_min, side="left").astype(np.int64)
         hi = np.searchsorted(wavelength, self.wave_max, side="left").astype(np.int64)
@@ -178,6 +317,23 @@ class Orders:
             m = empty[0]
             raise OrderError(
                 f"order {self.number[m]} ({self.wave_min[m]:.6g} to {self.wave_max[m]:.6g} Å) "
-                "has no pixel of the library; widen it"
+                "contains no pixel of the library; widen the order",
+                order=int(self.number[m]),
+                value=(float(self.wave_min[m]), float(self.wave_max[m])),
             )
         return lo, hi
+
+
+def _ends(number: int, wavelength: ArrayLike) -> tuple[float, float]:
+    """Return the first and the last wavelength of an order."""
+    wave = np.asarray(to_value(wavelength, "Angstrom", "wavelengths"), dtype=np.float64)
+    if wave.ndim != 1 or not len(wave):
+        raise OrderError(
+            f"order {number}: wavelengths of shape {wave.shape}; "
+            "expected (n_pixels,) with at least one pixel",
+            order=number,
+            name="wavelengths",
+            value=wave.shape,
+        )
+    check_wavelength(wave, OrderError, order=number)
+    return float(wave[0]), float(wave[-1])

@@ -1,4 +1,4 @@
-"""Array types."""
+"""Types of numpy arrays."""
 
 import numpy as np
 from numpy.typing import NDArray

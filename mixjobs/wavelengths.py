@@ -1,22 +1,37 @@
-"""LogGrid: pixels uniform in the logarithm of wavelength, on which a velocity is a shift."""
+"""Wavelengths: logarithmic grids, air and vacuum, checks, and the edges of pixels."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
+import os
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixjobs.errors import InvalidInput, LibraryError
+from mixjobs.errors import InvalidInput, MixjobsError
 from mixjobs.typing import Floats
 
 SPEED_OF_LIGHT = 299792.458  # km/s
 
+Medium = Literal["air", "vacuum"]
+LibraryMedium = Literal["air", "vacuum", "unknown"]
+MEDIA: tuple[Medium, ...] = ("air", "vacuum")
+
+_SHORTEST = 2000.0  # Å, in vacuum
+_CONVERGED = 1e-10  # Å
+
 
 class LogGrid(NamedTuple):
-    """Pixels uniform in ln(wavelength / Å): the first, the step, how many.
+    """Pixels uniform in ln(wavelength / Å): a radial velocity shifts a spectrum by a constant.
+
+    Parameters
+    ----------
+    start : float
+        ln(wavelength / Å) of the first pixel.
+    step : float
+        Spacing of the pixels in ln(wavelength).
+    n_pixels : int
 
     Examples
     --------
@@ -41,38 +56,70 @@ class LogGrid(NamedTuple):
         return SPEED_OF_LIGHT * math.expm1(self.step)
 
 
-def check_wavelength(wavelength: Floats, path: str | Path) -> None:
-    """Refuse wavelengths (n_pixels,) that are not finite, positive and ascending.
+def check_wavelength(
+    wavelength: Floats,
+    error: type[MixjobsError] = InvalidInput,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    order: int | None = None,
+) -> None:
+    """Check that wavelengths are finite, positive and strictly ascending.
+
+    Parameters
+    ----------
+    wavelength : (n_pixels,) array
+        Å.
+    error : type
+        Class of the error to raise.
+    path : str or path, optional
+        File that the wavelengths come from, for the error.
+    order : int, optional
+        Number of their spectral order, for the error.
 
     Raises
     ------
-    LibraryError
+    error
+        With the first offending wavelength as `value` and its index as `pixel`.
+
+    Examples
+    --------
+    >>> check_wavelength(np.array([5000.0, 5002.0, 5001.0]), order=7)
+    Traceback (most recent call last):
+    mixjobs.errors.InvalidInput: order 7: wavelength 5001 Å at pixel 2 follows 5002 Å; expected ...
     """
-    if not (np.isfinite(wavelength) & (wavelength > 0)).all():
-        raise LibraryError(f"{path}: wavelengths must be finite and positive; mend the file")
-    wrong = np.flatnonzero(np.diff(wavelength) <= 0)
-    if len(wrong):
-        raise LibraryError(
-            f"{path}: wavelengths must ascend, and do not at pixel {wrong[0] + 1} "
-            f"({wavelength[wrong[0]]:.6f} then {wavelength[wrong[0] + 1]:.6f} Å)"
-        )
-
-
-_SHORTEST = 2000.0  # Å, in vacuum
-_CONVERGED = 1e-10  # Å
+    bad = np.flatnonzero(~(np.isfinite(wavelength) & (wavelength > 0)))
+    steps_back = np.flatnonzero(np.diff(wavelength) <= 0)
+    if not len(bad) and not len(steps_back):
+        return
+    pixel = int(bad[0] if len(bad) else steps_back[0] + 1)
+    value = float(wavelength[pixel])
+    if len(bad):
+        fault = f"wavelength {value:g} at pixel {pixel}; expected finite, positive wavelengths: "
+        remedy = "remove such pixels"
+    else:
+        before = f"{wavelength[pixel - 1]:.10g} Å"
+        fault = f"wavelength {value:.10g} Å at pixel {pixel} follows {before}; expected strictly "
+        remedy = "ascending wavelengths: sort the pixels and remove repeats"
+    source = f"{os.fspath(path)}: " if path is not None else ""
+    source += f"order {order}: " if order is not None else ""
+    raise error(
+        source + fault + remedy, path=path, name="wavelength", value=value, order=order, pixel=pixel
+    )
 
 
 def vacuum_to_air(wavelength: ArrayLike) -> Floats:
-    """Wavelengths in standard air of given ones in vacuum.
+    """Convert wavelengths from vacuum to standard air.
 
+    ``air = vacuum / n``,
     ``n = 1 + 0.05792105 / (238.0185 - s²) + 0.00167917 / (57.362 - s²)``, s the wavenumber in
     1/µm, for dry air at 15 °C, 1013.25 hPa and 450 ppm of CO2 (Ciddor 1996, Applied Optics 35,
-    1566, equation 1), as PHOENIX has it (Husser et al. 2013, A&A 553, A6, equations 8 to 10).
+    1566, equation 1). PHOENIX uses the same formula (Husser et al. 2013, A&A 553, A6, equations 8
+    to 10).
 
     Parameters
     ----------
     wavelength : (...) array
-        Å, in vacuum, from 2000.
+        Å, in vacuum; 2000 Å or longer.
 
     Returns
     -------
@@ -82,7 +129,7 @@ def vacuum_to_air(wavelength: ArrayLike) -> Floats:
     Raises
     ------
     InvalidInput
-        A wavelength below 2000 Å, where the equation does not hold, or not finite.
+        A wavelength is shorter than 2000 Å, where the formula does not hold, or not finite.
 
     Examples
     --------
@@ -90,21 +137,21 @@ def vacuum_to_air(wavelength: ArrayLike) -> Floats:
     '4998.6055'
     """
     vacuum = np.asarray(wavelength, dtype=np.float64)
-    _check(vacuum, _SHORTEST, "vacuum")
+    _check_range(vacuum, _SHORTEST, "vacuum")
     air: Floats = vacuum / _refractive_index(vacuum)
     return air
 
 
 def air_to_vacuum(wavelength: ArrayLike) -> Floats:
-    """Wavelengths in vacuum of given ones in standard air: the inverse of `vacuum_to_air`.
+    """Convert wavelengths from standard air to vacuum: the inverse of `vacuum_to_air`.
 
-    By fixed point, ``vacuum = n(vacuum) air``, to 1e-9 Å: n changes so little with wavelength
-    that each round adds four digits.
+    A fixed-point iteration of ``vacuum = n(vacuum) * air``, to 1e-9 Å. The refractive index n
+    varies so slowly with wavelength that each iteration adds four digits.
 
     Parameters
     ----------
     wavelength : (...) array
-        Å, in air, from 1999.352: 2000 in vacuum.
+        Å, in air; 1999.352 Å (2000 Å in vacuum) or longer.
 
     Returns
     -------
@@ -114,7 +161,7 @@ def air_to_vacuum(wavelength: ArrayLike) -> Floats:
     Raises
     ------
     InvalidInput
-        A wavelength below that, or not finite.
+        A wavelength is shorter than that, or not finite.
 
     Examples
     --------
@@ -122,7 +169,7 @@ def air_to_vacuum(wavelength: ArrayLike) -> Floats:
     '5000.0000'
     """
     air = np.asarray(wavelength, dtype=np.float64)
-    _check(air, _SHORTEST / float(_refractive_index(np.array(_SHORTEST))), "air")
+    _check_range(air, _SHORTEST / float(_refractive_index(np.array(_SHORTEST))), "air")
     vacuum, change = air, np.inf
     while change > _CONVERGED:
         closer = air * _refractive_index(vacuum)
@@ -137,31 +184,103 @@ def _refractive_index(vacuum: Floats) -> Floats:
     return index
 
 
-def _check(wavelength: Floats, shortest: float, medium: str) -> None:
+def _check_range(wavelength: Floats, shortest: float, medium: str) -> None:
     bad = wavelength[~((wavelength >= shortest) & (wavelength < np.inf))]
     if bad.size:
         raise InvalidInput(
-            f"wavelength {bad.flat[0]:.10g} Å in {medium}: expected {shortest:.10g} Å or more, "
-            "where Ciddor's equation holds; leave shorter ones out"
+            f"wavelength {bad.flat[0]:.10g} Å in {medium}: expected {shortest:.10g} Å or longer, "
+            "where the refractive index of air is known; remove shorter wavelengths",
+            name="wavelength",
+            value=float(bad.flat[0]),
         )
 
 
 def in_library_medium(wave: Floats, medium: str | None, library_medium: str) -> Floats:
-    """Wavelengths as the library has them; untouched where one of the two is not known."""
+    """Convert wavelengths to the library's medium; unchanged if either medium is unknown.
+
+    Parameters
+    ----------
+    wave : (...) array
+        Å.
+    medium : {"air", "vacuum"} or None
+        Medium of the wavelengths.
+    library_medium : {"air", "vacuum", "unknown"}
+
+    Returns
+    -------
+    (...) array
+        Å.
+
+    Examples
+    --------
+    >>> float(in_library_medium(np.array(5000.0), "vacuum", "air").round(2))
+    4998.61
+    """
     if (medium, library_medium) == ("air", "vacuum"):
         return air_to_vacuum(wave)
     return vacuum_to_air(wave) if (medium, library_medium) == ("vacuum", "air") else wave
 
 
+def settle_medium(
+    path: str | os.PathLike[str],
+    declared: Medium | None,
+    requested: str | None,
+    library_medium: str,
+) -> tuple[Medium | None, str]:
+    """Choose the medium of a spectrum: declared by its file, else requested, else the library's.
+
+    Parameters
+    ----------
+    path : str or path
+        The spectrum's file, for the error.
+    declared : {"air", "vacuum"} or None
+    requested : {"air", "vacuum"} or None
+    library_medium : {"air", "vacuum", "unknown"}
+
+    Returns
+    -------
+    medium : {"air", "vacuum"} or None
+        None if all three are unknown.
+    note : str
+        The medium and how it is known.
+
+    Raises
+    ------
+    InvalidInput
+        The request contradicts the file, or is neither air nor vacuum.
+
+    Examples
+    --------
+    >>> settle_medium("star.fits", None, "air", "vacuum")
+    ('air', 'wavelengths in air, as requested')
+    """
+    fault = ""
+    if requested not in (None, *MEDIA):
+        fault = "expected air or vacuum"
+    elif declared and requested not in (None, declared):
+        fault = f"{os.fspath(path)} declares {declared}; leave the medium out"
+    if fault:
+        raise InvalidInput(
+            f"medium {requested!r}: {fault}", path=path, name="medium", value=requested
+        )
+    for medium in MEDIA:
+        if medium == (declared or requested or library_medium):
+            source = "as its file declares" if declared else "as requested" if requested else ""
+            source = source or "like the library's"
+            unknown = "" if library_medium in MEDIA else "; not converted: the library's is unknown"
+            return medium, f"wavelengths in {medium}, {source}{unknown}"
+    return None, "wavelengths in an unknown medium, taken to be the library's"
+
+
 def pixel_edges(wavelength: ArrayLike) -> Floats:
-    """Edges of pixels in ln(wavelength): midway to the neighbours.
+    """Return the edges of pixels in ln(wavelength), midway between the pixels' centres.
 
     The first and the last pixel are as wide as their neighbours.
 
     Parameters
     ----------
     wavelength : (n,) array
-        Å, ascending: all pixels of a spectrum, masked ones too, since a gap is taken for width.
+        Å, ascending. Include masked pixels: a gap would be taken for a wide pixel.
 
     Returns
     -------
@@ -170,7 +289,8 @@ def pixel_edges(wavelength: ArrayLike) -> Floats:
     Raises
     ------
     InvalidInput
-        Fewer than two wavelengths, or not positive, finite and strictly ascending.
+        There are fewer than two wavelengths, or they are not positive, finite and strictly
+        ascending.
 
     Examples
     --------
@@ -180,25 +300,17 @@ def pixel_edges(wavelength: ArrayLike) -> Floats:
     wave = np.asarray(wavelength, dtype=np.float64)
     if wave.ndim != 1 or len(wave) < 2:
         raise InvalidInput(
-            f"wavelengths of shape {wave.shape}: expected (n,), two pixels or more; give all pixels"
+            f"wavelengths of shape {wave.shape}: expected (n,) with at least two pixels",
+            name="wavelength",
+            value=wave.shape,
         )
-    bad = ~(np.isfinite(wave) & (wave > 0))
-    if bad.any():
-        i = int(bad.argmax())
-        raise InvalidInput(
-            f"wavelength {wave[i]:g} of pixel {i}: expected a finite number above 0; correct it"
-        )
+    check_wavelength(wave)
     x = np.log(wave)
-    falls = np.diff(x) <= 0
-    if falls.any():
-        i = int(falls.argmax())
+    if not (np.diff(x) > 0).all():
         raise InvalidInput(
-            f"wavelengths {wave[i]:.10g}, {wave[i + 1]:.10g} Å of pixels {i}, {i + 1}: expected "
-            "strictly ascending ones; sort the pixels and remove repeats"
+            "wavelengths of neighbouring pixels differ by rounding only; remove one of each pair",
+            name="wavelength",
         )
     middle = (x[:-1] + x[1:]) / 2
     width = np.diff(middle) if len(middle) > 1 else np.diff(x)
     return np.concatenate([[middle[0] - width[0]], middle, [middle[-1] + width[-1]]])
-
-
-Medium = Literal["air", "vacuum"]

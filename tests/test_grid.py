@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from astropy import units as u
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,23 +153,24 @@ def test_points_that_only_look_like_a_lattice_are_irregular(points):
 
 
 @pytest.mark.parametrize(
-    ("points", "names", "message"),
+    ("points", "names", "name", "value"),
     [
-        ([[1, 2], [3, 4]], ("teff",), "2 columns and 1 parameter names"),
-        ([[1, 2]], ("teff", "logg"), "has 1 point"),
-        ([[1, 2], [np.nan, 4]], ("teff", "logg"), "not finite"),
-        ([[1, 2], [np.inf, 4]], ("teff", "logg"), "not finite"),
-        (
-            [[3, 4], [3, 4], [1, 2], [1, 2], [1, 2]],
-            ("teff", "logg"),
-            r"point \(teff=1, logg=2\) is there 3 times",
-        ),
-        ([[0.0, 1], [-0.0, 1], [1, 1]], ("feh", "logg"), r"point \(feh=-?0, logg=1\) is there 2"),
+        ([[1, 2], [3, 4]], ("teff",), "names", ("teff",)),
+        ([[1, 2]], ("teff", "logg"), "points", 1),
+        ([[1, 2], [np.inf, 4]], ("teff", "logg"), "points", [np.inf, 4]),
+        ([[3, 4], [3, 4], [1, 2], [1, 2], [1, 2]], ("teff", "logg"), "points", [1, 2]),
+        ([[0.0, 1], [-0.0, 1], [1, 1]], ("feh", "logg"), "points", [0, 1]),
     ],
 )
-def test_points_that_cannot_be_used_are_refused(points, names, message):
-    with pytest.raises(LibraryError, match=message):
+def test_points_that_cannot_be_used_are_refused(points, names, name, value):
+    with pytest.raises(LibraryError) as error:
         Grid(np.array(points, dtype=float), names)
+    assert (error.value.name, error.value.value) == (name, value)
+
+
+def test_a_point_that_is_not_a_number_is_refused():
+    with pytest.raises(LibraryError, match=r"grid point 1, \(teff=nan, logg=4\), is not finite"):
+        Grid(np.array([[1, 2], [np.nan, 4]]), ("teff", "logg"))
 
 
 def test_points_are_copied_and_cannot_be_written():
@@ -197,27 +199,29 @@ def test_theta_by_name_is_theta_by_place(shape):
 
 
 @pytest.mark.parametrize(
-    ("theta", "message"),
+    ("theta", "name"),
     [
-        (5000, r"shape \(\); expected \(..., 3\): teff, logg, feh"),
-        ([5000, 4], r"shape \(2,\); expected \(..., 3\)"),
-        (np.zeros((3, 4)), r"shape \(3, 4\); expected"),
-        ([5000, np.nan, 0], r"theta \(teff=5000, logg=nan, feh=0\) has NaN"),
-        (np.full((5000, 3), np.nan), "has NaN"),
-        ([5000, "cool", 0], "not made of numbers"),
-        ([[5000, 4, 0], [5000, 4]], "not made of numbers"),
-        ({"teff": 5000, "logg": 4, "Z": 0}, "unknown parameter 'Z'; the library has teff, logg"),
-        ({"logg": 4}, "theta lacks teff; the library has teff, logg, feh"),
-        ({"teff": 5000, "logg": np.nan}, "has NaN"),
-        (
-            {"teff": [5000, 5100], "logg": [4, 4.1, 4.2]},
-            r"do not broadcast: teff \(2,\), logg \(3,",
-        ),
+        (5000, "theta"),
+        ([5000, 4], "theta"),
+        (np.zeros((3, 4)), "theta"),
+        ([5000, np.nan, 0], "logg"),
+        (np.full((5000, 3), np.nan), "teff"),
+        ([5000, "cool", 0], "theta"),
+        ([[5000, 4, 0], [5000, 4]], "theta"),
+        ({"teff": 5000, "logg": 4, "Z": 0}, "Z"),
+        ({"logg": 4}, "teff"),
+        ({"teff": 5000, "logg": np.nan}, "logg"),
+        ({"teff": [5000, 5100], "logg": [4, 4.1, 4.2]}, "theta"),
+        ({"teff": 5000 * u.AA, "logg": 4}, "teff"),
+        ({"teff": 5000, "logg": 4 * u.K}, "logg"),
+        ([5000 * u.s, 4, 0], "teff"),
+        ([5000, 4, 0] * u.K, "theta"),
     ],
 )
-def test_a_theta_that_cannot_be_one_is_refused_in_one_line(theta, message):
-    with pytest.raises(InvalidInput, match=message) as error:
+def test_a_theta_that_cannot_be_one_is_refused_in_one_line(theta, name):
+    with pytest.raises(InvalidInput) as error:
         GRID.theta(theta)
+    assert error.value.name == name
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 200
 
@@ -241,17 +245,41 @@ def test_select_keeps_the_closed_range():
 
 
 @pytest.mark.parametrize(
-    ("ranges", "message"),
+    ("ranges", "name", "value"),
     [
-        ({"Z": (0, 1)}, "cannot select on 'Z'; the library has teff, logg"),
-        ({"teff": (3, 2)}, "teff=3:2 is reversed"),
-        ({"teff": (2, 2), "logg": (0, 0)}, "leaves 1 of 8 points"),
-        ({"teff": (2.1, 2.9)}, "leaves 0 of 8 points"),
+        ({"Z": (0, 1)}, "Z", (0, 1)),
+        ({"teff": (3, 2)}, "teff", (3, 2)),
+        ({"teff": (2, 2), "logg": (0, 0)}, "select", 1),
+        ({"teff": (2.1, 2.9)}, "select", 0),
+        ({"teff": (1 * u.m, 2 * u.m)}, "teff", 1 * u.m),
     ],
 )
-def test_a_selection_that_cannot_be_made_is_refused(ranges, message):
-    with pytest.raises(InvalidInput, match=message):
+def test_a_selection_that_cannot_be_made_is_refused(ranges, name, value):
+    with pytest.raises(InvalidInput) as error:
         grid_of([1, 2, 3, 4], [0.0, 0.5]).select(ranges)
+    assert (error.value.name, error.value.value) == (name, value)
+
+
+def test_quantities_are_converted():
+    grid = grid_of([5000, 5200], [4.0, 4.5])
+    expected = [5100.0, 4.2]
+    assert grid.theta({"teff": 5.1 * u.kK, "logg": 4.2}).tolist() == expected
+    assert grid.theta([5.1 * u.kK, 4.2 * u.dimensionless_unscaled]).tolist() == expected
+    assert grid.theta({"teff": [5, 5.1] * u.kK, "logg": 4}).tolist() == [[5000, 4], [5100, 4]]
+    assert grid.select({"teff": [5.1, 5.3] * u.kK}).tolist() == [2, 3]
+    assert grid.select({"teff": (5.1 * u.kK, 5300)}).tolist() == [2, 3]
+    alone = Grid(np.array([[5000.0], [5200.0]]), ("teff",))
+    assert alone.theta([5.1] * u.kK).tolist() == [5100]
+
+
+def test_repr_is_a_few_lines():
+    shown = repr(grid_of(*PHOENIX_AXES))
+    assert shown.splitlines()[:3] == [
+        "<Grid>",
+        "  points  68328",
+        "  layout  product of the axes",
+    ]
+    assert len(shown.splitlines()) == 7
 
 
 def test_describe():

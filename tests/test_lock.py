@@ -128,7 +128,7 @@ def test_it_is_given_back_and_leaves_nothing(tmp_path, job):
 
 class TestSecondJob:
     def test_is_refused_while_the_first_lives(self, tmp_path, other, job):
-        who = f"process {other.process.pid} on {socket.gethostname()} is at work on it"
+        who = f"in use by process {other.process.pid} on {socket.gethostname()}"
         with pytest.raises(StoreLocked, match=who):
             job.acquire()
         assert [p.name for p in tmp_path.iterdir()] == [NAME]
@@ -138,7 +138,7 @@ class TestSecondJob:
 
     def test_in_the_same_process_is_refused_too(self, tmp_path, job):
         job.acquire()
-        with pytest.raises(StoreLocked, match="is at work on it"):
+        with pytest.raises(StoreLocked, match="in use by"):
             JobLock(tmp_path).acquire()
 
     def test_takes_over_at_once_from_a_process_that_died(self, tmp_path, other, job):
@@ -163,7 +163,7 @@ class TestSecondJob:
 
     def test_elsewhere_is_judged_by_its_heartbeat(self, tmp_path, job):
         leave(tmp_path, age=STALE - 5)
-        with pytest.raises(StoreLocked, match=f"process {NOBODY} on elsewhere is at work on it"):
+        with pytest.raises(StoreLocked, match=f"in use by process {NOBODY} on elsewhere"):
             job.acquire()
         leave(tmp_path, age=STALE + 1)
         job.acquire()
@@ -263,7 +263,7 @@ class TestLost:
     def test_to_another(self, tmp_path, job):
         job.acquire()
         leave(tmp_path)
-        with pytest.raises(StoreLocked, match=f"process {NOBODY} on elsewhere has taken this job"):
+        with pytest.raises(StoreLocked, match=f"process {NOBODY} on elsewhere has taken over this"):
             job.check()
         job.release()
         assert read_holder(tmp_path) == ELSEWHERE
@@ -271,11 +271,11 @@ class TestLost:
     def test_to_nobody_known(self, tmp_path, job):
         job.acquire()
         (tmp_path / NAME).unlink()
-        with pytest.raises(StoreLocked, match="someone has taken this job over"):
+        with pytest.raises(StoreLocked, match="another process has taken over"):
             job.check()
 
     def test_folder_that_another_job_has_just_removed(self, tmp_path):
-        with pytest.raises(StoreLocked, match="finished or given up just now; start again"):
+        with pytest.raises(StoreLocked, match="has just finished or stopped; start again"):
             JobLock(tmp_path / "gone").acquire()
 
 
@@ -322,5 +322,5 @@ class TestRace:
         for thread in threads:
             thread.join()
         assert (len(won), len(lost)) == (1, 7)
-        assert all("taking it over just now" in message for message in lost)
+        assert all("taking over the lock" in message for message in lost)
         won[0].release()

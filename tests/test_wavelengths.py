@@ -1,4 +1,4 @@
-"""Air and vacuum: the round trip, published values, real files."""
+"""Air and vacuum, against published values and real files; the checks of wavelengths."""
 
 import re
 
@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import make_interp_spline
 
-from mixjobs.errors import InvalidInput
-from mixjobs.wavelengths import air_to_vacuum, vacuum_to_air
+from mixjobs.errors import InvalidInput, LibraryError
+from mixjobs.wavelengths import (
+    air_to_vacuum,
+    check_wavelength,
+    pixel_edges,
+    settle_medium,
+    vacuum_to_air,
+)
 
 
 @given(wave=st.floats(2000, 1e6))
@@ -67,3 +73,54 @@ def test_phoenix_in_air_is_phoenix_in_vacuum(data):
             flux = make_interp_spline(wave, vacuum["flux"][key][:].astype(np.float64), k=5)
             ratio = air["flux"][key][inner] / flux(air_to_vacuum(wave[inner]))
             np.testing.assert_allclose(ratio, 1, atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("wave", "pixel"),
+    [
+        ([5000.0, np.nan, 5002.0], 1),
+        ([5000.0, 5001.0, np.inf], 2),
+        ([0.0, 5001.0, 5002.0], 0),
+        ([-1.0, 5001.0, 5002.0], 0),
+        ([5000.0, 5002.0, 5001.0], 2),
+        ([5000.0, 5000.0, 5001.0], 1),
+    ],
+)
+def test_the_check_names_the_first_bad_pixel(wave, pixel):
+    with pytest.raises(LibraryError) as error:
+        check_wavelength(np.array(wave), LibraryError, path="a.fits", order=7)
+    facts = error.value.path, error.value.order, error.value.name, error.value.pixel
+    assert facts == ("a.fits", 7, "wavelength", pixel)
+    np.testing.assert_equal(error.value.value, wave[pixel])
+    assert str(error.value).startswith(f"a.fits: order 7: wavelength {wave[pixel]:g}")
+    with pytest.raises(InvalidInput) as error:
+        pixel_edges(wave)
+    assert error.value.pixel == pixel
+
+
+@pytest.mark.parametrize("wave", [[], [5000.0], [5000.0, np.nextafter(5000.0, 6000)]])
+def test_ascending_wavelengths_pass_the_check(wave):
+    check_wavelength(np.array(wave))
+
+
+def test_pixels_that_differ_by_rounding_have_no_edges():
+    with pytest.raises(InvalidInput, match="differ by rounding only"):
+        pixel_edges([5000.0, np.nextafter(5000.0, 6000), 5001.0])
+
+
+@pytest.mark.parametrize(
+    ("declared", "requested", "library", "medium", "note"),
+    [
+        ("air", None, "vacuum", "air", "as its file declares"),
+        ("air", "air", "unknown", "air", "not converted"),
+        (None, "vacuum", "air", "vacuum", "as requested"),
+        (None, None, "air", "air", "like the library's"),
+        (None, None, "unknown", None, "taken to be the library's"),
+    ],
+)
+def test_the_medium_is_declared_else_requested_else_the_librarys(
+    declared, requested, library, medium, note
+):
+    settled, explanation = settle_medium("a.fits", declared, requested, library)
+    assert settled == medium
+    assert note in explanation

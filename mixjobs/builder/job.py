@@ -67,10 +67,10 @@ def prepare(
     if select:
         chosen = chosen.take(chosen.grid.select(select))
     if assume_raw:
-        chosen = chosen.assumed_raw()
-    if chosen.raw.status == "normalised":
+        chosen = chosen.assume_raw()
+    if chosen.flux_calibration.status == "normalised":
         raise NotRaw(
-            f"{chosen.path}: {chosen.raw.how}; flux ratios need raw spectra: "
+            f"{chosen.path}: {chosen.flux_calibration.evidence}; flux ratios need raw spectra: "
             "give the raw library, or --assume-raw if you know that it is raw"
         )
     planned = None
@@ -88,15 +88,16 @@ def prepare(
 def _looks_raw(
     library: Library, orders: Orders, means: Floats, rows: NDArray[np.int64]
 ) -> Plausibility:
-    if library.raw.status == "assumed":
+    if library.flux_calibration.status == "assumed":
         return Plausibility(library.flux_unit, "not checked, taken as raw on request")
     try:
         looks = check_raw(library.grid.take(rows), orders, means, library.flux_unit)
     except NotRaw as error:
         raise NotRaw(f"{library.path}: {error}") from None
-    if library.raw.status == "unknown" and "teff" not in library.grid.names:
+    if library.flux_calibration.status == "unknown" and "teff" not in library.grid.names:
         raise NotRaw(
-            f"{library.path}: {library.raw.how}, and without a Teff the numbers cannot tell; "
+            f"{library.path}: {library.flux_calibration.evidence}, "
+            "and without a Teff the numbers cannot tell; "
             "give --assume-raw if you know that it is raw"
         )
     return looks
@@ -110,7 +111,7 @@ def _attributes(library: Library, orders: Orders, table_dtype: str | None) -> di
         "grid points": f"{len(grid)} ({_digest(grid.points)})",
         "orders": f"{len(orders)} ({_digest(windows)})",
         "ratio table": table_dtype or "none",
-        "spectra": library.raw.status,
+        "spectra": library.flux_calibration.status,
     }
     return {
         "mixjobs_version": version("mixjobs"),
@@ -119,8 +120,8 @@ def _attributes(library: Library, orders: Orders, table_dtype: str | None) -> di
         "library_format": library.format,
         "library_parameters": list(library.original_names),
         "flux_unit_declared": library.flux_unit,
-        "raw": library.raw.status,
-        "raw_how": library.raw.how,
+        "raw": library.flux_calibration.status,
+        "raw_how": library.flux_calibration.evidence,
         "medium": library.medium,
         "identity": identity,
     }

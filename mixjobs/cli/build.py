@@ -218,7 +218,7 @@ def _say_what(library: Library) -> None:
         more = ", ..." if len(grid.holes) > 3 else ""
         holes = f", {len(grid.holes)} hole(s): ({named}){more}"
     say(f"{library.path}: {len(grid)} points in {', '.join(grid.names)}{holes}; {library.medium}")
-    say(f"raw or not: {library.raw.how}")
+    say(f"raw or not: {library.flux_calibration.evidence}")
 
 
 def dry_run_facts(planned: Job, n_workers: int) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def dry_run_facts(planned: Job, n_workers: int) -> dict[str, Any]:
     return {
         "orders": f"{len(orders)}, {orders.wave_min.min():.6g} to {orders.wave_max.max():.6g} Å",
         "points": f"{plan.n_points} ({len(planned.library.grid.holes)} holes)",
-        "raw": f"{planned.library.raw.how}; {planned.looks.how}",
+        "raw": f"{planned.library.flux_calibration.evidence}; {planned.looks.how}",
         "tasks of the means": f"{plan.n_tasks}, of {plan.block[0]} orders x {plan.block[1]} points",
         "tasks of the table": str(len(orders) * len(plan.table_rows)),
         "memory of a task": f"about {_size(planned.worker_bytes)}, beyond the program itself",

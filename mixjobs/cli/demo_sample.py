@@ -21,9 +21,9 @@ from mixjobs.demo.spotted_star import (
     observe,
 )
 from mixjobs.inference.sample import sample
+from mixjobs.observed.writer import write_spectrum
 from mixjobs.report.job import ConsoleReport
 from mixjobs.report.summary import truth_table
-from mixjobs.store.spectra_files import write_spectrum
 
 
 def sample_star(folder: Path, max_steps: int = 5000) -> None:

@@ -1,4 +1,4 @@
-"""From what was asked for to a connected Dask client."""
+"""Clusters: connect to Dask on one machine, in a Slurm allocation, or at an address."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from mixjobs.config.cluster import ClusterConfig
 __all__ = ["connect"]
 
 _SETTINGS = {
-    # Results are tiny, so workers may queue as many tasks as there are: twice the task rate.
+    # Results are tiny, so workers may queue any number of tasks; this doubles the task rate.
     "distributed.scheduler.worker-saturation": "inf",
-    # Deaths of workers that a task may see before it is taken for their cause.
+    # Number of workers that may die while running a task before the task is blamed for it.
     "distributed.scheduler.allowed-failures": 3,
     **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in KEEP_MEMORY.items()},
 }
-# Workers on other nodes are taken away for reasons of the site's.
+# Workers on other nodes can be stopped by the site, for instance at a time limit.
 _SETTINGS_ELSEWHERE = {
     "distributed.scheduler.allowed-failures": 10,
-    # A job that is lost is replaced at once.
+    # A lost job is replaced immediately.
     "distributed.deploy.lost-worker-timeout": "1s",
 }
 _LOGGERS = ("distributed", "distributed.client", "tornado.application")
@@ -38,23 +38,23 @@ _LOGGERS = ("distributed", "distributed.client", "tornado.application")
 
 @contextmanager
 def connect(
-    table: ClusterConfig = ClusterConfig(),  # noqa: B008 (it is frozen)
+    config: ClusterConfig = ClusterConfig(),  # noqa: B008 (it is frozen)
     logs: Path | None = None,
 ) -> Iterator[Client]:
-    """Yield a client of the cluster that a table describes, and leave nothing of it behind.
+    """Yield a Dask client of a cluster, and shut everything down at the end.
 
     Parameters
     ----------
-    table : ClusterConfig
-        Processes on this machine if not given.
+    config : ClusterConfig
+        Description of the cluster; processes on this machine by default.
     logs : Path, optional
-        Folder for the workers' output, the certificates and Dask's performance report; needed
-        by the kinds "allocation" and "slurm", whose workers are on other nodes.
+        Folder for the workers' output, the certificates and Dask's performance report. Required for
+        the kinds "allocation" and "slurm", whose workers run on other nodes.
 
     Raises
     ------
     InvalidInput
-        No scheduler answers at the address, or Slurm is not there.
+        No scheduler answers at the address, or Slurm is not available.
     JobFailed
         No worker could be started.
     """
@@ -64,11 +64,11 @@ def connect(
         "address": at_address,
         "slurm": as_slurm_jobs,
     }
-    settings = _SETTINGS | (_SETTINGS_ELSEWHERE if table.kind in ("allocation", "slurm") else {})
+    settings = _SETTINGS | (_SETTINGS_ELSEWHERE if config.kind in ("allocation", "slurm") else {})
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
         stack.enter_context(_quiet())
-        client = stack.enter_context(kinds[table.kind](table, logs))
+        client = stack.enter_context(kinds[config.kind](config, logs))
         if logs is not None:
             stack.enter_context(performance(client, logs / "performance.html"))
         yield client
@@ -76,7 +76,7 @@ def connect(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what Dask logs about a lost worker or scheduler off the screen: the job tells it."""
+    """Silence Dask's messages about lost workers and schedulers, which the job reports itself."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

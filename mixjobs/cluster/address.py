@@ -1,4 +1,4 @@
-"""A scheduler that somebody else runs."""
+"""Connection to a Dask scheduler that is already running."""
 
 from __future__ import annotations
 
@@ -16,30 +16,34 @@ _CONNECT_SECONDS = 20
 
 
 @contextmanager
-def at_address(table: ClusterConfig, logs: Path | None) -> Iterator[Client]:  # noqa: ARG001
-    """Yield a client of the scheduler at an address, or of a scheduler file (``*.json``).
+def at_address(config: ClusterConfig, logs: Path | None) -> Iterator[Client]:  # noqa: ARG001
+    """Yield a client of the scheduler at an address or in a scheduler file (``*.json``).
 
-    For ``tls://`` the certificates are those of Dask's own configuration.
+    The certificates for ``tls://`` come from Dask's own configuration.
     """
-    assert table.scheduler is not None  # the table was validated
-    with _client(table.scheduler) as client:
+    assert config.scheduler is not None  # validated in ClusterConfig
+    with _client(config.scheduler) as client:
         yield client
 
 
 def _client(scheduler: str) -> Client:
     is_file = scheduler.endswith(".json")
     if is_file and not Path(scheduler).is_file():
-        raise MissingFile(f"{scheduler}: no such scheduler file; has the scheduler started?")
+        raise MissingFile(
+            f"{scheduler}: no such scheduler file; start the scheduler first", path=scheduler
+        )
     where = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
     try:
         return Client(**where, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
-    # The client that could not connect closes itself when it is collected. In this thread: in
-    # one that Dask is just starting it would wait for ever.
+    # A client that failed to connect closes itself when it is garbage-collected. This must happen
+    # in this thread: in a thread that Dask is just starting it would wait forever.
     gc.collect()
     raise InvalidInput(
         f"no scheduler answers at {scheduler!r} ({reason}); "
         "expected an address such as tls://HOST:8786 (with certificates in Dask's settings "
-        "distributed.comm.tls) or tcp://HOST:8786, or a scheduler file"
+        "distributed.comm.tls) or tcp://HOST:8786, or a scheduler file",
+        name="scheduler",
+        value=scheduler,
     )

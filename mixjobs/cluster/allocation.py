@@ -1,7 +1,7 @@
-"""Inside one Slurm allocation: the scheduler here, in the batch shell, the workers by ``srun``.
+"""Workers in all tasks of one Slurm allocation, started by ``srun``.
 
-Outside ``srun`` the scheduler takes no task's place, and the exit status of the batch script
-is ours.
+The scheduler runs in the batch script itself. There it occupies no task, and the exit status of the
+job is that of the script.
 """
 
 from __future__ import annotations
@@ -26,48 +26,50 @@ from mixjobs.cluster.machine import KEEP_MEMORY, slurm_memory_per_cpu
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput, JobFailed
 
-_LEAVE_SECONDS = 20
+_STOP_SECONDS = 20
 
 
 @contextmanager
-def in_allocation(table: ClusterConfig, logs: Path | None) -> Iterator[Client]:
-    """Yield a client of workers in every task of the allocation that we run in."""
+def in_allocation(config: ClusterConfig, logs: Path | None) -> Iterator[Client]:
+    """Yield a client of workers in every task of the current Slurm allocation."""
     if "SLURM_JOB_ID" not in os.environ or which("srun") is None:
         raise InvalidInput(
-            "cluster allocation: this is no Slurm allocation; submit with sbatch, "
-            "as slurm/build-allocation.sbatch does"
+            "cluster allocation: not inside a Slurm allocation; submit the job with sbatch, "
+            "as in slurm/build-allocation.sbatch",
+            name="cluster",
+            value="allocation",
         )
     assert logs is not None
     logs.mkdir(parents=True, exist_ok=True)
     with certificate_files(logs.resolve()) as security:
         cluster = LocalCluster(
             n_workers=0,
-            host=get_ip_interface(table.interface) if table.interface else get_ip(),
+            host=get_ip_interface(config.interface) if config.interface else get_ip(),
             protocol="tls://",
             security=security,
-            dashboard_address=table.dashboard,
+            dashboard_address=config.dashboard,
             silence_logs=logging.CRITICAL,
         )
-        command = worker_command(cluster.scheduler_address, table, logs, security)
+        command = worker_command(cluster.scheduler_address, config, logs, security)
         with attached(cluster) as client, _workers(client, command, logs):
             yield client
 
 
 @contextmanager
 def _workers(client: Client, command: list[str], logs: Path) -> Iterator[None]:
-    """Run the workers by ``srun``; if it ends too early, the job ends too instead of waiting."""
+    """Run the workers with ``srun``; stop the job if it ends early, instead of waiting forever."""
     with (logs / "srun.log").open("w") as output:
         srun = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             env=KEEP_MEMORY | os.environ,
         )  # fmt: skip
 
-    leaving = Event()
+    stopping = Event()
 
     def watch() -> None:
         srun.wait()
-        if not leaving.is_set():
-            client.close()  # whoever waits for a task is told that it is lost
+        if not stopping.is_set():
+            client.close()  # pending tasks raise an error
 
     Thread(target=watch, daemon=True).start()
     try:
@@ -76,12 +78,14 @@ def _workers(client: Client, command: list[str], logs: Path) -> Iterator[None]:
     except Exception:
         if srun.poll() is not None:
             raise JobFailed(
-                f"all workers have ended (srun, exit status {srun.returncode}); {logs} has their "
-                "output; submit again to go on, what is finished is kept"
+                f"all workers have ended (srun, exit status {srun.returncode}); see their output "
+                f"in {logs}; submit the job again to continue (finished work is kept)",
+                path=logs,
+                value=srun.returncode,
             ) from None
         raise
     finally:
-        leaving.set()
+        stopping.set()
         _end(srun)
 
 
@@ -90,27 +94,27 @@ def _wait_for_one(client: Client, srun: subprocess.Popen[bytes]) -> None:
         with suppress(TimeoutError):
             client.wait_for_workers(1, timeout=1)
             return
-    raise JobFailed("no worker has started")
+    raise JobFailed("no worker started; see the output of srun in the logs")
 
 
 def _end(srun: subprocess.Popen[bytes]) -> None:
-    srun.terminate()  # which it hands on to the workers
+    srun.terminate()  # srun forwards the signal to the workers
     try:
-        srun.wait(_LEAVE_SECONDS)
+        srun.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         srun.kill()
         srun.wait()
 
 
 def worker_command(
-    scheduler: str, table: ClusterConfig, logs: Path, security: Security | None
+    scheduler: str, config: ClusterConfig, logs: Path, security: Security | None
 ) -> list[str]:
-    """Return the ``srun`` command: in every task as many workers as it has CPUs."""
+    """Return the ``srun`` command that starts one worker per CPU in every task."""
     cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or 1)
     command = [
         "srun",
-        f"--cpus-per-task={cores}",  # which srun does not take over from sbatch
-        "--no-kill", "--kill-on-bad-exit=0",  # the others go on
+        f"--cpus-per-task={cores}",  # srun does not inherit it from sbatch
+        "--no-kill", "--kill-on-bad-exit=0",  # the other workers continue
         f"--output={logs}/worker-%j-%t.log", "--open-mode=append",
         sys.executable, "-m", "distributed.cli.dask_worker", scheduler,
         "--nworkers", str(cores), "--nthreads", "1", "--no-dashboard", "--death-timeout", "60",
@@ -118,10 +122,10 @@ def worker_command(
     memory = slurm_memory_per_cpu()
     if memory:
         command += ["--memory-limit", str(memory)]
-    if table.scratch:
-        command += ["--local-directory", table.scratch]
-    if table.interface:
-        command += ["--interface", table.interface]
+    if config.scratch:
+        command += ["--local-directory", config.scratch]
+    if config.interface:
+        command += ["--interface", config.interface]
     if security:
         for name in ("ca_file", "cert", "key"):
             field = "tls_ca_file" if name == "ca_file" else f"tls_worker_{name}"

@@ -1,8 +1,8 @@
-"""Encryption: whoever reaches the port of a Dask scheduler can run code in its owner's name.
+"""Certificates for encrypted connections.
 
-So scheduler, workers and client talk TLS, with certificates that are made for the job and
-trusted by it alone. On one machine they are kept in memory; workers on other nodes read them
-from a folder that only its owner can.
+Anyone who can reach the port of a Dask scheduler can run code as its owner. Scheduler, workers and
+client therefore use TLS, with certificates that are created for one job and trusted only by it. On
+one machine they stay in memory; workers on other nodes read them from a private folder.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _FIELDS = ("tls_ca_file", "tls_scheduler_cert", "tls_scheduler_key", "tls_worker
 
 @contextmanager
 def certificate_files(folder: Path) -> Iterator[Security]:
-    """Yield security whose certificates and keys are files, removed at the end.
+    """Yield TLS settings whose certificates and keys are files, which are removed at the end.
 
     Parameters
     ----------
     folder : Path
-        A folder that all nodes see. What jobs that were killed have left there is removed too.
+        A folder visible to all nodes. Leftovers of killed jobs are removed as well.
     """
     job = os.environ.get("SLURM_JOB_ID")
     private = folder / (f".tls-slurm-{job}" if job else f".tls-{gethostname()}-{os.getpid()}")
@@ -37,16 +37,16 @@ def certificate_files(folder: Path) -> Iterator[Security]:
         if other == private or _is_dead(other.name):
             shutil.rmtree(other, ignore_errors=True)
     private.mkdir(mode=0o700, parents=True)
-    made = Security.temporary()
+    created = Security.temporary()
     try:
-        paths = {name: _write(private / f"{name}.pem", getattr(made, name)) for name in _FIELDS}
+        paths = {name: _write(private / f"{name}.pem", getattr(created, name)) for name in _FIELDS}
         yield Security(require_encryption=True, **paths)
     finally:
         shutil.rmtree(private, ignore_errors=True)
 
 
 def _is_dead(name: str) -> bool:
-    """Whether the Slurm job, or the process on this machine, that a folder belongs to is gone."""
+    """Return whether the owner of a folder, a Slurm job or a local process, has ended."""
     where, _, number = name.removeprefix(".tls-").rpartition("-")
     if where == "slurm":
         queue = subprocess.run(

@@ -1,4 +1,4 @@
-"""Processes on this machine."""
+"""Worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from mixjobs.config.cluster import ClusterConfig
 
 
 @contextmanager
-def on_this_machine(table: ClusterConfig, logs: Path | None) -> Iterator[Client]:  # noqa: ARG001
-    """Yield a client of worker processes of one thread each."""
-    workers = workers_here(table.workers)
-    memory = to_bytes(table.memory) if table.memory else memory_here()
+def on_this_machine(config: ClusterConfig, logs: Path | None) -> Iterator[Client]:  # noqa: ARG001
+    """Yield a client of worker processes with one thread each."""
+    workers = workers_here(config.workers)
+    memory = to_bytes(config.memory) if config.memory else memory_here()
     cluster = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
@@ -28,33 +28,33 @@ def on_this_machine(table: ClusterConfig, logs: Path | None) -> Iterator[Client]
         host="127.0.0.1",
         protocol="tls://",
         security=Security.temporary(),
-        dashboard_address=table.dashboard,
-        local_directory=table.scratch,
-        silence_logs=logging.CRITICAL,  # a task's error is told once, by whoever asked for it
+        dashboard_address=config.dashboard,
+        local_directory=config.scratch,
+        silence_logs=logging.CRITICAL,  # the caller reports the errors of tasks
     )
     with attached(cluster) as client:
-        client.register_plugin(_Steady())
+        client.register_plugin(_IgnoreInterrupt())
         yield client
 
 
 @contextmanager
 def attached(cluster: Cluster) -> Iterator[Client]:
-    """Yield a client of a cluster; close both, whatever happens."""
+    """Yield a client of a cluster; close both at the end, also after an error."""
     client = Client(cluster, set_as_default=False)
     try:
         yield client
     finally:
         for part in (client, cluster):
-            with suppress(TimeoutError):  # on a machine too busy to tell; they end with us
+            with suppress(TimeoutError):  # on a busy machine; they end with this process
                 part.close()
 
 
-class _Steady(WorkerPlugin):
-    """Makes workers ignore Ctrl-C, which a terminal sends to them too.
+class _IgnoreInterrupt(WorkerPlugin):
+    """Plugin that makes workers ignore Ctrl-C, which a terminal also sends to them.
 
-    Each would print a traceback; stopping them is the business of the process that started them.
+    Otherwise each would print a traceback. The process that started the workers stops them.
     """
 
     def setup(self, worker: Worker) -> None:  # noqa: ARG002
-        """Run in each worker process when it starts, or starts again."""
+        """Ignore SIGINT in a worker process that starts or restarts."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What this machine, or the Slurm allocation that we run in, really grants."""
+"""CPUs and memory available on this machine or in the current Slurm allocation."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from distributed.system import MEMORY_LIMIT
 
 from mixjobs.errors import InvalidInput
 
-# Of glibc, for workers: what is freed is kept for the next spectrum. By Dask's own setting it goes
-# back to the system at once, and a step of sampling then takes 1.7 times as long.
+# Settings of glibc for workers: keep freed memory for the next spectrum. With Dask's own setting it
+# is returned to the system immediately, and a step of sampling takes 1.7 times as long.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**27), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 
 
 def workers_here(workers: int | None = None) -> int:
-    """Return how many workers this machine gets: as asked for, else all cores we may use.
+    """Return the number of workers: as requested, or one per available core.
 
-    Those are the cores of our affinity and control group, and of the Slurm allocation where
-    we run in one.
+    Available are the cores in the process's affinity and control group, and in the Slurm allocation
+    if there is one.
     """
     granted = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE")
     cores = int(CPU_COUNT)
@@ -27,16 +27,16 @@ def workers_here(workers: int | None = None) -> int:
 
 
 def memory_here() -> int:
-    """Return the bytes we may use: of the machine, our control group, and Slurm's grant."""
+    """Return the available memory in bytes: the machine's, the control group's or Slurm's limit."""
     each = slurm_memory_per_cpu()
     limit = int(MEMORY_LIMIT)
     return min(limit, each * workers_here()) if each else limit
 
 
 def slurm_memory_per_cpu() -> int | None:
-    """Return the bytes that Slurm grants us for each CPU; None if it does not say."""
+    """Return the memory per CPU that Slurm grants, in bytes; None if it is not set."""
     mebibytes = int(os.environ.get("SLURM_MEM_PER_CPU") or 0)
-    if not mebibytes:  # then by node, where 0 is all of it
+    if not mebibytes:  # the limit may be per node instead, where 0 means all of it
         node = int(os.environ.get("SLURM_MEM_PER_NODE") or 0)
         mebibytes = node // int(os.environ.get("SLURM_CPUS_ON_NODE") or 1)
     return mebibytes * 2**20 or None
@@ -53,4 +53,6 @@ def to_bytes(memory: str) -> int:
     try:
         return int(parse_bytes(memory))
     except ValueError:
-        raise InvalidInput(f"memory = {memory!r}; expected an amount such as '4GB'") from None
+        raise InvalidInput(
+            f"memory = {memory!r}; expected an amount such as '4GB'", name="memory", value=memory
+        ) from None

@@ -1,4 +1,4 @@
-"""Watching a job: the way to the dashboard, and Dask's performance report."""
+"""Monitoring of a job: Dask's dashboard and performance report."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from distributed import Client, performance_report
 from mixjobs.config.cluster import ClusterConfig
 
 
-def dashboard_lines(client: Client, table: ClusterConfig) -> list[str]:
-    """Say where the dashboard is; in a Slurm job also how to get there."""
-    if table.kind == "address" or not table.dashboard.startswith("127."):
+def dashboard_lines(client: Client, config: ClusterConfig) -> list[str]:
+    """Return lines with the dashboard's address and, in a Slurm job, how to reach it."""
+    if config.kind == "address" or not config.dashboard.startswith("127."):
         return [f"dashboard: {client.dashboard_link}"]
     port = urlsplit(client.dashboard_link).port
     lines = [f"dashboard: http://127.0.0.1:{port}/status"]
@@ -31,7 +31,7 @@ def dashboard_lines(client: Client, table: ClusterConfig) -> list[str]:
 
 @contextmanager
 def performance(client: Client, path: Path) -> Iterator[None]:
-    """Write Dask's performance report (HTML) of what is done within, if the scheduler lives."""
+    """Write Dask's performance report (HTML) on the block, unless the scheduler is lost."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with client.as_current():
         report = performance_report(filename=str(path), stacklevel=1)
@@ -39,5 +39,5 @@ def performance(client: Client, path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(Exception):  # the report must not hide what has gone wrong
+            with suppress(Exception):  # the report must not hide the original error
                 report.__exit__(None, None, None)

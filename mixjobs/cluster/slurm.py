@@ -1,4 +1,4 @@
-"""Workers as Slurm jobs of their own, which dask-jobqueue submits: between so few and so many."""
+"""Workers as separate Slurm jobs, submitted by dask-jobqueue, within a minimum and a maximum."""
 
 from __future__ import annotations
 
@@ -18,35 +18,37 @@ from mixjobs.cluster.local import attached
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput
 
-_GB_A_WORKER = 4
-# A worker leaves before its job's walltime, and not all at once: between these parts of it.
+_GB_PER_WORKER = 4
+# Workers stop before the walltime of their job, at random times: fractions of the walltime.
 _LIFETIME, _STAGGER = 0.85, 0.1
 _IDLE_SECONDS = 60
 
 
 @contextmanager
-def as_slurm_jobs(table: ClusterConfig, logs: Path | None) -> Iterator[Client]:
-    """Yield a client of workers that are jobs, elastic within ``table.jobs``."""
+def as_slurm_jobs(config: ClusterConfig, logs: Path | None) -> Iterator[Client]:
+    """Yield a client of workers that run as Slurm jobs, as many as ``config.jobs`` allows."""
     if which("sbatch") is None:
         raise InvalidInput(
-            "cluster slurm: there is no sbatch here; run it where jobs can be submitted"
+            "cluster slurm: no sbatch command found; start on a machine that can submit jobs",
+            name="cluster",
+            value="slurm",
         )
-    from dask_jobqueue.slurm import SLURMCluster  # a third of a second that other kinds spare
+    from dask_jobqueue.slurm import SLURMCluster  # takes a third of a second to import
 
     assert logs is not None
     logs.mkdir(parents=True, exist_ok=True)
     logs = logs.resolve()
     with certificate_files(logs) as security:
         cluster = SLURMCluster(
-            **job_options(table, logs),
-            interface=table.interface,
+            **job_options(config, logs),
+            interface=config.interface,
             security=security,
             protocol="tls://",
-            scheduler_options={"dashboard_address": table.dashboard},
+            scheduler_options={"dashboard_address": config.dashboard},
             silence_logs=logging.CRITICAL,
         )
-        least, most = table.jobs
-        # `scale` alone never replaces a lost job; `adapt` does
+        least, most = config.jobs
+        # unlike `scale`, `adapt` replaces lost jobs
         cluster.adapt(
             minimum_jobs=least, maximum_jobs=most, interval="1s", wait_count=_IDLE_SECONDS
         )
@@ -54,25 +56,25 @@ def as_slurm_jobs(table: ClusterConfig, logs: Path | None) -> Iterator[Client]:
             yield client
 
 
-def job_options(table: ClusterConfig, logs: Path) -> dict[str, Any]:
-    """Return what dask-jobqueue is told of one job."""
-    workers = table.workers or 1
-    seconds = walltime_seconds(table.walltime)
-    life = [f"{round(part * seconds)}s" for part in (_LIFETIME, _STAGGER)]
-    constraint = [f"--constraint={table.constraint}"] if table.constraint else []
+def job_options(config: ClusterConfig, logs: Path) -> dict[str, Any]:
+    """Return the options of one job for dask-jobqueue."""
+    workers = config.workers or 1
+    seconds = walltime_seconds(config.walltime)
+    life = [f"{round(fraction * seconds)}s" for fraction in (_LIFETIME, _STAGGER)]
+    constraint = [f"--constraint={config.constraint}"] if config.constraint else []
     return {
         "job_name": "mixjobs-worker",
         "cores": workers,
         "processes": workers,
-        "memory": table.memory or f"{_GB_A_WORKER * workers}GB",
-        "walltime": table.walltime,
-        "queue": table.queue,
-        "account": table.account,
-        "job_directives_skip": [] if table.request_memory else ["--mem"],
-        "job_extra_directives": [*constraint, *table.directives],
-        "job_script_prologue": table.prologue,
+        "memory": config.memory or f"{_GB_PER_WORKER * workers}GB",
+        "walltime": config.walltime,
+        "queue": config.queue,
+        "account": config.account,
+        "job_directives_skip": [] if config.request_memory else ["--mem"],
+        "job_extra_directives": [*constraint, *config.directives],
+        "job_script_prologue": config.prologue,
         "log_directory": str(logs),
-        "local_directory": table.scratch,
+        "local_directory": config.scratch,
         "death_timeout": 60,
         "worker_extra_args": [
             "--no-dashboard", "--lifetime", life[0], "--lifetime-stagger", life[1],
@@ -80,27 +82,27 @@ def job_options(table: ClusterConfig, logs: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def job_script(table: ClusterConfig) -> str:
-    """Return the script of a worker's job, as it would be submitted."""
+def job_script(config: ClusterConfig) -> str:
+    """Return the script of a worker's job as it would be submitted."""
     from dask_jobqueue.slurm import SLURMJob
 
-    with TemporaryDirectory() as folder:  # the folder of the logs is made; not here
+    with TemporaryDirectory() as folder:  # dask-jobqueue creates the folder of the logs
         job = SLURMJob(
             "tls://SCHEDULER:PORT",
             name="NAME",
-            interface=table.interface,
+            interface=config.interface,
             protocol="tls://",
             security=Security(
                 tls_ca_file="CA.pem", tls_worker_cert="CERT.pem", tls_worker_key="KEY.pem"
             ),
-            **job_options(table, Path(folder)),
+            **job_options(config, Path(folder)),
         )
-        script: str = job.job_script().replace(folder, table.logs or "STORE.logs")
+        script: str = job.job_script().replace(folder, config.logs or "STORE.logs")
     return script
 
 
 def walltime_seconds(walltime: str) -> int:
-    """Read a walltime.
+    """Return a walltime in seconds.
 
     Examples
     --------

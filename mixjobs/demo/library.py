@@ -1,8 +1,7 @@
-"""The demo library: a seeded, synthetic stand-in for a large high-resolution stellar library.
+"""The demo library: a seeded, synthetic substitute for a large high-resolution stellar library.
 
-It has a spectrum at every theta, not only at its grid points, so interpolation, rotation and
-velocity can be checked against the truth. The physics is in `demo_physics.py`, the seeded lines
-and bands in `demo_lines.py`, the files in `demo_writer.py` and `demo_phoenix.py`.
+It has a spectrum at every theta, not only at its grid points, so that interpolation, rotation and
+velocities can be compared with the truth.
 """
 
 from __future__ import annotations
@@ -18,14 +17,16 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixjobs.demo.phoenix_writer import write_phoenix
 from mixjobs.demo.physics import Star, raw_flux
-from mixjobs.demo.writers import write_starfish
+from mixjobs.demo.writers import write_phoenix, write_starfish
+from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput
+from mixjobs.grid import THETA_UNITS, to_theta
 from mixjobs.typing import Floats
+from mixjobs.units import to_value
 from mixjobs.wavelengths import LogGrid
 
-DEMO_VERSION = 1  # goes up whenever the same seed gives another spectrum
+DEMO_VERSION = 1  # increased whenever the spectra of a given seed change
 
 Axes = Mapping[str, Sequence[float]] | Sequence[tuple[str, Sequence[float]]]
 
@@ -35,7 +36,7 @@ LIMITS = {
     "feh": (-5.0, 2.0),
     "alpha": (-1.0, 2.0),
 }
-SHORTEST_WAVE = 1000.0  # Å: below, the coolest spectra would fall out of float32
+SHORTEST_WAVE = 1000.0  # Å: at shorter wavelengths the coolest spectra underflow in float32
 DEFAULT_AXES: Axes = (
     ("teff", (5600.0, 5800.0, 6000.0, 6200.0)),
     ("logg", (4.0, 4.5, 5.0)),
@@ -43,31 +44,33 @@ DEFAULT_AXES: Axes = (
 )
 
 
-@dataclass(frozen=True)
-class DemoLibrary:
+@dataclass(frozen=True, repr=False)
+class DemoLibrary(Summarised):
     """A synthetic library: grid points, pixels, and the true raw flux at any theta.
 
     Parameters
     ----------
     axes : mapping or pairs of (name, values)
-        Axis values of the grid, strictly increasing. Names from teff (K, required), logg, feh and
-        alpha; those left out are solar (4.5, 0, 0). The default has 36 points.
-    wave_min, wave_max : float
-        Wavelengths of the first and last pixel, Å, vacuum, not below 1000 Å. With `n_pixels` at
-        their defaults a pixel is 1.07 km/s: 2.8 pixels to a resolution element at R = 100,000.
-        That element is 3 km/s, the narrowest line 4.4 km/s.
-        Coarser pixels sample the same function, at their centres.
+        Axis values of the grid, strictly increasing. The names are teff (required; K or a quantity
+        of temperature), logg, feh and alpha; omitted parameters are solar (4.5, 0, 0). The default
+        grid has 36 points.
+    wave_min, wave_max : float or quantity
+        Wavelengths of the first and the last pixel, Å, vacuum; 1000 Å or longer. With the default
+        `n_pixels`, a pixel is 1.07 km/s wide: 2.8 pixels per resolution element of 3 km/s at
+        R = 100,000. The narrowest line is 4.4 km/s wide. Coarser pixels sample the same function
+        at their centres.
     n_pixels : int
         Number of pixels, uniform in ln(wavelength).
     seed : int
-        Seed of the lines and bands. The same seed is the same star in any window, at any sampling.
+        Seed of the lines and bands. Libraries with the same seed have the same spectrum in any
+        wavelength range, at any sampling.
     holes : "none" or "phoenix"
-        "phoenix" leaves points out as that library does: see `in_phoenix`.
+        "phoenix" omits points where the PHOENIX library has none: see `in_phoenix`.
 
     Raises
     ------
     InvalidInput
-        When a name, a value or a range is not usable, or no grid point is left.
+        A name, value, range or unit is not valid, or no grid points are left.
 
     Examples
     --------
@@ -90,18 +93,41 @@ class DemoLibrary:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", _checked_axes(self.axes))
+        for name in ("wave_min", "wave_max"):
+            object.__setattr__(self, name, to_value(getattr(self, name), "Angstrom", name))
         _check_pixels(self.wave_min, self.wave_max, self.n_pixels)
         if self.seed < 0:
-            raise InvalidInput(f"seed {self.seed}: expected 0 or more; give another seed")
+            raise InvalidInput(
+                f"seed {self.seed}: expected 0 or more", name="seed", value=self.seed
+            )
         if self.holes not in ("none", "phoenix"):
             raise InvalidInput(
-                f"holes {self.holes!r}: expected 'none' or 'phoenix'; choose one of them"
+                f"holes {self.holes!r}: expected 'none' or 'phoenix'",
+                name="holes",
+                value=self.holes,
             )
         if len(self.points) == 0:
             raise InvalidInput(
-                "no grid point is left by holes='phoenix': expected axes that reach into "
-                "PHOENIX's coverage; change the axes or give holes='none'"
+                "holes 'phoenix' leaves no grid points: expected axes that overlap with the "
+                "PHOENIX library; change the axes or choose holes='none'",
+                name="holes",
+                value=self.holes,
             )
+
+    def _facts(self) -> Mapping[str, object]:
+        axes = {
+            name: f"{values[0]:g} to {values[-1]:g} ({len(values)} values)"
+            if len(values) > 1
+            else f"{values[0]:g}"
+            for name, values in dict(self.axes).items()
+        }
+        return {
+            "points": len(self.points),
+            **axes,
+            "wavelength": f"{self.wave_min:.8g} to {self.wave_max:.8g} Å ({self.n_pixels} pixels)",
+            "medium": self.medium,
+            "seed": self.seed,
+        }
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,7 +136,7 @@ class DemoLibrary:
 
     @property
     def points(self) -> Floats:
-        """Grid points, (n_points, n_params), the last parameter running fastest."""
+        """Grid points, (n_points, n_params); the last parameter varies fastest."""
         names = self.names
         rows = list(product(*dict(self.axes).values()))
         if self.holes == "phoenix":
@@ -133,13 +159,13 @@ class DemoLibrary:
         return LogGrid(start, (end - start) / (self.n_pixels - 1), self.n_pixels)
 
     def spectrum(self, theta: ArrayLike) -> Floats:
-        """The true raw flux at theta, on or off the grid, erg/s/cm^2/Å.
+        """Return the true raw flux at theta, on or off the grid, erg/s/cm²/Å.
 
         Parameters
         ----------
         theta : array_like, (n_params,) or (..., n_params)
-            Parameter vectors in the order of `names`. They need not be within the axes, but within
-            the generator's own limits: teff 2000 to 15000 K, logg -1 to 7, feh -5 to 2,
+            Parameters in the sequence of `names`; teff in K or as a quantity. Values beyond the
+            axes are allowed within these limits: teff 2000 to 15000 K, logg -1 to 7, feh -5 to 2,
             alpha -1 to 2.
 
         Returns
@@ -150,13 +176,15 @@ class DemoLibrary:
         Raises
         ------
         InvalidInput
-            When theta has another length, or a value outside the limits or not finite.
+            theta has another length, or a value is outside the limits or not finite.
         """
-        vectors = np.asarray(theta, dtype=np.float64)
+        vectors = to_theta(theta, self.names)
         if vectors.ndim == 0 or vectors.shape[-1] != len(self.names):
             raise InvalidInput(
-                f"theta of shape {vectors.shape}: expected the last axis to hold "
-                f"{len(self.names)} values ({', '.join(self.names)}); give one for each"
+                f"theta of shape {vectors.shape}: expected (..., {len(self.names)}) with "
+                f"{', '.join(self.names)}",
+                name="theta",
+                value=vectors.shape,
             )
         for column, name in enumerate(self.names):
             _check_limits(name, vectors[..., column])
@@ -170,45 +198,55 @@ class DemoLibrary:
     def write(
         self, path: str | os.PathLike[str], layout: Literal["starfish", "phoenix"] = "starfish"
     ) -> Path:
-        """Write all grid points, flux in float32 as real libraries have it.
+        """Write the spectra of all grid points, in float32 like real libraries.
 
-        The file or folder is made aside, in the same folder, and renamed when complete. A file
-        that is already there is replaced; a folder is not.
+        The file or folder appears only when it is complete. An existing file is replaced; an
+        existing folder is not.
 
         Parameters
         ----------
         path : str or path
-            The file or folder to make.
+            The file or folder to write.
         layout : {"starfish", "phoenix"}
-            A Starfish HDF5 file; or a folder of FITS files as the PHOENIX library has them, with
-            flux in erg/s/cm^2/cm.
+            A Starfish HDF5 file; or a folder of FITS files arranged like the PHOENIX library, with
+            flux in erg/s/cm²/cm.
 
         Returns
         -------
         Path
-            The path written.
+            The path.
 
         Raises
         ------
         InvalidInput
-            When the folder does not exist, the path of a file is a folder, the layout is unknown,
-            or a value has more decimals than the names of PHOENIX files.
+            The parent folder does not exist, a folder exists at the path of the file, the layout
+            is unknown, or a value has more decimals than the file names of PHOENIX.
         OutputExists
-            When the path of a PHOENIX folder exists.
+            The path of a PHOENIX folder exists.
         """
+        if layout not in ("starfish", "phoenix"):
+            raise InvalidInput(
+                f"layout {layout!r}: expected 'starfish' or 'phoenix'", name="layout", value=layout
+            )
+        points = self.points
+        content = (self.names, points, self.wavelength, map(self.spectrum, points))
         if layout == "phoenix":
-            return write_phoenix(self, path)
-        if layout != "starfish":
-            raise InvalidInput(f"layout {layout!r}: expected 'starfish' or 'phoenix'; choose one")
-        return write_starfish(self, path, DEMO_VERSION)
+            return write_phoenix(path, *content, seed=self.seed)
+        attributes = {
+            "grid_name": "mixjobs demo",
+            "norm": False,
+            "demo_seed": self.seed,
+            "demo_version": DEMO_VERSION,
+        }
+        return write_starfish(path, *content, dv=self.dv, attributes=attributes)
 
 
 def in_phoenix(star: Star) -> bool:
-    """Whether a library with the ragged edges of PHOENIX (Husser et al. 2013) has this point.
+    """Whether a library with coverage similar to PHOENIX (Husser et al. 2013) has this point.
 
-    Fewer Teff at low log g, here the line teff <= 6000 + 3000 logg, which reaches 12000 K at
-    log g 2; alpha other than 0 only for 3500 to 8000 K and [Fe/H] from -3 to 0. The shape is
-    PHOENIX's, the line is not its list of files.
+    The highest Teff decreases towards low log g, here as teff <= 6000 + 3000 logg (12000 K at
+    log g = 2). alpha differs from 0 only for Teff from 3500 to 8000 K and [Fe/H] from -3 to 0. This
+    approximates PHOENIX's coverage; it is not its list of files.
 
     Examples
     --------
@@ -226,17 +264,21 @@ def _checked_axes(axes: Axes) -> tuple[tuple[str, tuple[float, ...]], ...]:
     if "teff" not in names or len(set(names)) != len(names) or not set(names) <= set(LIMITS):
         raise InvalidInput(
             f"axes {names}: expected teff, and at most one each of {', '.join(LIMITS)}; "
-            "rename or remove the others"
+            "rename or remove the others",
+            name="axes",
+            value=names,
         )
     return tuple((name, _checked_values(name, values)) for name, values in pairs)
 
 
 def _checked_values(name: str, values: Sequence[float]) -> tuple[float, ...]:
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(to_value(values, THETA_UNITS.get(name, ""), name), dtype=np.float64)
     if array.ndim != 1 or array.size == 0 or np.any(np.diff(array) <= 0.0):
         raise InvalidInput(
-            f"axis {name} with values {values}: expected one or more, strictly increasing; "
-            "sort them and remove repeats"
+            f"axis {name} with values {values}: expected one or more values, strictly increasing; "
+            "sort them and remove repeats",
+            name=name,
+            value=values,
         )
     _check_limits(name, array)
     return tuple(float(value) + 0.0 for value in array)  # + 0.0 turns -0.0 into 0.0
@@ -247,8 +289,9 @@ def _check_limits(name: str, values: Floats) -> None:
     bad = values[~((values >= low) & (values <= high))]
     if bad.size:
         raise InvalidInput(
-            f"{name} = {bad.flat[0]:g}: expected a value from {low:g} to {high:g}; "
-            "choose one in that range"
+            f"{name} = {bad.flat[0]:g}: expected a value from {low:g} to {high:g}",
+            name=name,
+            value=float(bad.flat[0]),
         )
 
 
@@ -256,7 +299,11 @@ def _check_pixels(wave_min: float, wave_max: float, n_pixels: int) -> None:
     if not (SHORTEST_WAVE <= wave_min < wave_max < math.inf):
         raise InvalidInput(
             f"wavelengths from {wave_min:g} to {wave_max:g} Å: expected {SHORTEST_WAVE:g} Å or "
-            "more, increasing and finite; change wave_min or wave_max"
+            "longer, increasing and finite; change wave_min or wave_max",
+            name="wave_min",
+            value=(wave_min, wave_max),
         )
     if n_pixels < 2:
-        raise InvalidInput(f"n_pixels {n_pixels}: expected 2 or more; give more pixels")
+        raise InvalidInput(
+            f"n_pixels {n_pixels}: expected 2 or more", name="n_pixels", value=n_pixels
+        )

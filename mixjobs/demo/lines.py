@@ -1,9 +1,9 @@
-"""The seeded features of the demo library: atomic lines and molecular bands.
+"""Spectral features of the demo library: atomic lines and molecular bands, drawn from a seed.
 
-Features are drawn in cells of fixed width in ln(wavelength), each cell from its own seed. A library
-that covers another window, or samples the same one more finely, therefore sees the same star.
-All draws are uniform numbers put through explicit inverse distributions. A strength is the ratio of
-line to continuous opacity.
+Features are drawn in cells of fixed width in ln(wavelength), each cell with its own seed. Libraries
+with another wavelength range or sampling therefore contain the same features. All draws are uniform
+numbers transformed by explicit inverse distribution functions. A strength is the ratio of line to
+continuous opacity.
 """
 
 from __future__ import annotations
@@ -21,22 +21,33 @@ CELL = 0.01  # in ln(wavelength), about 3000 km/s
 ATOMS_PER_CELL = 400  # eight lines per angstrom at 5000 Å
 BANDS_PER_CELL = 1
 LINES_PER_BAND = 80
-MARGIN = 0.03  # in ln(wavelength): wider than any feature reaches
+MARGIN = 0.03  # in ln(wavelength): wider than any feature
 
 WEAKEST, STRONGEST = -1.5, 3.5  # log10 of central strength in the Sun
-STRENGTH_SLOPE = 0.7  # N(> strength) goes as strength**-0.7 between the two
-ALPHA_SHARE, IONISED_SHARE = 0.3, 0.15
+STRENGTH_SLOPE = 0.7  # N(> strength) is proportional to strength**-0.7 between the two
+ALPHA_FRACTION, IONISED_FRACTION = 0.3, 0.15
 ALPHA_MASSES = np.array([24.0, 40.0, 48.0])  # Mg, Ca, Ti, in atomic mass units
 IRON_MASSES = np.array([52.0, 56.0])  # Cr, Fe
 
 
 @dataclass(frozen=True, eq=False)
 class Atoms:
-    """Atomic lines, every array (n_lines,), sorted by centre.
+    """Atomic lines, sorted by wavelength. All arrays are (n_lines,).
 
-    `centre` is ln(wavelength / Å), `log_strength` log10 of the central strength in the Sun,
-    `excitation` and `ionisation` are in eV, `mass` in atomic mass units, `damping` is the Voigt
-    parameter a in the Sun; `ionised` and `alpha` say which lines are of ions and of alpha elements.
+    Attributes
+    ----------
+    centre : array
+        ln(wavelength / Å).
+    log_strength : array
+        log10 of the central strength in the Sun.
+    excitation, ionisation : arrays
+        Energies, eV.
+    mass : array
+        Atomic mass units.
+    damping : array
+        Voigt parameter a in the Sun.
+    ionised, alpha : bool arrays
+        Lines of ions and lines of alpha elements.
     """
 
     centre: Floats
@@ -51,12 +62,20 @@ class Atoms:
 
 @dataclass(frozen=True, eq=False)
 class Bands:
-    """Molecular bands, every array (n_bands,) but `line_centre` and `line_log_strength`.
+    """Molecular bands.
 
-    `head` is ln(wavelength / Å) of the band head, from which the band degrades to the red,
-    `log_strength` log10 of the strength at the head with every molecule formed, `dissociation` is
-    in eV. The resolved lines are (n_bands, LINES_PER_BAND): their centres and log10 of their
-    central strength relative to the band's.
+    Attributes
+    ----------
+    head : (n_bands,) array
+        ln(wavelength / Å) of the band head, from which the band degrades to the red.
+    log_strength : (n_bands,) array
+        log10 of the strength at the head if all molecules are formed.
+    dissociation : (n_bands,) array
+        Energy, eV.
+    line_centre : (n_bands, LINES_PER_BAND) array
+        ln(wavelength / Å) of the resolved lines.
+    line_log_strength : (n_bands, LINES_PER_BAND) array
+        log10 of their central strength relative to the band's.
     """
 
     head: Floats
@@ -68,7 +87,7 @@ class Bands:
 
 @lru_cache(maxsize=8)
 def draw_features(seed: int, ln_min: float, ln_max: float) -> tuple[Atoms, Bands]:
-    """Draw all features whose cell lies within `MARGIN` of the window [ln_min, ln_max]."""
+    """Draw all features whose cell lies within `MARGIN` of the range [ln_min, ln_max]."""
     cells = range(
         math.floor((ln_min - MARGIN) / CELL),
         math.floor((ln_max + MARGIN) / CELL) + 1,
@@ -82,15 +101,15 @@ def draw_features(seed: int, ln_min: float, ln_max: float) -> tuple[Atoms, Bands
 
 
 def _uniform(seed: int, cell: int, kind: int, shape: tuple[int, int]) -> Floats:
-    """Uniform draws of one cell, sorted by their first column (the position in the cell)."""
+    """Return uniform draws of one cell, sorted by the first column, the position in the cell."""
     draws = np.random.default_rng([seed, cell, kind]).random(shape)
     return draws[np.argsort(draws[:, 0])]
 
 
 def _atoms(draws: Floats, cell: NDArray[np.int64]) -> Atoms:
     position, strength, excitation, ionisation, mass, damping, ionised, alpha = draws.T
-    is_ion = ionised < IONISED_SHARE
-    is_alpha = alpha < ALPHA_SHARE
+    is_ion = ionised < IONISED_FRACTION
+    is_alpha = alpha < ALPHA_FRACTION
     return Atoms(
         centre=CELL * (cell + position),
         log_strength=_power_law(strength),
@@ -107,8 +126,8 @@ def _bands(draws: Floats, cell: NDArray[np.int64]) -> Bands:
     position, strength, dissociation, spacing = draws.T
     head = CELL * (cell + position)
     number = np.arange(1, LINES_PER_BAND + 1) - 0.5
-    # A Fortrat parabola: lines pile up at the head and spread as the square of their number;
-    # the last one is 0.01 to 0.02 in ln(wavelength), 3000 to 6000 km/s, from the head.
+    # A Fortrat parabola: the distance from the head is the square of the line number. The last line
+    # lies 0.01 to 0.02 in ln(wavelength), or 3000 to 6000 km/s, from the head.
     scale = 0.01 * (1.0 + spacing) / LINES_PER_BAND**2
     return Bands(
         head=head,
@@ -122,7 +141,7 @@ def _bands(draws: Floats, cell: NDArray[np.int64]) -> Bands:
 
 
 def _power_law(uniform: Floats) -> Floats:
-    """log10 of strengths distributed as a power law cut at both ends."""
+    """Return log10 of strengths that follow a power law truncated at both ends."""
     tail: float = 10.0 ** (-STRENGTH_SLOPE * (STRONGEST - WEAKEST))
     return WEAKEST - np.log10(1.0 - uniform * (1.0 - tail)) / STRENGTH_SLOPE
 

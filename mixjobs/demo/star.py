@@ -1,6 +1,7 @@
-"""A star of the demo library as a spectrograph sees it: two photospheres, rotation, noise.
+"""Spectrum of a star made from the demo library: several photospheres, rotation, instrument.
 
-In real space, and without the model's emulator: what a fit of it finds can be held against it.
+Everything is computed in wavelength space, without the model's emulator, so that the results of a
+fit can be compared with the true parameters.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from mixjobs.demo.library import DemoLibrary
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
-_FINER = 4  # than the library's pixels: the rotation profile has steep ends
+_OVERSAMPLING = 4  # of the library's pixels, because the rotation profile has steep ends
 
 
 def star_spectrum(
@@ -29,41 +30,41 @@ def star_spectrum(
     resolution: float,
     limb_darkening: float = 0.6,
 ) -> Floats:
-    """Flux of a star, averaged over the data's pixels, in the library's unit times its solid angle.
+    """Return the flux of a star, averaged over the data's pixels, in the library's unit.
 
-    The photospheres are added by their solid-angle fractions, rotated (Gray 2005, equation 18.14),
-    blurred by a Gaussian of FWHM ``1 / resolution`` in ln(wavelength), and shifted (relativistic,
-    along the line of sight).
+    The photospheres are added with their filling factors, broadened by rotation (Gray 2005,
+    equation 18.14), convolved with a Gaussian of FWHM ``1 / resolution`` in ln(wavelength), and
+    shifted by the relativistic Doppler effect.
 
     Parameters
     ----------
     library : DemoLibrary
     thetas : sequence of K arrays (n_params,)
-        Of the photospheres.
+        Parameters of the photospheres.
     fractions : sequence of K floats
-        Solid-angle fractions; they add up to 1.
+        Filling factors (solid-angle fractions), which sum to 1.
     wavelength : (n_pixels,) array
-        Å, vacuum; the library must reach further by what the light is moved.
+        Å, vacuum. The library must extend further, by the broadening and the Doppler shift.
     rv, vsini : float
         km/s.
     resolution : float
         Resolving power.
     limb_darkening : float
-        Linear coefficient.
+        Coefficient of the linear law.
 
     Returns
     -------
     (n_pixels,) array
     """
-    n_pixels = _FINER * (len(library.wavelength) - 1) + 1
+    n_pixels = _OVERSAMPLING * (len(library.wavelength) - 1) + 1
     fine = replace(library, n_pixels=n_pixels)
     x = np.log(fine.wavelength)
     step = (x[-1] - x[0]) / (n_pixels - 1)
     flux: Floats = np.sum([c * fine.spectrum(t) for c, t in zip(fractions, thetas, strict=True)], 0)
-    sigma = 1 / resolution / np.sqrt(8 * np.log(2))
-    reach = np.arange(np.ceil((vsini / SPEED_OF_LIGHT + 6 * sigma) / step) + 1) * step
-    offset = np.concatenate([-reach[:0:-1], reach])
-    kernel = np.exp(-0.5 * (offset / sigma) ** 2)
+    profile_sigma = 1 / resolution / np.sqrt(8 * np.log(2))
+    half = np.arange(np.ceil((vsini / SPEED_OF_LIGHT + 6 * profile_sigma) / step) + 1) * step
+    offset = np.concatenate([-half[:0:-1], half])
+    kernel = np.exp(-0.5 * (offset / profile_sigma) ** 2)
     if vsini > 0:
         y = np.maximum(1 - (offset * SPEED_OF_LIGHT / vsini) ** 2, 0)
         e = limb_darkening

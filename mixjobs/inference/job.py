@@ -185,7 +185,7 @@ def _epoch_orders(
             number=number,
             wavelength=spectrum.wavelength[row],
             flux=spectrum.flux[row],
-            flux_error=spectrum.sigma[row],
+            flux_error=spectrum.flux_error[row],
             used=spectrum.mask[row],
             continuum=Continuum(job.continuum.of_order(number), job.continuum.prior_sd),
             profile=profile,

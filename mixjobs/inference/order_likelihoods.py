@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from mixjobs.interpolation import Method
 from mixjobs.model.mixture import MixtureModel, SpectrumBatch
 from mixjobs.store.loading import SHARED, load_mixture
 from mixjobs.typing import Bools, Floats
+from mixjobs.wavelengths import Medium
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Epoch:
         km/s, added to the velocities measured on the observed wavelengths.
     """
 
-    medium: Literal["air", "vacuum"] | None = None
+    medium: Medium | None = None
     barycentric_velocity: float = 0.0
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixjobs.errors import MissingFile, UnreadableFile
-from mixjobs.files import ASIDE, disk_faults_named
+from mixjobs.files import atomic_write
 from mixjobs.inference.convergence import Convergence, assess
 from mixjobs.inference.expressions import resolve
 from mixjobs.inference.run_folder import Chain, RunFolder
@@ -136,14 +136,8 @@ def write_posterior(path: Path, posterior: DataTree) -> None:
     JobFailed
         The disk is full or read-only.
     """
-    aside = path.with_name(path.name + ASIDE)
-    aside.unlink(missing_ok=True)
-    try:
-        with disk_faults_named(path):
-            posterior.to_netcdf(aside, engine="h5netcdf")
-            aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with atomic_write(path) as temporary:
+        posterior.to_netcdf(temporary, engine="h5netcdf")
 
 
 def read_posterior(path: Path) -> DataTree:

@@ -1,4 +1,4 @@
-"""Raw spectra in: one small file a format behind one protocol."""
+"""Spectral libraries: one file per format, with one interface for all."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mixjobs.errors import InvalidInput, MissingFile
-from mixjobs.library.base import Library, Rawness, Spectrum, SpectrumReader
+from mixjobs.library.base import FluxCalibration, Library, Spectrum, SpectrumReader
 from mixjobs.library.phoenix import PhoenixLibrary
 from mixjobs.library.starfish import StarfishLibrary
 
-__all__ = ["FORMATS", "Library", "Rawness", "Spectrum", "SpectrumReader", "open_library"]
+__all__ = ["FORMATS", "FluxCalibration", "Library", "Spectrum", "SpectrumReader", "open_library"]
 
 FORMATS: dict[str, Callable[[str | Path], Library]] = {
     "phoenix": PhoenixLibrary.open,
@@ -26,31 +26,44 @@ def open_library(path: str | Path, format: str | None = None) -> Library:
     path : str or Path
         The library: a Starfish HDF5 file, or a directory of PHOENIX HiRes FITS files.
     format : str, optional
-        Its format, a key of `FORMATS`; found by looking if it is not named.
+        A key of `FORMATS`; recognised from the path by default.
+
+    Returns
+    -------
+    Library
 
     Raises
     ------
     MissingFile, UnreadableFile
-        It is not there, or is not whole.
+        The library does not exist, or is damaged.
     LibraryError
-        Its content cannot be used.
+        Its content is not valid.
     InvalidInput
-        The format is unknown or cannot be that of the path, or the path is a store.
+        The format is unknown or does not fit the path, or the path is a store.
     """
     if format is not None and format not in FORMATS:
-        raise InvalidInput(f"format {format!r} is unknown; choose from {', '.join(FORMATS)}")
-    if not Path(path).exists():
-        raise MissingFile(f"{path}: no such library; check its name")
-    is_folder = Path(path).is_dir()
-    found = "phoenix" if is_folder else "starfish"
-    if format not in (None, found):
         raise InvalidInput(
-            f"{path}: a {'directory' if is_folder else 'file'}, which is not of format {format!r}: "
-            "that is a Starfish HDF5 file or a PHOENIX directory; leave the format out"
+            f"format {format!r} is unknown; choose from {', '.join(FORMATS)}",
+            name="format",
+            value=format,
+        )
+    if not Path(path).exists():
+        raise MissingFile(f"{path}: no such library; check the path", path=path)
+    is_folder = Path(path).is_dir()
+    recognised = "phoenix" if is_folder else "starfish"
+    if format not in (None, recognised):
+        raise InvalidInput(
+            f"{path}: a {'directory' if is_folder else 'file'}; expected a "
+            f"{'Starfish HDF5 file' if is_folder else 'PHOENIX directory'} for the format "
+            f"{format!r}; leave the format out",
+            path=path,
+            name="format",
+            value=format,
         )
     if is_folder and (Path(path) / "zarr.json").is_file():
         raise InvalidInput(
-            f"{path}: a Zarr store; expected a library of raw spectra: give the one that the store "
-            "was made from (mixjobs info names it)"
+            f"{path}: a Zarr store; expected a library of spectra: give the library that the store "
+            "was built from, as named by `mixjobs info`",
+            path=path,
         )
-    return FORMATS[found](path)
+    return FORMATS[recognised](path)

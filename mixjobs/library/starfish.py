@@ -1,4 +1,4 @@
-"""Starfish HDF5 libraries, in the layouts of 0.3 to 0.4, of 0.2, and of before."""
+"""Starfish libraries: HDF5 files in the layouts of versions 0.3 to 0.4, 0.2 and older."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError, MissingFile, MixjobsError, UnreadableFile
 from mixjobs.grid import Grid
-from mixjobs.library.base import Medium, Rawness, make_grid
-from mixjobs.library.starfish_layouts import Found, field_name, find_spectra, text
-from mixjobs.library.starfish_scale import SCALE_ATTRIBUTES, find_scale, flag
+from mixjobs.library.base import FluxCalibration, SummarisedLibrary, make_grid
+from mixjobs.library.starfish_layouts import GridSpectra, field_name, find_spectra
+from mixjobs.library.starfish_scale import SCALE_ATTRIBUTES, find_scale
 from mixjobs.typing import Floats
-from mixjobs.wavelengths import check_wavelength
+from mixjobs.units import attribute_text, declared_medium
+from mixjobs.wavelengths import LibraryMedium, check_wavelength
 
 _ANGSTROM = ("aa", "a", "angstrom", "angstroms", "å")
-# A chunk of the file that does not fit is decoded again for every order that it holds.
+# A chunk of the file that exceeds the cache is decoded again for every order that it contains.
 _CACHE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class OpenSpectrum:
-    """One spectrum of an open file."""
+    """A spectrum in an open file."""
 
     name: str
     path: str
@@ -36,13 +37,15 @@ class OpenSpectrum:
     scale: float
 
     def __call__(self, lo: int, hi: int) -> Floats:
-        """Return the raw flux of pixels lo:hi, float64."""
+        """Return the raw flux of pixels lo:hi as float64."""
         try:
             flux: Floats = self.dataset[lo:hi].astype(np.float64, copy=False)
         except OSError as error:
             raise UnreadableFile(
                 f"{self.path}: spectrum {self.name} cannot be read ({_one_line(error)}); "
-                "the file is damaged or was cut short: copy it again"
+                "the file is damaged or truncated: copy it again",
+                path=self.path,
+                name=self.name,
             ) from None
         if self.scale != 1:
             flux *= self.scale
@@ -51,31 +54,31 @@ class OpenSpectrum:
 
 @dataclass(frozen=True)
 class StarfishReader:
-    """Reads some spectra of a Starfish file, opening it once."""
+    """Reader of some spectra of a Starfish file, which is opened once."""
 
     path: str
     keys: tuple[str, ...]
     scales: tuple[float, ...]
 
     def __iter__(self) -> Iterator[OpenSpectrum]:
-        """Open the file and give its spectra one after the other."""
+        """Open the file and yield the spectra one by one."""
         with open_hdf5(self.path) as file:
             spectra = file["flux"]
             for key, scale in zip(self.keys, self.scales, strict=True):
                 yield OpenSpectrum(key, self.path, spectra[key], scale)
 
 
-@dataclass(frozen=True, eq=False)
-class StarfishLibrary:
+@dataclass(frozen=True, eq=False, repr=False)
+class StarfishLibrary(SummarisedLibrary):
     """A library in one of Starfish's HDF5 layouts; see `mixjobs.library.Library`."""
 
     path: str
     grid: Grid
     original_names: tuple[str, ...]
     wavelength: Floats
-    medium: Medium
+    medium: LibraryMedium
     flux_unit: str
-    raw: Rawness
+    flux_calibration: FluxCalibration
     keys: tuple[str, ...]
     scales: tuple[float, ...]
     fingerprint: Mapping[str, str]
@@ -87,53 +90,53 @@ class StarfishLibrary:
         with open_hdf5(path) as file:
             _check_members(file, str(path))
             wavelength = _wavelength(file["wl"], str(path))
-            found = find_spectra(file, str(path))
-            attributes = _inspect(file["flux"], found.keys, len(wavelength), str(path))
-            raw, scales = find_scale(file.attrs, attributes)
+            spectra = find_spectra(file, str(path))
+            attributes = _inspect(file["flux"], spectra.keys, len(wavelength), str(path))
+            calibration, scales = find_scale(file.attrs, attributes)
             group = file["flux"].attrs
             return cls(
                 path=str(Path(path).resolve()),
-                grid=_grid(found, str(path)),
-                original_names=found.names,
+                grid=_grid(spectra, str(path)),
+                original_names=spectra.names,
                 wavelength=wavelength,
-                medium=_medium([file["wl"].attrs, file["flux"][found.keys[0]].attrs]),
-                flux_unit=text(group.get("units", group.get("unit", "not given"))),
-                raw=raw,
-                keys=found.keys,
+                medium=_medium(file, spectra.keys[0], path),
+                flux_unit=attribute_text(group.get("units", group.get("unit", "not given"))),
+                flux_calibration=calibration,
+                keys=spectra.keys,
                 scales=scales,
-                fingerprint=_fingerprint(path, found.points, wavelength),
+                fingerprint=_fingerprint(path, spectra.points, wavelength),
             )
 
     def flux(self, i: int, lo: int = 0, hi: int | None = None) -> Floats:
-        """Return the raw flux of spectrum `i` on pixels lo:hi, float64."""
+        """Return the raw flux of spectrum `i` on pixels lo:hi as float64."""
         stop = len(self.wavelength) if hi is None else hi
         (flux,) = [spectrum(lo, stop) for spectrum in self.reader([i])]
         return flux
 
     def reader(self, rows: Sequence[int]) -> StarfishReader:
-        """Return a reader of these spectra, for a task."""
+        """Return a reader of these spectra."""
         keys, scales = zip(*((self.keys[i], self.scales[i]) for i in rows), strict=True)
         return StarfishReader(self.path, keys, scales)
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> StarfishLibrary:
-        """Return the library of these spectra alone."""
+        """Return a library with only these spectra."""
         keys, scales = zip(*((self.keys[i], self.scales[i]) for i in rows), strict=True)
         return replace(self, grid=self.grid.take(rows), keys=keys, scales=scales)
 
-    def assumed_raw(self) -> StarfishLibrary:
-        """Return the library with its spectra taken as raw, just as they are in the file."""
-        raw = Rawness("assumed", f"taken as raw on request; by the file: {self.raw.how}")
-        return replace(self, raw=raw, scales=(1.0,) * len(self.keys))
+    def assume_raw(self) -> StarfishLibrary:
+        """Return the library with its fluxes taken as raw, exactly as stored in the file."""
+        calibration = self.flux_calibration.assumed()
+        return replace(self, flux_calibration=calibration, scales=(1.0,) * len(self.keys))
 
 
 @contextmanager
 def open_hdf5(path: str | Path) -> Iterator[Any]:
-    """Open an HDF5 file for reading, without a lock (parallel file systems refuse them).
+    """Open an HDF5 file for reading, without a lock (some parallel file systems refuse locks).
 
     Raises
     ------
     MissingFile, UnreadableFile
-        Whatever h5py says of a file that is not there, not whole or not HDF5.
+        The file does not exist, is damaged, or is not HDF5.
     """
     try:
         with h5py.File(path, "r", locking=False, rdcc_nbytes=_CACHE_BYTES) as file:
@@ -141,10 +144,10 @@ def open_hdf5(path: str | Path) -> Iterator[Any]:
     except MixjobsError:
         raise
     except FileNotFoundError:
-        raise MissingFile(f"{path}: no such library") from None
+        raise MissingFile(f"{path}: no such library; check the path", path=path) from None
     except (OSError, KeyError, RuntimeError) as error:
         raise UnreadableFile(
-            f"{path}: not a whole HDF5 file ({_one_line(error)}); copy it again"
+            f"{path}: not a complete HDF5 file ({_one_line(error)}); copy it again", path=path
         ) from None
 
 
@@ -155,39 +158,55 @@ def _one_line(error: Exception) -> str:
 def _check_members(file: Any, path: str) -> None:
     for name, kind in (("wl", h5py.Dataset), ("flux", h5py.Group)):
         if file.get(name, getclass=True) is not kind:
-            there = list(file)
-            more = ", ..." if len(there) > 5 else ""
+            members = list(file)
+            more = ", ..." if len(members) > 5 else ""
             raise LibraryError(
-                f"{path}: not a Starfish library: it has no {kind.__name__.lower()} {name!r} "
-                f"(it has {', '.join(there[:5]) or 'nothing'}{more})"
+                f"{path}: not a Starfish library: no {kind.__name__.lower()} {name!r} "
+                f"among {', '.join(members[:5]) or '(nothing)'}{more}",
+                path=path,
+                name=name,
             )
 
 
 def _wavelength(dataset: Any, path: str) -> Floats:
-    unit = text(dataset.attrs.get("units", "AA"))
+    unit = attribute_text(dataset.attrs.get("units", "AA"))
     if unit.lower() not in _ANGSTROM:
-        raise LibraryError(f"{path}: wavelengths are in {unit!r}; expected Å ('AA')")
+        raise LibraryError(
+            f"{path}: the wavelengths are in {unit!r}; expected Å ('AA'): convert them",
+            path=path,
+            name="wl",
+            value=unit,
+        )
     if dataset.ndim != 1 or len(dataset) < 2 or dataset.dtype.kind not in "fiu":
-        raise LibraryError(f"{path}: 'wl' must be one row of at least 2 wavelengths")
+        raise LibraryError(
+            f"{path}: 'wl' is {dataset.dtype.name} of shape {dataset.shape}; "
+            "expected one dimension with at least 2 wavelengths",
+            path=path,
+            name="wl",
+            value=dataset.shape,
+        )
     wavelength: Floats = dataset[()].astype(np.float64)
-    check_wavelength(wavelength, path)
+    check_wavelength(wavelength, LibraryError, path=path)
     return wavelength
 
 
-def _grid(found: Found, path: str) -> Grid:
-    names = tuple(field_name(n) for n in found.names)
+def _grid(spectra: GridSpectra, path: str) -> Grid:
+    names = tuple(field_name(n) for n in spectra.names)
     if len(set(names)) < len(names):
         raise LibraryError(
-            f"{path}: two of the parameters {', '.join(found.names)} mean the same; rename one"
+            f"{path}: two of the parameters {', '.join(spectra.names)} have the same meaning; "
+            "rename one of them",
+            path=path,
+            name="names",
+            value=spectra.names,
         )
-    return make_grid(found.points, names, path)
+    return make_grid(spectra.points, names, path)
 
 
 def _inspect(spectra: Any, keys: Sequence[str], n_pixels: int, path: str) -> list[dict[str, Any]]:
-    """What the attributes of every spectrum say of its scale; its length is checked on the way.
+    """Check the length of every spectrum and return its attributes about the flux scale.
 
-    Of the dozens of attributes that PHOENIX has, no others are read: that would take
-    milliseconds a spectrum.
+    PHOENIX has dozens of other attributes; reading them would take milliseconds per spectrum.
     """
     attributes = []
     for key in keys:
@@ -195,19 +214,22 @@ def _inspect(spectra: Any, keys: Sequence[str], n_pixels: int, path: str) -> lis
         shape = getattr(dataset, "shape", "no shape")
         if shape != (n_pixels,) or dataset.dtype.kind not in "fiu":
             raise LibraryError(
-                f"{path}: spectrum {key} has {shape}; expected ({n_pixels},) numbers, as 'wl' has"
+                f"{path}: spectrum {key} has shape {shape}; expected ({n_pixels},) numbers, "
+                "like 'wl'",
+                path=path,
+                name=key,
+                value=shape,
             )
-        there = dataset.attrs
-        attributes.append({name: there[name] for name in SCALE_ATTRIBUTES if name in there})
+        stored = dataset.attrs
+        attributes.append({name: stored[name] for name in SCALE_ATTRIBUTES if name in stored})
     return attributes
 
 
-def _medium(places: Sequence[Mapping[str, Any]]) -> Medium:
-    for attributes in places:
-        air = flag(attributes["air"]) if "air" in attributes else None
-        if air is not None:
-            return "air" if air else "vacuum"
-    return "unknown"
+def _medium(file: Any, key: str, path: str | Path) -> LibraryMedium:
+    """Return the medium by the attribute `air` of the wavelengths or of the first spectrum."""
+    owners = (file["wl"].attrs, file["flux"][key].attrs)
+    flags = [("air", attributes["air"]) for attributes in owners if "air" in attributes]
+    return declared_medium(flags, path) or "unknown"
 
 
 def _fingerprint(path: str | Path, points: Floats, wavelength: Floats) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whether the spectra of a Starfish file are raw, and what undoes their scaling if they are not."""
+"""Flux calibration of Starfish files: raw spectra, or the factors that undo a scaling."""
 
 from __future__ import annotations
 
@@ -6,69 +6,60 @@ from collections.abc import Mapping, Sequence
 from math import inf, nan, pi
 from typing import Any
 
-import numpy as np
+from mixjobs.library.base import FluxCalibration
+from mixjobs.units import read_flag
 
-from mixjobs.library.base import Rawness
-from mixjobs.library.starfish_layouts import text
-
-# Starfish's flux of one solar luminosity at one solar radius, erg/s/cm² (its constants).
+# Flux of one solar luminosity at one solar radius, erg/s/cm², with the constants of Starfish.
 F_SUN = 6.3156e10
 
 SCALE_ATTRIBUTES = ("norm", "PHXLUM", "PHXREFF")  # of each spectrum
-_FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 _UNDONE = (
-    "scaled to one solar luminosity in the file; undone with its PHX headers, "
-    "F_bol = PHXLUM / (4 pi PHXREFF^2), which keeps flux ratios between neighbours to a few "
-    "tenths of a per cent"
+    "scaled to one solar luminosity in the file; undone with the PHX headers, "
+    "F_bol = PHXLUM / (4 pi PHXREFF^2), which preserves the flux ratios of neighbouring grid "
+    "points to a few tenths of a per cent"
 )
 
 
 def find_scale(
     root: Mapping[str, Any], attributes: Sequence[Mapping[str, Any]]
-) -> tuple[Rawness, tuple[float, ...]]:
-    """Decide from a file's flags whether it is raw, and by what to multiply each spectrum.
+) -> tuple[FluxCalibration, tuple[float, ...]]:
+    """Return the flux calibration that a file declares, and the factor to apply to each spectrum.
 
-    Starfish scales by ``F_sun / F_bol``; with the headers of PHOENIX-ACES (Husser et al. 2013,
-    A&A 553, A6), ``F_bol = PHXLUM / (4 pi PHXREFF²)`` undoes it.
+    Starfish multiplies spectra by ``F_sun / F_bol``. With the headers of PHOENIX-ACES (Husser et
+    al. 2013, A&A 553, A6), ``F_bol = PHXLUM / (4 pi PHXREFF²)`` undoes the scaling.
 
     Parameters
     ----------
     root : mapping
         Attributes of the file.
-    attributes : sequence of mappings
+    attributes : sequence of N mappings
         Attributes of each spectrum.
+
+    Returns
+    -------
+    calibration : FluxCalibration
+    factors : tuple of N floats
     """
     unity = (1.0,) * len(attributes)
-    flags = {flag(a["norm"]) for a in (root, *attributes) if "norm" in a}
+    flags = {read_flag(a["norm"]) for a in (root, *attributes) if "norm" in a}
     if flags == {False}:
-        return Rawness("raw", "the file says so (norm = False)"), unity
+        return FluxCalibration("raw", "declared in the file (norm = False)"), unity
     if flags == {True, False}:
-        how = "the file says of some spectra that they are normalised and of some that they are not"
-        return Rawness("normalised", how), unity
+        evidence = "the file declares some spectra normalised and others not"
+        return FluxCalibration("normalised", evidence), unity
     if flags != {True}:
-        return Rawness("unknown", "the file does not say whether its spectra are raw"), unity
+        evidence = "the file does not declare whether its spectra are raw"
+        return FluxCalibration("unknown", evidence), unity
     scales = tuple(_f_bol(a) / F_SUN for a in attributes)
     if not all(0 < scale < inf for scale in scales):
-        how = "the file says that its spectra are normalised (norm = True), without PHX headers"
-        return Rawness("normalised", how), unity
-    return Rawness("rescaled", _UNDONE), scales
-
-
-def flag(value: Any) -> bool | None:
-    """Return what a flag says, written as a bool, a number or a string; None for another word.
-
-    Examples
-    --------
-    >>> flag(np.True_), flag("False"), flag(b"true"), flag([0]), flag("perhaps")
-    (True, False, True, False, None)
-    """
-    values = np.atleast_1d(value)
-    return _FLAGS.get(text(values[0]).lower()) if values.size == 1 else None
+        evidence = "the file declares its spectra normalised (norm = True) and has no PHX headers"
+        return FluxCalibration("normalised", evidence), unity
+    return FluxCalibration("rescaled", _UNDONE), scales
 
 
 def _f_bol(attributes: Mapping[str, Any]) -> float:
-    """Bolometric flux by the PHX headers; NaN where there are none."""
+    """Return the bolometric flux from the PHX headers; NaN without them."""
     try:
         return float(attributes["PHXLUM"]) / (4 * pi * float(attributes["PHXREFF"]) ** 2)
     except (KeyError, TypeError, ValueError, ZeroDivisionError):

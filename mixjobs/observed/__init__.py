@@ -1,1 +1,1 @@
-"""Observed spectra: readers, masks, and how their pixels fit the orders of a store."""
+"""Observed spectra: file formats, masks, and matching to the orders of a store."""

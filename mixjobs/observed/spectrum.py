@@ -1,68 +1,69 @@
-"""An observed spectrum from a file: its orders, wavelengths, fluxes, errors and masks."""
+"""Observed spectra: orders, wavelengths, fluxes, errors and masks."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
-from mixjobs.observed.content import Content, check_wavelength, unused, usable
+from mixjobs.display import PlotAccessor, Summarised
+from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
+from mixjobs.observed.content import Content, orders_without_pixels, usable
 from mixjobs.observed.masks import check_ranges, inside
 from mixjobs.observed.order_matching import (
     Piece,
-    by_number,
-    by_window,
-    cut_into,
-    enough,
-    extent,
-    not_in_both,
-    settle_medium,
+    coverage_note,
+    cut_by_range,
+    drop_short_pieces,
+    match_by_number,
+    unmatched_orders,
 )
 from mixjobs.observed.readers.starfish import read_starfish
 from mixjobs.observed.readers.tables import is_table, read_table
 from mixjobs.orders import Orders
-from mixjobs.typing import Bools, Floats, Ints
-from mixjobs.wavelengths import Medium, in_library_medium
+from mixjobs.typing import Bools, Floats
+from mixjobs.wavelengths import Medium, check_wavelength, in_library_medium, settle_medium
 
 
-@dataclass(frozen=True, eq=False)
-class ObservedSpectrum:
-    """An observed spectrum, order by order; made by `open_spectrum`. The arrays are read-only.
+@dataclass(frozen=True, eq=False, repr=False)
+class ObservedSpectrum(Summarised):
+    """An observed spectrum in M orders, as read by `open_spectrum`. The arrays are read-only.
+
+    ``spectrum.plot()`` draws it.
 
     Attributes
     ----------
     orders : Orders
-        The M orders: numbers, and windows from the first pixel's wavelength to just past the
-        last's, so that all pixels of an order lie in its half-open window.
+        Numbers and wavelength ranges of the orders. A range is half-open: it extends from the
+        first pixel to just past the last.
     wavelength : tuple of M (n_pixels,) float arrays
-        Å, ascending; air or vacuum as `medium` says.
-    flux, sigma : tuples of M (n_pixels,) float arrays
-        Flux and its standard error, in the file's unit, as the file has them (bad pixels too).
+        Å, ascending, in the medium of `medium`.
+    flux, flux_error : tuples of M (n_pixels,) float arrays
+        Flux and its standard error in the unit of the file, including masked pixels.
     mask : tuple of M (n_pixels,) bool arrays
-        True for a pixel to use: not masked by the file, its flux finite, its sigma finite and
-        positive.
-    medium : "air", "vacuum" or None
-        None when the file does not say.
+        True for a pixel to use: not masked in the file, with a finite flux and a finite, positive
+        error.
+    medium : {"air", "vacuum"} or None
+        None if the file does not declare it.
     path : Path
     notes : tuple of str
-        What was noticed and done about it, one line each.
+        Assumptions made and pixels or orders left out, one line each.
     barycentric_velocity : float or None
-        km/s, as the file says: positive while the Earth moves towards the star, to be added to a
-        velocity measured from the Earth. None when the file does not say. Whether the wavelengths
-        are corrected for it already, files do not say.
+        km/s, as declared in the file: positive while the Earth moves towards the star. It is added
+        to a velocity measured from the Earth. None if the file does not declare it. Files do not
+        declare whether the wavelengths have been corrected for it.
     numbered : bool
-        Whether the orders' numbers are the file's own, not rows.
+        Whether the file gives the numbers of the orders; otherwise they count from 0.
     """
 
     orders: Orders
     wavelength: tuple[Floats, ...]
     flux: tuple[Floats, ...]
-    sigma: tuple[Floats, ...]
+    flux_error: tuple[Floats, ...]
     mask: tuple[Bools, ...]
     medium: Medium | None
     path: Path
@@ -70,92 +71,117 @@ class ObservedSpectrum:
     barycentric_velocity: float | None = None
     numbered: bool = False
 
-    def masking(self, windows: ArrayLike) -> ObservedSpectrum:
-        """Return the spectrum without the pixels inside any of the windows.
+    plot = PlotAccessor("mixjobs.report.spectrum", "SpectrumPlots")
+
+    def _facts(self) -> Mapping[str, object]:
+        velocity = self.barycentric_velocity
+        used = sum(int(use.sum()) for use in self.mask)
+        return {
+            "file": self.path,
+            "orders": self.orders.summary(),
+            "pixels": f"{used} to use of {sum(map(len, self.wavelength))}",
+            "medium": self.medium or "not declared",
+            "barycentric velocity": "not declared" if velocity is None else f"{velocity:g} km/s",
+            **({"notes": "; ".join(self.notes)} if self.notes else {}),
+        }
+
+    def masking(self, ranges: ArrayLike) -> ObservedSpectrum:
+        """Return the spectrum with the pixels in some wavelength ranges masked.
 
         Parameters
         ----------
-        windows : (n, 2) array
-            Å, in the spectrum's own medium, ends included; `read_ranges` of
-            `mixjobs.observed.masks` reads a table of them.
+        ranges : (n, 2) array or quantity
+            Å, in the spectrum's own medium, both ends included. To read a table of ranges, use
+            `mixjobs.observed.masks.read_ranges`.
+
+        Returns
+        -------
+        ObservedSpectrum
 
         Raises
         ------
         InvalidInput
-            The windows are not pairs of finite wavelengths, the smaller first.
+            The ranges are not pairs of finite wavelengths, the smaller one first.
         """
-        pairs = check_ranges(windows)
+        pairs = check_ranges(ranges)
         mask = tuple(
             use & ~inside(wave, pairs) for wave, use in zip(self.wavelength, self.mask, strict=True)
         )
         for array in mask:
             array.setflags(write=False)
         lost = sum(int(use.sum()) for use in self.mask) - sum(int(use.sum()) for use in mask)
-        notes = [f"pixels masked in {len(pairs)} windows of wavelength: {lost}"]
-        notes += [note for note in unused(self.orders.number, mask) if note not in self.notes]
+        notes = [f"pixels masked by wavelength range ({len(pairs)}): {lost}"]
+        empty = orders_without_pixels(self.orders.number, mask)
+        notes += [note for note in empty if note not in self.notes]
         return replace(self, mask=mask, notes=(*self.notes, *notes))
 
     def in_orders(
         self, orders: Orders, library_medium: str, medium: Medium | None = None
     ) -> ObservedSpectrum:
-        """Return the spectrum arranged in a store's orders.
+        """Return the spectrum arranged in the orders of a store.
 
-        Orders are matched by number: those that both have. Masked pixels at the ends of an order
-        that lie outside the store's are cut off. A spectrum of a single order without a number of
-        its own is cut by the windows instead, each piece with the number of the store's order; a
-        pixel in two windows goes to the bluer one. Orders with fewer than five pixels to use are
-        left out.
+        Orders are matched by number. Masked pixels at the ends of an order that lie outside the
+        store's order are removed. A spectrum of a single order without a number is cut by the
+        ranges of the store's orders instead; a pixel in two ranges belongs to the bluer order.
+        Orders with fewer than five pixels to use are left out.
 
         Parameters
         ----------
         orders : Orders
             The store's, in the library's medium.
-        library_medium : str
-            "air", "vacuum", or "unknown": then nothing is converted.
-        medium : "air", "vacuum" or None
-            Of this spectrum, where its file does not say; the library's if neither does.
+        library_medium : {"air", "vacuum", "unknown"}
+            If it is unknown, nothing is converted.
+        medium : {"air", "vacuum"} or None
+            Medium of this spectrum if its file declares none; the library's by default.
 
         Returns
         -------
         ObservedSpectrum
-            In the order of `orders`; its wavelengths are not converted, its medium is settled.
-            Notes say what was taken and left out.
+            In the sequence of `orders`. Its wavelengths are not converted, and its `medium` is
+            settled. The notes list what was left out.
 
         Raises
         ------
         OrderError
             A pixel to use lies outside the store's order of the same number.
         InvalidInput
-            The file says another medium, or there is no order in common.
+            The file declares another medium, or no order is common to both.
         """
-        settled, said = settle_medium(self.path, self.medium, medium, library_medium)
+        settled, note = settle_medium(self.path, self.medium, medium, library_medium)
         convert = partial(in_library_medium, medium=settled, library_medium=library_medium)
         numbers = self.orders.number.tolist()
         if len(numbers) == 1 and not self.numbered:
-            pieces, notes = enough(by_window(self.wavelength[0], orders, convert), self.mask)
-            notes = [*cut_into(pieces, self.mask[0]), *notes]
+            cut = cut_by_range(self.wavelength[0], orders, convert)
+            pieces, notes = drop_short_pieces(cut, self.mask)
+            notes = [coverage_note(pieces, self.mask[0]), *notes]
         else:
-            matched = by_number(self.path, numbers, self.wavelength, self.mask, orders, convert)
-            pieces, notes = enough(matched, self.mask)
-            notes += not_in_both(numbers, orders)
-        if not pieces:
-            has, store = extent(self.orders), extent(orders)
-            raise InvalidInput(
-                f"{self.path}: has no order with enough pixels to use in common with the store: "
-                f"it has {has}, the store {store}; choose a store that covers it"
+            matched = match_by_number(
+                self.path, numbers, self.wavelength, self.mask, orders, convert
             )
-        return self._of(pieces, settled, (*self.notes, said, *notes))
+            pieces, notes = drop_short_pieces(matched, self.mask)
+            notes += unmatched_orders(numbers, orders)
+        if not pieces:
+            raise InvalidInput(
+                f"{self.path}: no order with enough pixels is common to the spectrum "
+                f"({self.orders.summary()}) and the store ({orders.summary()}); "
+                "choose a store that covers the spectrum",
+                path=self.path,
+                name="orders",
+                value=numbers,
+            )
+        return self._of(pieces, settled, (*self.notes, note, *notes))
 
     def _of(
         self, pieces: list[Piece], medium: Medium | None, notes: tuple[str, ...]
     ) -> ObservedSpectrum:
         wavelength = tuple(self.wavelength[piece.row][piece.pixels] for piece in pieces)
+        numbers = [piece.number for piece in pieces]
         return replace(
             self,
-            orders=_windows(np.array([piece.number for piece in pieces]), wavelength),
+            orders=Orders.from_wavelengths(dict(zip(numbers, wavelength, strict=True))),
             wavelength=wavelength,
             flux=tuple(self.flux[piece.row][piece.pixels] for piece in pieces),
-            sigma=tuple(self.sigma[piece.row][piece.pixels] for piece in pieces),
+            flux_error=tuple(self.flux_error[piece.row][piece.pixels] for piece in pieces),
             mask=tuple(self.mask[piece.row][piece.pixels] for piece in pieces),
             medium=medium,
             notes=notes,
@@ -166,35 +192,43 @@ class ObservedSpectrum:
 def open_spectrum(path: str | os.PathLike[str]) -> ObservedSpectrum:
     """Read an observed spectrum from a Starfish HDF5 file, or from an ECSV or FITS table.
 
-    **Starfish HDF5** (any ending but those below). The datasets are `waves`, `fluxes`, `sigmas`
-    (current Starfish) or `wls`, `fls`, `sigmas` (older Starfish), each (orders, pixels) or
-    (pixels,), and an optional `masks` of the same shape, 1 = use. A `masks` that holds anything but
-    0 and 1 is ignored, with a note: Starfish has written files with the wavelengths in its place.
-    An `air` attribute of the file or of the wavelengths sets the medium, the attribute `BCV` of the
-    older files the barycentric velocity. These files have no order numbers: an order's number is
-    its row, from 0.
+    **Tables** (.ecsv; .fits or .fit, also with .gz: the first table of the file) have one row per
+    pixel. The names of columns are read in any case, and other columns are ignored:
 
-    **Tables** (.ecsv; .fits or .fit, also with .gz: the first table of the file) have a row a
-    pixel. Names of columns are found in any case; other columns are left alone:
-
-    - `wavelength`, `wave`, `wl` or `lambda`, in its unit (nm, um, ...), or Å if it has none;
+    - `wavelength`, `wave`, `wl` or `lambda`, in the column's unit (nm, um, ...), or Å without one;
     - `flux`;
     - `sigma`, `error`, `err`, `uncertainty`, `flux_error` or `flux_err`: the standard error;
-    - `mask`, optional: **1 = use**, 0 = leave out (the other way round from numpy's);
-    - `order`, optional: whole numbers, the file's own; without it there is one order, 0. Rows of
-      different orders may be mixed, within an order wavelengths ascend.
+    - `mask`, optional: **1 = use**, 0 = ignore (the opposite of numpy's masks);
+    - `order`, optional: whole numbers. Rows of different orders may be mixed; the wavelengths
+      ascend within an order. Without this column there is one order, with number 0.
 
-    Missing values of flux or sigma mask a pixel. The table's meta, or the header of the FITS table
-    or file, may have `medium` ("air" or "vacuum") and `barycentric_velocity` or `BCV` (km/s).
-    BERV, HELCORR and the like are not read: their sign and unit differ between observatories.
+    A missing flux or error masks the pixel. The metadata of the table, or the header of the FITS
+    table or file, may contain `medium` ("air" or "vacuum") and `barycentric_velocity` or `BCV`
+    (km/s). BERV, HELCORR and the like are ignored, because observatories disagree on their sign
+    and unit.
+
+    **Starfish HDF5** (any other ending). The datasets are `waves`, `fluxes`, `sigmas` (current
+    Starfish) or `wls`, `fls`, `sigmas` (older Starfish), each (orders, pixels) or (pixels,), and an
+    optional `masks` of the same shape, 1 = use. A `masks` dataset with values other than 0 and 1 is
+    ignored, with a note: some versions of Starfish wrote wavelengths there. An attribute `air` of
+    the file or of the wavelengths declares the medium, and the attribute `BCV` of older files the
+    barycentric velocity. These files do not number their orders; they are counted from 0.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    ObservedSpectrum
 
     Raises
     ------
     MissingFile
-        There is no such file.
+        The file does not exist.
     UnreadableFile
-        The file is not of the format that its ending says, is damaged, or has another layout;
-        columns or datasets that are missing, are not numbers or differ in shape.
+        The file is damaged, is not of the format that its ending implies, or has another layout;
+        or columns or datasets are missing, are not numbers, or differ in shape.
     OrderError
         The wavelengths of an order are not finite, positive and strictly ascending.
 
@@ -211,42 +245,38 @@ def open_spectrum(path: str | os.PathLike[str]) -> ObservedSpectrum:
     >>> observed.orders.number.tolist(), observed.mask[1].tolist(), observed.medium
     ([0, 1], [True, False], None)
     >>> observed.notes
-    ('pixels masked for a flux or sigma that cannot be used: 1',)
+    ('pixels masked because the flux or its error is not usable: 1',)
     """
     path = Path(path)
     if not path.exists():
-        raise MissingFile(f"{path}: no such file; expected an observed spectrum, check the path")
+        raise MissingFile(
+            f"{path}: no such file; expected an observed spectrum: check the path", path=path
+        )
     if not path.is_file():
-        raise UnreadableFile(f"{path} is a folder; expected the file of an observed spectrum")
+        raise UnreadableFile(
+            f"{path}: is a folder; expected the file of an observed spectrum", path=path
+        )
     return _spectrum(path, read_table(path) if is_table(path) else read_starfish(path))
 
 
 def _spectrum(path: Path, content: Content) -> ObservedSpectrum:
-    """Check a file's content and make the spectrum of it."""
-    for number, wave in zip(content.number, content.wavelength, strict=True):
-        check_wavelength(path, number, wave)
+    """Check the content of a file and return it as a spectrum."""
+    numbers = content.number.tolist()
+    for number, wave in zip(numbers, content.wavelength, strict=True):
+        check_wavelength(wave, OrderError, path=path, order=number)
     mask, notes = usable(content)
-    for arrays in (content.wavelength, content.flux, content.sigma, mask):
+    for arrays in (content.wavelength, content.flux, content.flux_error, mask):
         for array in arrays:
             array.setflags(write=False)
     return ObservedSpectrum(
-        orders=_windows(content.number, content.wavelength),
+        orders=Orders.from_wavelengths(dict(zip(numbers, content.wavelength, strict=True))),
         wavelength=content.wavelength,
         flux=content.flux,
-        sigma=content.sigma,
+        flux_error=content.flux_error,
         mask=mask,
         medium=content.medium,
         path=path,
         notes=notes,
         barycentric_velocity=content.barycentric_velocity,
         numbered=content.numbered,
-    )
-
-
-def _windows(number: Ints, wavelength: tuple[Floats, ...]) -> Orders:
-    return Orders(
-        number,
-        np.array([wave[0] for wave in wavelength]),
-        # windows are half open: keep the last pixel
-        np.array([np.nextafter(wave[-1], np.inf) for wave in wavelength]),
     )

@@ -58,8 +58,8 @@ def describe_library(library: Library) -> dict[str, Any]:
         "wavelength": [float(library.wavelength[0]), float(library.wavelength[-1])],
         "medium": library.medium,
         "flux_unit": library.flux_unit,
-        "raw": library.raw.status in ("raw", "rescaled", "assumed"),
-        "raw_how": library.raw.how,
+        "raw": library.flux_calibration.status in ("raw", "rescaled", "assumed"),
+        "raw_how": library.flux_calibration.evidence,
         "raw_numbers": _numbers(library),
     }
 

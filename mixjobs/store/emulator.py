@@ -11,6 +11,7 @@ import numpy as np
 import zarr
 
 from mixjobs.errors import StoreError
+from mixjobs.files import atomic_write
 from mixjobs.model.emulator import OrderEmulator
 from mixjobs.store.format import consolidate, is_group, open_array, write_whole
 from mixjobs.typing import Floats
@@ -88,7 +89,6 @@ def write_order(
         Attributes that say how good it is between the grid points.
     """
     name = store / GROUP / f"{number}"
-    shutil.rmtree(aside, ignore_errors=True)  # of a worker that was killed
     attributes = {
         "ln_wave_start": emulator.grid.start,
         "ln_wave_step": emulator.grid.step,
@@ -96,17 +96,17 @@ def write_order(
         "max_residual": emulator.max_residual,
         **error,
     }
-    written = zarr.open_group(aside, mode="w", attributes=attributes)
-    for field, dims in _DIMS.items():
-        values = getattr(emulator, field)
-        array = written.create_array(
-            field, shape=values.shape, chunks=values.shape, dtype="float64", fill_value=np.nan,
-            dimension_names=dims, compressors=None,
-        )  # fmt: skip
-        array[...] = values
-    consolidate(aside)
-    shutil.rmtree(name, ignore_errors=True)
-    aside.rename(name)
+    with atomic_write(name, aside) as temporary:
+        written = zarr.open_group(temporary, mode="w", attributes=attributes)
+        for field, dims in _DIMS.items():
+            values = getattr(emulator, field)
+            array = written.create_array(
+                field, shape=values.shape, chunks=values.shape, dtype="float64", fill_value=np.nan,
+                dimension_names=dims, compressors=None,
+            )  # fmt: skip
+            array[...] = values
+        consolidate(temporary)
+        shutil.rmtree(name, ignore_errors=True)
 
 
 def emulated_orders(path: Path) -> list[int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
+from mixjobs.files import atomic_write
 from mixjobs.typing import Floats
 
 
@@ -110,24 +111,6 @@ def write_ecsv(path: Path, spectra: Spectra) -> None:
     table.write(path, format="ascii.ecsv")
 
 
-def write_spectrum(
-    path: Path, orders: Sequence[tuple[int, Floats, Floats, Floats]], notes: Mapping[str, Any]
-) -> None:
-    """Write an observed spectrum as ECSV, as `mixjobs.open_spectrum` reads it.
-
-    Of each order its number, wavelengths (Å), fluxes and their standard errors.
-    """
-    from astropy import units  # half a second
-    from astropy.table import Table
-
-    table = Table({"order": np.repeat([o[0] for o in orders], [len(o[1]) for o in orders])})
-    for column, name in enumerate(("wavelength", "flux", "sigma"), start=1):
-        table[name] = np.concatenate([order[column] for order in orders])
-    table["wavelength"].unit = units.AA
-    table.meta.update(notes)
-    table.write(path, format="ascii.ecsv", overwrite=True)
-
-
 def write_hdf5(path: Path, spectra: Spectra) -> None:
     """Write a group an order: wavelength, flux (n, n_pixels), parts (n, K, n_pixels).
 
@@ -152,24 +135,21 @@ def write_hdf5(path: Path, spectra: Spectra) -> None:
 
 
 def write_files(files: Mapping[Path, Callable[[Path], None]]) -> None:
-    """Write files, each aside in its folder; they get their names when all of them are whole.
+    """Write several files: all of them, or none if one cannot be written.
 
     Raises
     ------
     InvalidInput
-        One cannot be written; then none has got its name.
+        A file cannot be written.
+    JobFailed
+        The disk is full, or a folder is not writable.
     """
-    aside = {path: path.with_name(f".{uuid.uuid4().hex}.partial") for path in files}
     path = Path()
     try:
-        for path, write in files.items():
-            write(aside[path])
-        for path in files:
-            aside[path].replace(path)
+        with ExitStack() as stack:
+            for path, write in files.items():
+                write(stack.enter_context(atomic_write(path)))
     except OSError as error:
         raise InvalidInput(
-            f"{path}: cannot be written ({error.strerror or error}); name another place"
+            f"{path}: cannot be written ({error.strerror or error}); name another place", path=path
         ) from None
-    finally:
-        for written in aside.values():
-            written.unlink(missing_ok=True)

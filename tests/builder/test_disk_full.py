@@ -64,10 +64,8 @@ def test_disk_is_full(stage, where, demo, reference, disk):
     for _ in range(2):  # the second start finds the disk as full
         with pytest.raises(JobFailed) as failed:
             mixjobs.build(demo, ORDERS, path, where, report=fill, **job)
-        assert str(failed.value) == (
-            f"{path}: no space left on the disk; make room and start again, "
-            "what is finished is kept"
-        )
+        assert failed.value.path == str(path)
+        assert "no space left on the disk" in str(failed.value)
         assert mixjobs.open_store(path).mean_flux.tobytes() == old.mean_flux.tobytes()
     there = len(progress.read(partial_path(path)))
     assert least <= there <= most

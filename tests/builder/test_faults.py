@@ -105,7 +105,7 @@ def test_a_killed_driver_loses_nothing_that_was_done(
     assert main([*words, "--serial"]) == 2  # a second start, while the first lives
     (complaint,) = complaints(capsys.readouterr().err)
     assert f"process {driver.pid} on " in complaint
-    assert complaint.endswith("is at work on it; wait for it, or stop it and start again")
+    assert complaint.endswith("; wait until it finishes, or stop it and start again")
 
     workers = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
@@ -202,7 +202,7 @@ def test_two_commands_at_the_same_moment(large, large_reference, tmp_path):
     ended = sorted(finish(process) for process in both)
     statuses = [status for status, _, _ in ended]
     assert statuses in ([0, 2], [0, 0])
-    refused = "is at work on it|exists already|is taking it over|has finished or given up"
+    refused = "in use by|exists already|is taking over|has just finished or stopped"
     if statuses == [0, 2]:
         (complaint,) = complaints(ended[1][2])
         assert re.search(refused, complaint)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mixjobs.builder.plan import LITERAL_PAIRS, make_plan, points_per_block, probe, probe_rows
 from mixjobs.errors import InvalidInput, LibraryError
 from mixjobs.grid import Grid
-from mixjobs.library import Rawness, open_library
+from mixjobs.library import FluxCalibration, open_library
 from mixjobs.library.starfish import StarfishLibrary
 from mixjobs.orders import Orders
 from mixjobs.store.format import create_group, open_array, write_whole
@@ -24,7 +24,7 @@ WAVE = np.linspace(5000, 6000, 5001)
 def library(n_points):
     """A library of which only the grid and the wavelengths are looked at."""
     points = np.arange(3000.0, 3000.0 + n_points)[:, None]
-    raw, keys = Rawness("raw", ""), ("",) * n_points
+    raw, keys = FluxCalibration("raw", ""), ("",) * n_points
     return StarfishLibrary(
         "", Grid(points, ("teff",)), ("T",), WAVE, "vacuum", "", raw, keys, (1.0,) * n_points, {}
     )

@@ -133,7 +133,7 @@ class TestRaw:
 
     def test_where_no_two_points_differ_in_teff_alone_no_trend_is_taken(self, data):
         """It could be gravity's; so these scaled spectra pass where all twelve do not."""
-        spectra = Spectra(open_library(data / "PHOENIX_ACES_test.hdf5").assumed_raw())
+        spectra = Spectra(open_library(data / "PHOENIX_ACES_test.hdf5").assume_raw())
         grid = spectra.grid
         assert spectra.check(rows=[grid.row([5000 + 100 * k, 3.5 + k / 2, 0, 0]) for k in range(3)])
         assert spectra.check(rows=grid.select({"teff": (5100, 5100)}))
@@ -144,7 +144,7 @@ class TestRaw:
 class TestNormalised:
     @pytest.mark.parametrize("name", ["PHOENIX_norm", "PHOENIX_norm_air", "PHOENIX_ACES_test"])
     def test_scaled_to_one_luminosity_without_its_flag(self, data, name):
-        spectra = Spectra(open_library(data / f"{name}.hdf5").assumed_raw())
+        spectra = Spectra(open_library(data / f"{name}.hdf5").assume_raw())
         with pytest.raises(NotRaw, match="scaled to one luminosity; give the raw library, or --as"):
             spectra.check()
 

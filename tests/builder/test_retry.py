@@ -149,10 +149,10 @@ def test_a_file_that_is_mended_after_the_job_has_failed(damaged, reference, tmp_
         mixjobs.build(damaged.path, ORDERS, path, report=damaged.cut)
     message = str(failed.value)
     assert message.startswith("mean flux of points 4 to 4, orders 2 to 2, tried 3 times: ")
-    assert "not a whole HDF5 file (" in message
+    assert "not a complete HDF5 file (" in message
     assert "\n" not in message
     assert len(progress.read(partial_path(path))) == 4
-    with pytest.raises(UnreadableFile, match="not a whole HDF5 file"):
+    with pytest.raises(UnreadableFile, match="not a complete HDF5 file"):
         mixjobs.build(damaged.path, ORDERS, path)
     damaged.mend()
     told = []

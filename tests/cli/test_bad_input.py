@@ -136,21 +136,21 @@ def not_finite(values):
 
 LIBRARIES = {
     "missing": (lambda path: path.unlink(), r"library\.hdf5: no such library"),
-    "truncated": (cut, r"not a whole HDF5 file \(.*truncated.*\); copy it again"),
-    "empty": (lambda path: path.write_bytes(b""), r"not a whole HDF5 file .*; copy it again"),
-    "zero-filled": (zeros, r"not a whole HDF5 file .*; copy it again"),
-    "text": (lambda path: path.write_text("no HDF5\n" * 999), r"not a whole HDF5 file"),
+    "truncated": (cut, r"not a complete HDF5 file \(.*truncated.*\); copy it again"),
+    "empty": (lambda path: path.write_bytes(b""), r"not a complete HDF5 file .*; copy it again"),
+    "zero-filled": (zeros, r"not a complete HDF5 file .*; copy it again"),
+    "text": (lambda path: path.write_text("no HDF5\n" * 999), r"not a complete HDF5 file"),
     "a folder": (
         to_folder, r"library\.hdf5: a directory without spectra; expected a PHOENIX directory"
     ),
     "another kind of HDF5": (
         change(lambda file: file.move("wl", "lambda")),
-        r"not a Starfish library: .*'wl' \(it has flux, grid_points, lambda\)",
+        r"not a Starfish library: .*'wl' among flux, grid_points, lambda",
     ),
-    "no spectra": (change(lambda file: file["flux"].clear()), r"holds no spectra"),
+    "no spectra": (change(lambda file: file["flux"].clear()), r"has no spectra"),
     "a lost key": (
         change(lambda file: file["flux"].pop("t5800g4.5z-0.5")),
-        r"1 of 12 grid points have no spectrum, the first is 't5800g4\.5z-0\.5'",
+        r"1 of 12 grid points have no spectrum, starting with 't5800g4\.5z-0\.5'",
     ),
     "one point": (points(lambda values: values[:1]), r"1 point\(s\).* at least 2"),
     "duplicate points": (points(lambda values: values[[0, *range(12)]]), r"5600.*twice|repeated"),
@@ -165,18 +165,18 @@ LIBRARIES = {
     ),
     "all-zero flux": (in_flux(0, 0, None), r"t5800g4\.5z-0\.5: order 0 has no flux at all"),
     "damaged pixels": (
-        damage, r"spectrum t5800g4\.5z-0\.5 cannot be read .* damaged or was cut short"
+        damage, r"spectrum t5800g4\.5z-0\.5 cannot be read .* damaged or truncated"
     ),
     "spectra of unequal length": (
         change(lambda file: replace(file, "flux/t5800g4.5z-0.5", np.ones(1000))),
         r"spectrum t5800g4\.5z-0\.5 has .*\(1000,\); expected \(1024,\)",
     ),
-    "unsorted wavelengths": (spoil_wavelength(swap), r"must ascend, and do not at pixel 6 "),
-    "repeated wavelengths": (spoil_wavelength(repeat), r"must ascend, and do not at pixel 6 "),
-    "a wavelength that is no number": (spoil_wavelength(no_number), r"must be finite and positive"),
+    "unsorted wavelengths": (spoil_wavelength(swap), r"expected strictly ascending"),
+    "repeated wavelengths": (spoil_wavelength(repeat), r"expected strictly ascending"),
+    "a wavelength that is no number": (spoil_wavelength(no_number), r"expected finite, positive"),
     "normalised, and it says so": (
         each_spectrum(lambda f: f / f.mean(), norm=True),
-        r"normalised \(norm = True\), without PHX headers; .* raw .* --assume-raw",
+        r"normalised \(norm = True\) and has no PHX headers; .* raw .* --assume-raw",
     ),
     "normalised, and it does not say": (
         each_spectrum(lambda f: f / f.mean(), norm=None), r"normalised.* --assume-raw"
@@ -266,9 +266,9 @@ BUILDS = {
     "a range without a number": ("--edges 5001,5002 --range 1:2", r"range goes with n \(--n-ord"),
     "an order without a pixel": (
         "--edges 5001,5005.001,5005.002",
-        r"order 1 \(5005 to 5005 Å\) has no pixel of the library; widen it",
+        r"order 1 \(5005 to 5005 Å\) contains no pixel of the library; widen",
     ),
-    "a reversed order": ("--edges 5010,5005", r"order 0 goes from 5010 to 5005 Å; expected"),
+    "a reversed order": ("--edges 5010,5005", r"order 0 extends from 5010 to 5005 Å; expected"),
     "a reversed range": ("--n-orders 2 --range 5010:5005", r"5010 to 5005 Å: expected"),
     "orders wholly outside": (
         "--edges 7000,7100,7200",
@@ -276,16 +276,16 @@ BUILDS = {
     ),
     "an order partly outside": (
         "--edges 5010,5020,5040",
-        r"order 1 \(5020 to 5040 Å\) is not covered .* 5000 to 5030 Å; .* --skip-uncovered",
+        r"order 1 \(5020 to 5040 Å\) is not covered .* 5000 to 5030 Å; .* skip the orders",
     ),
     "nothing left of the orders": (
         "--edges 7000,7100 --skip-uncovered", r"the library covers none of the orders"
     ),
-    "one edge": ("--edges 5010", r"order edges have shape \(1,\)"),
+    "one edge": ("--edges 5010", r"order edges of shape \(1,\)"),
     "edges that are no numbers": ("--edges a,b", r"'a,b' is not a list of numbers such as"),
     "no such order table": ("--order-table no.txt", r"no\.txt: no such order table"),
     "no such spectrum": ("--orders-from no.hdf5", r"no\.hdf5: no such file"),
-    "a spectrum that is a library": ("--orders-from library.hdf5", r"layout of an observed spec"),
+    "a spectrum that is a library": ("--orders-from library.hdf5", r"unknown layout"),
     "a spectrum in another medium": ("--orders-from star.hdf5", r"in air, the library's in vacuum"),
     "a range that is none": ("--n-orders 2 --range 5001", r"'5001' is not a range; expected LOW:"),
     "a selection that is none": ("--select teff --n-orders 2", r"'teff'; expected NAME=LOW:HIGH"),
@@ -293,7 +293,7 @@ BUILDS = {
     "an unknown parameter": (
         "--n-orders 2 --select vsini=1:2", r"'vsini'; the library has teff, logg, feh"
     ),
-    "a reversed selection": ("--n-orders 2 --select teff=9:1", r"reversed; give LOW:HIGH"),
+    "a reversed selection": ("--n-orders 2 --select teff=9:1", r"reversed; put the lower"),
     "a selection of one": (
         "--n-orders 2 --select teff=5600:5600 logg=4:4 feh=0:0", r"leaves 1 of 12 points"
     ),
@@ -382,7 +382,7 @@ JOBS = {
     "an unknown key in a table": (
         GOOD + "numbrs = [1]\n", r"unknown key 'orders\.numbrs'; did you mean numbers\?"
     ),
-    "a strange key": ("xyz = 2\n" + GOOD, r"unknown key 'xyz'; known are library, output, "),
+    "a strange key": ("xyz = 2\n" + GOOD, r"unknown key 'xyz'; choose from library, output, "),
     "broken syntax": (GOOD + "n = = 3\n", r"not a TOML job file: .*line 6"),
     "no library": (GOOD.partition("\n")[2], r"'library' is missing"),
     "no orders": (GOOD.partition("[orders]")[0], r"'orders' is missing"),
@@ -434,7 +434,10 @@ def holed(tmp_path_factory):
 
 HOLE = r"\(teff=5600, logg=4, feh=-1\)"
 THETAS = {
-    "too short": ("6000,4.0", r"theta has shape \(2,\); expected \(\.\.\., 3\): teff, logg, feh"),
+    "too short": (
+        "6000,4.0",
+        r"theta has shape \(2,\); expected \(\.\.\., 3\) with teff, logg, feh",
+    ),
     "too long": ("6000,4.0,0,0", r"theta has shape \(4,\); expected"),
     "outside": ("6300,4.0,0", r"theta1: teff = 6300 is outside the grid, 5600 to 6200"),
     "infinite": ("6000,inf,0", r"theta1: logg = inf is outside the grid, 4 to 5"),
@@ -443,7 +446,7 @@ THETAS = {
         "teff=5650,logg=4.2,feh=-0.8",
         rf"theta1: .*needs {HOLE}, where the library has no spectrum",
     ),
-    "NaN": ("6000,nan,0", r"theta \(teff=6000, logg=nan, feh=0\) has NaN; expected numbers"),
+    "NaN": ("6000,nan,0", r"theta \(teff=6000, logg=nan, feh=0\) contains NaN; expected numbers"),
     "an unknown name": ("teff=6000,logg=4,mh=0", r"unknown parameter 'mh'; the library has teff,"),
     "a name missing": ("teff=6000,logg=4", r"theta lacks feh; the library has teff, logg, feh"),
     "a name twice": ("teff=6000,teff=5900,logg=4,feh=0", r"gives teff twice; give it once"),
@@ -502,7 +505,7 @@ STORES = {
         lambda p: [shutil.rmtree(p), p.mkdir()],
         r"not a whole store .*build it a|neither a library nor a store; expected a Starfish HDF5",
     ),
-    "a file": (to_file, r"q\.zarr: (a file; a store is a folder|not a whole HDF5)"),
+    "a file": (to_file, r"q\.zarr: (a file; a store is a folder|not a complete HDF5)"),
     "with an array lost": (lambda p: shutil.rmtree(p / "wave_min"), r"not a whole store .*build"),
     "with its means lost": (
         lambda p: shutil.rmtree(p / "mean_flux" / "c"), r"not a whole store .*build it"
@@ -532,7 +535,7 @@ def test_stores(fault, command, holed, tmp_path, capsys, monkeypatch):
 
 def test_a_store_given_as_a_library(holed, tmp_path, capsys):
     line = refused(["build", holed, "-o", tmp_path / "q.zarr", *TWO_ORDERS], capsys)
-    assert "a Zarr store; expected a library of raw spectra" in line
+    assert "a Zarr store; expected a library of spectra" in line
     assert contents(tmp_path) == []
 
 

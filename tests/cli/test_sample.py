@@ -13,7 +13,7 @@ from mixjobs.errors import InvalidInput, MissingFile, OutputExists
 from mixjobs.inference.run import Run
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.inference.sample import SampleReport
-from mixjobs.store.spectra_files import write_spectrum
+from mixjobs.observed.writer import write_spectrum
 from tests.helpers.command import finish, start, wait_for
 from tests.helpers.small_fits import JOB, write_star
 

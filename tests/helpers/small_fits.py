@@ -15,7 +15,7 @@ from mixjobs.inference.order_likelihoods import (
 )
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
-from mixjobs.store.spectra_files import write_spectrum
+from mixjobs.observed.writer import write_spectrum
 
 KMS = 1 / 299792.458
 AXES = {"teff": (4500, 5000, 5500, 6000), "logg": (4.5,), "feh": (-0.5, 0.0, 0.5)}

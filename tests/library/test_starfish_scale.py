@@ -19,19 +19,19 @@ class TestReal:
     def test_ratios_agree_to_half_a_per_cent(self, data, suffix):
         raw = open_library(data / f"PHOENIX_{'air' if suffix else '50k'}.hdf5")
         scaled = open_library(data / f"PHOENIX_norm{suffix}.hdf5")
-        assert (raw.raw.status, scaled.raw.status) == ("raw", "rescaled")
-        assert "PHXLUM" in scaled.raw.how
+        assert (raw.flux_calibration.status, scaled.flux_calibration.status) == ("raw", "rescaled")
+        assert "PHXLUM" in scaled.flux_calibration.evidence
         np.testing.assert_array_equal(raw.grid.points, scaled.grid.points)
         means = [np.array([lib.flux(i).mean() for i in range(3)]) for lib in (raw, scaled)]
         ratios = [m[None, :] / m[:, None] for m in means]
         np.testing.assert_allclose(ratios[1], ratios[0], rtol=5e-3)
         # as they are in the file they do not: the factor (T2/T1)^4 is missing
-        unscaled = np.array([scaled.assumed_raw().flux(i).mean() for i in range(3)])
+        unscaled = np.array([scaled.assume_raw().flux(i).mean() for i in range(3)])
         assert np.abs(unscaled / unscaled[0] / ratios[0][0] - 1).max() > 0.1
 
     def test_phoenix_aces_is_rescaled_by_its_headers(self, data):
         library = open_library(data / "PHOENIX_ACES_test.hdf5")
-        assert library.raw.status == "rescaled"
+        assert library.flux_calibration.status == "rescaled"
         with h5py.File(data / "PHOENIX_ACES_test.hdf5", "r", locking=False) as file:
             for i, (teff, logg, *_) in enumerate(library.grid.points):
                 held = file[f"flux/t{teff:.0f}g{logg:.1f}z0.0a0.0"]
@@ -41,7 +41,7 @@ class TestReal:
                 np.testing.assert_allclose(library.flux(i), expected, rtol=1e-14)
 
     def test_btsettl_is_raw_by_a_flag_at_its_root(self, data):
-        assert open_library(data / "btsettl_prism.hdf5").raw.status == "raw"
+        assert open_library(data / "btsettl_prism.hdf5").flux_calibration.status == "raw"
 
 
 TRUE = [True, np.True_, "True", "true", b"True", 1, 1.0, np.array([True])]
@@ -53,21 +53,21 @@ class TestFlags:
     @pytest.mark.parametrize("value", FALSE, ids=repr)
     def test_raw(self, tmp_path, place, value):
         library = open_library(write(tmp_path / "a.hdf5", **{place: {"norm": value}}))
-        assert library.raw.status == "raw"
+        assert library.flux_calibration.status == "raw"
         np.testing.assert_array_equal(library.flux(1), spectrum(1))
 
     @pytest.mark.parametrize("value", TRUE, ids=repr)
     def test_normalised(self, tmp_path, place, value):
         library = open_library(write(tmp_path / "a.hdf5", **{place: {"norm": value}}))
-        assert library.raw.status == "normalised"
-        assert "norm = True" in library.raw.how
+        assert library.flux_calibration.status == "normalised"
+        assert "norm = True" in library.flux_calibration.evidence
 
     @pytest.mark.parametrize("value", TRUE, ids=repr)
     def test_rescaled_where_headers_allow_it(self, tmp_path, place, value):
         attributes = {"root": {}, "each": HEADERS}
         attributes[place] = attributes[place] | {"norm": value}
         library = open_library(write(tmp_path / "a.hdf5", **attributes))
-        assert library.raw.status == "rescaled"
+        assert library.flux_calibration.status == "rescaled"
         for i in range(len(POINTS)):
             expected = spectrum(i).astype(float) * (F_BOL / F_SUN)
             np.testing.assert_allclose(library.flux(i), expected, rtol=1e-14)
@@ -76,12 +76,12 @@ class TestFlags:
     @pytest.mark.parametrize("value", ["perhaps", 2, np.array([True, False])], ids=repr)
     def test_a_flag_that_says_nothing(self, tmp_path, place, value):
         library = open_library(write(tmp_path / "a.hdf5", **{place: {"norm": value}}))
-        assert library.raw.status == "unknown"
+        assert library.flux_calibration.status == "unknown"
 
 
 def test_no_flag(tmp_path):
     library = open_library(write(tmp_path / "a.hdf5", each=HEADERS))
-    assert library.raw.status == "unknown"
+    assert library.flux_calibration.status == "unknown"
     np.testing.assert_array_equal(library.flux(1), spectrum(1))
 
 
@@ -93,9 +93,9 @@ def change_first(path, **attributes):
 
 def test_flags_that_contradict_each_other_are_not_believed(tmp_path):
     path = write(tmp_path / "a.hdf5", each={"norm": True, **HEADERS})
-    assert open_library(change_first(path, norm=False)).raw.status == "normalised"
+    assert open_library(change_first(path, norm=False)).flux_calibration.status == "normalised"
     path = write(tmp_path / "b.hdf5", root={"norm": True}, each={"norm": False, **HEADERS})
-    assert open_library(path).raw.status == "normalised"
+    assert open_library(path).flux_calibration.status == "normalised"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_flags_that_contradict_each_other_are_not_believed(tmp_path):
 )  # fmt: skip
 def test_one_bad_header_and_nothing_is_undone(tmp_path, headers):
     path = write(tmp_path / "a.hdf5", each={"norm": True, **HEADERS})
-    assert open_library(change_first(path, **headers)).raw.status == "normalised"
+    assert open_library(change_first(path, **headers)).flux_calibration.status == "normalised"
 
 
 def test_one_lost_header_and_nothing_is_undone(tmp_path):
@@ -116,8 +116,8 @@ def test_one_lost_header_and_nothing_is_undone(tmp_path):
     with h5py.File(path, "a") as file:
         del file["flux/t9900g4.5"].attrs["PHXLUM"]
     library = open_library(path)
-    assert library.raw.status == "normalised"
-    assert "without PHX headers" in library.raw.how
+    assert library.flux_calibration.status == "normalised"
+    assert "no PHX headers" in library.flux_calibration.evidence
 
 
 def test_each_spectrum_has_its_own_scale_also_after_take(tmp_path):
@@ -133,7 +133,7 @@ def test_each_spectrum_has_its_own_scale_also_after_take(tmp_path):
 
 def test_assumed_raw_takes_the_spectra_as_they_are(tmp_path):
     library = open_library(write(tmp_path / "a.hdf5", each={"norm": True, **HEADERS}))
-    assumed = library.assumed_raw()
-    assert assumed.raw.status == "assumed"
-    assert library.raw.how in assumed.raw.how
+    assumed = library.assume_raw()
+    assert assumed.flux_calibration.status == "assumed"
+    assert library.flux_calibration.evidence in assumed.flux_calibration.evidence
     np.testing.assert_array_equal(assumed.flux(2), spectrum(2))

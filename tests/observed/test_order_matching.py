@@ -1,4 +1,4 @@
-"""Observed spectra without some windows of wavelength, and arranged in a store's orders."""
+"""Masking of wavelength ranges, and matching of observed spectra to the orders of a store."""
 
 import tempfile
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from mixjobs.errors import InvalidInput, MissingFile, MixjobsError, OrderError, UnreadableFile
 from mixjobs.model.instrument import data_pixels
 from mixjobs.observed.masks import read_ranges
-from mixjobs.observed.order_matching import by_window
+from mixjobs.observed.order_matching import cut_by_range
 from mixjobs.observed.spectrum import open_spectrum
 from mixjobs.orders import Orders
 from mixjobs.wavelengths import air_to_vacuum, vacuum_to_air
@@ -57,12 +58,12 @@ def check(arranged, orders, library):
         library,
     )
     lengths = {len(arranged.orders)}
-    for one in (arranged.wavelength, arranged.flux, arranged.sigma, arranged.mask):
+    for one in (arranged.wavelength, arranged.flux, arranged.flux_error, arranged.mask):
         lengths.add(len(one))
         assert not any(array.flags.writeable for array in one)
     assert len(lengths) == 1
     for m, (flux, sigma, mask) in enumerate(
-        zip(arranged.flux, arranged.sigma, arranged.mask, strict=True)
+        zip(arranged.flux, arranged.flux_error, arranged.mask, strict=True)
     ):
         assert flux.shape == sigma.shape == mask.shape == arranged.wavelength[m].shape
         assert np.isfinite(flux[mask]).all()
@@ -89,8 +90,8 @@ class TestReal:
             used += int(masks[within].sum())
         assert arranged.medium == "vacuum"
         assert arranged.notes[1:] == (
-            "wavelengths in vacuum, as the library's",
-            f"cut by the store's windows into the orders 11, 12, 14: {used} of 4297 pixels to use",
+            "wavelengths in vacuum, like the library's",
+            f"cut into the store's orders 11, 12, 14: {used} of the 4297 pixels to use",
         )
 
     def test_matched_by_number(self, data):
@@ -104,11 +105,11 @@ class TestReal:
         assert arranged.orders.number.tolist() == [24, 22]
         for m, n in enumerate(numbers[:2]):
             np.testing.assert_array_equal(arranged.wavelength[m], observed.wavelength[n])
-            np.testing.assert_array_equal(arranged.sigma[m], observed.sigma[n])
+            np.testing.assert_array_equal(arranged.flux_error[m], observed.flux_error[n])
         assert arranged.barycentric_velocity == 23.09774
-        assert arranged.notes[0] == "wavelengths in air, as the library's"
-        assert arranged.notes[1].startswith("orders left out, the store has them not: 0, 1, 2,")
-        assert arranged.notes[2] == "orders of the store that the spectrum has not: 60"
+        assert arranged.notes[0] == "wavelengths in air, like the library's"
+        assert arranged.notes[1].startswith("orders left out, not in the store: 0, 1, 2,")
+        assert arranged.notes[2] == "orders of the store without data: 60"
         with pytest.raises(OrderError, match="order 24 is not covered by the store: "):
             observed.in_orders(Orders([24], low[:1], high[:1] - 1), "air")
 
@@ -148,7 +149,7 @@ class TestCut:
             observed = spectrum(Path(folder, "o.ecsv"), [wave], [masks], medium)
         expected = dict(sorted(expected.items()))
         if not expected:
-            with pytest.raises(InvalidInput, match="in common with the store"):
+            with pytest.raises(InvalidInput, match="is common to the spectrum"):
                 observed.in_orders(orders, library)
             return
         arranged = observed.in_orders(orders, library)
@@ -171,7 +172,7 @@ class TestCut:
         assert arranged.wavelength[0].tolist() == list(np.arange(5000.0, 5015.0))
         assert arranged.wavelength[1].tolist() == list(np.arange(5015.0, 5025.0))
         assert arranged.notes[1:] == (
-            "cut by the store's windows into the orders 3, 4: 25 of 30 pixels to use",
+            "cut into the store's orders 3, 4: 25 of the 30 pixels to use",
             "orders left out, fewer than 5 pixels to use: 9",
         )
         again = arranged.in_orders(orders, "air")
@@ -193,7 +194,7 @@ class TestCut:
             calls.append(len(some))
             return some - 1e-9 * (len(some) < 9)
 
-        (piece,) = by_window(wave, Orders.from_edges([5002, 5020]), convert)
+        (piece,) = cut_by_range(wave, Orders.from_edges([5002, 5020]), convert)
         part = convert(wave[piece.pixels])
         assert (part >= 5002).all()
         assert wave[piece.pixels].tolist() == list(range(5003, 5010))
@@ -251,25 +252,22 @@ class TestByNumber:
         observed = spectrum(tmp_path / "o.ecsv", self.WAVE, number=[7, 8])
         with pytest.raises(InvalidInput) as caught:
             observed.in_orders(Orders([1, 2], [5000, 5000], [5070, 5070]), "air")
-        assert str(caught.value) == (
-            f"{observed.path}: has no order with enough pixels to use in common with the store: it "
-            "has orders 7, 8 (5000 to 5059 Å), the store orders 1, 2 (5000 to 5070 Å); "
-            "choose a store that covers it"
-        )
+        facts = caught.value.path, caught.value.name, caught.value.value
+        assert facts == (str(observed.path), "orders", [7, 8])
 
 
 class TestMedium:
     @pytest.mark.parametrize(
         ("says", "asked", "library", "settled", "note"),
         [
-            ("air", None, "vacuum", "air", "wavelengths in air, as the file says"),
-            ("air", "air", "vacuum", "air", "wavelengths in air, as the file says"),
-            (None, "air", "vacuum", "air", "wavelengths in air, as was asked"),
-            (None, None, "vacuum", "vacuum", "wavelengths in vacuum, as the library's"),
-            (None, None, "unknown", None, "wavelengths as the library's: neither says whether "
-             "they are in air or vacuum"),
-            ("air", None, "unknown", "air", "wavelengths in air, as the file says; not converted: "
-             "the library's is not known"),
+            ("air", None, "vacuum", "air", "wavelengths in air, as its file declares"),
+            ("air", "air", "vacuum", "air", "wavelengths in air, as its file declares"),
+            (None, "air", "vacuum", "air", "wavelengths in air, as requested"),
+            (None, None, "vacuum", "vacuum", "wavelengths in vacuum, like the library's"),
+            (None, None, "unknown", None, "wavelengths in an unknown medium, taken to be the "
+             "library's"),
+            ("air", None, "unknown", "air", "wavelengths in air, as its file declares; not "
+             "converted: the library's is unknown"),
         ],
     )  # fmt: skip
     def test_is_settled(self, tmp_path, says, asked, library, settled, note):
@@ -283,10 +281,11 @@ class TestMedium:
     def test_a_contradiction_is_refused(self, tmp_path):
         observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)], medium="air")
         orders = Orders.from_edges([5010, 5025])
-        with pytest.raises(InvalidInput, match=r"medium 'vacuum': .*ecsv says air; leave it out"):
-            observed.in_orders(orders, "air", "vacuum")
-        with pytest.raises(InvalidInput, match="medium 'water': expected air or vacuum"):
-            observed.in_orders(orders, "air", "water")
+        for medium in ("vacuum", "water"):
+            with pytest.raises(InvalidInput) as caught:
+                observed.in_orders(orders, "air", medium)
+            facts = caught.value.path, caught.value.name, caught.value.value
+            assert facts == (str(observed.path), "medium", medium)
 
 
 @st.composite
@@ -313,7 +312,7 @@ class TestMasking:
         assert np.concatenate(observed.mask).tolist() == mask.tolist()
         assert not any(one.flags.writeable for one in masked.mask)
         lost = int(mask.sum()) - sum(expected)
-        assert f"pixels masked in {len(pairs)} windows of wavelength: {lost}" in masked.notes
+        assert f"pixels masked by wavelength range ({len(pairs)}): {lost}" in masked.notes
         assert masked.notes[: len(observed.notes)] == observed.notes
         for one, other in zip(masked.flux, observed.flux, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -321,26 +320,33 @@ class TestMasking:
     def test_an_order_that_is_lost_is_noted(self, tmp_path):
         observed = spectrum(tmp_path / "o.ecsv", [[5000, 5001], [5001, 5002]], number=[1, 2])
         assert observed.masking([[4999, 5001]]).notes == (
-            "pixels masked in 1 windows of wavelength: 3",
-            "orders without a pixel to use: 1",
+            "pixels masked by wavelength range (1): 3",
+            "orders without a usable pixel: 1",
         )
 
     @pytest.mark.parametrize(
-        ("windows", "message"),
+        "ranges",
         [
-            ([[5001, 5000]], "range from 5001 to 5000 Å; expected two wavelengths, the smaller"),
-            ([[5000, np.nan]], "range from 5000 to nan Å"),
-            ([[5000, np.inf]], "range from 5000 to inf Å"),
-            ([5000, 5001], r"ranges have shape \(2,\); expected \(n, 2\)"),
-            ([["a", "b"]], "expected pairs of wavelengths in Å"),
-            ([[1, 2], [3]], "expected pairs of wavelengths in Å"),
+            [[5001, 5000]],
+            [[5000, np.nan]],
+            [[5000, np.inf]],
+            [5000, 5001],
+            [["a", "b"]],
+            [[1, 2], [3]],
+            [[5000, 5001]] * u.K,
         ],
     )
-    def test_bad_windows_are_one_line(self, tmp_path, windows, message):
+    def test_bad_ranges_are_one_line(self, tmp_path, ranges):
         observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5010.0)])
-        with pytest.raises(InvalidInput, match=message) as caught:
-            observed.masking(windows)
+        with pytest.raises(InvalidInput) as caught:
+            observed.masking(ranges)
+        assert caught.value.name == "ranges"
         assert "\n" not in str(caught.value)
+
+    def test_quantities_are_converted(self, tmp_path):
+        observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5010.0)])
+        masked = observed.masking([[500.25, 500.45]] * u.nm)
+        assert np.flatnonzero(~masked.mask[0]).tolist() == [3, 4]
 
 
 class TestReadWindows:
@@ -356,8 +362,8 @@ class TestReadWindows:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("", "holds no range; expected rows of 'low high'"),
-            ("# nothing\n", "holds no range"),
+            ("", "has no rows; expected rows of 'low high'"),
+            ("# nothing\n", "has no rows"),
             ("1 2\n3\n", "line 2 is '3'; expected 'low high': two wavelengths in Å, the smaller"),
             ("1 2 3", "line 1 is '1 2 3'; expected"),
             ("low high", "line 1 is 'low high'; expected"),

@@ -50,7 +50,7 @@ class TestReal:
                 OLDER,
                 True,
                 4437 - 140,
-                ["pixels masked for a flux or sigma that cannot be used: 140"],
+                ["pixels masked because the flux or its error is not usable: 140"],
             ),
             (
                 "example_spec",
@@ -58,8 +58,8 @@ class TestReal:
                 False,
                 846,
                 [
-                    "the masks dataset is not a mask and is ignored: it holds 18000.1; "
-                    "a mask holds only 0 and 1"
+                    "the masks dataset is ignored because it contains 18000.1; "
+                    "a mask contains only 0 and 1"
                 ],
             ),
         ],
@@ -70,7 +70,7 @@ class TestReal:
             held = [np.atleast_2d(file[key][...]) for key in names]
             masks = np.atleast_2d(file["masks"][...]) if has_mask else None
         for mine, theirs in zip(
-            (observed.wavelength, observed.flux, observed.sigma), held, strict=True
+            (observed.wavelength, observed.flux, observed.flux_error), held, strict=True
         ):
             assert len(mine) == len(theirs) == len(observed.orders)
             for one, other in zip(mine, theirs, strict=True):
@@ -95,7 +95,7 @@ class TestReal:
         assert sorted(set(range(51)) - set(uncovered)) == list(range(21, 31))
 
     def test_a_library_is_not_an_observed_spectrum(self, data):
-        with pytest.raises(UnreadableFile, match="it holds flux, grid_points, wl; expected"):
+        with pytest.raises(UnreadableFile, match="the datasets flux, grid_points, wl; expected"):
             open_spectrum(data / "btsettl_prism.hdf5")
 
 
@@ -143,7 +143,7 @@ class TestLaws:
 
 
 def _arrays(observed):
-    return (*observed.wavelength, *observed.flux, *observed.sigma, *observed.mask)
+    return (*observed.wavelength, *observed.flux, *observed.flux_error, *observed.mask)
 
 
 class TestContent:
@@ -160,8 +160,8 @@ class TestContent:
         observed = open_spectrum(write(tmp_path / "o.hdf5", masks=masks))
         assert np.all(observed.mask)
         assert observed.notes == (
-            f"the masks dataset is not a mask and is ignored: it holds {shown}; "
-            "a mask holds only 0 and 1",
+            f"the masks dataset is ignored because it contains {shown}; "
+            "a mask contains only 0 and 1",
         )
 
     @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.float64])
@@ -169,7 +169,7 @@ class TestContent:
         masks = np.array([[1, 0, 1], [0, 0, 0]], dtype=dtype)
         observed = open_spectrum(write(tmp_path / "o.hdf5", masks=masks))
         assert [mask.tolist() for mask in observed.mask] == [[True, False, True], [False] * 3]
-        assert observed.notes == ("orders without a pixel to use: 1",)
+        assert observed.notes == ("orders without a usable pixel: 1",)
 
     @pytest.mark.parametrize(
         ("air", "medium"),
@@ -188,6 +188,13 @@ class TestContent:
     def test_barycentric_velocity(self, tmp_path, bcv):
         observed = open_spectrum(write(tmp_path / "o.hdf5", bcv=bcv))
         assert observed.barycentric_velocity == (None if bcv is None else float(np.squeeze(bcv)))
+
+    def test_repr_is_short(self, tmp_path):
+        shown = repr(open_spectrum(write(tmp_path / "o.hdf5", air=(True, None), bcv=-12.5)))
+        assert shown.splitlines()[:1] == ["<ObservedSpectrum>"]
+        for fact in ("o.hdf5", "2 orders (0, 1)", "air", "-12.5 km/s"):
+            assert fact in shown
+        assert len(shown.splitlines()) < 8
 
     def test_arrays_are_read_only_and_pickle(self, tmp_path):
         observed = open_spectrum(str(write(tmp_path / "o.hdf5")))
@@ -282,46 +289,58 @@ BAD = [
     (lambda path: path.write_text("5000 1 0.1\n"), UnreadableFile, "cannot be read as HDF5"),
     (failing_disk, UnreadableFile, "cannot be read as HDF5 .*Input/output error"),
     (truncated, UnreadableFile, "cannot be read as HDF5 .*truncated"),
-    (damaged_inside, UnreadableFile, "cannot be read as HDF5 .*expected a whole Starfish"),
+    (damaged_inside, UnreadableFile, "cannot be read as HDF5 .*expected a complete Starfish"),
     (damaged_type, UnreadableFile, "cannot be read as HDF5 .*precision"),
     (
         lambda path: h5py.File(path, "w").close(),
         UnreadableFile,
-        "it holds nothing; expected the datasets waves, fluxes, sigmas or wls, fls, sigmas",
+        r"the datasets \(none\); expected the datasets waves, fluxes, sigmas or wls, fls, sigmas",
     ),
-    (writes(names=("wave", "fluxes", "sigmas")), UnreadableFile, "holds fluxes, sigmas, wave; "),
-    (writes(sigma=None), UnreadableFile, "holds fluxes, waves; expected"),
-    (group_for_waves, UnreadableFile, "holds fluxes, sigmas, waves; expected the datasets"),
+    (
+        writes(names=("wave", "fluxes", "sigmas")),
+        UnreadableFile,
+        "the datasets fluxes, sigmas, wave; ",
+    ),
+    (writes(sigma=None), UnreadableFile, "the datasets fluxes, waves; expected"),
+    (group_for_waves, UnreadableFile, "the datasets fluxes, sigmas, waves; expected the datasets"),
     (group_for_masks, UnreadableFile, 'masks is <HDF5 group "/masks".*expected a dataset'),
-    (lost_masks, UnreadableFile, "cannot be read as HDF5 .*expected a whole Starfish"),
-    (latin_name, UnreadableFile, r"it holds b'\\xe5ngstrom', flux; expected"),
-    (many_names, UnreadableFile, "holds d0, d1, d2, d3, d4, d5, d6, d7 and 2 more;"),
+    (lost_masks, UnreadableFile, "cannot be read as HDF5 .*expected a complete Starfish"),
+    (latin_name, UnreadableFile, r"the datasets b'\\xe5ngstrom', flux; expected"),
+    (many_names, UnreadableFile, "the datasets d0, d1, d2, d3, d4, d5, d6, d7 and 2 more;"),
     (
         writes(wave=wave_of_order_1(5002.0, 5001.0, 5003.0)),
         OrderError,
-        "order 1 does not ascend: it goes from 5002 to 5001 Å at pixel 1; .*sort",
+        "order 1: wavelength 5001 Å at pixel 1 follows 5002 Å; .*sort",
     ),
-    (writes(wave=WAVE[:, ::-1]), OrderError, "order 0 does not ascend"),
+    (writes(wave=WAVE[:, ::-1]), OrderError, "order 0: .* at pixel 1 follows"),
     (
         writes(wave=wave_of_order_1(5001.0, 5002.0, 5002.0)),
         OrderError,
-        "order 1 repeats the wavelength 5002 Å at pixel 2; ",
+        "order 1: wavelength 5002 Å at pixel 2 follows 5002 Å; ",
     ),
     (
         writes(wave=wave_of_order_1(5001.0, 5002.0, NAN)),
         OrderError,
-        "order 1 has the wavelength nan at pixel 2; expected finite, positive",
+        "order 1: wavelength nan at pixel 2; expected finite, positive",
     ),
-    (writes(wave=wave_of_order_1(5001.0, 5002.0, INF)), OrderError, "order 1 .* inf at pixel 2"),
-    (writes(wave=wave_of_order_1(-1.0, 5002.0, 5003.0)), OrderError, "order 1 .* -1 at pixel 0"),
-    (writes(wave=wave_of_order_1(0.0, 5002.0, 5003.0)), OrderError, "order 1 .* 0 at pixel 0"),
+    (writes(wave=wave_of_order_1(5001.0, 5002.0, INF)), OrderError, "order 1: .* inf at pixel 2"),
+    (writes(wave=wave_of_order_1(-1.0, 5002.0, 5003.0)), OrderError, "order 1: .* -1 at pixel 0"),
+    (writes(wave=wave_of_order_1(0.0, 5002.0, 5003.0)), OrderError, "order 1: .* 0 at pixel 0"),
     (
         writes(flux=FLUX[:, :2]),
         UnreadableFile,
-        r"the shapes differ: waves \(2, 3\), fluxes \(2, 2\), sigmas \(2, 3\); expected the same",
+        r"different shapes: waves \(2, 3\), fluxes \(2, 2\), sigmas \(2, 3\); expected the same",
     ),
-    (writes(sigma=SIGMA[0]), UnreadableFile, r"the shapes differ: .* sigmas \(3,\);"),
-    (writes(masks=SIGMA[:1]), UnreadableFile, r"the shapes differ: .* masks \(1, 3\);"),
+    (
+        writes(sigma=SIGMA[0]),
+        UnreadableFile,
+        r"the datasets have different shapes: .* sigmas \(3,\);",
+    ),
+    (
+        writes(masks=SIGMA[:1]),
+        UnreadableFile,
+        r"the datasets have different shapes: .* masks \(1, 3\);",
+    ),
     (
         writes(wave=5000.0, flux=1.0, sigma=0.1),
         UnreadableFile,
@@ -348,15 +367,15 @@ BAD = [
         r'fluxes is <.*type "\|S8">; expected a dataset of real numbers',
     ),
     (writes(flux=FLUX + 0j), UnreadableFile, 'fluxes is <.*type "<c16">; expected'),
-    (writes(air=("False", None)), UnreadableFile, "attribute air is 'False'; expected True or F"),
+    (writes(air=("perhaps", None)), UnreadableFile, "air is 'perhaps'; expected True or False"),
     (writes(bcv="fast"), UnreadableFile, "attribute BCV is 'fast'; expected a velocity in km/s"),
     (writes(bcv=NAN), UnreadableFile, "attribute BCV is .*nan.*; expected a velocity in km/s"),
     (writes(bcv=[1.0, 2.0]), UnreadableFile, "attribute BCV is array.*; expected a velocity"),
-    (writes(air=(None, [True, True])), UnreadableFile, "attribute air is array"),
+    (writes(air=(None, [True, True])), UnreadableFile, "air is array"),
     (
         writes(air=(True, False)),
         UnreadableFile,
-        r"air differs between the file \(True\) and its wavelengths \(False\)",
+        r"declares both air \(air\) and vacuum \(air\)",
     ),
 ]
 
@@ -368,6 +387,7 @@ def test_bad_input_is_one_line_with_the_path(tmp_path, make, error, message):
     with pytest.raises(error, match=message) as caught:
         open_spectrum(path)
     assert isinstance(caught.value, MixjobsError)
+    assert caught.value.path == str(path)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(path))
 

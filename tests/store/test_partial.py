@@ -240,7 +240,7 @@ class TestLocked:
             (making.folder / "job.lock").write_text(json.dumps(holder))
             partial.record("mean_flux", [0, 4])
 
-        with pytest.raises(StoreLocked, match="elsewhere has taken this job over"):
+        with pytest.raises(StoreLocked, match="elsewhere has taken over this job"):
             making.run(steps)
         assert read_holder(making.folder) == Holder(**holder)
         assert (making.folder / "store").is_dir()

@@ -1,4 +1,4 @@
-"""Observed spectra in Starfish's HDF5 files, in both layouts."""
+"""Observed spectra in Starfish HDF5 files, current and older layout."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ import numpy as np
 
 from mixjobs.errors import MixjobsError, UnreadableFile
 from mixjobs.observed.content import Content
-from mixjobs.wavelengths import Medium
+from mixjobs.units import declared_medium
 
-# The names of wavelength, flux and sigma, the current layout first.
+# Datasets of wavelength, flux and flux error: the current layout, then the older one.
 _LAYOUTS = (("waves", "fluxes", "sigmas"), ("wls", "fls", "sigmas"))
 
 
 def read_starfish(path: Path) -> Content:
-    """Read a Starfish HDF5 file; what is taken from it is in `mixjobs.observed.open_spectrum`."""
+    """Read a Starfish HDF5 file; `mixjobs.open_spectrum` describes the format."""
     try:
         with h5py.File(path, "r", locking=False) as file:
             return _content(path, file)
     except MixjobsError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError) as error:  # what h5py raises on damage
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        ValueError,
+    ) as error:  # raised by h5py for damaged files
         reason = " ".join(str(error).split())  # HDF5 puts a line break after the time of a failure
         raise UnreadableFile(
             f"{path}: cannot be read as HDF5 ({reason}); "
-            "expected a whole Starfish HDF5 file, get it again or check its format"
+            "expected a complete Starfish HDF5 file: download it again or check its format",
+            path=path,
         ) from None
 
 
@@ -42,9 +48,9 @@ def _content(path: Path, file: h5py.File) -> Content:
         numbered=False,
         wavelength=tuple(arrays[0]),
         flux=tuple(arrays[1]),
-        sigma=tuple(arrays[2]),
+        flux_error=tuple(arrays[2]),
         masks=tuple(arrays[3]) if len(arrays) == 4 else None,
-        medium=_medium(path, file, file[names[0]]),
+        medium=declared_medium(_air_flags(file, names[0]), path),
         barycentric_velocity=_barycentric_velocity(path, file),
         notes=(),
     )
@@ -54,54 +60,61 @@ def _layout(path: Path, file: h5py.File) -> tuple[str, ...]:
     for names in _LAYOUTS:
         if all(isinstance(file.get(name), h5py.Dataset) for name in names):
             return names
-    found = sorted(map(str, file))  # h5py gives a name that is not UTF-8 as bytes
-    shown = ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
+    members = sorted(map(str, file))  # h5py returns names that are not UTF-8 as bytes
+    listed = ", ".join(members[:8]) + (f" and {len(members) - 8} more" if len(members) > 8 else "")
     expected = " or ".join(", ".join(names) for names in _LAYOUTS)
     raise UnreadableFile(
-        f"{path}: not a known layout of an observed spectrum: it holds {shown or 'nothing'}; "
-        f"expected the datasets {expected}"
+        f"{path}: unknown layout, with the datasets {listed or '(none)'}; "
+        f"expected the datasets {expected}",
+        path=path,
+        value=members,
     )
 
 
 def _check_datasets(path: Path, file: h5py.File, names: tuple[str, ...]) -> None:
-    """Refuse datasets that are not numbers, or not all (pixels,) or (orders, pixels)."""
+    """Check that the datasets are real numbers, and all (pixels,) or all (orders, pixels)."""
     for name in names:
-        held = file[name]
-        if not isinstance(held, h5py.Dataset) or held.dtype.kind not in "biuf":
-            raise UnreadableFile(f"{path}: {name} is {held!r}; expected a dataset of real numbers")
+        member = file[name]
+        if not isinstance(member, h5py.Dataset) or member.dtype.kind not in "biuf":
+            raise UnreadableFile(
+                f"{path}: {name} is {member!r}; expected a dataset of real numbers",
+                path=path,
+                name=name,
+            )
     shapes = {name: file[name].shape for name in names}
     shape = shapes[names[0]]
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise UnreadableFile(f"{path}: the shapes differ: {listed}; expected the same for all")
+        raise UnreadableFile(
+            f"{path}: the datasets have different shapes: {listed}; expected the same for all",
+            path=path,
+            value=shapes,
+        )
     if shape is None or len(shape) not in (1, 2) or 0 in shape:
         raise UnreadableFile(
-            f"{path}: {names[0]} has shape {shape}; expected (pixels,) or (orders, pixels)"
+            f"{path}: {names[0]} has shape {shape}; expected (pixels,) or (orders, pixels)",
+            path=path,
+            name=names[0],
+            value=shape,
         )
 
 
-def _medium(path: Path, file: h5py.File, wavelength: h5py.Dataset) -> Medium | None:
-    """The medium by the `air` attributes of the file and of its wavelengths; None without one."""
-    said: list[Any] = [owner.attrs["air"] for owner in (file, wavelength) if "air" in owner.attrs]
-    for value in said:
-        if np.size(value) != 1 or value not in (0, 1):
-            raise UnreadableFile(f"{path}: its attribute air is {value!r}; expected True or False")
-    media: set[Medium] = {"air" if value else "vacuum" for value in said}
-    if len(media) > 1:
-        raise UnreadableFile(
-            f"{path}: the attribute air differs between the file ({said[0]}) and its wavelengths "
-            f"({said[1]}); expected one medium, correct the file"
-        )
-    return media.pop() if media else None
+def _air_flags(file: h5py.File, wavelength: str) -> list[tuple[str, Any]]:
+    """Return the attribute `air` of the file and of its wavelengths, where they have one."""
+    owners = (file, file[wavelength])
+    return [("air", owner.attrs["air"]) for owner in owners if "air" in owner.attrs]
 
 
 def _barycentric_velocity(path: Path, file: h5py.File) -> float | None:
-    """The attribute BCV of the older files, km/s."""
+    """Return the attribute BCV of older files, km/s."""
     if "BCV" not in file.attrs:
         return None
     value = np.asarray(file.attrs["BCV"])
     if value.size != 1 or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
         raise UnreadableFile(
-            f"{path}: its attribute BCV is {file.attrs['BCV']!r}; expected a velocity in km/s"
+            f"{path}: the attribute BCV is {file.attrs['BCV']!r}; expected a velocity in km/s",
+            path=path,
+            name="BCV",
+            value=file.attrs["BCV"],
         )
     return float(value.item())

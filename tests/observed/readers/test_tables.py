@@ -20,7 +20,7 @@ from mixjobs.observed.spectrum import open_spectrum
 NAN, INF = np.nan, np.inf
 ENDINGS = (".ecsv", ".fits", ".fit", ".fits.gz", ".fit.gz", ".FITS")
 FILE_ENDINGS = (".ecsv", ".fits", ".fits.gz")
-NO_UNIT = "the wavelengths have no unit and are taken as Å"
+NO_UNIT = "the wavelengths have no unit; assumed to be in Å"
 GOOD = {"wavelength": [5000.0, 5001.0, 5002.5], "flux": [1.0, 2.0, 3.0], "sigma": [0.1, 0.1, 0.2]}
 
 
@@ -50,7 +50,7 @@ def write_starfish(path, wave, flux, sigma, masks):
 
 
 def arrays(observed):
-    return (*observed.wavelength, *observed.flux, *observed.sigma, *observed.mask)
+    return (*observed.wavelength, *observed.flux, *observed.flux_error, *observed.mask)
 
 
 flux_values = st.sampled_from([1.0, 2.5, -3.0, 0.0, 1e-18, NAN, INF, -INF])
@@ -148,7 +148,7 @@ class TestContent:
     def test_names_of_columns(self, tmp_path, ending, names):
         columns = dict(zip(names, GOOD.values(), strict=True)) | {"sky": [1.0, 2.0, 3.0]}
         observed = open_spectrum(write(tmp_path / f"o{ending}", columns))
-        assert observed.sigma[0].tolist() == GOOD["sigma"]
+        assert observed.flux_error[0].tolist() == GOOD["sigma"]
         assert observed.wavelength[0].tolist() == GOOD["wavelength"]
 
     @pytest.mark.parametrize("ending", FILE_ENDINGS)
@@ -224,58 +224,70 @@ def two_lines(path):
 
 
 BAD = [
-    (lambda path: None, MissingFile, "no such file"),
+    (lambda path: None, MissingFile, "no such file; expected an observed spectrum"),
     (lambda path: path.write_bytes(b""), UnreadableFile, "cannot be read as"),
-    (two_lines, UnreadableFile, "cannot be read as .*expected a table with a row a pixel"),
+    (two_lines, UnreadableFile, "cannot be read as .*expected a table with one row per pixel"),
     (
         writes(without("sigma")),
         UnreadableFile,
-        "no column of sigma: it has wavelength, flux; expected one named sigma or error or",
+        "no column for the flux error among wavelength, flux; expected one named sigma or error",
     ),
-    (writes(without("flux")), UnreadableFile, "no column of flux: it has wavelength, sigma; "),
-    (writes(without("wavelength"), unit=None), UnreadableFile, "no column of wavelength: it has"),
+    (writes(without("flux")), UnreadableFile, "no column for the flux among wavelength, sigma; "),
+    (
+        writes(without("wavelength"), unit=None),
+        UnreadableFile,
+        "no column for the wavelength among",
+    ),
     (
         writes(GOOD | {"error": GOOD["sigma"]}),
         UnreadableFile,
-        "the columns sigma and error could each be the sigma; expected one of them",
+        "the columns sigma and error could each be the flux error; expected only one",
     ),
     (writes({name: [] for name in GOOD}), UnreadableFile, "the table has no rows"),
-    (writes(unit="km/s"), UnreadableFile, "wavelength is in 'km / s'; expected a unit of length"),
-    (writes(unit="smoots"), UnreadableFile, "wavelength is in 'smoots'; expected a unit of length"),
-    (units_differ, UnreadableFile, "flux is in 'W', sigma in 'mW'; expected the same unit"),
-    (writes(GOOD | {"flux": ["a", "b", "c"]}), UnreadableFile, "column flux holds .*; expected"),
+    (
+        writes(unit="km/s"),
+        UnreadableFile,
+        "wavelength has the unit 'km / s'; expected a unit of length",
+    ),
+    (
+        writes(unit="smoots"),
+        UnreadableFile,
+        "wavelength has the unit 'smoots'; expected a unit of length",
+    ),
+    (units_differ, UnreadableFile, "flux is in 'W' and sigma in 'mW'; expected the same"),
+    (writes(GOOD | {"flux": ["a", "b", "c"]}), UnreadableFile, "column flux contains .*; expected"),
     (
         writes(GOOD | {"flux": np.ones((3, 2))}),
         UnreadableFile,
-        r"column flux holds .*float64 of shape \(3, 2\); expected one real number a row",
+        r"column flux contains .*float64 of shape \(3, 2\); expected one real number per row",
     ),
-    (writes(GOOD | {"mask": [0, 4, 1]}), UnreadableFile, "column mask holds 4; expected 1 for"),
+    (writes(GOOD | {"mask": [0, 4, 1]}), UnreadableFile, "column mask contains 4; expected 1 for"),
     (
         writes(GOOD | {"order": [1.0, 1.0, 2.0]}),
         UnreadableFile,
-        "column order holds .*float64 .*; expected a whole number a row",
+        "column order contains .*float64 .*; expected one whole number per row",
     ),
     (
         writes(GOOD | {"order": MaskedColumn([1, 1, 1], mask=[False, True, False])}),
         UnreadableFile,
-        "column order holds rows without a value; expected a whole number",
+        "column order contains missing values; expected one whole number",
     ),
     (
         writes(GOOD | {"wavelength": [5000.0, 5002.0, 5001.0], "order": [7, 7, 7]}),
         OrderError,
-        "order 7 does not ascend: it goes from 5002 to 5001 Å at pixel 2",
+        "order 7: wavelength 5001 Å at pixel 2 follows 5002 Å",
     ),
     (
         writes(GOOD | {"wavelength": MaskedColumn(GOOD["wavelength"], mask=[0, 1, 0])}),
         OrderError,
-        "order 0 has the wavelength nan at pixel 1",
+        "order 0: wavelength nan at pixel 1",
     ),
     (writes(meta={"medium": "water"}), UnreadableFile, "is 'water'; expected air or vacuum"),
     (writes(meta={"BCV": "fast"}), UnreadableFile, "BCV is 'fast'; expected a velocity in km/s"),
     (
         writes(meta={"bcv": 1.0, "barycentric_velocity": 2.0}),
         UnreadableFile,
-        "has the barycentric velocities 1 and 2 km/s; expected one",
+        "declares two barycentric velocities, 1 and 2 km/s; expected one",
     ),
 ]
 
@@ -288,6 +300,7 @@ def test_bad_input_is_one_line_with_the_path(tmp_path, make, error, message, end
     with pytest.raises(error, match=message) as caught:
         open_spectrum(path)
     assert isinstance(caught.value, MixjobsError)
+    assert caught.value.path == str(path)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(path))
 
@@ -295,7 +308,7 @@ def test_bad_input_is_one_line_with_the_path(tmp_path, make, error, message, end
 def test_air_and_vacuum(tmp_path):
     path = write(tmp_path / "o.fits", GOOD, {"MEDIUM": "air"})
     fits.setval(path, "MEDIUM", value="vacuum", ext=0)
-    with pytest.raises(UnreadableFile, match="says both air and vacuum; expected one"):
+    with pytest.raises(UnreadableFile, match=r"declares both air .* and vacuum .*; expected one"):
         open_spectrum(path)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.demo.library import DemoLibrary
-from mixjobs.demo.phoenix_writer import _name
+from mixjobs.demo.writers import phoenix_name
 from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.library.phoenix import parse_names
 
@@ -26,7 +26,7 @@ TAIL = "PHOENIX-ACES-AGSS-COND-2011"
 )
 def test_a_name_is_read_as_it_was_written(teff: int, logg: int, feh: int, alpha: int) -> None:
     star = {"teff": float(teff), "logg": logg / 100, "feh": feh / 10, "alpha": alpha / 100}
-    (point,), names = parse_names([_name(star)])
+    (point,), names = parse_names([phoenix_name(star)])
     assert dict(zip(names, point.tolist(), strict=True)) | {"alpha": star["alpha"]} == star
 
 
@@ -60,8 +60,9 @@ def test_what_is_left_out_of_theta_is_solar(tmp_path: Path) -> None:
 )
 def test_a_value_that_a_name_cannot_hold(axis: str, value: float, tmp_path: Path) -> None:
     library = DemoLibrary({"teff": (5000,)} | {axis: (value,)}, n_pixels=50)
-    with pytest.raises(InvalidInput, match=f"{axis} = {value}: expected at most . decimals"):
+    with pytest.raises(InvalidInput, match="decimals") as error:
         library.write(tmp_path / "a", layout="phoenix")
+    assert (error.value.name, error.value.value) == (axis, value)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -74,7 +75,7 @@ def test_what_exists_is_not_written_into(tmp_path: Path) -> None:
 
 
 def test_no_folder_and_an_unknown_layout(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="there is no folder"):
+    with pytest.raises(InvalidInput, match="does not exist"):
         LIBRARY.write(tmp_path / "missing" / "a", layout="phoenix")
     with pytest.raises(InvalidInput, match=r"layout 'zip': expected 'starfish' or 'phoenix'"):
         LIBRARY.write(tmp_path / "a", layout="zip")  # type: ignore[arg-type]
