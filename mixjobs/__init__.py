@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixjobs.builder.segments import EmulatorSettings
-    from mixjobs.builder.stages import build
+    from mixjobs.builder.emulator import EmulatorSettings
+    from mixjobs.builder.job import build, build_job, plan_job
     from mixjobs.errors import MixjobsError
     from mixjobs.grid import Grid
     from mixjobs.inference.job import load_log_probability
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 # Imported when first used, so that what a sampler calls needs neither Dask nor Zarr.
 _HOME = {
-    "EmulatorSettings": "builder.segments",
+    "EmulatorSettings": "builder.emulator",
     "Grid": "grid",
     "MixjobsError": "errors",
     "Orders": "orders",
-    "build": "builder.stages",
+    "build": "builder.job",
+    "build_job": "builder.job",
     "load_flux_ratio": "store.loading",
     "load_log_probability": "inference.job",
     "load_mixture": "store.loading",
@@ -30,6 +31,7 @@ _HOME = {
     "open_library": "library",
     "open_spectrum": "observed.spectrum",
     "open_store": "store.format",
+    "plan_job": "builder.job",
 }
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "MixjobsError",
     "Orders",
     "build",
+    "build_job",
     "load_flux_ratio",
     "load_log_probability",
     "load_mixture",
@@ -45,6 +48,7 @@ __all__ = [
     "open_library",
     "open_spectrum",
     "open_store",
+    "plan_job",
 ]
 
 

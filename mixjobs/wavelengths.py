@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -202,3 +203,34 @@ def pixel_edges(wavelength: ArrayLike) -> Floats:
 
 
 Medium = Literal["air", "vacuum"]
+
+
+def ranges_of_pixels(
+    wavelength: Sequence[Floats], medium: str | None, library_medium: str
+) -> tuple[Floats, Floats]:
+    """Return the half-open range of each order's pixels, in the medium of a library.
+
+    A range extends from the first pixel to just past the last. Whole arrays are converted, as when
+    a spectrum is compared with a model: every pixel lies in its range to the last bit.
+
+    Parameters
+    ----------
+    wavelength : sequence of M (n_pixels,) arrays
+        Å, ascending.
+    medium : "air", "vacuum" or None
+        Medium of these wavelengths. Nothing is converted where one of the two media is unknown.
+    library_medium : "air", "vacuum" or "unknown"
+
+    Returns
+    -------
+    wave_min, wave_max : (M,) arrays
+
+    Examples
+    --------
+    >>> low, high = ranges_of_pixels([np.array([4998.6055, 5008.0])], "air", "vacuum")
+    >>> f"{low[0]:.4f}, {high[0]:.4f}"
+    '5000.0000, 5009.3971'
+    """
+    converted = [in_library_medium(wave, medium, library_medium) for wave in wavelength]
+    low = np.array([wave[0] for wave in converted])
+    return low, np.array([np.nextafter(wave[-1], np.inf) for wave in converted])

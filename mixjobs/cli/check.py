@@ -24,7 +24,7 @@ from mixjobs.report.emulator import (
     quality_table,
 )
 from mixjobs.store.format import open_store
-from mixjobs.store.invariants import Law, check_laws
+from mixjobs.store.invariants import Invariant, check_invariants
 from mixjobs.typing import Floats
 
 _FEW = 10  # held-out points below which a ranking says little
@@ -33,7 +33,7 @@ _FEW = 10  # held-out points below which a ranking says little
 def check(args: Namespace) -> dict[str, Any]:
     """Check the laws, and the held-out error of every method."""
     store = open_store(args.store)
-    laws = check_laws(store)
+    laws = check_invariants(store)
     small = has_pairwise(store.grid)
     methods = [m for m in METHODS if small or m != "pairwise"]
     results = held_out(store.grid, store.orders, store.mean_flux, methods)
@@ -47,11 +47,11 @@ def check(args: Namespace) -> dict[str, Any]:
     quality = emulator_quality(store)
     if quality and not args.json:
         _print_emulator(quality, store.grid)
-    broken = [law.name for law in laws if not law.kept]
+    broken = [law.name for law in laws if not law.holds]
     if broken:
         say(f"mixjobs: {args.store}: broken: {'; '.join(broken)}; build it again")
     return {
-        "laws": [{"name": w.name, "deviation": w.deviation, "kept": w.kept} for w in laws],
+        "invariants": [{"name": i.name, "deviation": i.deviation, "holds": i.holds} for i in laws],
         "held_out": [_facts(result) for result in results],
         "orders": store.orders.number.tolist(),
         "best_method": best_method(results),
@@ -75,7 +75,7 @@ def _print_emulator(quality: Sequence[OrderQuality], grid: Grid) -> None:
     console.print(f"expected between grid points: these times {factors} (median order)")
 
 
-def _print(laws: Sequence[Law], results: Sequence[HeldOut], orders: Orders) -> None:
+def _print(laws: Sequence[Invariant], results: Sequence[HeldOut], orders: Orders) -> None:
     console = Console()
     console.print(tables.laws_table(laws))
     if not results:

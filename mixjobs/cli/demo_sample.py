@@ -8,8 +8,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mixjobs.builder.segments import EmulatorSettings
-from mixjobs.builder.stages import build
+from mixjobs.builder.emulator import EmulatorSettings
+from mixjobs.builder.job import build
 from mixjobs.cli.options import say
 from mixjobs.cli.parser import parser
 from mixjobs.cli.sample import sample

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixjobs.cli.build import named_cluster
-from mixjobs.cli.client import client_of, n_workers
 from mixjobs.cli.options import say
 from mixjobs.cli.signals import stop_if_told
 from mixjobs.cli.summary import summary
+from mixjobs.cluster.client import job_client, n_workers, named_cluster
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.config.sample import SampleConfig, absolute, read_sample_job
 from mixjobs.errors import InvalidInput, OutputExists
@@ -37,8 +36,8 @@ from mixjobs.inference.run import (
     read_start,
 )
 from mixjobs.inference.sampler import sample as run_sampling
+from mixjobs.progress_bar import reporter
 from mixjobs.report.job import data_table, parameter_table, print_tables
-from mixjobs.report.progress_bar import reporter
 from mixjobs.report.sampling_bar import sampling_reporter
 from mixjobs.typing import Floats
 
@@ -57,7 +56,7 @@ def sample(args: Namespace) -> None:
     path = Path(job.output)
     if not args.dry_run:
         check_folder(path, args)
-    with client_of(None if args.dry_run else table, path) as client:
+    with job_client(None if args.dry_run else table, path, say) as client:
         _await_workers(client, table)
         log_probability = load_log_probability(job, client)
         announce(job, log_probability, args.dry_run)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from mixjobs.errors import InvalidInput
 from mixjobs.interpolation.cross_validation import HeldOutAxis, rms
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LogGrid
@@ -20,44 +20,24 @@ from mixjobs.wavelengths import LogGrid
 _ROWS = 32  # spectra whose residuals are computed together: they stay in the cache
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """How many eigenspectra to keep.
+class Accuracy(Protocol):
+    """How many eigenspectra to keep, such as a `mixjobs.EmulatorSettings`."""
 
-    Parameters
-    ----------
-    explained_variance : float
-        At least this fraction of the variance of the normalised spectra.
-    max_residual : float
-        And so many that no pixel of any grid point is off by more than this part of the
-        spectrum's mean.
-    max_rank : int
-        But never more than this; what is reached is reported.
-    rank : int, optional
-        Just so many.
+    @property
+    def explained_variance(self) -> float:
+        """Keep at least as many as explain this fraction of the variance."""
 
-    Raises
-    ------
-    InvalidInput
-        A value out of its range.
-    """
+    @property
+    def max_residual(self) -> float:
+        """Keep as many as bring every residual below this fraction of the mean flux ..."""
 
-    explained_variance: float = 0.999
-    max_residual: float = 0.02
-    max_rank: int = 64
-    rank: int | None = None
+    @property
+    def max_rank(self) -> int:
+        """... but never more than this number."""
 
-    def __post_init__(self) -> None:
-        if not 0 < self.explained_variance <= 1:
-            raise InvalidInput(
-                f"explained_variance = {self.explained_variance:g}: expected more than 0, at most 1"
-            )
-        if not self.max_residual > 0:
-            raise InvalidInput(f"max_residual = {self.max_residual:g}: expected a positive number")
-        for name in ("max_rank", "rank"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InvalidInput(f"{name} {value}: expected 1 or more eigenspectra")
+    @property
+    def rank(self) -> int | None:
+        """Keep exactly this number, if it is given."""
 
 
 @dataclass(frozen=True, eq=False)

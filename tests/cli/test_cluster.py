@@ -10,11 +10,11 @@ import sys
 import time
 
 import pytest
+from mixjobs.cli.client import n_workers
 
 import mixjobs
 from mixjobs.cli import main
 from mixjobs.cli.build import named_cluster
-from mixjobs.cli.client import n_workers
 from mixjobs.config.build import make_build_job
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput, MissingFile
