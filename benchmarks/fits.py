@@ -10,7 +10,7 @@ import numpy as np
 
 import mixjobs
 from benchmarks.measure import Floats
-from mixjobs.builder.segments import EmulatorSettings
+from mixjobs.builder.emulator import EmulatorSettings
 from mixjobs.demo.library import Axes, DemoLibrary
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan

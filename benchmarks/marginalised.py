@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.fits import build_store, observe, pixels, plan, windows
 from benchmarks.measure import Floats, Row, cpu_seconds, ratio, spread
-from mixjobs.builder.segments import EmulatorSettings
+from mixjobs.builder.emulator import EmulatorSettings
 from mixjobs.inference.convergence import autocorrelation_time
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
@@ -23,7 +23,6 @@ from mixjobs.inference.optimum import start_walkers
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Uniform
 from mixjobs.inference.sampler import Ensembles, Step, random_states, segment
-from mixjobs.model.emulator import Accuracy
 
 AXES = {"teff": tuple(range(3900, 6301, 300)), "logg": (4.5,), "feh": (-0.5, 0.0, 0.5)}
 TRUTH = {"teff_1": 5750.0, "teff_2": 4400.0, "feh": 0.1, "vsini": 8.0, "rv": 12.0, "c": 0.35}
@@ -69,9 +68,7 @@ def run(small: bool) -> Iterator[Row]:
 def problem(store: Path, n_pixels: int) -> LogProbability:
     """Simulate a star, and return what is to be sampled."""
     waves = {i: pixels(first, n_pixels) for i, first in enumerate(WAVES)}
-    settings = EmulatorSettings(
-        max_rv=60, max_vsini=30, min_resolution=20_000, accuracy=Accuracy(rank=8)
-    )
+    settings = EmulatorSettings(max_rv=60, max_vsini=30, min_resolution=20_000, rank=8)
     build_store(AXES, windows(waves), settings, store)
     fit = plan(store, observe(store, waves, TRUTH, Continuum(2)), emulator_error=False)
     names = fit.load([0]).epochs[0].model.parameters

@@ -11,13 +11,14 @@ from scipy.fft import irfft
 from scipy.interpolate import CubicSpline
 
 from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, spread
+from mixjobs.builder.emulator import EmulatorSettings
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import interpolation
 from mixjobs.interpolation.cross_validation import held_out_axes
 from mixjobs.model.broadening import profile_sigma
 from mixjobs.model.components import LibraryModel
-from mixjobs.model.emulator import Accuracy, decompose, emulator_error
+from mixjobs.model.emulator import decompose, emulator_error
 from mixjobs.model.layout import lay_out
 from mixjobs.model.mixture import BLOCK, MixtureModel
 from mixjobs.model.order_model import order_basis
@@ -127,7 +128,7 @@ class Order:
         self.grid = Grid(library.points, library.names)
         self.log_mean = np.log(means)
         self.emulator = decompose(
-            spectra / means[:, None], grid, library.wavelength, Accuracy(rank=rank)
+            spectra / means[:, None], grid, library.wavelength, EmulatorSettings(rank=rank)
         )
         self.data = np.exp(np.linspace(x[edge], x[-edge], n_data))
         self.sigma = profile_sigma(resolution=RESOLUTION)

@@ -93,7 +93,9 @@ def run_plan(
     """
     if client is not None:
         check_memory(client, plan.worker_bytes)
-    with partial_store(Path(path), plan.identity, lambda g: _create(g, plan), overwrite) as partial:
+    with partial_store(
+        Path(path), plan.identity, lambda group: create(group, plan), overwrite
+    ) as partial:
         shape = len(plan.orders), plan.n_points
         means = recorded_means(partial.finished(), shape)
         run_stage(client, mean_stage(plan, partial, means), report)
@@ -106,6 +108,22 @@ def run_plan(
         run_stage(client, ratio_stage(plan, partial), report)
         run_stage(client, interpolator_stage(plan, partial, n_slots(client)), report)
     return open_store(path)
+
+
+def create(group: Path, plan: BuildPlan) -> None:
+    """Create an empty store, and the emulator's scratch arrays."""
+    create_group(
+        group, plan.library.grid, plan.orders, plan.hi - plan.lo, plan.attributes, plan.table_dtype
+    )
+    if plan.emulator is None:
+        return
+    create_emulator(group / GROUP, plan.emulator.attributes)
+    n_pixels = {
+        int(m): segment.grid.n_pixels
+        for m, segment in zip(plan.orders.number, plan.emulator.segments, strict=True)
+        if segment
+    }
+    create_scratch(group.parent / SCRATCH, n_pixels, plan.n_points, plan.block[1])
 
 
 def run_stage(client: Client | None, stage: Stage, report: Report) -> None:
@@ -213,19 +231,3 @@ def _recorded_stage(
         name, function, missing, len(tasks), len(tasks) - len(missing),
         finish=lambda task, _: partial.record(name, task.key),
     )  # fmt: skip
-
-
-def _create(group: Path, plan: BuildPlan) -> None:
-    """Create an empty store, and the emulator's scratch arrays."""
-    create_group(
-        group, plan.library.grid, plan.orders, plan.hi - plan.lo, plan.attributes, plan.table_dtype
-    )
-    if plan.emulator is None:
-        return
-    create_emulator(group / GROUP, plan.emulator.attributes)
-    n_pixels = {
-        int(m): segment.grid.n_pixels
-        for m, segment in zip(plan.orders.number, plan.emulator.segments, strict=True)
-        if segment
-    }
-    create_scratch(group.parent / SCRATCH, n_pixels, plan.n_points, plan.block[1])

@@ -75,7 +75,7 @@ class Store(Summarised):
             for name, axis in zip(self.grid.names, self.grid.axes, strict=True)
         ]
         low, high = self.orders.wave_min.min(), self.orders.wave_max.max()
-        table = self.flux_ratio
+        table, n_emulated = self.flux_ratio, len(emulated_orders(self.path))
         return {
             "path": self.path,
             "library": self.attributes.get("library", "unknown"),
@@ -83,7 +83,7 @@ class Store(Summarised):
             "orders": f"{len(self.orders)}, {low:.6g} to {high:.6g} Å "
             f"({self.attributes.get('medium', 'unknown')})",
             "flux_ratio": "none" if table is None else f"{table.shape}, {table.dtype}",
-            "emulator": f"{len(emulated_orders(self.path))} orders",
+            "emulator": f"{n_emulated} orders" if n_emulated else "none",
         }
 
 

@@ -16,7 +16,6 @@ import mixjobs
 from mixjobs import EmulatorSettings, Orders
 from mixjobs.builder.segments import make_segments
 from mixjobs.errors import InvalidInput, LibraryError, OrderError, StoreError
-from mixjobs.model.emulator import Accuracy
 from mixjobs.report.status import job_status
 from mixjobs.store.emulator import (
     create_scratch,
@@ -29,7 +28,7 @@ from mixjobs.store.format import partial_path
 from tests.helpers import plain_build as plain
 
 ORDERS = Orders([3, 7, 5], [5004, 5010, 5017], [5012, 5018, 5025])  # two overlap
-FULL = EmulatorSettings(max_rv=20, max_vsini=30, min_resolution=20_000, accuracy=Accuracy(rank=12))
+FULL = EmulatorSettings(max_rv=20, max_vsini=30, min_resolution=20_000, rank=12)
 
 
 def files(path: Path) -> dict[str, bytes]:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixjobs.builder.emulator import EmulatorSettings
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid
 from mixjobs.interpolation.cross_validation import doubled_step_factor, held_out_axes, rms
-from mixjobs.model.emulator import Accuracy, decompose, emulator_error, held_out_spectra
+from mixjobs.model.emulator import decompose, emulator_error, held_out_spectra
 from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.orders import Orders
 from mixjobs.wavelengths import LogGrid
@@ -26,7 +27,7 @@ def spectra(n_points: int, n_pixels: int = 60, decay: float = 0.5, seed: int = 0
     return 1 + rng.normal(size=(n_points, len(shapes))) * sizes @ shapes
 
 
-def emulate(matrix: np.ndarray, accuracy: Accuracy = Accuracy()):  # noqa: B008
+def emulate(matrix: np.ndarray, accuracy: EmulatorSettings = EmulatorSettings()):  # noqa: B008
     grid = LogGrid(8.5, 1e-5, matrix.shape[1])
     return decompose(matrix.copy(), grid, grid.wavelength, accuracy)
 
@@ -34,14 +35,14 @@ def emulate(matrix: np.ndarray, accuracy: Accuracy = Accuracy()):  # noqa: B008
 @pytest.mark.parametrize("n_points", [12, 300])  # a full SVD, and the leading components alone
 def test_components_are_those_of_a_plain_svd(n_points):
     matrix = spectra(n_points, 200)
-    emulator = emulate(matrix, Accuracy(rank=5))
+    emulator = emulate(matrix, EmulatorSettings(rank=5))
     _, _, vectors = np.linalg.svd(matrix - matrix.mean(axis=0))
     overlap = np.abs(emulator.eigenspectra @ vectors[:5].T)
     np.testing.assert_allclose(overlap, np.eye(5), atol=1e-9)
     np.testing.assert_allclose(
         emulator.eigenspectra @ emulator.eigenspectra.T, np.eye(5), atol=1e-12
     )
-    again = emulate(matrix, Accuracy(rank=5))
+    again = emulate(matrix, EmulatorSettings(rank=5))
     assert np.array_equal(again.eigenspectra, emulator.eigenspectra)
 
 
@@ -65,16 +66,16 @@ def test_no_component_too_many(seed):
     matrix = spectra(20, seed=seed)
     rank = emulate(matrix).rank
     if rank > 1:
-        fewer = emulate(matrix, Accuracy(rank=rank - 1))
+        fewer = emulate(matrix, EmulatorSettings(rank=rank - 1))
         assert fewer.explained_variance < 0.999 or fewer.max_residual > 0.02
 
 
 def test_full_rank_is_exact_and_the_limit_holds():
     matrix = spectra(10, decay=0.95)
-    full = emulate(matrix, Accuracy(rank=50))
+    full = emulate(matrix, EmulatorSettings(rank=50))
     assert full.rank == 10
     np.testing.assert_allclose(full.mean + full.weights @ full.eigenspectra, matrix, atol=1e-13)
-    limited = emulate(matrix, Accuracy(max_rank=3))
+    limited = emulate(matrix, EmulatorSettings(max_rank=3))
     assert limited.rank == 3
     assert limited.max_residual > 0.02  # and says so
 
@@ -97,7 +98,7 @@ def test_spectra_that_are_all_alike_have_a_component_that_adds_nothing(n_points)
 )
 def test_accuracy_that_cannot_be(given, message):
     with pytest.raises(InvalidInput, match=message):
-        Accuracy(**given)
+        EmulatorSettings(**given)
 
 
 def lattice(*axes) -> Grid:
@@ -131,7 +132,7 @@ def test_held_out_values_are_those_that_the_rest_of_the_grid_predicts(method):
 def test_held_out_residuals_are_those_over_the_pixels():
     grid = lattice(np.arange(3000, 3800, 100), [4, 4.5, 5])
     matrix = spectra(len(grid), decay=0.8)
-    emulator = emulate(matrix, Accuracy(rank=6))
+    emulator = emulate(matrix, EmulatorSettings(rank=6))
     (teff, logg) = held_out_axes(grid, "cubic")
     predicted = emulator.weights[teff.rows] + teff.errors(emulator.weights)
     left = emulator.mean + predicted @ emulator.eigenspectra - matrix[teff.rows]
