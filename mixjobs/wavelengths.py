@@ -229,7 +229,7 @@ def ranges_of_pixels(
     --------
     >>> low, high = ranges_of_pixels([np.array([4998.6055, 5008.0])], "air", "vacuum")
     >>> f"{low[0]:.4f}, {high[0]:.4f}"
-    '5000.0000, 5009.3971'
+    '5000.0000, 5009.3970'
     """
     converted = [in_library_medium(wave, medium, library_medium) for wave in wavelength]
     low = np.array([wave[0] for wave in converted])

@@ -12,8 +12,9 @@ import mixjobs
 from mixjobs import Orders
 
 NAMES = {
-    "EmulatorSettings", "Grid", "MixjobsError", "Orders", "build", "load_flux_ratio",
+    "EmulatorSettings", "Grid", "MixjobsError", "Orders", "build", "build_job", "load_flux_ratio",
     "load_log_probability", "load_mixture", "mix", "open_library", "open_spectrum", "open_store",
+    "plan_job",
 }  # fmt: skip
 
 

@@ -39,10 +39,23 @@ ADVICE = "use the raw library, or declare the spectra to be raw if you know that
 
 @dataclass(frozen=True)
 class FluxCalibration:
-    """The flux unit that agrees with the level of the mean fluxes, and a sentence about it."""
+    """The flux unit that agrees with the level of the mean fluxes.
+
+    Attributes
+    ----------
+    flux_unit : str
+    how : str
+        One sentence for a reader.
+    level : float or None
+        Median ratio of the mean fluxes to those of blackbodies; None if it was not measured.
+    contradicts : bool
+        Whether the library declares another unit.
+    """
 
     flux_unit: str
     how: str
+    level: float | None = None
+    contradicts: bool = False
 
 
 def check_raw(grid: Grid, orders: Orders, mean_flux: Floats, declared_unit: str) -> FluxCalibration:
@@ -95,9 +108,10 @@ def check_raw(grid: Grid, orders: Orders, mean_flux: Floats, declared_unit: str)
         )
     _check_not_scaled(excess - log(UNITS[unit]), grid)
     how = f"the mean flux is {median:.2g} times that of a blackbody (median) in {unit}"
-    if any(_ENDINGS[u].search(declared_unit.lower()) for u in UNITS if u != unit):
-        how += f", though the library declares {declared_unit!r}"
-    return FluxCalibration(unit, how)
+    contradicts = any(_ENDINGS[u].search(declared_unit.lower()) for u in UNITS if u != unit)
+    if contradicts:
+        how += f", although the library declares {declared_unit!r}"
+    return FluxCalibration(unit, how, median, contradicts)
 
 
 def _check_positive(grid: Grid, orders: Orders, mean_flux: Floats) -> None:

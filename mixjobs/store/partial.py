@@ -152,8 +152,9 @@ def _begin(
         if not differences:
             return
         if not overwrite:
+            listed = "; ".join(f"{name}: {difference}" for name, difference in differences.items())
             raise StoreError(
-                f"{folder}: the partial store of another job ({'; '.join(differences)}); "
+                f"{folder}: the partial store of another job ({listed}); "
                 "finish that job, choose another name, or allow overwriting",
                 path=folder,
                 name="identity",
@@ -164,17 +165,17 @@ def _begin(
     create(folder / GROUP)
 
 
-def _differences(folder: Path, identity: Mapping[str, str]) -> list[str]:
-    """List how a partial store's job differs: ``"orders: 20 in the partial store, 10 now"``."""
+def _differences(folder: Path, identity: Mapping[str, str]) -> dict[str, str]:
+    """Return how the job of a partial store differs, by the name of the fact."""
     try:
         stored = read_group(folder / GROUP).attributes.get("identity", {})
     except StoreError as error:
-        return [str(error)]
-    return [
-        f"{name}: {stored.get(name)} in the partial store, {value} now"
+        return {"store": str(error)}
+    return {
+        name: f"{stored.get(name)} in the partial store, {value} now"
         for name, value in identity.items()
         if stored.get(name) != value
-    ]
+    }
 
 
 def _finish(folder: Path, path: Path) -> None:
