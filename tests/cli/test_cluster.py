@@ -207,7 +207,7 @@ class TestStatus:
     def test_of_nothing(self, tmp_path, capsys):
         assert main(["status", str(tmp_path / "q.zarr")]) == 2
         (complaint,) = complaints(capsys.readouterr().err)
-        assert "no such store, and none is being built" in complaint
+        assert "no such store, and no job is building it" in complaint
 
 
 def test_sigterm_stops_a_build_cleanly(large, tmp_path):
