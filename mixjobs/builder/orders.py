@@ -46,7 +46,7 @@ def choose_orders(
     medium: str | None = None,
     skip_uncovered: bool = False,
 ) -> ChosenOrders:
-    """Return the orders that are asked for, in the medium of a library.
+    """Return the orders of a build, in the medium of its library.
 
     Parameters
     ----------

@@ -137,7 +137,7 @@ def run_stage(client: Client | None, stage: Stage, report: Report) -> None:
 
 
 def mean_stage(plan: BuildPlan, partial: PartialStore, means: Floats) -> Stage:
-    """Compute the mean fluxes that `means`, (M, N), does not hold yet, and put them there."""
+    """Compute the mean fluxes that are still NaN in `means`, (M, N), and write them into it."""
     shape = plan.block
     if plan.emulator:
         # a resumed job writes the Zarr chunks with which the scratch arrays were created

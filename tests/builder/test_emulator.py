@@ -89,7 +89,7 @@ def test_the_store_is_read_by_others_and_nothing_is_left(store):
 
 @pytest.mark.parametrize("stage", ["mean_flux", "emulator", "flux_ratio"])
 def test_an_interrupted_build_goes_on(store, demo, tmp_path, stage):
-    path, told = tmp_path / "q.zarr", []
+    path, reports = tmp_path / "q.zarr", []
 
     def stop(now, done, total):
         if now == stage and done == 2:
@@ -105,9 +105,12 @@ def test_an_interrupted_build_goes_on(store, demo, tmp_path, stage):
         mixjobs.build(demo, ORDERS, path, emulator=EmulatorSettings(max_rv=10, max_vsini=0))
     assert set(error.value.value) == {"emulator"}
     # another block than at first: the scratch array's Zarr chunks decide
-    mixjobs.build(demo, ORDERS, path, block=(3, 7), emulator=FULL, report=lambda *a: told.append(a))
-    assert told[0] == ("mean_flux", 2 if stage == "mean_flux" else 3, 3)
-    assert next(a for a in told if a[0] == "emulator")[1] == emulated
+    tell = lambda *r: reports.append(r)  # noqa: E731
+    mixjobs.build(demo, ORDERS, path, block=(3, 7), emulator=FULL, report=tell)
+        demo, ORDERS, path, block=(3, 7), emulator=FULL, report=lambda *r: reports.append(r)
+    )
+    assert reports[0] == ("mean_flux", 2 if stage == "mean_flux" else 3, 3)
+    assert next(a for a in reports if a[0] == "emulator")[1] == emulated
     assert files(path) == files(store.path)
 
 

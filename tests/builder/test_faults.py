@@ -111,13 +111,13 @@ def test_a_killed_driver_loses_nothing_that_was_done(
     driver.kill()
     finish(driver)
     assert psutil.wait_procs(workers, timeout=30)[1] == []  # they end when their driver does
-    there = pairs_done(path)
-    assert 20 <= there < 36 * N_ORDERS
+    n_kept = pairs_done(path)
+    assert 20 <= n_kept < 36 * N_ORDERS
 
     with get_task_stream(client) as stream:
         assert main([*words, "--scheduler", client.scheduler.address]) == 0
     computed = [task for task in stream.data if key_split(task["key"]) == "mean_flux"]
-    assert len(computed) == 36 * N_ORDERS - there
+    assert len(computed) == 36 * N_ORDERS - n_kept
     assert_same(path, large_reference)
 
 
@@ -135,9 +135,9 @@ def test_ctrl_c_at_a_terminal(large, large_reference, tmp_path):
     assert not path.exists()
     assert pairs_done(path)
 
-    told = []
-    mixjobs.build(large, ORDERS, path, block=(1, 1), report=lambda *said: told.append(said))
-    assert told[0][1] > 0  # blocks done before the first
+    reports = []
+    mixjobs.build(large, ORDERS, path, block=(1, 1), report=lambda *r: reports.append(r))
+    assert reports[0][1] > 0  # blocks done before the first
     assert_same(path, large_reference)
 
 
@@ -191,9 +191,9 @@ def test_a_scheduler_lost_at_the_end_of_a_stage(stage, demo, reference, tmp_path
     with pytest.raises(JobFailed, match="the connection to the scheduler was lost"):  # noqa: SIM117
         with connect(ClusterConfig(kind="address", scheduler=address)) as client:
             mixjobs.build(demo, ORDERS, path, client, block=(1, 1), report=kill)
-    told = []
-    mixjobs.build(demo, ORDERS, path, block=(1, 1), report=lambda *said: told.append(said))
-    assert [said for said in told if said[0] == stage][1:] == []
+    reports = []
+    mixjobs.build(demo, ORDERS, path, block=(1, 1), report=lambda *r: reports.append(r))
+    assert [r for r in reports if r[0] == stage][1:] == []
     assert_same(path, reference)
 
 
@@ -273,10 +273,10 @@ def test_a_failed_job_leaves_the_workers_nothing_to_do(demo, client, tmp_path):
 
 
 def test_an_interrupted_job_is_resumed(interrupted, demo, reference):
-    told = []
-    mixjobs.build(demo, ORDERS, interrupted, report=lambda *said: told.append(said))
-    assert told[0][0] == "mean_flux"
-    assert told[0][1] > 0
+    reports = []
+    mixjobs.build(demo, ORDERS, interrupted, report=lambda *r: reports.append(r))
+    assert reports[0][0] == "mean_flux"
+    assert reports[0][1] > 0
     assert_same(interrupted, reference)
 
 
@@ -291,13 +291,13 @@ def test_an_interrupted_job_is_resumed(interrupted, demo, reference):
     ],
 )
 def test_another_job_does_not_go_on_with_it(change, differs, interrupted, demo, reference):
-    there = pairs_done(interrupted)
+    n_kept = pairs_done(interrupted)
     job = {"library": demo, "orders": ORDERS, "path": interrupted}
     with pytest.raises(mixjobs.MixjobsError) as refused:
         mixjobs.build(**{**job, **change})
     assert set(refused.value.value) == {differs}
     assert refused.value.path == str(partial_path(interrupted))
-    assert pairs_done(interrupted) == there
+    assert pairs_done(interrupted) == n_kept
     mixjobs.build(**job)  # the one that was refused has spoilt nothing
     assert_same(interrupted, reference)
 

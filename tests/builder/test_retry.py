@@ -89,11 +89,11 @@ def test_a_read_that_always_fails(kind, where, demo, reference, attempts, tmp_pa
     assert failed.value.name == TASK_7
     assert str(failed.value).startswith(f"{TASK_7}: a.h5: gone (3 attempts); start again ")
     assert attempts.stat().st_size == 3
-    there = len(progress.read(partial_path(path)))
-    assert there >= 7
-    told = []
-    resumed = mixjobs.build(demo, ORDERS, path, where, report=lambda *said: told.append(said))
-    assert told[0] == ("mean_flux", there, N_POINTS)
+    n_kept = len(progress.read(partial_path(path)))
+    assert n_kept >= 7
+    reports = []
+    resumed = mixjobs.build(demo, ORDERS, path, where, report=lambda *r: reports.append(r))
+    assert reports[0] == ("mean_flux", n_kept, N_POINTS)
     assert_same(resumed, reference)
 
 
@@ -133,9 +133,9 @@ def damaged(demo, tmp_path):
 def test_a_file_that_is_mended_between_two_attempts(damaged, reference, tmp_path):
     begun = []
 
-    def report(*said):
-        damaged.cut(*said)
-        if said[:2] == ("mean_flux", 4):
+    def report(*stage):
+        damaged.cut(*stage)
+        if stage[:2] == ("mean_flux", 4):
             begun.append(Timer(0.1, damaged.mend))
             begun[0].start()
 
@@ -157,7 +157,7 @@ def test_a_file_that_is_mended_after_the_job_has_failed(damaged, reference, tmp_
     with pytest.raises(UnreadableFile, match="not a whole HDF5 file"):
         mixjobs.build(damaged.path, ORDERS, path)
     damaged.mend()
-    told = []
-    store = mixjobs.build(damaged.path, ORDERS, path, report=lambda *said: told.append(said))
-    assert told[0] == ("mean_flux", 4, N_POINTS)
+    reports = []
+    store = mixjobs.build(damaged.path, ORDERS, path, report=lambda *r: reports.append(r))
+    assert reports[0] == ("mean_flux", 4, N_POINTS)
     assert_same(store, reference)

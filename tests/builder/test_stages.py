@@ -235,13 +235,13 @@ def test_nothing_is_left_beside_a_store(serial):
 
 
 def test_progress_is_reported_to_the_end(cases, tmp_path):
-    told = []
-    cases["demo"].build(tmp_path / "q.zarr", report=lambda *said: told.append(said))
-    stages = list(dict.fromkeys(stage for stage, _, _ in told))
+    reports = []
+    cases["demo"].build(tmp_path / "q.zarr", report=lambda *r: reports.append(r))
+    stages = list(dict.fromkeys(stage for stage, _, _ in reports))
     assert stages == ["mean_flux", "flux_ratio", "interpolators"]
     for stage in stages:
-        done = [d for s, d, _ in told if s == stage]
-        (total,) = {t for s, _, t in told if s == stage}
+        done = [d for s, d, _ in reports if s == stage]
+        (total,) = {t for s, _, t in reports if s == stage}
         assert done == sorted(done)
         assert done[-1] == total
 

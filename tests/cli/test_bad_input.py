@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 import mixjobs
-from mixjobs.builder.plan import probe_rows
+from mixjobs.builder.probe import probe_rows
 from mixjobs.cli import main
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import InvalidInput, MixjobsError
