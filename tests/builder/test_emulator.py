@@ -105,8 +105,7 @@ def test_an_interrupted_build_goes_on(store, demo, tmp_path, stage):
         mixjobs.build(demo, ORDERS, path, emulator=EmulatorSettings(max_rv=10, max_vsini=0))
     assert set(error.value.value) == {"emulator"}
     # another block than at first: the scratch array's Zarr chunks decide
-    tell = lambda *r: reports.append(r)  # noqa: E731
-    mixjobs.build(demo, ORDERS, path, block=(3, 7), emulator=FULL, report=tell)
+    mixjobs.build(
         demo, ORDERS, path, block=(3, 7), emulator=FULL, report=lambda *r: reports.append(r)
     )
     assert reports[0] == ("mean_flux", 2 if stage == "mean_flux" else 3, 3)
