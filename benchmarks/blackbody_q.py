@@ -39,7 +39,6 @@ from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.library import Library
 from mixjobs.model.blackbody import planck_mean
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Floats
 
 ORDERS = mixjobs.Orders.log_spaced(20, 7000, 50000)
@@ -100,9 +99,7 @@ def build_stores(folder: Path, small: bool) -> None:
     teff, logg, feh = library.grid.points.T
     near = (logg == LOGG) & (feh == FEH)
     numbers = sorted({n for some in (SMALL if small else SETS).values() for n in some})
-    settings = mixjobs.EmulatorSettings(
-        min_resolution=50, accuracy=Accuracy(explained_variance=0.9999)
-    )
+    settings = mixjobs.EmulatorSettings(min_resolution=50, explained_variance=0.9999)
     kept = {HELD_OUT: near & ~np.isin(teff, [TEFF_1, *CONTRASTS]), ON_GRID: near}
     for truth in [HELD_OUT] if small else kept:
         path = store_path(folder, truth, "tables")

@@ -21,7 +21,6 @@ from mixjobs.inference.convergence import autocorrelation_time
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Normal, Uniform
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Floats
 
 ORDINARY = {"teff_1": 5650, "teff_2": 4550, "feh": 0.1, "vsini": 9.0, "rv": 5.0, "c": 0.4}
@@ -47,7 +46,7 @@ def run(small: bool) -> Iterator[Row]:
     """Sample both stars both ways, in turn."""
     size = SMALL if small else FULL
     with TemporaryDirectory(prefix="mixjobs-benchmark-") as folder:
-        make_store(Path(folder), demo_library(STARS.teff, STARS.feh), Accuracy())
+        make_store(Path(folder), demo_library(STARS.teff, STARS.feh), {})
         for what, star, steps in (
             ("an ordinary star", ORDINARY, size.ordinary),
             ("a star just outside of the grid", OUTSIDE, size.outside),

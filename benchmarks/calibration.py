@@ -24,7 +24,6 @@ from benchmarks.simulated import demo_library, make_fit, make_store, observe
 from benchmarks.trials import Options, Trial, posterior, read_options, results, run_trials
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Normal, Uniform
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Floats
 
 SETTINGS = {"on": True, "off": False}  # the emulator's error
@@ -57,7 +56,7 @@ def fit_star(size: Size, folder: Path, trial: Trial) -> Trial:
     """Draw a star, observe it, and fit it with and without the emulator's error."""
     seed = int(trial["name"])
     library = demo_library(size.teff, size.feh)
-    store = make_store(folder, library, Accuracy())
+    store = make_store(folder, library, {})
     priors = {
         "teff_1": Uniform(size.teff[0], size.teff[-1]),
         "teff_2": Uniform(size.teff[0], size.teff[-1]),
@@ -173,7 +172,7 @@ def main(options: Options) -> None:
     size = SMALL if options.small else FULL
     path = options.out / "results.jsonl"
     if not options.report:
-        make_store(options.out, demo_library(size.teff, size.feh), Accuracy())
+        make_store(options.out, demo_library(size.teff, size.feh), {})
         stars = [{"name": f"{seed:03d}"} for seed in range(size.stars)]
         run_trials(stars, partial(fit_star, size, options.out), path, options.processes)
     found = results(path)

@@ -7,23 +7,20 @@ in common from point to point, so the decomposition takes longest: all component
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 import mixjobs
 from benchmarks.libraries import write_library
 from benchmarks.measure import Row, cpu_seconds, in_turn, ratio, same, spread
-from mixjobs.builder import emulator as emulate
-from mixjobs.builder.job import Job, prepare
 from mixjobs.builder.plan import EmulatorPlan
-from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.builder.tasks import (
     EmulatorTask,
     MeanTask,
-    SpectraTask,
     compute_means,
     compute_spectra,
     decompose_order,
@@ -31,7 +28,7 @@ from mixjobs.builder.tasks import (
 from mixjobs.model.emulator import decompose
 from mixjobs.model.means import spans
 from mixjobs.store.emulator import read_scratch
-from mixjobs.store.format import create_group, open_array, write_whole
+from mixjobs.store.format import open_array, write_whole
 from mixjobs.typing import Floats
 
 AIM_MEMORY = 3.0
@@ -41,31 +38,29 @@ POINTS = 32  # of a block
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prepared job, whose tasks are called one after the other, and its store."""
+    """A planned build, whose tasks are called one after the other, and its store."""
 
-    job: Job
+    plan: BuildPlan
     emulator: EmulatorPlan
     group: Path
 
     @property
     def scratch(self) -> Path:
         """Where the spectra go."""
-        return self.group.parent / emulate.SCRATCH
+        return self.group.parent / SCRATCH
+
+    def tasks(self, plan: BuildPlan) -> list[Any]:
+        """Return the tasks of the mean fluxes."""
+        shape = len(plan.orders), plan.n_points, plan.block
+        return [mean_task(plan, self.scratch, *block) for block in blocks(*shape)]
 
     @property
-    def mean_blocks(self) -> list[MeanTask]:
-        """The blocks of the means alone."""
-        plan, library = self.job.plan, self.job.library
-        return [
-            MeanTask(
-                library.path, library.reader(range(points.start, points.stop)),
-                plan.orders.number[rows], plan.lo[rows], plan.hi[rows], rows, points,
-            )
-            for rows, points in plan.blocks
-        ]  # fmt: skip
+    def mean_tasks(self) -> list[MeanTask]:
+        """The tasks that compute the means alone."""
+        return self.tasks(replace(self.plan, emulator=None))
 
     @property
-    def order_blocks(self) -> list[EmulatorTask]:
+    def order_tasks(self) -> list[EmulatorTask]:
         """The orders to decompose."""
         plan, wavelength = self.job.plan, self.job.library.wavelength
         return [
@@ -88,7 +83,7 @@ class Case:
 
     def means(self) -> Floats:
         """Compute the means alone: (orders, points)."""
-        return np.hstack([compute_means(block) for block in self.mean_blocks])
+        return np.hstack([compute_means(task) for task in self.mean_tasks])
 
     def spectra(self) -> Floats:
         """Compute the means, and write the spectra."""
@@ -100,8 +95,8 @@ class Case:
 
     def components(self) -> None:
         """Decompose all orders."""
-        for block in self.order_blocks:
-            decompose_order(block)
+        for task in self.order_tasks:
+            decompose_order(task)
 
 
 def run(small: bool) -> list[Row]:
@@ -119,7 +114,7 @@ def run(small: bool) -> list[Row]:
             spectra=lambda: cpu_seconds(case.spectra),
             components=lambda: cpu_seconds(case.components),
         )
-        size = f"{len(case.job.library.grid)} points x {n_pixels} px, {ORDERS} orders"
+        size = f"{len(case.plan.library.grid)} points x {n_pixels} px, {ORDERS} orders"
         return [*table(times, size), memory(case)]
 
 
@@ -128,14 +123,11 @@ def prepared(folder: Path, shape: tuple[int, int, int], n_pixels: int) -> Case:
     path = folder / "library.hdf5"
     write_library(path, shape, n_pixels)
     orders = mixjobs.Orders.log_spaced(ORDERS, *WAVE_RANGE)
-    block = (ORDERS, POINTS)
-    job = prepare(path, orders, block=block, table_dtype=None, emulator=EmulatorSettings())
-    if job.emulator is None:
-        raise RuntimeError("emulator: the job has none")
-    case = Case(job, job.emulator, folder / "store")
-    n = job.plan.hi - job.plan.lo
-    create_group(case.group, job.library.grid, orders, n, job.attributes, None)
-    emulate.create(case.group, job, job.emulator)
+    plan = plan_build(path, orders, block=(ORDERS, POINTS), table_dtype=None, emulator=True)
+    if plan.emulator is None:
+        raise RuntimeError("emulator: the build has none")
+    case = Case(plan, plan.emulator, folder / "store")
+    create(case.group, plan)
     return case
 
 
@@ -164,11 +156,11 @@ def table(times: dict[str, Floats], size: str) -> list[Row]:
 
 def memory(case: Case) -> Row:
     """Row about the memory that the decomposition of an order needs."""
-    block = case.order_blocks[0]
-    number = int(case.job.orders.number[block.row])
+    task = case.order_tasks[0]
+    number = int(case.plan.orders.number[task.order_index])
     tracemalloc.start()
     spectra = read_scratch(case.scratch, number)
-    decompose(spectra, block.grid, block.wavelength, block.accuracy)
+    decompose(spectra, task.grid, task.wavelength, task.settings)
     peak = tracemalloc.get_traced_memory()[1] / spectra.nbytes
     tracemalloc.stop()
     return Row(

@@ -19,7 +19,7 @@ from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import Method, interpolation
 from mixjobs.interpolation.cross_validation import axis_folds
-from mixjobs.model.emulator import Accuracy, OrderEmulator, decompose, emulator_error
+from mixjobs.model.emulator import OrderEmulator, decompose, emulator_error
 from mixjobs.typing import Floats
 
 AIM = 5.0  # either way
@@ -56,7 +56,10 @@ def on_demo(
     grid, spectra = Grid(library.points, names), library.spectrum(library.points)
     log_mean = np.log(spectra.mean(axis=1))
     emulator = decompose(
-        spectra / np.exp(log_mean)[:, None], library._log_grid, library.wavelength, Accuracy()
+        spectra / np.exp(log_mean)[:, None],
+        library._log_grid,
+        library.wavelength,
+        EmulatorSettings(),
     )
     low, high = grid.points.min(axis=0), grid.points.max(axis=0)
     theta = low + (high - low) * np.random.default_rng(0).random((n_theta, 3))

@@ -12,9 +12,8 @@ from distributed import Client
 
 from benchmarks.measure import Skipped, StageClock, same
 from benchmarks.virtual import VirtualLibrary, spent
-from mixjobs.builder.job import prepare
-from mixjobs.builder.plan import Block
-from mixjobs.builder.stages import run
+from mixjobs.builder.plan import BlockShape, plan_build
+from mixjobs.builder.stages import run_plan
 from mixjobs.orders import Orders
 
 _STATUS = Path("/proc/self/status")
@@ -82,7 +81,7 @@ def built(
     library: VirtualLibrary,
     orders: Orders,
     path: Path,
-    block: Block | None = None,
+    block: BlockShape | None = None,
     table: bool = False,
 ) -> Built:
     """Build a store, check its means, and return what that took."""
@@ -90,14 +89,15 @@ def built(
     clock, scheduler = StageClock(), scheduler_cpu(client)
     begun, begun_cpu, begun_at = time.perf_counter(), time.process_time(), time.time()
     n_workers = len(client.ncores())
-    job = prepare(library, orders, n_workers, block=block, table_dtype="float64" if table else None)
-    store = run(job, path, client, overwrite=True, report=clock)
+    dtype = "float64" if table else None
+    plan = plan_build(library, orders, n_workers, block=block, table_dtype=dtype)
+    store = run_plan(plan, path, client, overwrite=True, report=clock)
     ended, ended_cpu = time.perf_counter(), time.process_time()
     tasks = client.run(spent).values()
     same("scaling", store.mean_flux, library.means(orders), rtol=1e-12)
     writing = clock.last["flux_ratio"] - clock.last["mean_flux"] if table else 0.0
     return Built(
-        n_tasks=job.plan.n_tasks,
+        n_tasks=plan.n_tasks,
         n_workers=n_workers,
         ready=clock.first["mean_flux"] - begun,
         first=min(task.first for task in tasks) - begun_at,

@@ -21,7 +21,6 @@ from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.inference.likelihood import Continuum, OrderData, fit_order
 from mixjobs.inference.noise import NoiseRows
 from mixjobs.inference.order_likelihoods import LikelihoodBatch, OrderLikelihoods
-from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.typing import Floats
 
@@ -63,9 +62,7 @@ class Star:
             edge = alike[number][-1] + 1
         longer = {size.orders + i: pixels(5000, n) for i, n in enumerate(size.growth)}
         waves = alike | longer
-        settings = EmulatorSettings(
-            max_rv=100, max_vsini=60, min_resolution=20_000, accuracy=Accuracy(rank=size.rank)
-        )
+        settings = EmulatorSettings(max_rv=100, max_vsini=60, min_resolution=20_000, rank=size.rank)
         build_store(AXES, windows(waves), settings, self.store)
         mixture = {name: TRUTH[name] for name in TRUTH if name not in NOISE}
         self.orders = observe(self.store, waves, mixture, Continuum(4))

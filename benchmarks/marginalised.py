@@ -23,7 +23,6 @@ from mixjobs.inference.optimum import start_walkers
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Uniform
 from mixjobs.inference.sampler import Ensembles, Step, random_states, segment
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Floats
 
 AXES = {"teff": tuple(range(3900, 6301, 300)), "logg": (4.5,), "feh": (-0.5, 0.0, 0.5)}
@@ -70,9 +69,7 @@ def run(small: bool) -> Iterator[Row]:
 def problem(store: Path, n_pixels: int) -> LogProbability:
     """Simulate a star, and return what is to be sampled."""
     waves = {i: pixels(first, n_pixels) for i, first in enumerate(WAVES)}
-    settings = EmulatorSettings(
-        max_rv=60, max_vsini=30, min_resolution=20_000, accuracy=Accuracy(rank=8)
-    )
+    settings = EmulatorSettings(max_rv=60, max_vsini=30, min_resolution=20_000, rank=8)
     build_store(AXES, windows(waves), settings, store)
     fit = plan(store, observe(store, waves, TRUTH, Continuum(2)), emulator_error=False)
     names = fit.load([0]).epochs[0].model.parameters

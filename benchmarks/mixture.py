@@ -17,7 +17,7 @@ from mixjobs.interpolation import interpolation
 from mixjobs.interpolation.cross_validation import axis_folds
 from mixjobs.model.broadening import profile_sigma
 from mixjobs.model.components import LibraryModel
-from mixjobs.model.emulator import Accuracy, decompose, emulator_error
+from mixjobs.model.emulator import decompose, emulator_error
 from mixjobs.model.layout import lay_out
 from mixjobs.model.mixture import MAX_SPECTRA_PER_BATCH, MixtureModel
 from mixjobs.model.order_model import order_basis
@@ -128,7 +128,7 @@ class Order:
         self.grid = Grid(library.points, library.names)
         self.log_mean = np.log(means)
         self.emulator = decompose(
-            spectra / means[:, None], grid, library.wavelength, Accuracy(rank=rank)
+            spectra / means[:, None], grid, library.wavelength, EmulatorSettings(rank=rank)
         )
         self.data = np.exp(np.linspace(x[edge], x[-edge], n_data))
         self.sigma = profile_sigma(resolution=RESOLUTION)

@@ -27,16 +27,13 @@ from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.inference.distributed import Build
 from mixjobs.inference.distributed import distribute as over_workers
-from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed.spectrum import ObservedSpectrum
 from mixjobs.typing import Floats
 
 AIM_WORKERS, AIM_GROWTH = 1.7, 1.15
 AXES = {"teff": (3600.0, 4200.0, 4800.0), "logg": (4.0, 5.0), "feh": (-0.5, 0.5)}
-SETTINGS = EmulatorSettings(
-    max_rv=100, max_vsini=60, min_resolution=20_000, accuracy=Accuracy(rank=10)
-)
+SETTINGS = EmulatorSettings(max_rv=100, max_vsini=60, min_resolution=20_000, rank=10)
 RESOLUTION = 44_000.0  # of TRES
 MORE = 3  # so many times as many orders, where growth is measured
 

@@ -29,7 +29,6 @@ from benchmarks.trials import Options, Trial, posterior, read_options, results, 
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Uniform
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Floats
 
 SETTINGS = [(method, error) for method, error in product(("linear", "cubic"), (False, True))]
@@ -69,7 +68,7 @@ def make_fits(
 ) -> Iterator[tuple[str, bool, LogProbability]]:
     """Observe a star, with noise or without, and yield every setting and its fit."""
     library = demo_library(size.teff, size.feh)
-    store, truth = make_store(folder, library, Accuracy()), star(size, number)
+    store, truth = make_store(folder, library, {}), star(size, number)
     rng = np.random.default_rng([number, 30])
     orders = observe(library, truth, 1 / 200, rng, factor=float(noise))[: size.orders]
     priors = {
@@ -237,7 +236,7 @@ def main(options: Options) -> None:
     """Run what is missing, print the tables, and draw the figure."""
     size, folder = SMALL if options.small else FULL, options.out
     if not options.report:
-        make_store(folder, demo_library(size.teff, size.feh), Accuracy())
+        make_store(folder, demo_library(size.teff, size.feh), {})
         numbers = [5 * k % size.stars for k in range(size.stars)]  # evenly spread, if cut short
         stars = [{"name": f"{number:03d}"} for number in numbers]
         for one, name in ((fit_exact, "exact"), (fit_star, "results")):

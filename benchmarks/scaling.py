@@ -23,7 +23,6 @@ from benchmarks.cluster import WORKERS, scheduler_apart
 from benchmarks.jobs import Built, built, needs_linux
 from benchmarks.measure import Row, counted, in_turn, ratio, seconds, spread
 from benchmarks.virtual import PHOENIX_SECONDS, VirtualLibrary, spin, wavelengths
-from mixjobs.builder.plan import Block
 from mixjobs.typing import Floats
 
 FIRST, PEAK, IDLE, SHARE = 1.0, 200.0, 5.0, 3.0  # the aims: s, MB, s, % of the wall time
@@ -63,7 +62,7 @@ class Case:
     free: VirtualLibrary
 
     def built(
-        self, library: VirtualLibrary, block: Block | None = None, client: Client | None = None
+        self, library: VirtualLibrary, block: BlockShape | None = None, client: Client | None = None
     ) -> Built:
         """Build the means of a library."""
         time.sleep(self.size.settling)

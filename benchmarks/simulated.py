@@ -22,7 +22,6 @@ from mixjobs.inference.log_probability import LogProbability, make_log_probabili
 from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Prior
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Floats
 
 C = constants.c / 1e3  # km/s
@@ -43,14 +42,14 @@ def demo_library(teff: Sequence[float], feh: Sequence[float]) -> DemoLibrary:
     return DemoLibrary(axes, wave_min=5990.0, wave_max=end, n_pixels=N_LIBRARY)
 
 
-def make_store(folder: Path, library: DemoLibrary, accuracy: Accuracy) -> str:
+def make_store(folder: Path, library: DemoLibrary, accuracy: dict[str, Any]) -> str:
     """Build the library's store with its emulator, where it is not there yet."""
     store = folder / "store.zarr"
     if not store.exists():
         folder.mkdir(parents=True, exist_ok=True)
         low, high = zip(*WINDOWS.values(), strict=True)
         emulator = mixjobs.EmulatorSettings(
-            max_rv=60, max_vsini=30, min_resolution=20000, accuracy=accuracy
+            max_rv=60, max_vsini=30, min_resolution=20000, **accuracy
         )
         path = library.write(folder / "library.hdf5")
         orders = mixjobs.Orders(list(WINDOWS), low, high)

@@ -32,7 +32,6 @@ from benchmarks.trials import (
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.priors import Normal, Prior, Uniform
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Floats
 
 TEFF, FEH = tuple(range(3900, 6301, 300)), (-0.5, 0.0, 0.5)
@@ -90,7 +89,7 @@ def library_of(small: bool) -> DemoLibrary:
 def simulate(folder: Path, small: bool, trial: Trial) -> tuple[LogProbability, Floats]:
     """Simulate a star; return what is to be sampled, and the truth, (P,)."""
     library = library_of(small)
-    store = make_store(folder, library, Accuracy())
+    store = make_store(folder, library, {})
     star, rng = star_of(trial)
     orders = observe(library, star, 1 / trial["ratio"], rng)
     known = TEFF_2_PRIORS[trial["teff_2"]]
@@ -228,7 +227,7 @@ def main(options: Options) -> None:
     """Run the trials, and print the tables."""
     path = options.out / "trials.jsonl"
     if not options.report:
-        make_store(options.out, library_of(options.small), Accuracy())
+        make_store(options.out, library_of(options.small), {})
         one = partial(limit, options.out, options.small)
         run_trials(list(trials(options.small)), one, path, options.processes)
     found = results(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -314,3 +315,34 @@ def pixel_edges(wavelength: ArrayLike) -> Floats:
     middle = (x[:-1] + x[1:]) / 2
     width = np.diff(middle) if len(middle) > 1 else np.diff(x)
     return np.concatenate([[middle[0] - width[0]], middle, [middle[-1] + width[-1]]])
+
+
+def ranges_of_pixels(
+    wavelength: Sequence[Floats], medium: str | None, library_medium: str
+) -> tuple[Floats, Floats]:
+    """Return the half-open range of each order's pixels, in the medium of a library.
+
+    A range extends from the first pixel to just past the last. Whole arrays are converted, as when
+    a spectrum is compared with a model: every pixel lies in its range to the last bit.
+
+    Parameters
+    ----------
+    wavelength : sequence of M (n_pixels,) arrays
+        Å, ascending.
+    medium : "air", "vacuum" or None
+        Medium of these wavelengths. Nothing is converted where one of the two media is unknown.
+    library_medium : "air", "vacuum" or "unknown"
+
+    Returns
+    -------
+    wave_min, wave_max : (M,) arrays
+
+    Examples
+    --------
+    >>> low, high = ranges_of_pixels([np.array([4998.6055, 5008.0])], "air", "vacuum")
+    >>> f"{low[0]:.4f}, {high[0]:.4f}"
+    '5000.0000, 5009.3970'
+    """
+    converted = [in_library_medium(wave, medium, library_medium) for wave in wavelength]
+    low = np.array([wave[0] for wave in converted])
+    return low, np.array([np.nextafter(wave[-1], np.inf) for wave in converted])

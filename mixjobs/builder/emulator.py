@@ -1,78 +1,193 @@
-"""The stages of a build that make the emulator: spectra by order, then components of each order."""
+"""The emulator of a build: its settings, the segments of its orders, and what they need."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
-from uuid import uuid4
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from mixjobs.builder.job import Job
-from mixjobs.builder.plan import EmulatorPlan, Plan
-from mixjobs.builder.tasks import EmulatorTask, MeanTask, SpectraTask, decompose_order
-from mixjobs.cluster.executor import execute
-from mixjobs.store.emulator import GROUP, create_emulator, create_scratch, scratch_step
-from mixjobs.store.partial import Partial
+from pydantic import ValidationError
 
-if TYPE_CHECKING:
-    from distributed import Client
+from mixjobs.builder.segments import Segment, make_segments
+from mixjobs.config.build import EmulatorConfig
+from mixjobs.config.toml import first_fault
+from mixjobs.errors import InvalidInput
+from mixjobs.model.broadening import half_width, profile_sigma
+from mixjobs.orders import Orders
+from mixjobs.typing import Floats
+from mixjobs.units import to_value
+from mixjobs.wavelengths import SPEED_OF_LIGHT
 
-Report = Callable[[str, int, int], None]
-
-SCRATCH = "scratch"  # beside the store that is being filled; it goes when the store is complete
+_UNITS = {"max_rv": "km/s", "max_vsini": "km/s", "step": "km/s"}
 
 
-def create(group: Path, job: Job, emulator: EmulatorPlan) -> None:
-    """Create the emulator's empty group, and the scratch array beside the store."""
-    create_emulator(group / GROUP, emulator.attributes)
-    n_pixels = {
-        int(m): segment.grid.n_pixels
-        for m, segment in zip(job.orders.number, emulator.segments, strict=True)
-        if segment
-    }
-    create_scratch(group.parent / SCRATCH, n_pixels, job.plan.n_points, job.plan.block[1])
+class EmulatorSettings(EmulatorConfig):
+    """The velocities and instruments that an emulator must cover, and its accuracy.
 
+    All parameters are keywords, and all are optional: they are the keys of the table
+    ``[emulator]`` of a job file.
 
-def whole_zarr_chunks(plan: Plan, partial: Partial) -> Plan:
-    """Return the plan with blocks that cover whole Zarr chunks of the scratch array.
+    Parameters
+    ----------
+    max_rv, max_vsini : float or Quantity
+        Largest radial velocity and projected rotation velocity, km/s.
+    min_resolution : float
+        Lowest resolving power.
+    step : float or Quantity
+        Step of the wavelength grid, km/s; by default the library's own.
+    short_buffer : {"refuse", "skip", "shrink"}
+        What to do with an order whose buffer extends beyond the library.
+    explained_variance : float
+        Least fraction of the variance that the eigenspectra explain.
+    max_residual : float
+        Largest residual of any pixel at the grid points, as a fraction of the mean flux.
+    max_rank : int
+        Largest number of eigenspectra: it overrules the two limits above.
+    rank : int
+        Exactly this number of eigenspectra.
 
-    These were fixed when it was created; a job that goes on may have planned other blocks.
+    Raises
+    ------
+    InvalidInput
+        A parameter is unknown, or its value is out of range.
+
+    Examples
+    --------
+    >>> settings = EmulatorSettings(max_rv=50, rank=12)
+    >>> settings.max_rv, settings.max_vsini, f"{settings.buffer_velocity:.0f} km/s"
+    (50.0, 150.0, '264 km/s')
     """
-    return replace(plan, block=(plan.block[0], scratch_step(partial.folder / SCRATCH)))
+
+    def __init__(self, **options: Any) -> None:
+        values = {
+            name: to_value(value, _UNITS.get(name, ""), name) for name, value in options.items()
+        }
+        # NumPy's scalars become Python's, which pydantic insists on
+        values = {name: v.item() if hasattr(v, "item") else v for name, v in values.items()}
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            name = str(error.errors()[0]["loc"][0])
+            raise InvalidInput(
+                f"emulator: {first_fault(error, values, EmulatorConfig, {})}",
+                name=name,
+                value=options.get(name),
+            ) from None
+
+    @property
+    def buffer(self) -> float:
+        """How far a segment extends beyond its order on both sides, in ln(wavelength)."""
+        sigma = profile_sigma(resolution=self.min_resolution)
+        return float(half_width(self.max_vsini, self.max_rv, sigma))
+
+    @property
+    def buffer_velocity(self) -> float:
+        """The same in km/s."""
+        return self.buffer * SPEED_OF_LIGHT
 
 
-def with_spectra(block: MeanTask, partial: Partial, emulator: EmulatorPlan) -> SpectraTask:
-    """Return the block that computes the same means and writes its spectra too."""
-    return SpectraTask(
-        **vars(block),
-        scratch=partial.folder / SCRATCH,
-        segments=emulator.segments[block.orders],
+def emulator_settings(emulator: EmulatorConfig | bool | None) -> EmulatorSettings | None:
+    """Return the settings of an emulator: True stands for the defaults, False for none."""
+    if emulator is None or emulator is False:
+        return None
+    if emulator is True:
+        return EmulatorSettings()
+    if isinstance(emulator, EmulatorSettings):
+        return emulator
+    if isinstance(emulator, EmulatorConfig):
+        return EmulatorSettings(**emulator.model_dump())
+    raise InvalidInput(
+        f"emulator = {emulator!r}; expected True, False or an EmulatorSettings",
+        name="emulator",
+        value=emulator,
     )
 
 
-def write_all_orders(
-    client: Client | None, job: Job, emulator: EmulatorPlan, partial: Partial, report: Report
-) -> None:
-    """Decompose the orders that are not on record yet, one task an order."""
-    n_orders = emulator.n_orders
-    done = {block.block[0] for block in partial.finished() if block.stage == "emulator"}
-    n_done, token = len(done), uuid4().hex
-    report("emulator", n_done, n_orders)
-    tasks = (
-        EmulatorTask(
-            job=token,
-            store=partial.group,
-            scratch=partial.folder / SCRATCH,
-            row=m,
-            grid=segment.grid,
-            wavelength=job.library.wavelength[job.plan.lo[m] : job.plan.hi[m]],
-            accuracy=emulator.settings.accuracy,
-        )
-        for m, segment in enumerate(emulator.segments)
-        if segment and m not in done
-    )
-    for task, _ in execute(client, decompose_order, tasks, "emulator"):
-        partial.record("emulator", [task.row])
-        n_done += 1
-        report("emulator", n_done, n_orders)
+@dataclass(frozen=True, eq=False)
+class EmulatorPlan:
+    """The emulator of a build.
+
+    Attributes
+    ----------
+    settings : EmulatorSettings
+    segments : list of M Segment or None
+        None for an order that has no emulator.
+    notes : tuple of str
+        The orders that were left out or whose buffer was shortened, with the numbers.
+    n_points : int
+        Number of grid points.
+    """
+
+    settings: EmulatorSettings
+    segments: Sequence[Segment | None]
+    notes: tuple[str, ...]
+    n_points: int
+
+    @property
+    def n_orders(self) -> int:
+        """Number of orders that will have an emulator."""
+        return sum(segment is not None for segment in self.segments)
+
+    @property
+    def n_pixels(self) -> int:
+        """Number of pixels of all segments' grids."""
+        return sum(segment.grid.n_pixels for segment in self.segments if segment)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Size of the scratch arrays: all spectra on all segments, float32."""
+        return 4 * self.n_points * self.n_pixels
+
+    @property
+    def stored_bytes(self) -> int:
+        """Largest size of the emulator in the store."""
+        rank = min(self.settings.rank or self.settings.max_rank, self.n_points)
+        return 8 * (rank + 2) * (self.n_pixels + self.n_orders * self.n_points)
+
+    def worker_bytes(self, points: int) -> int:
+        """Memory of a task: the spectra of `points` points, or one order of all points.
+
+        An order needs its matrix and a second one; a full decomposition needs a third.
+        """
+        widest = max(segment.grid.n_pixels for segment in self.segments if segment)
+        full = min(self.n_points, widest) <= 2 * self.settings.max_rank
+        return 8 * max(2 * points * self.n_pixels, (3 if full else 2) * self.n_points * widest)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the emulator in the store: how it was made."""
+        return {
+            "n_orders": self.n_orders,
+            **self.settings.model_dump(),
+            "buffer": self.settings.buffer_velocity,
+            "notes": list(self.notes),
+        }
+
+    @property
+    def identity(self) -> str:
+        """The settings in a line, which tells a resumed job whether they are the same."""
+        settings = self.settings.model_dump()
+        return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+
+
+def plan_emulator(
+    wavelength: Floats, orders: Orders, settings: EmulatorSettings, n_points: int
+) -> EmulatorPlan:
+    """Lay out the segments of a library's orders.
+
+    Parameters
+    ----------
+    wavelength : (n_pixels,) array
+        The library's, Å.
+    orders : Orders
+    settings : EmulatorSettings
+    n_points : int
+        Number of grid points.
+
+    Raises
+    ------
+    OrderError
+        The library does not cover the buffer of an order, and the settings say to refuse it.
+    """
+    segments, notes = make_segments(wavelength, orders, settings)
+    return EmulatorPlan(settings, segments, tuple(notes), n_points)

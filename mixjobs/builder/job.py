@@ -1,131 +1,258 @@
-"""A job: what is asked for, checked as far as that can be done before the work, and planned."""
+"""The build of a store, from Python objects or from a job file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
-from importlib.metadata import version
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mixjobs.builder.plan import Block, EmulatorPlan, Plan, make_plan, plan_emulator, probe
-from mixjobs.builder.rawness import Plausibility, check_raw
-from mixjobs.builder.segments import EmulatorSettings
-from mixjobs.errors import InvalidInput, NotRaw
+from mixjobs.builder.orders import ChosenOrders, OrdersLike, choose_orders
+from mixjobs.builder.plan import BlockShape, BuildPlan, plan_build
+from mixjobs.builder.stages import run_plan
+from mixjobs.cluster.client import job_client, n_workers
+from mixjobs.cluster.executor import n_slots
+from mixjobs.config.build import BuildConfig, EmulatorConfig, read_build_job
 from mixjobs.library import Library, open_library
-from mixjobs.orders import Orders
-from mixjobs.typing import Floats
+from mixjobs.progress_bar import Report, chosen_reporter, is_watched
+from mixjobs.store.format import Store, is_group, open_store
+from mixjobs.store.partial import check_not_in_use, check_output
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Note = Callable[[str], None]
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A job that has been found possible: its library, plan and attributes."""
-
-    library: Library
-    orders: Orders
-    plan: Plan
-    attributes: dict[str, Any]
-    looks: Plausibility
-    seconds: float
-    emulator: EmulatorPlan | None = None
-
-    @property
-    def worker_bytes(self) -> int:
-        """Memory that a task needs beyond the program itself, about."""
-        needed = self.plan.worker_bytes
-        return (
-            max(needed, self.emulator.worker_bytes(self.plan.block[1])) if self.emulator else needed
-        )
-
-    def check(self, means: Floats, rows: NDArray[np.int64]) -> Plausibility:
-        """Check that means (M, n) of these points can be raw."""
-        return _looks_raw(self.library, self.orders, means, rows)
-
-
-def prepare(
+def build(
     library: Library | str | Path,
-    orders: Orders,
-    n_workers: int = 1,
+    orders: OrdersLike,
+    path: str | Path,
+    client: Client | None = None,
+    *,
     select: Mapping[str, tuple[float, float]] | None = None,
-    block: Block | None = None,
-    table_dtype: str | None = "float64",
+    medium: Literal["air", "vacuum"] | None = None,
+    skip_uncovered: bool = False,
+    emulator: EmulatorConfig | bool | None = None,
+    table: bool = True,
+    dtype: str = "float64",
     assume_raw: bool = False,
-    emulator: EmulatorSettings | None = None,
-) -> Job:
-    """Check everything that can be checked before the work, and plan it.
+    block: BlockShape | None = None,
+    overwrite: bool = False,
+    report: Report | Literal[False] | None = None,
+    note: Note | None = None,
+) -> Store:
+    """Build a store of mean fluxes and flux ratios from a library of raw spectra.
 
-    Parameters and errors are those of `mixjobs.build`.
+    An interrupted build resumes when it is called again with the same arguments. A store that the
+    same build has finished is opened. Every block shape, number of workers and kind of client
+    gives the same values, to the last bit.
+
+    Parameters
+    ----------
+    library : Library, str or Path
+        The raw spectra.
+    orders : Orders, ObservedSpectrum, str, Path or mapping
+        The spectral orders: their ranges, an observed spectrum or its path, or a mapping from order
+        numbers to wavelengths. The ranges of the last three extend from the first pixel to just
+        past the last. They are converted to the library's medium, air or vacuum.
+    path : str or Path
+        The store. It is built next to it, as ``path.partial``, and renamed when it is complete.
+    client : distributed.Client, optional
+        Where to compute; by default in this process.
+    select : mapping from parameter name to (low, high), optional
+        Use only the grid points inside these closed ranges.
+    medium : {"air", "vacuum"}, optional
+        Medium of the orders' wavelengths, where a spectrum does not declare it; by default the
+        library's.
+    skip_uncovered : bool
+        Leave out the orders that the library does not cover.
+    emulator : bool or EmulatorSettings, optional
+        Whether to make an emulator of the spectra, with default or other settings. A model of an
+        observed spectrum needs it.
+    table : bool
+        Whether to store the N x N ratio table. The model does not need it.
+    dtype : {"float64", "float32"}
+        Data type of the ratio table.
+    assume_raw : bool
+        Take the spectra as raw, exactly as they are in the files, and do not check them.
+    block : (int, int), optional
+        Number of orders and of grid points that one task computes.
+    overwrite : bool
+        Replace a finished store, or the partial store of another job.
+    report : callable, False or None
+        Called with a stage, the number of its tasks that are finished, and of all its tasks. By
+        default a progress bar appears in a terminal or a notebook; False suppresses it.
+    note : callable, optional
+        Called with each line about what was assumed, converted or left out. By default the lines
+        are printed on standard error where the progress bar appears.
+
+    Returns
+    -------
+    Store
+
+    Raises
+    ------
+    MissingFile, UnreadableFile
+        The library or the spectrum cannot be read.
+    NotRaw, LibraryError
+        The spectra are normalised, or cannot be used.
+    OrderError
+        The library does not cover an order, or an order's buffer for the emulator.
+    InvalidInput
+        Another argument cannot be used.
+    OutputExists, StoreLocked, StoreError
+        The store exists, another job is building it, or a partial store is of another job.
+    JobFailed
+        The disk is full, or the workers died.
     """
-    if table_dtype not in (None, "float64", "float32"):
-        raise InvalidInput(f"dtype {table_dtype!r} is unknown; choose float64 or float32")
-    chosen = open_library(library) if isinstance(library, str | Path) else library
-    if select:
-        chosen = chosen.take(chosen.grid.select(select))
-    if assume_raw:
-        chosen = chosen.assume_raw()
-    if chosen.flux_calibration.status == "normalised":
-        raise NotRaw(
-            f"{chosen.path}: {chosen.flux_calibration.evidence}; flux ratios need raw spectra: "
-            "give the raw library, or --assume-raw if you know that it is raw"
-        )
-    planned = None
-    if emulator is not None:
-        planned = plan_emulator(chosen.wavelength, orders, emulator, len(chosen.grid))
-    probed = probe(chosen, orders)
-    looks = _looks_raw(chosen, orders, probed.mean_flux, probed.rows)
-    literal = planned is None  # a unit alone would be a file in the emulator's scratch array
-    plan = make_plan(chosen, orders, probed.seconds, n_workers, block, table_dtype, literal)
-    attributes = _attributes(chosen, orders, table_dtype)
-    attributes["identity"]["emulator"] = planned.identity if planned else "none"
-    return Job(chosen, orders, plan, attributes, looks, probed.seconds, planned)
+    tell = _note(note, report)
+    path = Path(path)
+    _check_path(path, overwrite)
+    opened = open_library(library) if isinstance(library, str | Path) else library
+    chosen = choose_orders(orders, opened, medium, skip_uncovered)
+    plan = _plan(
+        opened, chosen, tell, n_workers=n_slots(client), select=select, block=block,
+        table_dtype=dtype if table else None, assume_raw=assume_raw, emulator=emulator,
+    )  # fmt: skip
+    finished = finished_store(plan, path, overwrite, tell)
+    if finished is not None:
+        return finished
+    with chosen_reporter(report) as shown:
+        return run_plan(plan, path, client, overwrite, shown)
 
 
-def _looks_raw(
-    library: Library, orders: Orders, means: Floats, rows: NDArray[np.int64]
-) -> Plausibility:
-    if library.flux_calibration.status == "assumed":
-        return Plausibility(library.flux_unit, "not checked, taken as raw on request")
-    try:
-        looks = check_raw(library.grid.take(rows), orders, means, library.flux_unit)
-    except NotRaw as error:
-        raise NotRaw(f"{library.path}: {error}") from None
-    if library.flux_calibration.status == "unknown" and "teff" not in library.grid.names:
-        raise NotRaw(
-            f"{library.path}: {library.flux_calibration.evidence}, "
-            "and without a Teff the numbers cannot tell; "
-            "give --assume-raw if you know that it is raw"
-        )
-    return looks
+def build_job(
+    job: str | Path | BuildConfig,
+    client: Client | None = None,
+    *,
+    overwrite: bool = False,
+    report: Report | Literal[False] | None = None,
+    note: Note | None = None,
+) -> Store:
+    """Build the store that a job file describes.
+
+    Parameters
+    ----------
+    job : str, Path or BuildConfig
+        The job file (TOML), or its contents.
+    client : distributed.Client, optional
+        Where to compute; by default on the cluster that the job names, which is started and shut
+        down again, or on all cores of this machine.
+    overwrite : bool
+        Replace a finished store, even if the job does not say so.
+    report, note
+        See `build`.
+
+    Returns
+    -------
+    Store
+
+    Raises
+    ------
+    MixjobsError
+        See `build`; also a job file that cannot be used.
+    """
+    config = job if isinstance(job, BuildConfig) else read_build_job(job)
+    tell = _note(note, report)
+    path, overwrite = Path(config.output), overwrite or config.overwrite
+    _check_path(path, overwrite)
+    plan = plan_job(config, tell)
+    finished = finished_store(plan, path, overwrite, tell)
+    if finished is not None:
+        return finished
+    cluster = job_client(config.where, path, tell) if client is None else nullcontext(client)
+    with cluster as connected, chosen_reporter(report) as shown:
+        return run_plan(plan, path, connected, overwrite, shown)
 
 
-def _attributes(library: Library, orders: Orders, table_dtype: str | None) -> dict[str, Any]:
+def plan_job(job: str | Path | BuildConfig, note: Note | None = None) -> BuildPlan:
+    """Check and plan the build that a job file describes, without starting it.
+
+    Parameters
+    ----------
+    job : str, Path or BuildConfig
+    note : callable, optional
+        Called with each line about the library and about what was assumed, converted or left out.
+
+    Returns
+    -------
+    BuildPlan
+        Its `repr` shows what the build will do and need.
+
+    Raises
+    ------
+    MixjobsError
+        See `build`.
+    """
+    config = job if isinstance(job, BuildConfig) else read_build_job(job)
+    tell = note or _silent
+    library = open_library(config.library, config.format)
+    for line in _library_notes(library):
+        tell(line)
+    return _plan(
+        library, choose_orders(config.orders, library), tell, n_workers=n_workers(config.where),
+        select=config.select, block=config.block, assume_raw=config.assume_raw,
+        table_dtype=config.dtype if config.table else None, emulator=config.emulator,
+    )  # fmt: skip
+
+
+def _plan(library: Library, chosen: ChosenOrders, note: Note, **options: Any) -> BuildPlan:
+    for line in chosen.notes:
+        note(line)
+    plan = plan_build(library, chosen.orders, orders_from=chosen.source, **options)
+    for line in plan.emulator.notes if plan.emulator else ():
+        note(f"emulator: {line}")
+    return plan
+
+
+def finished_store(plan: BuildPlan, path: Path, overwrite: bool, note: Note) -> Store | None:
+    """Return the store if the same job has finished it; refuse a path that is taken.
+
+    Raises
+    ------
+    OutputExists, InvalidInput
+    """
+    if is_group(path) and not overwrite:
+        store = open_store(path)
+        if store.attributes.get("identity") == plan.identity:
+            note(f"{path}: already complete, built by the same job; nothing to do")
+            return store
+    check_output(path, overwrite)
+    return None
+
+
+def _check_path(path: Path, overwrite: bool) -> None:
+    """Refuse a path that is taken, before anything is read; a finished store is compared later."""
+    if not is_group(path) or overwrite:
+        check_output(path, overwrite)
+        check_not_in_use(path)
+
+
+def _library_notes(library: Library) -> list[str]:
     grid = library.grid
-    windows = np.stack([orders.number, orders.wave_min, orders.wave_max])
-    identity = {f"library {name}": value for name, value in library.fingerprint.items()}
-    identity |= {
-        "grid points": f"{len(grid)} ({_digest(grid.points)})",
-        "orders": f"{len(orders)} ({_digest(windows)})",
-        "ratio table": table_dtype or "none",
-        "spectra": library.flux_calibration.status,
-    }
-    return {
-        "mixjobs_version": version("mixjobs"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "library": library.path,
-        "library_format": library.format,
-        "library_parameters": list(library.original_names),
-        "flux_unit_declared": library.flux_unit,
-        "raw": library.flux_calibration.status,
-        "raw_how": library.flux_calibration.evidence,
-        "medium": library.medium,
-        "identity": identity,
-    }
+    holes = "" if grid.is_product else ", irregular"
+    if len(grid.holes):
+        named = "; ".join(", ".join(f"{v:g}" for v in hole) for hole in grid.holes[:3])
+        more = ", ..." if len(grid.holes) > 3 else ""
+        holes = f", {len(grid.holes)} hole(s): ({named}){more}"
+    names = ", ".join(grid.names)
+    return [
+        f"{library.path}: {len(grid)} points in {names}{holes}; {library.medium}",
+        f"flux calibration: {library.flux_calibration.evidence}",
+    ]
 
 
-def _digest(array: NDArray[Any]) -> str:
-    return sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:8]
+def _note(note: Note | None, report: Report | Literal[False] | None) -> Note:
+    if note is not None:
+        return note
+    return _print if report is None and is_watched() else _silent
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(_line: str) -> None:
+    """Drop a line."""

@@ -1,83 +1,93 @@
-"""The plan of a job: what is computed in which blocks, and what it will need."""
+"""The plan of a build: checked, divided into tasks, and with what it will need."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.builder.rawness import lines_along
-from mixjobs.builder.segments import EmulatorSettings, Segment, make_segments
-from mixjobs.errors import InvalidInput, LibraryError
-from mixjobs.grid import Grid
-from mixjobs.library import Library
-from mixjobs.model.means import mean_flux, spans
+from mixjobs.builder.emulator import EmulatorPlan, emulator_settings, plan_emulator
+from mixjobs.builder.probe import probe
+from mixjobs.builder.rawness import ADVICE, FluxLevel, check_raw
+from mixjobs.config.build import EmulatorConfig
+from mixjobs.display import Summarised
+from mixjobs.errors import InvalidInput, NotRaw
+from mixjobs.library import Library, open_library
+from mixjobs.model.means import spans
 from mixjobs.orders import Orders
 from mixjobs.store.format import rows_per_zarr_chunk
-from mixjobs.typing import Floats
-from mixjobs.wavelengths import SPEED_OF_LIGHT
+from mixjobs.typing import Floats, Ints
 
-Block = tuple[int, int]  # orders, points
+BlockShape = tuple[int, int]  # orders, points
 
-LITERAL_PAIRS = 2000  # up to so many units the job runs one task a unit
+SMALL_JOB = 2000  # (order, point) pairs up to which a task computes one pair
 _TASK_SECONDS = 0.2
-_N_PROBES = 5
+_MAX_TASKS = 5000
 
 
-@dataclass(frozen=True, eq=False)
-class Probe:
-    """A few spectra, read before anything else is done.
+@dataclass(frozen=True, eq=False, repr=False)
+class BuildPlan(Summarised):
+    """A build that has been checked and planned: what it computes, in which tasks.
 
     Attributes
     ----------
-    rows : (n,) int array
-        Which: spread over Teff, or over the first parameter, with the others alike where the
-        grid allows it.
-    mean_flux : (M, n) array
+    library : Library
+    orders : Orders
+        M orders, which cover the pixels ``lo[m]:hi[m]`` of the library.
+    lo, hi : (M,) int arrays
+    block : (int, int)
+        Orders and points that one task computes.
+    table_dtype : str or None
+        Data type of the ratio table; None leaves it out.
+    flux_level : FluxLevel
+        Of the probe spectra.
     seconds : float
-        Time a spectrum, the quickest of them.
+        Time to read a spectrum.
+    n_workers : int
+    attributes : dict
+        Attributes of the store; ``identity`` decides whether an interrupted job is the same.
+    emulator : EmulatorPlan or None
     """
 
-    rows: NDArray[np.int64]
-    mean_flux: Floats
-    seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What a job does. `lo` and `hi` are the orders' pixel segments, (M,) each."""
-
-    n_points: int
+    library: Library
     orders: Orders
-    lo: NDArray[np.int64]
-    hi: NDArray[np.int64]
-    block: Block
+    lo: Ints
+    hi: Ints
+    block: BlockShape
     table_dtype: str | None
+    flux_level: FluxLevel
+    seconds: float
+    n_workers: int
+    attributes: dict[str, Any]
+    emulator: EmulatorPlan | None = None
+
+    @property
+    def n_points(self) -> int:
+        """Number of grid points."""
+        return len(self.library.grid)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a resumed job must have in common with the interrupted one."""
+        identity: dict[str, str] = self.attributes["identity"]
+        return identity
 
     @property
     def n_tasks(self) -> int:
-        """Tasks of the means."""
+        """Number of tasks for the mean fluxes."""
         return ceil(len(self.orders) / self.block[0]) * ceil(self.n_points / self.block[1])
 
     @property
-    def blocks(self) -> Iterator[tuple[slice, slice]]:
-        """Blocks (orders, points) of the means, one a task."""
-        n_orders, n_points = self.block
-        for i in range(0, self.n_points, n_points):
-            for m in range(0, len(self.orders), n_orders):
-                yield (
-                    slice(m, min(m + n_orders, len(self.orders))),
-                    slice(i, min(i + n_points, self.n_points)),
-                )
-
-    @property
     def table_rows(self) -> list[tuple[int, int]]:
-        """Rows (start, stop) of one order's table in each Zarr chunk."""
+        """Rows (start, stop) of one order's ratio table in each Zarr chunk."""
         if self.table_dtype is None:
             return []
         step = rows_per_zarr_chunk(self.n_points, self.table_dtype)
@@ -92,170 +102,232 @@ class Plan:
 
     @property
     def n_files(self) -> int:
-        """Files of the finished store, about."""
+        """Approximate number of files of the finished store."""
         return 17 + len(self.orders) * len(self.table_rows)
 
     @property
     def worker_bytes(self) -> int:
-        """Memory that a task needs beyond the program itself, about."""
+        """Approximate memory of a task, beyond the program itself."""
         widest = max(stop - start for start, stop, _ in spans(self.lo, self.hi))
         rows = max((stop - start for start, stop in self.table_rows), default=0)
-        return max(3 * 8 * widest, 3 * 8 * rows * self.n_points)
+        needed = max(3 * 8 * widest, 3 * 8 * rows * self.n_points)
+        return max(needed, self.emulator.worker_bytes(self.block[1])) if self.emulator else needed
+
+    def check(self, mean_flux: Floats, rows: Ints) -> FluxLevel:
+        """Check that mean fluxes (M, n) of these points can be those of raw spectra.
+
+        Raises
+        ------
+        NotRaw
+        """
+        return _flux_level(self.library, self.orders, mean_flux, rows)
+
+    def facts(self) -> dict[str, str]:
+        """Return what the build will do and need, as text."""
+        from dask.utils import format_bytes
+
+        orders, emulator = self.orders, self.emulator
+        n_bytes = self.table_bytes + 8 * self.n_points * len(orders)
+        seconds = self.seconds * self.n_points / self.n_workers
+        facts = {
+            "orders": f"{len(orders)}, {orders.wave_min.min():.6g} to "
+            f"{orders.wave_max.max():.6g} Å",
+            "points": f"{self.n_points} ({len(self.library.grid.holes)} holes)",
+            "flux calibration": f"{self.library.flux_calibration.evidence}; {self.flux_level.how}",
+            "mean flux": f"{self.n_tasks} tasks of {self.block[0]} orders x {self.block[1]} points",
+            "ratio table": f"{len(orders) * len(self.table_rows)} tasks",
+            "memory per task": f"about {format_bytes(self.worker_bytes)} beyond the program itself",
+            "disk space": f"{format_bytes(n_bytes)} in about {self.n_files} files",
+            "reading time": f"about {seconds:.2g} s with {self.n_workers} worker(s), "
+            f"{1000 * self.seconds:.3g} ms per spectrum",
+        }
+        if emulator:
+            facts["emulator"] = (
+                f"{emulator.n_orders} orders, {emulator.n_pixels} pixels with a buffer of "
+                f"{emulator.settings.buffer_velocity:.0f} km/s; "
+                f"{format_bytes(emulator.scratch_bytes)} of temporary disk space, at most "
+                f"{format_bytes(emulator.stored_bytes)} in the store"
+            )
+        return facts
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"library": self.library.path, **self.facts()}
 
 
-def probe_rows(grid: Grid) -> NDArray[np.int64]:
-    """Rows of a few points that differ in Teff alone, or else in the first parameter.
-
-    Only between such points does the trend with Teff tell whether spectra are raw. Where no two
-    points are such, the rows are spread over the whole grid.
-    """
-    along = grid.names.index("teff") if "teff" in grid.names else 0
-    line = lines_along(grid, along)
-    n_on = np.bincount(line)
-    longest = np.flatnonzero(n_on == n_on.max())
-    alike = line == longest[len(longest) // 2]
-    rows = np.flatnonzero(alike | (n_on.max() == 1))
-    rows = rows[np.argsort(grid.points[rows, along], kind="stable")]
-    places = np.linspace(0, len(rows) - 1, min(_N_PROBES, len(rows))).round().astype(int)
-    chosen: NDArray[np.int64] = rows[places]
-    return chosen
-
-
-def probe(library: Library, orders: Orders) -> Probe:
-    """Read a few spectra: what they cost, and whether they look raw."""
-    lo, hi = orders.pixel_ranges(library.wavelength)
-    rows = probe_rows(library.grid)
-    seconds, means = [], []
-    for spectrum in library.reader([int(i) for i in rows]):
-        begun = time.perf_counter()
-        try:
-            means.append(mean_flux(spectrum, orders.number, lo, hi))
-        except LibraryError as error:
-            raise LibraryError(f"{library.path}: spectrum {spectrum.name}: {error}") from None
-        seconds.append(time.perf_counter() - begun)
-    return Probe(rows, np.stack(means, axis=1), min(seconds))
-
-
-def points_per_block(n_points: int, seconds: float, n_workers: int) -> int:
-    """Points whose spectra make a good task: 0.2 s of work, 10 tasks a worker, 5000 in all.
-
-    Tasks of 100 to 200 ms cost 2 to 4 % in scheduling.
-    """
-    wanted = ceil(_TASK_SECONDS / max(seconds, 1e-6))
-    at_most = max(1, n_points // (10 * max(1, n_workers)))
-    at_least = ceil(n_points / 5000)
-    return max(at_least, min(wanted, at_most))
-
-
-def make_plan(
-    library: Library,
+def plan_build(
+    library: Library | str | Path,
     orders: Orders,
+    n_workers: int = 1,
+    *,
+    select: Mapping[str, tuple[float, float]] | None = None,
+    block: BlockShape | None = None,
+    table_dtype: str | None = "float64",
+    assume_raw: bool = False,
+    emulator: EmulatorConfig | bool | None = None,
+    orders_from: str = "",
+) -> BuildPlan:
+    """Check everything that can be checked before the work starts, and plan the work.
+
+    Parameters
+    ----------
+    n_workers : int
+        Number of workers to plan for.
+    table_dtype : {"float64", "float32"} or None
+        Data type of the ratio table; None leaves it out.
+    orders_from : str
+        A sentence about where the orders come from, for the store.
+
+    The other parameters and the errors are those of `mixjobs.build`.
+    """
+    if table_dtype not in (None, "float64", "float32"):
+        raise InvalidInput(
+            f"dtype {table_dtype!r}: expected float64 or float32", name="dtype", value=table_dtype
+        )
+    settings = emulator_settings(emulator)
+    selected = _selected(open_library(library) if isinstance(library, str | Path) else library,
+                         select, assume_raw)  # fmt: skip
+    planned = None
+    if settings is not None:
+        planned = plan_emulator(selected.wavelength, orders, settings, len(selected.grid))
+    probed = probe(selected, orders)
+    attributes = _attributes(selected, orders, table_dtype)
+    if orders_from:
+        attributes["orders_from"] = orders_from
+    attributes["identity"]["emulator"] = planned.identity if planned else "none"
+    return BuildPlan(
+        selected, orders, *orders.pixel_ranges(selected.wavelength),
+        choose_block(
+            len(orders), len(selected.grid), probed.seconds, n_workers, block,
+            # the emulator's scratch arrays would have one file for each pair
+            one_pair_allowed=planned is None,
+        ),
+        table_dtype, _flux_level(selected, orders, probed.mean_flux, probed.rows),
+        probed.seconds, n_workers, attributes, planned,
+    )  # fmt: skip
+
+
+def choose_block(
+    n_orders: int,
+    n_points: int,
     seconds: float,
     n_workers: int,
-    block: Block | None,
-    table_dtype: str | None,
-    literal: bool = True,
-) -> Plan:
-    """Decide the blocks.
+    block: BlockShape | None = None,
+    one_pair_allowed: bool = True,
+) -> BlockShape:
+    """Choose the number of orders and points that one task computes.
 
     Parameters
     ----------
     seconds : float
-        What reading a spectrum costs.
-    block : (orders, points), optional
-        Units that one task computes; one where the job is small, else all orders of some points.
-    literal : bool
-        Whether a small job may run one task a unit.
-    """
-    lo, hi = orders.pixel_ranges(library.wavelength)
-    n_points, n_orders = len(library.grid), len(orders)
-    automatic = points_per_block(n_points, seconds, n_workers)
-    if block is None:
-        small = literal and n_orders * n_points <= LITERAL_PAIRS
-        block = (1, 1) if small else (n_orders, automatic)
-    if min(block) < 1:
-        raise InvalidInput(f"block {block[0]},{block[1]} is empty; give ORDERS,POINTS from 1,1 up")
-    block = (min(block[0], n_orders), min(block[1], n_points))
-    return Plan(n_points, orders, lo, hi, block, table_dtype)
-
-
-@dataclass(frozen=True, eq=False)
-class EmulatorPlan:
-    """The emulator of a job.
-
-    Attributes
-    ----------
-    settings : EmulatorSettings
-    segments : list
-        One an order, None where it has no emulator.
-    notes : tuple of str
-        Orders that were left out or whose buffer was shortened, with the numbers.
-    n_points : int
-    """
-
-    settings: EmulatorSettings
-    segments: Sequence[Segment | None]
-    notes: tuple[str, ...]
-    n_points: int
-
-    @property
-    def n_orders(self) -> int:
-        """Orders that will have an emulator."""
-        return sum(segment is not None for segment in self.segments)
-
-    @property
-    def n_pixels(self) -> int:
-        """Grid pixels of all orders."""
-        return sum(segment.grid.n_pixels for segment in self.segments if segment)
-
-    @property
-    def scratch_bytes(self) -> int:
-        """Size of the scratch array: all spectra in their segments, float32."""
-        return 4 * self.n_points * self.n_pixels
-
-    @property
-    def stored_bytes(self) -> int:
-        """Size of the emulator in the store, at most."""
-        accuracy = self.settings.accuracy
-        rank = min(accuracy.rank or accuracy.max_rank, self.n_points)
-        return 8 * (rank + 2) * (self.n_pixels + self.n_orders * self.n_points)
-
-    def worker_bytes(self, points: int) -> int:
-        """Memory that a task needs: spectra of so many points, or one order of all points.
-
-        An order's matrix, and beside it two more where it is decomposed fully.
-        """
-        widest = max(segment.grid.n_pixels for segment in self.segments if segment)
-        few = min(self.n_points, widest) <= 2 * self.settings.accuracy.max_rank
-        return 8 * max(2 * points * self.n_pixels, (3 if few else 2) * self.n_points * widest)
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """What the store says of how its emulator was made."""
-        return {
-            "n_orders": self.n_orders,
-            **asdict(self.settings),
-            "buffer": self.settings.buffer * SPEED_OF_LIGHT,
-            "notes": list(self.notes),
-        }
-
-    @property
-    def identity(self) -> str:
-        """What makes this emulator this emulator, for a reader and for a resumed job."""
-        said = asdict(self.settings)
-        said |= said.pop("accuracy")
-        return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
-
-
-def plan_emulator(
-    wavelength: Floats, orders: Orders, settings: EmulatorSettings, n_points: int
-) -> EmulatorPlan:
-    """Lay out the segments of a library's orders.
+        Time to read a spectrum.
+    block : (int, int), optional
+        The caller's choice. By default one (order, point) pair in a small job, otherwise all orders
+        of some points.
+    one_pair_allowed : bool
+        Whether the tasks of a small job may compute one pair each.
 
     Raises
     ------
-    OrderError
-        The library does not cover an order's buffer, and that is not allowed.
+    InvalidInput
+        The block is empty.
     """
-    segments, notes = make_segments(wavelength, orders, settings)
-    return EmulatorPlan(settings, segments, tuple(notes), n_points)
+    if block is None:
+        small = one_pair_allowed and n_orders * n_points <= SMALL_JOB
+        return (1, 1) if small else (n_orders, points_per_task(n_points, seconds, n_workers))
+    if min(block) < 1:
+        raise InvalidInput(
+            f"block = {block[0]},{block[1]}: expected a number of orders and a number of points, "
+            "1 or more each",
+            name="block",
+            value=block,
+        )
+    return min(block[0], n_orders), min(block[1], n_points)
+
+
+def points_per_task(n_points: int, seconds: float, n_workers: int) -> int:
+    """Return how many spectra a task should read.
+
+    A task should take 0.2 s, since scheduling costs 2 to 4 % of tasks of 100 to 200 ms. There
+    should be 10 tasks for each worker, and no more than 5000 in all.
+    """
+    wanted = ceil(_TASK_SECONDS / max(seconds, 1e-6))
+    at_most = max(1, n_points // (10 * max(1, n_workers)))
+    at_least = ceil(n_points / _MAX_TASKS)
+    return max(at_least, min(wanted, at_most))
+
+
+def blocks(n_orders: int, n_points: int, block: BlockShape) -> Iterator[tuple[slice, slice]]:
+    """Divide the mean fluxes into blocks of orders and points, one for each task."""
+    for i in range(0, n_points, block[1]):
+        for m in range(0, n_orders, block[0]):
+            yield (
+                slice(m, min(m + block[0], n_orders)),
+                slice(i, min(i + block[1], n_points)),
+            )
+
+
+def _selected(
+    library: Library, select: Mapping[str, tuple[float, float]] | None, assume_raw: bool
+) -> Library:
+    """Return the library of the selected points; refuse one that is normalised."""
+    if select:
+        library = library.take(library.grid.select(select))
+    if assume_raw:
+        library = library.assume_raw()
+    if library.flux_calibration.status == "normalised":
+        raise NotRaw(
+            f"{library.path}: {library.flux_calibration.evidence}; flux ratios need raw spectra: "
+            f"{ADVICE}",
+            path=library.path,
+            name="raw",
+            value="normalised",
+        )
+    return library
+
+
+def _flux_level(library: Library, orders: Orders, mean_flux: Floats, rows: Ints) -> FluxLevel:
+    if library.flux_calibration.status == "assumed":
+        return FluxLevel(library.flux_unit, "not checked: declared raw by the user")
+    try:
+        flux_level = check_raw(library.grid.take(rows), orders, mean_flux, library.flux_unit)
+    except NotRaw as error:
+        raise NotRaw(
+            f"{library.path}: {error}", path=library.path, name=error.name, value=error.value
+        ) from None
+    if library.flux_calibration.status == "unknown" and "teff" not in library.grid.names:
+        raise NotRaw(
+            f"{library.path}: {library.flux_calibration.evidence}, and without Teff the flux level "
+            f"cannot tell whether the spectra are raw; {ADVICE}",
+            path=library.path,
+            name="raw",
+            value="unknown",
+        )
+    return flux_level
+
+
+def _attributes(library: Library, orders: Orders, table_dtype: str | None) -> dict[str, Any]:
+    grid = library.grid
+    ranges = np.stack([orders.number, orders.wave_min, orders.wave_max])
+    identity = {f"library {name}": value for name, value in library.fingerprint.items()}
+    identity |= {
+        "grid points": f"{len(grid)} ({_digest(grid.points)})",
+        "orders": f"{len(orders)} ({_digest(ranges)})",
+        "ratio table": table_dtype or "none",
+        "spectra": library.flux_calibration.status,
+    }
+    return {
+        "mixjobs_version": version("mixjobs"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "library": library.path,
+        "library_format": library.format,
+        "library_parameters": list(library.original_names),
+        "flux_unit_declared": library.flux_unit,
+        "raw": library.flux_calibration.status,
+        "raw_how": library.flux_calibration.evidence,
+        "medium": library.medium,
+        "identity": identity,
+    }
+
+
+def _digest(array: NDArray[Any]) -> str:
+    return sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:8]

@@ -1,6 +1,6 @@
-"""Whether mean fluxes can be those of raw spectra.
+"""Flux calibration: whether mean fluxes can be those of raw spectra.
 
-A ratio from normalised spectra is silently wrong, so this is checked and never assumed.
+The ratio of two normalised spectra is wrong without any sign of it, so this is always checked.
 """
 
 from __future__ import annotations
@@ -19,39 +19,51 @@ from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 from mixjobs.units import UNITS
 
-# How far the median over orders and points may stray from the Planck function.
-FACTOR = 30.0
-# How raw means stray from the Planck function, as one standard deviation: in the power of Teff
-# with which they go over it, and in ln of their level. Spectra scaled to one luminosity are off by
-# -4 in the power and by ln(F_sun / (sigma Teff^4)) in the level. In 3,600 draws of orders and
-# sub-grids of BT-Settl the two together took no raw one for scaled and 1 scaled in 100 for raw
-# (on the five probe spectra alone, 2 raw ones in all and 2 scaled in 100).
-_STRAY = (2.0, 0.6)
-_F_SUN = 6.3156e10  # erg/s/cm², of the Sun's surface
+# The median ratio to the Planck function, over orders and points, may deviate by this factor.
+MAX_FACTOR = 30.0
+# Standard deviations of raw mean fluxes from the Planck function: of the exponent of Teff in their
+# ratio, and of the ln of its level. Spectra scaled to one luminosity are off by -4 in the exponent
+# and by ln(F_sun / (sigma Teff^4)) in the level. In 3,600 draws of orders and sub-grids of
+# BT-Settl, the two together took no raw library for a scaled one, and 1 scaled library in 100 for a
+# raw one (2 raw libraries in all, and 2 scaled in 100, from the five probe spectra alone).
+_DEVIATIONS = (2.0, 0.6)
+_F_SUN = 6.3156e10  # erg/s/cm², at the surface of the Sun
 _STEFAN_BOLTZMANN = 5.670374e-5  # erg/s/cm²/K⁴
-_ALIKE = 1e-3
+_MIN_SCATTER = 1e-3  # relative, of the mean fluxes of one order; normalised spectra have less
 _ENDINGS = {
     "erg/s/cm2/AA": re.compile(r"(/\s*|\b)(a|aa|å|angstroms?)(\^?-1)?$"),
     "erg/s/cm2/cm": re.compile(r"(/\s*|\b)cm(\^?-1|\^?-?3)?$"),
 }
-_ADVICE = "give the raw library, or --assume-raw if you know that it is raw"
+ADVICE = "use the raw library, or declare the spectra to be raw if you know that they are"
 
 
 @dataclass(frozen=True)
-class Plausibility:
-    """What the numbers say: the flux unit they fit, and one sentence."""
+class FluxLevel:
+    """The flux unit that agrees with the level of the mean fluxes.
+
+    Attributes
+    ----------
+    flux_unit : str
+    how : str
+        One sentence for a reader.
+    level : float or None
+        Median ratio of the mean fluxes to those of blackbodies; None if it was not measured.
+    contradicts : bool
+        Whether the library declares another unit.
+    """
 
     flux_unit: str
     how: str
+    level: float | None = None
+    contradicts: bool = False
 
 
-def check_raw(grid: Grid, orders: Orders, mean_flux: Floats, declared_unit: str) -> Plausibility:
+def check_raw(grid: Grid, orders: Orders, mean_flux: Floats, declared_unit: str) -> FluxLevel:
     """Check mean fluxes against the Planck function.
 
-    The median over orders and points of ``mean / (pi B_lambda(Teff))`` must lie within a factor
-    of 30 of 1, in a unit per Å or per cm; single orders of cool dwarfs stray far from Planck, so
-    no order is judged alone. The trend with Teff and the level together betray spectra that
-    were scaled to one luminosity.
+    The median over orders and points of ``mean / (pi B_lambda(Teff))`` must lie within a factor of
+    30 of 1, per Å or per cm. Single orders of cool dwarfs deviate far more, so no order is checked
+    alone. The level and the trend with Teff together reveal spectra scaled to one luminosity.
 
     Parameters
     ----------
@@ -61,40 +73,45 @@ def check_raw(grid: Grid, orders: Orders, mean_flux: Floats, declared_unit: str)
         M orders.
     mean_flux : (M, N) array
     declared_unit : str
-        The flux unit as the library declares it.
+        The flux unit that the library declares.
 
     Raises
     ------
     NotRaw
-        The spectra look normalised.
+        The spectra appear to be normalised or scaled.
     LibraryError
-        A mean that is not finite and positive.
+        A mean flux is not finite and positive.
     """
     _check_positive(grid, orders, mean_flux)
-    spread = np.ptp(mean_flux, axis=1) / mean_flux.mean(axis=1)
-    if (spread < _ALIKE).all():
+    scatter = np.ptp(mean_flux, axis=1) / mean_flux.mean(axis=1)
+    if (scatter < _MIN_SCATTER).all():
         raise NotRaw(
-            f"the mean fluxes of all {len(grid)} points agree to {spread.max():.1g}: "
-            f"the spectra are normalised; {_ADVICE}"
+            f"the mean fluxes of all {len(grid)} points agree to {scatter.max():.1g}: "
+            f"the spectra are normalised; {ADVICE}",
+            name="flux",
+            value=float(scatter.max()),
         )
     if "teff" not in grid.names:
-        return Plausibility(declared_unit, "no Teff on the grid to check the numbers with")
+        return FluxLevel(declared_unit, "not checked: the grid has no Teff")
     teff = grid.points[:, grid.names.index("teff")]
     excess = np.log(mean_flux / planck_mean(orders.wave_min, orders.wave_max, teff).T)
     level = float(np.median(excess))
     unit = min(UNITS, key=lambda name: abs(level - log(UNITS[name])))
     median = exp(level - log(UNITS[unit]))
-    if not 1 / FACTOR < median < FACTOR:
+    if not 1 / MAX_FACTOR < median < MAX_FACTOR:
         raise NotRaw(
-            f"mean flux over black body is {exp(level):.2g} (median); expected about 1 in "
-            "erg/s/cm2/AA or 1e8 in erg/s/cm2/cm: the spectra are normalised or in another unit; "
-            f"{_ADVICE}"
+            f"the mean flux is {exp(level):.2g} times that of a blackbody (median); expected about "
+            "1 in erg/s/cm2/AA or 1e8 in erg/s/cm2/cm: the spectra are normalised or in another "
+            f"unit; {ADVICE}",
+            name="flux",
+            value=exp(level),
         )
     _check_not_scaled(excess - log(UNITS[unit]), grid)
-    how = f"mean flux over black body is {median:.2g} (median) in {unit}"
-    if any(_ENDINGS[u].search(declared_unit.lower()) for u in UNITS if u != unit):
-        how += f", though the library declares {declared_unit!r}"
-    return Plausibility(unit, how)
+    how = f"the mean flux is {median:.2g} times that of a blackbody (median) in {unit}"
+    contradicts = any(_ENDINGS[u].search(declared_unit.lower()) for u in UNITS if u != unit)
+    if contradicts:
+        how += f", although the library declares {declared_unit!r}"
+    return FluxLevel(unit, how, median, contradicts)
 
 
 def _check_positive(grid: Grid, orders: Orders, mean_flux: Floats) -> None:
@@ -103,30 +120,36 @@ def _check_positive(grid: Grid, orders: Orders, mean_flux: Floats) -> None:
         m, i = wrong[0]
         raise LibraryError(
             f"the mean flux of order {orders.number[m]} at {describe(grid.points[i], grid.names)} "
-            f"is {mean_flux[m, i]:g}; expected a positive number: start again"
+            f"is {mean_flux[m, i]:g}; expected a positive number: check that spectrum",
+            name="flux",
+            value=float(mean_flux[m, i]),
+            order=int(orders.number[m]),
         )
 
 
 def _check_not_scaled(excess: Floats, grid: Grid) -> None:
-    """Refuse ln(mean/Planck) (M, N) that look scaled to one luminosity rather than raw."""
-    power = _power_of_teff(excess, grid)
-    if power is None:
+    """Refuse ln(mean/Planck), (M, N), that fits one luminosity better than raw spectra."""
+    exponent = _teff_exponent(excess, grid)
+    if exponent is None:
         return
     teff = grid.points[:, grid.names.index("teff")]
     scaling = np.log(_F_SUN / (_STEFAN_BOLTZMANN * teff**4))
-    raw, scaled = (power, np.median(excess)), (power + 4, np.median(excess - scaling))
-    if np.hypot(*np.divide(scaled, _STRAY)) < np.hypot(*np.divide(raw, _STRAY)):
+    raw, scaled = (exponent, np.median(excess)), (exponent + 4, np.median(excess - scaling))
+    if np.hypot(*np.divide(scaled, _DEVIATIONS)) < np.hypot(*np.divide(raw, _DEVIATIONS)):
         raise NotRaw(
-            f"mean flux over black body is {np.exp(raw[1]):.2g} (median) and goes as Teff to the "
-            f"power {power:.1f}: the spectra are scaled to one luminosity; {_ADVICE}"
+            f"the mean flux is {np.exp(raw[1]):.2g} times that of a blackbody (median), and the "
+            f"factor goes as Teff^{exponent:.1f}: the spectra are scaled to one luminosity; "
+            f"{ADVICE}",
+            name="flux",
+            value=exponent,
         )
 
 
-def _power_of_teff(excess: Floats, grid: Grid) -> float | None:
-    """Median over orders of the slope of ln(mean/Planck) (M, N) on ln(Teff).
+def _teff_exponent(excess: Floats, grid: Grid) -> float | None:
+    """Return the median over orders of the slope of ln(mean/Planck), (M, N), with ln(Teff).
 
-    It is taken between points that differ in Teff alone, as chemistry and gravity change the
-    means too; it is None where there are no such points.
+    It is measured between points that differ only in Teff, because gravity and composition change
+    the mean flux too. None if there are no such points.
     """
     column = grid.names.index("teff")
     x = np.log(grid.points[:, column])
@@ -138,7 +161,7 @@ def _power_of_teff(excess: Floats, grid: Grid) -> float | None:
 
 
 def lines_along(grid: Grid, column: int) -> NDArray[np.int64]:
-    """Number of the line that each point lies on: (N,); one line differs in `column` alone."""
+    """Number the lines of the grid: (N,). The points of a line differ only in `column`."""
     others = np.delete(grid.points, column, axis=1)
     _, line = np.unique(others, axis=0, return_inverse=True)
-    return line.ravel().astype(np.int64)  # NumPy 2.0 gives it a second axis
+    return line.ravel().astype(np.int64)  # NumPy 2.0 adds a second axis

@@ -1,8 +1,9 @@
-"""The build job: means, their check, the ratio table and the interpolators, block by block."""
+"""The stages of a build: mean fluxes, emulator, ratio table, interpolators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,23 +11,24 @@ from uuid import uuid4
 import numpy as np
 from distributed import Client
 
-from mixjobs.builder import emulator as emulate
-from mixjobs.builder.job import Job, prepare
-from mixjobs.builder.plan import Block, Plan
-from mixjobs.builder.segments import EmulatorSettings
+from mixjobs.builder.emulator import EmulatorPlan
+from mixjobs.builder.plan import BuildPlan, blocks
 from mixjobs.builder.tasks import (
+    EmulatorTask,
     InterpolatorTask,
     MeanTask,
     RatioTask,
+    SpectraTask,
     check_interpolators,
     compute_means,
     compute_spectra,
+    decompose_order,
     write_table,
 )
 from mixjobs.cluster.executor import check_memory, execute, n_slots
 from mixjobs.errors import JobFailed
-from mixjobs.library import Library
-from mixjobs.orders import Orders
+from mixjobs.progress_bar import Report
+from mixjobs.store.emulator import GROUP, create_emulator, create_scratch, scratch_step
 from mixjobs.store.format import (
     Store,
     create_group,
@@ -35,181 +37,197 @@ from mixjobs.store.format import (
     write_attributes,
     write_whole,
 )
-from mixjobs.store.partial import Partial, partial_store
+from mixjobs.store.partial import PartialStore, partial_store
 from mixjobs.store.progress import recorded_means
 from mixjobs.typing import Floats
 
-Report = Callable[[str, int, int], None]  # stage, blocks done, blocks in all
+SCRATCH = "scratch"  # next to the store's group in the partial store; deleted at the end
 
 
-def build(
-    library: Library | str | Path,
-    orders: Orders,
-    path: str | Path,
-    client: Client | None = None,
-    *,
-    select: Mapping[str, tuple[float, float]] | None = None,
-    block: Block | None = None,
-    dtype: str = "float64",
-    table: bool = True,
-    assume_raw: bool = False,
-    emulator: EmulatorSettings | None = None,
-    overwrite: bool = False,
-    report: Report | None = None,
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Tasks of one kind.
+
+    Attributes
+    ----------
+    name : str
+    function : callable
+        Computes a task, in this process or on a worker.
+    tasks : iterable
+        Those that an earlier run of the job has not finished.
+    n_tasks, n_finished : int
+        Number of all tasks, and of those that an earlier run has finished.
+    finish : callable
+        Called with each task and its result.
+    """
+
+    name: str
+    function: Callable[[Any], Any]
+    tasks: Iterable[Any]
+    n_tasks: int
+    n_finished: int
+    finish: Callable[[Any, Any], None]
+
+
+def run_plan(
+    plan: BuildPlan, path: str | Path, client: Client | None, overwrite: bool, report: Report
 ) -> Store:
-    """Build a store of mean fluxes and flux ratios from a library.
-
-    An interrupted build is resumed when it is asked for again in the same words. Any block,
-    number of workers or kind of client gives the same values, to the last bit.
+    """Build the store of a plan.
 
     Parameters
     ----------
-    library : Library, str or Path
-        The raw spectra.
-    orders : Orders
-        The spectral orders, in the library's medium.
+    plan : BuildPlan
     path : str or Path
-        The store to make; it is built beside it, as ``path.partial``, and renamed when complete.
-    client : distributed.Client, optional
-        Where to compute; None computes in this process.
-    select : mapping from parameter name to (low, high), optional
-        Use only the points inside these closed ranges.
-    block : (int, int), optional
-        Orders x points that one task computes.
-    dtype : {"float64", "float32"}
-        Of the ratio table.
-    table : bool
-        Whether to write the ratio table; everything that a model needs is in the means.
-    assume_raw : bool
-        Take the spectra as raw, just as they are in the file, whatever it says.
-    emulator : EmulatorSettings, optional
-        Make an emulator of the spectra too, for `mixjobs.load_mixture`.
+        The store.
+    client : Client or None
+        None for this process.
     overwrite : bool
-        Replace a store, or another job's partial store, of this name.
-    report : callable, optional
-        Called with (stage, blocks done, blocks in all).
-
-    Returns
-    -------
-    Store
+        Replace a finished store, or another job's partial store.
+    report : callable
+        Called with a stage, the number of its tasks that are finished, and of all its tasks.
 
     Raises
     ------
-    NotRaw
-        The spectra are normalised, or look so.
-    MissingFile, UnreadableFile, LibraryError, OrderError, InvalidInput
-        The library, the orders or an option cannot be used.
-    OutputExists, StoreError, StoreLocked, JobFailed
-        Each says what was given, what was expected and what to do.
+    MixjobsError
+        See `mixjobs.build`.
     """
-    job = prepare(
-        library, orders, n_slots(client), select, block, dtype if table else None, assume_raw,
-        emulator,
-    )  # fmt: skip
-    return run(job, path, client, overwrite=overwrite, report=report)
-
-
-def run(
-    job: Job,
-    path: str | Path,
-    client: Client | None = None,
-    *,
-    overwrite: bool = False,
-    notes: Mapping[str, str] | None = None,
-    report: Report | None = None,
-) -> Store:
-    """Run a job that was prepared.
-
-    Parameters
-    ----------
-    job : Job
-    notes : mapping, optional
-        Further attributes of the store, such as ``orders_from``.
-
-    The other parameters, the result and the errors are those of `build`.
-    """
-    tell = report or _silent
-    plan, grid = job.plan, job.library.grid
-    attributes = {**job.attributes, **(notes or {})}
-
-    def create(group: Path) -> None:
-        create_group(group, grid, job.orders, plan.hi - plan.lo, attributes, plan.table_dtype)
-        if job.emulator:
-            emulate.create(group, job, job.emulator)
-
     if client is not None:
-        check_memory(client, job.worker_bytes)
-    with partial_store(Path(path), job.attributes["identity"], create, overwrite) as partial:
-        means = _compute_all_means(client, job, partial, tell)
-        looks = job.check(means, np.arange(len(grid)))
-        write_attributes(partial.group, {"flux_unit": looks.flux_unit, "raw_numbers": looks.how})
-        if job.emulator:
-            emulate.write_all_orders(client, job, job.emulator, partial, tell)
-        _write_all_tables(client, plan, partial, tell)
-        _check_all_interpolators(client, plan, partial, tell)
+        check_memory(client, plan.worker_bytes)
+    with partial_store(
+        Path(path), plan.identity, lambda group: create(group, plan), overwrite
+    ) as partial:
+        shape = len(plan.orders), plan.n_points
+        means = recorded_means(partial.finished(), shape)
+        run_stage(client, mean_stage(plan, partial, means), report)
+        write_whole(open_array(partial.group, "mean_flux"), (0, 0), means)
+        flux_level = plan.check(means, np.arange(plan.n_points))
+        numbers = {"flux_unit": flux_level.flux_unit, "raw_numbers": flux_level.how}
+        write_attributes(partial.group, numbers)
+        if plan.emulator:
+            run_stage(client, emulator_stage(plan, plan.emulator, partial), report)
+        run_stage(client, ratio_stage(plan, partial), report)
+        run_stage(client, interpolator_stage(plan, partial, n_slots(client)), report)
     return open_store(path)
 
 
-def _compute_all_means(client: Client | None, job: Job, partial: Partial, report: Report) -> Floats:
-    """Compute the means that are not on record yet, and write them all."""
-    plan, emulator = job.plan, job.emulator
-    if emulator:
-        plan = emulate.whole_zarr_chunks(plan, partial)
-    means = recorded_means(partial.finished(), (len(plan.orders), plan.n_points))
-    missing = [block for block in plan.blocks if np.isnan(means[block]).any()]
-    n_done = plan.n_tasks - len(missing)
-    report("mean_flux", n_done, plan.n_tasks)
-    tasks: Iterable[MeanTask] = (
-        MeanTask(
-            job.library.path,
-            job.library.reader(range(points.start, points.stop)),
-            plan.orders.number[rows], plan.lo[rows], plan.hi[rows], rows, points,
-        )
-        for rows, points in missing
-    )  # fmt: skip
-    compute: Callable[[Any], Floats] = compute_means
-    if emulator:
-        tasks = (emulate.with_spectra(task, partial, emulator) for task in tasks)
-        compute = compute_spectra
-    for task, values in execute(client, compute, tasks, "mean_flux"):
+def create(group: Path, plan: BuildPlan) -> None:
+    """Create an empty store, and the emulator's scratch arrays."""
+    create_group(
+        group, plan.library.grid, plan.orders, plan.hi - plan.lo, plan.attributes, plan.table_dtype
+    )
+    if plan.emulator is None:
+        return
+    create_emulator(group / GROUP, plan.emulator.attributes)
+    n_pixels = {
+        int(m): segment.grid.n_pixels
+        for m, segment in zip(plan.orders.number, plan.emulator.segments, strict=True)
+        if segment
+    }
+    create_scratch(group.parent / SCRATCH, n_pixels, plan.n_points, plan.block[1])
+
+
+def run_stage(client: Client | None, stage: Stage, report: Report) -> None:
+    """Compute the tasks of a stage that are not finished."""
+    n_finished = stage.n_finished
+    report(stage.name, n_finished, stage.n_tasks)
+    for task, result in execute(client, stage.function, stage.tasks, stage.name):
+        stage.finish(task, result)
+        n_finished += 1
+        report(stage.name, n_finished, stage.n_tasks)
+
+
+def mean_stage(plan: BuildPlan, partial: PartialStore, means: Floats) -> Stage:
+    """Compute the mean fluxes that are still NaN in `means`, (M, N), and write them into it."""
+    shape = plan.block
+    if plan.emulator:
+        # a resumed job writes the Zarr chunks with which the scratch arrays were created
+        shape = shape[0], scratch_step(partial.folder / SCRATCH)
+    all_blocks = list(blocks(len(plan.orders), plan.n_points, shape))
+    missing = [block for block in all_blocks if np.isnan(means[block]).any()]
+
+    def finish(task: MeanTask, values: Floats) -> None:
         means[task.orders, task.points] = values
-        partial.record("mean_flux", [task.orders.start, task.points.start], values)
-        n_done += 1
-        report("mean_flux", n_done, plan.n_tasks)
-    write_whole(open_array(partial.group, "mean_flux"), (0, 0), means)
-    return means
+        partial.record("mean_flux", task.key, values)
+
+    return Stage(
+        name="mean_flux",
+        function=compute_spectra if plan.emulator else compute_means,
+        tasks=(mean_task(plan, partial.folder / SCRATCH, *block) for block in missing),
+        n_tasks=len(all_blocks),
+        n_finished=len(all_blocks) - len(missing),
+        finish=finish,
+    )
 
 
-def _write_all_tables(client: Client | None, plan: Plan, partial: Partial, report: Report) -> None:
-    done = {tuple(block.block) for block in partial.finished() if block.stage == "flux_ratio"}
-    blocks = [(m, rows) for m in range(len(plan.orders)) for rows in plan.table_rows]
-    missing = [(m, rows) for m, rows in blocks if (m, rows[0]) not in done]
-    n_done = len(blocks) - len(missing)
+def mean_task(plan: BuildPlan, scratch: Path, orders: slice, points: slice) -> MeanTask:
+    """Return the task of a block of mean fluxes; with an emulator, it writes spectra too."""
+    task = MeanTask(
+        plan.library.path, plan.library.reader(range(points.start, points.stop)),
+        plan.orders.number[orders], plan.lo[orders], plan.hi[orders], orders, points,
+    )  # fmt: skip
+    if plan.emulator is None:
+        return task
+    return SpectraTask(**vars(task), scratch=scratch, segments=plan.emulator.segments[orders])
+
+
+def emulator_stage(plan: BuildPlan, emulator: EmulatorPlan, partial: PartialStore) -> Stage:
+    """Decompose the spectra, one task for each order."""
+    tasks = emulator_tasks(plan, emulator, partial.group, partial.folder / SCRATCH)
+    return _recorded_stage("emulator", decompose_order, tasks, partial)
+
+
+def emulator_tasks(
+    plan: BuildPlan, emulator: EmulatorPlan, group: Path, scratch: Path
+) -> list[EmulatorTask]:
+    """Return one task for each order that will have an emulator."""
     job = uuid4().hex
-    tasks = (RatioTask(partial.group, job, m, *rows) for m, rows in missing)
-    for task, _ in execute(client, write_table, tasks, "flux_ratio"):
-        partial.record("flux_ratio", [task.order, task.start])
-        n_done += 1
-        report("flux_ratio", n_done, len(blocks))
+    return [
+        EmulatorTask(
+            job, group, scratch, m, segment.grid,
+            plan.library.wavelength[plan.lo[m] : plan.hi[m]], emulator.settings,
+        )
+        for m, segment in enumerate(emulator.segments)
+        if segment
+    ]  # fmt: skip
 
 
-def _check_all_interpolators(
-    client: Client | None, plan: Plan, partial: Partial, report: Report
-) -> None:
-    n_groups = min(n_slots(client), len(plan.orders))
-    groups = np.array_split(np.arange(len(plan.orders)), n_groups)
+def ratio_stage(plan: BuildPlan, partial: PartialStore) -> Stage:
+    """Write the ratio table, one task for each Zarr chunk; none without a table."""
+    job = uuid4().hex
+    rows = [(m, *rows) for m in range(len(plan.orders)) for rows in plan.table_rows]
+    tasks = [RatioTask(partial.group, job, *row) for row in rows]
+    return _recorded_stage("flux_ratio", write_table, tasks, partial)
+
+
+def interpolator_stage(plan: BuildPlan, partial: PartialStore, n_tasks: int) -> Stage:
+    """Build the interpolators from the store, and compare them with the ratio table."""
     allowed = 1e-5 if plan.table_dtype == "float32" else 1e-9
-    tasks = (InterpolatorTask(partial.group, rows) for rows in groups)
-    for n_done, (task, difference) in enumerate(
-        execute(client, check_interpolators, tasks, "interpolators"), start=1
-    ):
+    groups = np.array_split(np.arange(len(plan.orders)), min(n_tasks, len(plan.orders)))
+
+    def finish(task: InterpolatorTask, difference: float) -> None:
         if not difference < allowed:
             raise JobFailed(
-                f"{task}: they differ from the stored table by {difference:.1g} at grid points; "
-                "the store was damaged while it was written: remove it and build again"
+                f"{task}: interpolated and stored flux ratios differ by {difference:.1g} at grid "
+                "points: the store was damaged while it was written; delete it and build it again",
+                path=partial.folder,
+                name=str(task),
+                value=difference,
             )
-        report("interpolators", n_done, len(groups))
+
+    tasks = [InterpolatorTask(partial.group, group) for group in groups]
+    return Stage("interpolators", check_interpolators, tasks, len(tasks), 0, finish)
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    """Report nothing."""
+def _recorded_stage(
+    name: str,
+    function: Callable[[Any], None],
+    tasks: Sequence[EmulatorTask] | Sequence[RatioTask],
+    partial: PartialStore,
+) -> Stage:
+    """Return the stage of those tasks that are not on record; each is recorded when finished."""
+    recorded = {tuple(entry.block) for entry in partial.finished() if entry.stage == name}
+    missing = [task for task in tasks if tuple(task.key) not in recorded]
+    return Stage(
+        name, function, missing, len(tasks), len(tasks) - len(missing),
+        finish=lambda task, _: partial.record(name, task.key),
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The blocks that tasks compute, and what a task does with one: in this process, or on a worker."""
+"""The tasks of a build: what each computes, and how, in this process or on a worker."""
 
 from __future__ import annotations
 
@@ -7,173 +7,77 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from mixjobs.builder.probe import in_spectrum
 from mixjobs.builder.segments import Segment
 from mixjobs.errors import LibraryError, MissingFile, UnreadableFile
 from mixjobs.interpolation import default_method
 from mixjobs.interpolation.cross_validation import AxisFolds, axis_folds
 from mixjobs.library import Spectrum, SpectrumReader
-from mixjobs.model.emulator import Accuracy, decompose, emulator_error
+from mixjobs.model.emulator import decompose, emulator_error
 from mixjobs.model.flux_ratio import flux_ratio, flux_ratio_rows
 from mixjobs.model.means import mean_flux, spans, unusable
 from mixjobs.store.emulator import read_scratch, write_order, write_scratch
 from mixjobs.store.format import Store, open_array, read_group, write_whole
-from mixjobs.typing import Floats
+from mixjobs.typing import Floats, Ints
 from mixjobs.wavelengths import LogGrid
 
-# Seconds between attempts to read: a file system over a network fails for a moment now and then.
+if TYPE_CHECKING:
+    from mixjobs.builder.emulator import EmulatorSettings
+
+# Seconds between attempts to read: network file systems fail for a moment now and then.
 _PAUSES = (0.2, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class MeanTask:
-    """Some orders x some points: what one task of the means computes."""
+    """Compute the mean fluxes of some orders and points.
+
+    Attributes
+    ----------
+    library : str
+        Its path, for errors.
+    reader : SpectrumReader
+        Of the points' spectra.
+    number, lo, hi : (n_orders,) int arrays
+        The orders' numbers and pixels.
+    orders, points : slice
+        The block of the store's arrays.
+    """
 
     library: str
     reader: SpectrumReader
-    number: NDArray[np.int64]
-    lo: NDArray[np.int64]
-    hi: NDArray[np.int64]
+    number: Ints
+    lo: Ints
+    hi: Ints
     orders: slice
     points: slice
 
-    def __str__(self) -> str:
-        first, last = self.points.start, self.points.stop - 1
-        return (
-            f"mean flux of points {first} to {last}, orders {self.number[0]} to {self.number[-1]}"
-        )
-
-
-Block = TypeVar("Block", bound=MeanTask)
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, eq=False)
-class RatioTask:
-    """Some rows of one order's ratio table.
-
-    The means, which all rows need, are read from the store, by each worker once a job.
-    """
-
-    group: Path
-    job: str
-    order: int
-    start: int
-    stop: int
+    @property
+    def key(self) -> list[int]:
+        """Name of the task in the record of its stage: the first order and the first point."""
+        return [self.orders.start, self.points.start]
 
     def __str__(self) -> str:
-        return f"ratio table of order row {self.order}, rows {self.start} to {self.stop - 1}"
-
-
-def compute_means(block: MeanTask) -> Floats:
-    """Means of a block, (orders, points); each of its spectra is opened and read once.
-
-    Raises
-    ------
-    MissingFile, UnreadableFile
-        It could not be read in three attempts.
-    LibraryError
-    """
-    return in_three_attempts(_read_means, block)
-
-
-def in_three_attempts(read: Callable[[Block], Result], block: Block) -> Result:
-    """Read a block.
-
-    A block that cannot be read is tried again, from the opening of its file on; one whose content
-    cannot be used is not.
-
-    Raises
-    ------
-    MissingFile, UnreadableFile
-        It could not be read in three attempts.
-    LibraryError
-    """
-    for pause in _PAUSES:
-        try:
-            return read(block)
-        except OSError:
-            pass
-        time.sleep(pause)  # out here, the error no longer keeps anything open
-    try:
-        return read(block)
-    except OSError as error:
-        kind = MissingFile if isinstance(error, FileNotFoundError) else UnreadableFile
-        raise kind(
-            f"{block}, tried {len(_PAUSES) + 1} times: {error}; then start again: what is finished "
-            "is kept, if the file has the size and time of change that it had"
-        ) from None
-
-
-def _read_means(block: MeanTask) -> Floats:
-    columns = []
-    for spectrum in block.reader:
-        try:
-            columns.append(mean_flux(spectrum, block.number, block.lo, block.hi))
-        except LibraryError as error:
-            raise LibraryError(f"{block.library}: spectrum {spectrum.name}: {error}") from None
-    return np.stack(columns, axis=1)
-
-
-def write_table(block: RatioTask) -> None:
-    """Compute rows of the table and write them, straight from the worker, as whole Zarr chunks."""
-    means, table = _opened(block.group, block.job)
-    rows = flux_ratio_rows(means[block.order], block.start, block.stop)
-    rows = rows.astype(table.dtype, copy=False)
-    write_whole(table, (block.order, block.start, 0), rows[None])
-
-
-@lru_cache(maxsize=1)
-def _opened(group: Path, job: str) -> tuple[Floats, Any]:  # noqa: ARG001
-    """Means and table of the store that a job fills; another job may fill another of this path."""
-    return open_array(group, "mean_flux")[...], open_array(group, "flux_ratio")
-
-
-@dataclass(frozen=True, eq=False)
-class InterpolatorTask:
-    """Some orders whose interpolators one worker builds from the store."""
-
-    group: Path
-    orders: NDArray[np.int64]
-
-    def __str__(self) -> str:
-        return f"interpolators of order rows {self.orders[0]} to {self.orders[-1]}"
-
-
-def check_interpolators(block: InterpolatorTask) -> float:
-    """Build the interpolators of some orders from the store by path, and compare with the table.
-
-    Returns the largest relative difference between the interpolated flux ratios from one grid
-    point to all and those of the table.
-    """
-    store = read_group(block.group)
-    means = store.mean_flux[block.orders]
-    method = default_method(store.grid)
-    ratio = flux_ratio(store.grid, store.orders.take(block.orders), means, method)
-    start = len(store.grid) // 2
-    interpolated = ratio(store.grid.points[start], store.grid.points).T
-    if store.flux_ratio is None:
-        direct = flux_ratio_rows(means, start, start + 1)[:, 0]
-    else:
-        direct = np.stack([store.flux_ratio[m, start] for m in block.orders])
-    return float(np.max(np.abs(interpolated / direct - 1)))
+        points = _interval("point", "points", self.points.start, self.points.stop - 1)
+        orders = _interval("order", "orders", int(self.number[0]), int(self.number[-1]))
+        return f"mean flux of {points}, {orders}"
 
 
 @dataclass(frozen=True, eq=False)
 class SpectraTask(MeanTask):
-    """Some orders x some points, of which the spectra are wanted beside the means.
+    """Compute mean fluxes, and write the spectra that the emulator is made from.
 
     Attributes
     ----------
     scratch : Path
-        Where they go, normalised.
-    segments : list
-        One an order of the block; None for those that have no emulator.
+        The group of the spectra, which are divided by their means.
+    segments : list of Segment or None
+        One for each order of the block; None for an order that has no emulator.
     """
 
     scratch: Path
@@ -185,22 +89,153 @@ class SpectraTask(MeanTask):
 
 @dataclass(frozen=True, eq=False)
 class EmulatorTask:
-    """One order whose spectra are decomposed."""
+    """Decompose the spectra of one order, the store's row `order_index`."""
 
     job: str
     store: Path
     scratch: Path
-    row: int
+    order_index: int
     grid: LogGrid
     wavelength: Floats
-    accuracy: Accuracy
+    settings: EmulatorSettings
+
+    @property
+    def key(self) -> list[int]:
+        """Name of the task in the record of its stage."""
+        return [self.order_index]
 
     def __str__(self) -> str:
-        return f"components of order row {self.row}"
+        return f"emulator of order index {self.order_index}"
 
 
-class _InPieces:
-    """A spectrum of which every piece that the segments need is read once."""
+@dataclass(frozen=True, eq=False)
+class RatioTask:
+    """Write rows `start` to `stop` of one order's ratio table, from the means in the store."""
+
+    group: Path
+    job: str
+    order_index: int
+    start: int
+    stop: int
+
+    @property
+    def key(self) -> list[int]:
+        """Name of the task in the record of its stage: the order and the first row."""
+        return [self.order_index, self.start]
+
+    def __str__(self) -> str:
+        rows = _interval("row", "rows", self.start, self.stop - 1)
+        return f"ratio table of order index {self.order_index}, {rows}"
+
+
+@dataclass(frozen=True, eq=False)
+class InterpolatorTask:
+    """Build the interpolators of some orders from the store, and compare them with the table."""
+
+    group: Path
+    order_index: Ints
+
+    def __str__(self) -> str:
+        first, last = int(self.order_index[0]), int(self.order_index[-1])
+        return f"interpolators of {_interval('order index', 'order indices', first, last)}"
+
+
+ReadingTask = TypeVar("ReadingTask", bound=MeanTask)
+Result = TypeVar("Result")
+
+
+def compute_means(task: MeanTask) -> Floats:
+    """Return the mean fluxes of a block, (orders, points); each spectrum is read once.
+
+    Raises
+    ------
+    MissingFile, UnreadableFile
+        A file could not be read in three attempts.
+    LibraryError
+        A spectrum cannot be used.
+    """
+    return in_three_attempts(_read_means, task)
+
+
+def in_three_attempts(read: Callable[[ReadingTask], Result], task: ReadingTask) -> Result:
+    """Read the spectra of a task.
+
+    After an error of the file system, the file is opened again. Spectra that were read but cannot
+    be used are not read again.
+
+    Raises
+    ------
+    MissingFile, UnreadableFile
+        A file could not be read in three attempts.
+    LibraryError
+        A spectrum cannot be used.
+    """
+    for pause in _PAUSES:
+        try:
+            return read(task)
+        except OSError:
+            pass
+        time.sleep(pause)  # outside the handler, where the error no longer keeps files open
+    try:
+        return read(task)
+    except OSError as error:
+        kind = MissingFile if isinstance(error, FileNotFoundError) else UnreadableFile
+        raise kind(
+            f"{task}: {error} ({len(_PAUSES) + 1} attempts); start again when the file can be "
+            "read: what is finished is kept, as long as the library does not change",
+            path=getattr(error, "path", None) or task.library,
+            name=str(task),
+        ) from None
+
+
+def _read_means(task: MeanTask) -> Floats:
+    columns = []
+    for spectrum in task.reader:
+        try:
+            columns.append(mean_flux(spectrum, task.number, task.lo, task.hi))
+        except LibraryError as error:
+            raise in_spectrum(error, task.library, spectrum.name) from None
+    return np.stack(columns, axis=1)
+
+
+def compute_spectra(task: SpectraTask) -> Floats:
+    """Write the normalised spectra of a block; return its mean fluxes, (orders, points).
+
+    The mean fluxes and the errors are those of `compute_means`, to the last bit.
+    """
+    means, spectra = in_three_attempts(_read_spectra, task)
+    for number, of_order in zip(task.number, spectra, strict=True):
+        if of_order is not None:
+            write_scratch(task.scratch, int(number), task.points.start, of_order)
+    return means
+
+
+def _read_spectra(task: SpectraTask) -> tuple[Floats, list[Floats | None]]:
+    """Mean fluxes (orders, points), and each order's normalised spectra (points, n_pixels)."""
+    n_points = task.points.stop - task.points.start
+    means = np.empty((len(task.number), n_points))
+    spectra: list[Floats | None] = [
+        np.empty((n_points, segment.grid.n_pixels)) if segment else None
+        for segment in task.segments
+    ]
+    lo = [s.lo if s else int(low) for s, low in zip(task.segments, task.lo, strict=True)]
+    hi = [s.hi if s else int(high) for s, high in zip(task.segments, task.hi, strict=True)]
+    for i, spectrum in enumerate(task.reader):
+        try:
+            flux = _Pieces(spectrum, lo, hi)
+            means[:, i] = mean_flux(flux, task.number, task.lo, task.hi)
+            for m, segment in enumerate(task.segments):
+                if segment:
+                    of_segment = flux(segment.lo, segment.hi)
+                    _check_buffer(of_segment, int(task.number[m]))
+                    spectra[m][i] = segment.resample(of_segment) / means[m, i]  # type: ignore[index]
+        except LibraryError as error:
+            raise in_spectrum(error, task.library, spectrum.name) from None
+    return means, spectra
+
+
+class _Pieces:
+    """A spectrum whose pixels are read once, although segments overlap."""
 
     def __init__(self, spectrum: Spectrum, lo: Sequence[int], hi: Sequence[int]) -> None:
         self.pieces = [(start, spectrum(start, stop)) for start, stop, _ in spans(lo, hi)]
@@ -210,71 +245,86 @@ class _InPieces:
         return flux[lo - start : hi - start]
 
 
-def compute_spectra(block: SpectraTask) -> Floats:
-    """Write a block's normalised spectra to the scratch array; return its means (orders, points).
-
-    The means are those of `compute_means`, bit for bit; the same errors are raised.
-    """
-    means, spectra = in_three_attempts(_read_spectra, block)
-    for number, of_order in zip(block.number, spectra, strict=True):
-        if of_order is not None:
-            write_scratch(block.scratch, int(number), block.points.start, of_order)
-    return means
-
-
-def _read_spectra(block: SpectraTask) -> tuple[Floats, list[Floats | None]]:
-    """Means (orders, points), and each order's spectra over their means, (points, n_pixels)."""
-    n_points = block.points.stop - block.points.start
-    means = np.empty((len(block.number), n_points))
-    held: list[Floats | None] = [
-        np.empty((n_points, segment.grid.n_pixels)) if segment else None
-        for segment in block.segments
-    ]
-    lo = [w.lo if w else int(low) for w, low in zip(block.segments, block.lo, strict=True)]
-    hi = [w.hi if w else int(high) for w, high in zip(block.segments, block.hi, strict=True)]
-    for i, spectrum in enumerate(block.reader):
-        try:
-            flux = _InPieces(spectrum, lo, hi)
-            means[:, i] = mean_flux(flux, block.number, block.lo, block.hi)
-            for m, segment in enumerate(block.segments):
-                if segment:
-                    stretch = flux(segment.lo, segment.hi)
-                    _check(stretch, block.number[m])
-                    held[m][i] = segment.resample(stretch) / means[m, i]  # type: ignore[index]
-        except LibraryError as error:
-            raise LibraryError(f"{block.library}: spectrum {spectrum.name}: {error}") from None
-    return means, held
-
-
-def _check(stretch: Floats, number: int) -> None:
-    low, mean = stretch.min(), stretch.mean()
+def _check_buffer(flux: Floats, number: int) -> None:
+    low, mean = flux.min(), flux.mean()
     if not (low >= 0 and np.isfinite(mean)):
-        raise LibraryError(f"order {number} has, in its buffer, {unusable(low, mean)}")
+        raise LibraryError(
+            f"order {number} has {unusable(low, mean)} in its buffer; fix the file, or choose a "
+            "smaller max_rv or max_vsini",
+            order=number,
+        )
 
 
-def decompose_order(block: EmulatorTask) -> None:
-    """Decompose one order and write its emulator into the store.
+def decompose_order(task: EmulatorTask) -> None:
+    """Decompose the spectra of one order, and write its emulator into the store.
 
-    In one BLAS thread: how a sum is cut into threads changes its last bits.
+    BLAS uses one thread: how a sum is divided among threads changes its last bits.
     """
-    found, axes = _prepared(block.store, block.job)
-    number = int(found.orders.number[block.row])
-    spectra = read_scratch(block.scratch, number)
+    store, axes = _held_out(task.store, task.job)
+    number = int(store.orders.number[task.order_index])
+    spectra = read_scratch(task.scratch, number)
     with threadpool_limits(1):
-        emulator = decompose(spectra, block.grid, block.wavelength, block.accuracy)
-        error = emulator_error(axes, emulator.weights, np.log(found.mean_flux[block.row]))
-    facts = {
-        "error_method": default_method(found.grid),
+        emulator = decompose(spectra, task.grid, task.wavelength, task.settings)
+        error = emulator_error(axes, emulator.weights, np.log(store.mean_flux[task.order_index]))
+    attributes = {
+        "error_method": default_method(store.grid),
         "error_covariance": error.covariance.tolist(),
         "error_log_mean": error.log_mean,
         "error_factors": error.factors,
     }
-    aside = block.scratch.parent / f"{number}.writing"  # no part of a Zarr group, if it is left
-    write_order(aside, block.store, number, emulator, facts)
+    temporary = task.scratch.parent / f"{number}.writing"  # outside the store's Zarr group
+    write_order(temporary, task.store, number, emulator, attributes)
 
 
 @lru_cache(maxsize=1)
-def _prepared(store: Path, job: str) -> tuple[Store, list[AxisFolds]]:  # noqa: ARG001
-    """What serves all orders, once a process: the means, and the held-out predictions."""
-    found = read_group(store)
-    return found, axis_folds(found.grid, default_method(found.grid))
+def _held_out(store: Path, job: str) -> tuple[Store, list[AxisFolds]]:  # noqa: ARG001
+    """Store and held-out axes, which all orders of a job share; read once in each process."""
+    opened = read_group(store)
+    return opened, axis_folds(opened.grid, default_method(opened.grid))
+
+
+def write_table(task: RatioTask) -> None:
+    """Compute rows of the ratio table, and write them to the store as whole Zarr chunks."""
+    means, table = _means_and_table(task.group, task.job)
+    rows = flux_ratio_rows(means[task.order_index], task.start, task.stop)
+    rows = rows.astype(table.dtype, copy=False)
+    write_whole(table, (task.order_index, task.start, 0), rows[None])
+
+
+@lru_cache(maxsize=1)
+def _means_and_table(group: Path, job: str) -> tuple[Floats, Any]:  # noqa: ARG001
+    """Means and table of a store, read once in each process.
+
+    The job is a key of the cache: another job may fill another store of the same path.
+    """
+    return open_array(group, "mean_flux")[...], open_array(group, "flux_ratio")
+
+
+def check_interpolators(task: InterpolatorTask) -> float:
+    """Return the largest relative difference between interpolated and stored flux ratios.
+
+    The interpolators of some orders are built from the store. They are compared with the table
+    from one grid point to all others.
+    """
+    store = read_group(task.group)
+    means = store.mean_flux[task.order_index]
+    method = default_method(store.grid)
+    ratio = flux_ratio(store.grid, store.orders.take(task.order_index), means, method)
+    start = len(store.grid) // 2
+    interpolated = ratio(store.grid.points[start], store.grid.points).T
+    if store.flux_ratio is None:
+        direct = flux_ratio_rows(means, start, start + 1)[:, 0]
+    else:
+        direct = np.stack([store.flux_ratio[m, start] for m in task.order_index])
+    return float(np.max(np.abs(interpolated / direct - 1)))
+
+
+def _interval(noun: str, plural: str, first: int, last: int) -> str:
+    """Name one thing or several.
+
+    Examples
+    --------
+    >>> _interval("point", "points", 3, 3), _interval("point", "points", 3, 5)
+    ('point 3', 'points 3 to 5')
+    """
+    return f"{noun} {first}" if first == last else f"{plural} {first} to {last}"

@@ -14,7 +14,7 @@ from mixjobs.cli.options import say
 from mixjobs.grid import Grid
 from mixjobs.interpolation import METHODS
 from mixjobs.model.flux_ratio import MAX_PAIRWISE_PARAMETERS, MAX_PAIRWISE_POINTS, has_pairwise
-from mixjobs.model.ratio_errors import RANKED, HeldOutErrors, best_method, held_out_errors
+from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
 from mixjobs.orders import Orders
 from mixjobs.report import store as tables
 from mixjobs.report.emulator import (
@@ -24,7 +24,7 @@ from mixjobs.report.emulator import (
     quality_table,
 )
 from mixjobs.store.format import open_store
-from mixjobs.store.invariants import Law, check_laws
+from mixjobs.store.invariants import Invariant, check_invariants
 from mixjobs.typing import Floats
 
 _FEW = 10  # held-out points below which a ranking says little
@@ -33,10 +33,10 @@ _FEW = 10  # held-out points below which a ranking says little
 def check(args: Namespace) -> dict[str, Any]:
     """Check the laws, and the held-out error of every method."""
     store = open_store(args.store)
-    laws = check_laws(store)
+    laws = check_invariants(store)
     small = has_pairwise(store.grid)
     methods = [m for m in METHODS if small or m != "pairwise"]
-    results = held_out_errors(store.grid, store.orders, store.mean_flux, methods)
+    results = held_out(store.grid, store.orders, store.mean_flux, methods)
     if not args.json:
         _print(laws, results, store.orders)
         if not small:
@@ -47,11 +47,11 @@ def check(args: Namespace) -> dict[str, Any]:
     quality = emulator_quality(store)
     if quality and not args.json:
         _print_emulator(quality, store.grid)
-    broken = [law.name for law in laws if not law.kept]
+    broken = [law.name for law in laws if not law.holds]
     if broken:
         say(f"mixjobs: {args.store}: broken: {'; '.join(broken)}; build it again")
     return {
-        "laws": [{"name": w.name, "deviation": w.deviation, "kept": w.kept} for w in laws],
+        "invariants": [{"name": i.name, "deviation": i.deviation, "holds": i.holds} for i in laws],
         "held_out": [_facts(result) for result in results],
         "orders": store.orders.number.tolist(),
         "best_method": best_method(results),
@@ -75,7 +75,7 @@ def _print_emulator(quality: Sequence[OrderQuality], grid: Grid) -> None:
     console.print(f"expected between grid points: these times {factors} (median order)")
 
 
-def _print(laws: Sequence[Law], results: Sequence[HeldOutErrors], orders: Orders) -> None:
+def _print(laws: Sequence[Invariant], results: Sequence[HeldOut], orders: Orders) -> None:
     console = Console()
     console.print(tables.laws_table(laws))
     if not results:
@@ -95,7 +95,7 @@ def _print(laws: Sequence[Law], results: Sequence[HeldOutErrors], orders: Orders
     )
 
 
-def _facts(result: HeldOutErrors) -> dict[str, Any]:
+def _facts(result: HeldOut) -> dict[str, Any]:
     return {
         "axis": result.axis,
         "method": result.method,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from mixjobs.cli.build import plan, run
+from mixjobs.cli.build import run
 from mixjobs.cli.demo_sample import sample_star
 from mixjobs.cli.options import make_folder, say
 from mixjobs.cli.parser import parser
@@ -21,7 +21,7 @@ from mixjobs.errors import OutputExists
 from mixjobs.grid import describe
 from mixjobs.report.store import draw_all, laws_table, ratio_table
 from mixjobs.store.format import Store, partial_path
-from mixjobs.store.invariants import check_laws
+from mixjobs.store.invariants import check_invariants
 from mixjobs.store.loading import load_flux_ratio, load_mixture
 
 _N_ORDERS = 8
@@ -42,7 +42,7 @@ def demo(args: Namespace) -> None:
         say(f"writing {library}: {len(truth.points)} spectra of {len(truth.wavelength)} pixels")
         truth.write(library)
     job = _job(library, store_path, args.workers)
-    store = run(job, *plan(job))
+    store = run(job)
     _compare(store, truth)
     name, figure = next(iter(draw_all(store, np.array(_THETA1), "cubic").items()))
     for path in save({name: figure}, folder):
@@ -86,7 +86,7 @@ def _mix(store: Store, truth: DemoLibrary, figure: Path) -> None:
 def _compare(store: Store, truth: DemoLibrary) -> None:
     """Print the laws, q between two grid points, and how far it is from the truth elsewhere."""
     console = Console()
-    console.print(laws_table(check_laws(store)))
+    console.print(laws_table(check_invariants(store)))
     theta1, theta2 = np.array(_THETA1), np.array(_THETA2)
     names = store.grid.names
     q = load_flux_ratio(store.path)(theta1, theta2)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mixjobs.builder.segments import EmulatorSettings
-from mixjobs.builder.stages import build
+from mixjobs.builder.emulator import EmulatorSettings
+from mixjobs.builder.job import build
 from mixjobs.cli.options import say
 from mixjobs.cli.signals import stop_if_told
 from mixjobs.demo.spotted_star import (

@@ -6,10 +6,9 @@ from argparse import Namespace
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mixjobs.cli.build import named_cluster
-from mixjobs.cli.client import client_of, n_workers
 from mixjobs.cli.options import say
 from mixjobs.cli.signals import stop_if_told
+from mixjobs.cluster.client import job_client, n_workers, named_cluster
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.config.sample import SampleConfig, read_sample_job
 from mixjobs.errors import InvalidInput
@@ -35,7 +34,7 @@ def sample(args: Namespace) -> None:
         _dry_run(job, args.resume)
         return
     check_output(job.output, resume=args.resume, overwrite=args.overwrite)
-    with client_of(cluster, job.output) as client:
+    with job_client(cluster, job.output, say) as client:
         _await_workers(client, cluster)
         try:
             run = run_sampling(

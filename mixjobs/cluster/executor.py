@@ -1,6 +1,6 @@
-"""Run the tasks of a stage: in this process, or on the workers of a Dask client.
+"""Execution of tasks, in this process or on the workers of a Dask client.
 
-Both run the same functions; the serial run is the reference that the other is tested against.
+Both run the same functions; the run in this process is the reference for tests.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
+from dask.utils import format_bytes
 from distributed import Client, Future, as_completed
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
@@ -22,14 +23,14 @@ from mixjobs.errors import InvalidInput, JobFailed
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Tasks that the scheduler holds at a time: it slows down, and fails, with very many.
-_AHEAD = 4000
-# Fetching results costs two round trips however many they are: those of up to so many seconds
-# are fetched together, but never of more than this part of the time that has passed.
-_TOGETHER, _TOGETHER_PART = 0.1, 0.05
+# Tasks that the scheduler holds at a time: it slows down, and finally fails, with very many.
+_MAX_QUEUED = 4000
+# Fetching results costs two round trips, however many they are. Results are collected for up to
+# this time in seconds, and for up to this fraction of the time elapsed.
+_MAX_WAIT, _MAX_WAIT_FRACTION = 0.1, 0.05
 
-_PROGRAM_BYTES = 150e6  # of a worker that has read and written: 135 MB measured
-_USABLE = 0.8  # of its memory limit: above, Dask lets a worker pause
+_PROGRAM_BYTES = 150e6  # of a worker; 135 MB were measured after reading and writing
+_USABLE_MEMORY = 0.8  # fraction of its limit, above which Dask pauses a worker
 
 
 def execute(
@@ -38,19 +39,22 @@ def execute(
     tasks: Iterable[Task],
     stage: str,
 ) -> Iterator[tuple[Task, Result]]:
-    """Yield each task with its result, as they are finished.
+    """Yield each task with its result, as soon as it is finished.
 
     Parameters
     ----------
     client : Client or None
-        None runs in this process, in order.
+        None for this process, which computes the tasks in order.
+    function : callable
+        Computes a task.
+    tasks : iterable
     stage : str
-        The tasks' name on the dashboard.
+        Name of the tasks on the dashboard.
 
     Raises
     ------
     JobFailed
-        A task whose worker died again and again, or a scheduler that was lost.
+        The worker of a task died repeatedly, or the connection to the scheduler was lost.
     """
     if client is None:
         for task in tasks:
@@ -64,83 +68,90 @@ def execute(
         if not batch:
             return []
         keys = [(f"{stage}-{token}", k) for k, _ in batch]
-        # pure=False: a task that writes must run again when it is asked for again
+        # pure=False: a task that writes must run again when it is submitted again
         futures = client.map(function, [task for _, task in batch], key=keys, pure=False)
         waiting.update(zip(futures, (task for _, task in batch), strict=True))
         return futures
 
-    begun = time.monotonic()
-    done = as_completed(submit(_AHEAD), loop=client.loop)
+    start = time.monotonic()
+    done = as_completed(submit(_MAX_QUEUED), loop=client.loop)
     try:
         for futures in done.batches():
-            time.sleep(min(_TOGETHER, _TOGETHER_PART * (time.monotonic() - begun)))
+            time.sleep(min(_MAX_WAIT, _MAX_WAIT_FRACTION * (time.monotonic() - start)))
             futures += done.next_batch(block=False)
             results = _gather(client, futures, waiting, stage)
             yield from ((waiting.pop(f), r) for f, r in zip(futures, results, strict=True))
-            if len(waiting) < _AHEAD // 2:
-                done.update(submit(_AHEAD // 2))
+            if len(waiting) < _MAX_QUEUED // 2:
+                done.update(submit(_MAX_QUEUED // 2))
     finally:
         if waiting and client.status == "running":
-            client.cancel(list(waiting))  # a job that has failed computes and writes no more
+            client.cancel(list(waiting))  # a failed job must not go on writing
 
 
 def check_memory(client: Client, needed: int) -> None:
-    """Refuse a task that a worker has no memory for, when the first worker is there.
+    """Refuse tasks that need more memory than a worker has, once the first worker is up.
 
     Parameters
     ----------
+    client : Client
     needed : int
         Bytes that a task needs, beyond the program itself.
 
     Raises
     ------
     InvalidInput
-        The smallest worker has less.
+        The smallest worker has less memory.
     """
     client.wait_for_workers(1)
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     limit = min((worker["memory_limit"] or math.inf for worker in workers), default=math.inf)
-    if _PROGRAM_BYTES + needed > _USABLE * limit:
+    if _PROGRAM_BYTES + needed > _USABLE_MEMORY * limit:
         raise InvalidInput(
-            f"a task needs about {needed / 1e6:.0f} MB beside the program's "
-            f"{_PROGRAM_BYTES / 1e6:.0f} MB, and a worker has {limit / 1e6:.0f} MB (of which Dask "
-            f"lets it use {_USABLE:.0%}); give workers more memory, or fewer workers to a machine"
+            f"a task needs about {format_bytes(needed)}, and the program "
+            f"{format_bytes(int(_PROGRAM_BYTES))}; a worker has {format_bytes(int(limit))}, of "
+            f"which Dask uses {_USABLE_MEMORY:.0%}: give workers more memory, or start fewer of "
+            "them on each machine",
+            name="memory",
+            value=int(limit),
         )
 
 
 def n_slots(client: Client | None) -> int:
-    """How many tasks run at a time.
+    """Return the number of tasks that run at the same time.
 
     Raises
     ------
     JobFailed
-        The scheduler was lost.
+        The connection to the scheduler was lost.
     """
     if client is None:
         return 1
     try:
         return max(1, int(sum(client.ncores().values())))
-    except OSError:  # it was refused, closed or timed out
-        raise JobFailed(_lost("workers")) from None
+    except OSError:  # refused, closed or timed out
+        raise _lost("workers") from None
 
 
 def _gather(
     client: Client, futures: list[Future[Any]], tasks: Mapping[Future[Any], object], stage: str
 ) -> list[Any]:
-    """Fetch results, or raise what a task has failed with; its traceback is the worker's."""
+    """Fetch results, or raise the error of a task, with the worker's traceback."""
     try:
         return cast("list[Any]", client.gather(futures))
     except KilledWorker as error:
-        # Dask blames every task that the worker held; it runs them in the order of submission
+        # Dask blames every task that the worker held; the first one submitted was running
         task = next(task for future, task in tasks.items() if future.status == "error")
         raise JobFailed(
-            f"{task}: its worker died {error.allowed_failures + 1} times "
-            "(out of memory?); give workers more memory or a smaller --block, then start again: "
-            "what is finished is kept"
+            f"{task}: its worker died {error.allowed_failures + 1} times (out of memory?); give "
+            "workers more memory or choose a smaller block, and start again: what is finished is "
+            "kept",
+            name=str(task),
+            value=error.allowed_failures + 1,
         ) from None
     except (CancelledError, CommClosedError):
-        raise JobFailed(_lost(stage)) from None
+        raise _lost(stage) from None
 
 
-def _lost(stage: str) -> str:
-    return f"{stage}: the scheduler was lost; start again, what is finished is kept"
+def _lost(stage: str) -> JobFailed:
+    message = f"{stage}: the connection to the scheduler was lost; start again: what is finished "
+    return JobFailed(f"{message}is kept", name=stage)

@@ -29,6 +29,7 @@ _EXPECTED: Expected = {
     ("orders", "edges"): "edges [5000, 5500, 6000], or pairs [[5000, 5400], [5300, 5800]]",
     ("orders", "range"): "[LOW, HIGH] in Å",
 }
+_MAX_VELOCITY = 29979.2458  # km/s, a tenth of the speed of light
 _ORDER_SOURCES = {
     "from_file": "from (--orders-from)",
     "n": "n (--n-orders)",
@@ -50,17 +51,37 @@ class OrdersConfig(Table):
 
 
 class EmulatorConfig(Table):
-    """What the emulator is made for, and how well; what is left out has its default."""
+    """The velocities and instruments that an emulator must cover, and its accuracy."""
 
-    max_rv: float | None = None
-    max_vsini: float | None = None
-    min_resolution: float | None = None
-    step: float | None = None
-    short_buffer: Literal["refuse", "skip", "shrink"] | None = None
-    explained_variance: float | None = None
-    max_residual: float | None = None
-    max_rank: PositiveInt | None = None
-    rank: PositiveInt | None = None
+    max_rv: float = Field(
+        200.0, ge=0, lt=_MAX_VELOCITY, description="Largest radial velocity, km/s."
+    )
+    max_vsini: float = Field(
+        150.0, ge=0, lt=_MAX_VELOCITY, description="Largest projected rotation velocity, km/s."
+    )
+    min_resolution: float = Field(10_000.0, gt=0, description="Lowest resolving power.")
+    step: float | None = Field(
+        None, gt=0, description="Step of the wavelength grid, km/s; by default the library's own."
+    )
+    short_buffer: Literal["refuse", "skip", "shrink"] = Field(
+        "refuse",
+        description="What to do with an order whose buffer extends beyond the library: refuse the "
+        "job, leave the order out, or shrink its buffer.",
+    )
+    explained_variance: float = Field(
+        0.999,
+        gt=0,
+        le=1,
+        description="Least fraction of the variance that the eigenspectra explain.",
+    )
+    max_residual: float = Field(
+        0.02,
+        gt=0,
+        description="Largest residual of any pixel at the grid points, as a fraction of the mean "
+        "flux.",
+    )
+    max_rank: PositiveInt = Field(64, description="Largest number of eigenspectra.")
+    rank: PositiveInt | None = Field(None, description="Exactly this number of eigenspectra.")
 
 
 class BuildConfig(Table):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from mixjobs.errors import InvalidInput
 from mixjobs.interpolation.cross_validation import AxisFolds, rms
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LogGrid
@@ -20,47 +20,24 @@ from mixjobs.wavelengths import LogGrid
 _BATCH = 32  # spectra whose residuals are computed together, so that they fit in the cache
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """The number of eigenspectra to keep, or the accuracy that decides it.
+class Accuracy(Protocol):
+    """How many eigenspectra to keep, such as a `mixjobs.EmulatorSettings`."""
 
-    Parameters
-    ----------
-    explained_variance : float
-        Fraction of the variance of the normalised spectra to explain, at least.
-    max_residual : float
-        Largest error allowed at any pixel of any grid point, as a fraction of the mean of the
-        spectrum.
-    max_rank : int
-        Largest number of eigenspectra, even if the two conditions are not met.
-    rank : int, optional
-        Exactly this number of eigenspectra.
+    @property
+    def explained_variance(self) -> float:
+        """Keep at least as many as explain this fraction of the variance."""
 
-    Raises
-    ------
-    InvalidInput
-        A value outside its range.
-    """
+    @property
+    def max_residual(self) -> float:
+        """Keep as many as bring every residual below this fraction of the mean flux ..."""
 
-    explained_variance: float = 0.999
-    max_residual: float = 0.02
-    max_rank: int = 64
-    rank: int | None = None
+    @property
+    def max_rank(self) -> int:
+        """... but never more than this number."""
 
-    def __post_init__(self) -> None:
-        if not 0 < self.explained_variance <= 1:
-            raise _out_of_range(self, "explained_variance", "a number above 0, at most 1")
-        if not self.max_residual > 0:
-            raise _out_of_range(self, "max_residual", "a positive number")
-        if self.max_rank < 1:
-            raise _out_of_range(self, "max_rank", "at least 1 eigenspectrum")
-        if self.rank is not None and self.rank < 1:
-            raise _out_of_range(self, "rank", "at least 1 eigenspectrum")
-
-
-def _out_of_range(accuracy: Accuracy, name: str, expected: str) -> InvalidInput:
-    value = getattr(accuracy, name)
-    return InvalidInput(f"{name} = {value:g}: expected {expected}", name=name, value=value)
+    @property
+    def rank(self) -> int | None:
+        """Keep exactly this number, if it is given."""
 
 
 @dataclass(frozen=True, eq=False)

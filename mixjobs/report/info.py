@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mixjobs.builder.plan import probe
+from mixjobs.builder.probe import probe
 from mixjobs.builder.rawness import check_raw
 from mixjobs.errors import InvalidInput, MixjobsError
 from mixjobs.grid import Grid
@@ -121,7 +121,7 @@ def _emulator(path: Path) -> str | None:
     )
 
 
-def _missing(store: Store, done: list[progress.Done]) -> list[str]:
+def _missing(store: Store, done: list[progress.FinishedTask]) -> list[str]:
     means = progress.recorded_means(done, store.mean_flux.shape)
     means_there = int(np.isfinite(means).all(axis=0).sum())
     tables_there = sum(block.stage == "flux_ratio" for block in done)

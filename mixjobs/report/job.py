@@ -18,8 +18,8 @@ from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.sample import SampleReport
 from mixjobs.inference.sampler import Progress
-from mixjobs.report.progress_bar import Report as ReportSearch
-from mixjobs.report.progress_bar import reporter
+from mixjobs.progress_bar import Report as ReportSearch
+from mixjobs.progress_bar import reporter
 from mixjobs.report.sampling_bar import Report as ReportStep
 from mixjobs.report.sampling_bar import sampling_reporter
 

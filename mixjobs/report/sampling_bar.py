@@ -1,4 +1,4 @@
-"""Progress of sampling: a bar on a terminal, plain lines elsewhere."""
+"""Progress of sampling: a bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from mixjobs.inference.sampler import Progress
-from mixjobs.report.progress_bar import pause
+from mixjobs.progress_bar import line_interval
 
 Report = Callable[[Progress], None]
 
 
 @contextmanager
 def sampling_reporter() -> Iterator[Report]:
-    """Yield a function of a `Progress` that shows it on standard error."""
+    """Yield a function that shows a `Progress` on standard error."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _lines()
@@ -40,28 +40,32 @@ def sampling_reporter() -> Iterator[Report]:
 
 
 def figures(progress: Progress) -> str:
-    """Return acceptance, autocorrelation time and the steps still wanted, as far as known."""
-    said = []
+    """Return the acceptance fraction, the autocorrelation time and the steps still needed.
+
+    Figures that are not known yet are left out.
+    """
+    parts = []
     if math.isfinite(progress.acceptance):
-        said.append(f"acceptance {progress.acceptance:.2f}")
+        parts.append(f"acceptance {progress.acceptance:.2f}")
     if math.isfinite(progress.tau):
         left = max(0.0, progress.wanted - progress.steps)
-        said.append(f"autocorrelation time {progress.tau:.3g} steps")
-        said.append(f"about {left:.0f} more wanted" if left else "long enough if it stays so")
-    return ", ".join(said)
+        parts.append(f"autocorrelation time {progress.tau:.3g} steps")
+        parts.append(f"about {left:.0f} more steps needed" if left else "long enough")
+    return ", ".join(parts)
 
 
 def _lines() -> Report:
-    at: dict[str, float] = {}  # the first call, the last line
+    moments: dict[str, float] = {}  # of the first call and of the last line
 
     def report(progress: Progress) -> None:
         now = time.monotonic()
-        seconds = now - at.setdefault("first", now)
-        if progress.steps < progress.limit and now - at.setdefault("last", now) < pause(seconds):
+        elapsed = now - moments.setdefault("first", now)
+        waited = now - moments.setdefault("last", now)
+        if progress.steps < progress.limit and waited < line_interval(elapsed):
             return
-        at["last"] = now
+        moments["last"] = now
         line = f"sampling: step {progress.steps} of at most {progress.limit}"
-        parts = [line, str(timedelta(seconds=round(seconds))), figures(progress)]
+        parts = [line, str(timedelta(seconds=round(elapsed))), figures(progress)]
         print(", ".join(filter(None, parts)), file=sys.stderr, flush=True)
 
     return report

@@ -16,7 +16,7 @@ from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.model.ratio_errors import HeldOutErrors
 from mixjobs.orders import Orders
 from mixjobs.store.format import Store
-from mixjobs.store.invariants import Law
+from mixjobs.store.invariants import Invariant
 from mixjobs.typing import Floats
 
 _PANELS = 12  # orders in one figure at most
@@ -148,11 +148,11 @@ def ratio_table(orders: Orders, q: Floats, direct: Floats | None) -> Table:
     return table
 
 
-def laws_table(laws: Sequence[Law]) -> Table:
+def laws_table(laws: Sequence[Invariant]) -> Table:
     """One row a law: its largest deviation, what is allowed, and whether it is kept."""
-    table = Table("law", "largest deviation", "allowed", "kept")
+    table = Table("invariant", "largest deviation", "allowed", "holds")
     for law in laws:
-        row = f"{law.deviation:.1e}", f"{law.allowed:.0e}", "yes" if law.kept else "NO"
+        row = f"{law.deviation:.1e}", f"{law.allowed:.0e}", "yes" if law.holds else "NO"
         table.add_row(law.name, *row)
     return table
 

@@ -1,4 +1,4 @@
-"""The emulator in the store, and the scratch array that it is made from: both Zarr."""
+"""The emulator of a store, and the scratch arrays of spectra that it is made from."""
 
 from __future__ import annotations
 
@@ -28,12 +28,17 @@ _DIMS = {
 
 
 def create_scratch(path: Path, n_pixels: Mapping[int, int], n_points: int, step: int) -> None:
-    """Create the scratch arrays: one an order, (n_points, n_pixels), float32.
+    """Create the scratch arrays: one for each order, (n_points, n_pixels), float32.
 
-    `n_pixels` is that of each order's grid, by the order's number.
+    Tasks write the spectra of some points in all orders, and read them back by order. A Zarr chunk
+    therefore holds `step` points of one order.
 
-    A Zarr chunk is `step` points of one order, so that spectra, which come by point, are written
-    whole Zarr chunk by whole Zarr chunk, and read back by order.
+    Parameters
+    ----------
+    path : Path
+    n_pixels : mapping
+        Number of pixels of each order's grid, by order number.
+    n_points, step : int
     """
     group = zarr.open_group(path, mode="w")
     for m, n in n_pixels.items():
@@ -44,12 +49,12 @@ def create_scratch(path: Path, n_pixels: Mapping[int, int], n_points: int, step:
 
 
 def scratch_step(path: Path) -> int:
-    """Points in a Zarr chunk of the scratch arrays."""
+    """Return the number of points in a Zarr chunk of the scratch arrays."""
     return int(max(array.chunks[0] for _, array in zarr.open_group(path, mode="r").arrays()))
 
 
 def write_scratch(path: Path, number: int, first: int, spectra: Floats) -> None:
-    """Write spectra (points, n_pixels) of one order, from point `first` on."""
+    """Write the spectra (points, n_pixels) of one order, starting at point `first`."""
     write_whole(open_array(path, f"{number}"), (first, 0), spectra.astype(np.float32))
 
 
@@ -59,34 +64,41 @@ def read_scratch(path: Path, number: int) -> Floats:
     Raises
     ------
     StoreError
-        Some are not there.
+        Some spectra are missing.
     """
     array: Any = zarr.open_array(path / f"{number}", mode="r")
     spectra = np.empty(array.shape)
     for first in range(0, len(spectra), array.chunks[0]):
         spectra[first : first + array.chunks[0]] = array[first : first + array.chunks[0]]
     if not np.isfinite(spectra[:, 0]).all():
-        raise StoreError(f"{path}: spectra of order {number} are lost; build again")
+        raise StoreError(
+            f"{path}: spectra of order {number} are missing; delete the partial store and build "
+            "it again",
+            path=path,
+            order=number,
+        )
     return spectra
 
 
 def create_emulator(path: Path, attributes: Mapping[str, Any]) -> None:
-    """Create the group of the emulator, without orders."""
+    """Create the emulator's group, without orders."""
     zarr.open_group(path, mode="a", attributes=dict(attributes))
 
 
 def write_order(
-    aside: Path, store: Path, number: int, emulator: OrderEmulator, error: Mapping[str, Any]
+    temporary: Path, store: Path, number: int, emulator: OrderEmulator, error: Mapping[str, Any]
 ) -> None:
-    """Write one order's emulator, aside, and rename it into the store.
+    """Write the emulator of one order to a temporary folder, and rename it into the store.
 
     Parameters
     ----------
-    aside : Path
-        A folder that is written and renamed.
+    temporary : Path
     store : Path
+    number : int
+        Order number.
+    emulator : OrderEmulator
     error : mapping
-        Attributes that say how good it is between the grid points.
+        Attributes about the interpolation error.
     """
     name = store / GROUP / f"{number}"
     attributes = {
@@ -96,7 +108,7 @@ def write_order(
         "max_residual": emulator.max_residual,
         **error,
     }
-    with atomic_write(name, aside) as temporary:
+    with atomic_write(name, temporary) as temporary:
         written = zarr.open_group(temporary, mode="w", attributes=attributes)
         for field, dims in _DIMS.items():
             values = getattr(emulator, field)
@@ -110,7 +122,7 @@ def write_order(
 
 
 def emulated_orders(path: Path) -> list[int]:
-    """Numbers of the orders that a store's emulator has, ascending; none without an emulator."""
+    """Return the numbers of the orders that have an emulator, ascending."""
     folder = path / GROUP
     if not is_group(folder):
         return []
@@ -118,29 +130,31 @@ def emulated_orders(path: Path) -> list[int]:
 
 
 def n_planned(path: Path) -> int:
-    """How many orders the emulator of a store, finished or not, is to have; 0 without one."""
+    """Return the number of orders that will have an emulator, in a finished or partial store."""
     if not is_group(path / GROUP):
         return 0
     return int(read_attributes(path)["n_orders"])
 
 
 def read_attributes(path: Path) -> dict[str, Any]:
-    """Attributes of a store's emulator."""
+    """Return the attributes of a store's emulator."""
     return dict(zarr.open_group(path / GROUP, mode="r").attrs)
 
 
 def read_order(path: Path, number: int) -> tuple[OrderEmulator, dict[str, Any]]:
-    """Read one order's emulator, and the attributes that say how good it is.
+    """Read the emulator of one order and its attributes.
 
     Parameters
     ----------
     path : Path
         The store.
+    number : int
+        Order number.
 
     Raises
     ------
     StoreError
-        It is not there, or not whole.
+        It is missing or damaged.
     """
     try:
         group = zarr.open_group(path / GROUP / f"{number}", mode="r", use_consolidated=False)
@@ -156,8 +170,15 @@ def read_order(path: Path, number: int) -> tuple[OrderEmulator, dict[str, Any]]:
     except (KeyError, OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise StoreError(
-            f"{path}: the emulator of order {number} is not whole ({reason}); build it again"
+            f"{path}: the emulator of order {number} is missing or damaged ({reason}); build the "
+            "store again",
+            path=path,
+            order=number,
         ) from None
     if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise StoreError(f"{path}: the emulator of order {number} has lost values; build it again")
+        raise StoreError(
+            f"{path}: the emulator of order {number} has missing values; build the store again",
+            path=path,
+            order=number,
+        )
     return emulator, attributes

@@ -1,4 +1,4 @@
-"""The store: a Zarr group with the means and the ratio table. The only file that knows Zarr."""
+"""The format of a store: a Zarr group with mean fluxes and the ratio table."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
+from mixjobs.display import PlotAccessor, Summarised
 from mixjobs.errors import MissingFile, StoreError
 from mixjobs.grid import Grid
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 
 SCHEMA = 2
-# The ratio table's rows are stored in Zarr chunks of about this size, uncompressed: few files,
-# and one row or one order is still read quickly (benchmarks/README.md has the measurements).
-ROWS_BYTES = 8 * 2**20
+# Size of the ratio table's Zarr chunks, uncompressed: few files, and one row or one order is still
+# read quickly (benchmarks/README.md has the measurements).
+CHUNK_BYTES = 8 * 2**20
 
 
-@dataclass(frozen=True, eq=False)
-class Store:
-    """A finished store.
+@dataclass(frozen=True, eq=False, repr=False)
+class Store(Summarised):
+    """A store of mean fluxes and flux ratios; `mixjobs.open_store` opens one.
 
     Attributes
     ----------
@@ -37,14 +38,19 @@ class Store:
     orders : Orders
         M orders.
     n_pixels : (M,) int array
-        Library pixels in each order.
+        Number of the library's pixels in each order.
     mean_flux : (M, N) float array
-        Mean raw flux, in the unit ``attributes["flux_unit"]``.
+        Mean raw flux of each order and grid point, in the unit ``attributes["flux_unit"]``.
     flux_ratio : Zarr array (M, N, N) or None
-        ``flux_ratio[m, i, j]`` is q_m(theta_i, theta_j).
+        ``flux_ratio[m, i, j]`` is q_m(theta_i, theta_j), the flux of component 2 at point j over
+        that of component 1 at point i. None in a store without a ratio table.
     attributes : dict
-        Everything else that is known about it.
+        The library, the medium, the units, and how the store was made.
+    plot : StorePlots
+        Figures, such as ``store.plot.flux_ratio()``.
     """
+
+    plot = PlotAccessor("mixjobs.report.store", "StorePlots")
 
     path: Path
     grid: Grid
@@ -55,11 +61,30 @@ class Store:
     attributes: dict[str, Any]
 
     def to_xarray(self) -> xr.Dataset:
-        """Return the store as an xarray Dataset, its arrays read when they are used."""
-        import xarray  # half a second that no worker needs
+        """Return the store as an xarray Dataset, whose arrays are read when they are used."""
+        import xarray  # takes half a second, and workers do not need it
 
         dataset: xr.Dataset = xarray.open_zarr(self.path)
         return dataset
+
+    def _facts(self) -> dict[str, object]:
+        from mixjobs.store.emulator import emulated_orders  # which imports this module
+
+        axes = [
+            f"{name} {axis[0]:g} to {axis[-1]:g} ({len(axis)})"
+            for name, axis in zip(self.grid.names, self.grid.axes, strict=True)
+        ]
+        low, high = self.orders.wave_min.min(), self.orders.wave_max.max()
+        table, n_emulated = self.flux_ratio, len(emulated_orders(self.path))
+        return {
+            "path": self.path,
+            "library": self.attributes.get("library", "unknown"),
+            "grid": f"{len(self.grid)} points, {len(self.grid.holes)} holes: {', '.join(axes)}",
+            "orders": f"{len(self.orders)}, {low:.6g} to {high:.6g} Å "
+            f"({self.attributes.get('medium', 'unknown')})",
+            "flux_ratio": "none" if table is None else f"{table.shape}, {table.dtype}",
+            "emulator": f"{n_emulated} orders" if n_emulated else "none",
+        }
 
 
 def open_store(path: str | Path) -> Store:
@@ -68,32 +93,38 @@ def open_store(path: str | Path) -> Store:
     Raises
     ------
     MissingFile
-        There is none.
+        There is no such store.
     StoreError
-        It is half-written, not a store of mixjobs, or of another schema.
+        The store is incomplete or damaged, not one of mixjobs, or of another schema.
     """
     if not Path(path).is_dir():
         if partial_path(path).is_dir():
             raise StoreError(
-                f"{path}: half-written ({partial_path(path).name} is there); "
-                "start the same mixjobs build again to finish it"
+                f"{path}: incomplete, {partial_path(path).name} exists; start the same build again "
+                "to finish it",
+                path=path,
             )
         if Path(path).exists():
-            raise StoreError(f"{path}: a file; a store is a folder that mixjobs build has made")
-        raise MissingFile(f"{path}: no such store; check its name, or make it with mixjobs build")
+            raise StoreError(
+                f"{path}: a file; expected the folder of a store, which mixjobs build makes",
+                path=path,
+            )
+        raise MissingFile(
+            f"{path}: no such store; check the name, or make it with mixjobs build", path=path
+        )
     store = read_group(Path(path))
     if not np.isfinite(store.mean_flux).all():
-        raise StoreError(f"{path}: not a whole store (it has lost mean fluxes); build it again")
+        raise _damaged(path, "mean fluxes are missing")
     return store
 
 
 def is_group(path: Path) -> bool:
-    """Whether a folder is a Zarr group, whole or not."""
+    """Whether a folder is a Zarr group."""
     return (path / "zarr.json").is_file()
 
 
 def read_group(path: Path) -> Store:
-    """Read a store's group, finished or not; means that are not there yet are NaN."""
+    """Read the group of a finished or a partial store; mean fluxes still missing are NaN."""
     try:
         group = zarr.open_group(path, mode="r")
         attributes: dict[str, Any] = dict(group.attrs)
@@ -106,7 +137,7 @@ def read_group(path: Path) -> Store:
         }  # fmt: skip
         names = tuple(str(n) for n in arrays["parameter"])
         if "" in names:
-            raise ValueError("parameter names are lost")
+            raise ValueError("parameter names are missing")
         return Store(
             path=path,
             grid=Grid(arrays["grid_points"], names),
@@ -119,18 +150,27 @@ def read_group(path: Path) -> Store:
     except StoreError:
         raise
     except (KeyError, OSError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise StoreError(f"{path}: not a whole store ({reason}); build it again") from None
+        raise _damaged(path, " ".join(str(error).split())) from None
+
+
+def _damaged(path: str | Path, reason: str) -> StoreError:
+    message = f"{path}: damaged, or not a store ({reason}); build it again"
+    return StoreError(message, path=path)
 
 
 def _check_schema(path: Path, schema: Any) -> None:
     if schema != SCHEMA:
-        found = "not a store of mixjobs" if schema is None else f"a store of schema {schema}"
-        raise StoreError(f"{path}: {found}; this mixjobs reads schema {SCHEMA}; build it again")
+        kind = "not a store of mixjobs" if schema is None else f"a store of schema {schema}"
+        raise StoreError(
+            f"{path}: {kind}; this version of mixjobs reads schema {SCHEMA}: build it again",
+            path=path,
+            name="schema_version",
+            value=schema,
+        )
 
 
 def partial_path(path: str | Path) -> Path:
-    """Where a store is built before it gets its name."""
+    """Return the folder in which a store is built, before it is renamed."""
     return Path(path).parent / f"{Path(path).name}.partial"
 
 
@@ -142,14 +182,18 @@ def create_group(
     attributes: Mapping[str, Any],
     table_dtype: str | None,
 ) -> None:
-    """Create a store's group with its small arrays, and empty means and table.
+    """Create the group of a store: its small arrays, and empty mean fluxes and ratio table.
 
     Parameters
     ----------
     path : Path
-        The partial store.
+    grid : Grid
+    orders : Orders
+    n_pixels : (M,) int array
+        Number of the library's pixels in each order.
+    attributes : mapping
     table_dtype : str or None
-        The ratio table's dtype; None leaves it out.
+        Data type of the ratio table; None leaves it out.
     """
     m, n = len(orders), len(grid)
     group = zarr.open_group(path, mode="a", attributes={"schema_version": SCHEMA, **attributes})
@@ -180,29 +224,29 @@ def create_group(
 
 
 def rows_per_zarr_chunk(n_points: int, dtype: str) -> int:
-    """Rows of the ratio table in one Zarr chunk, of at most `ROWS_BYTES`.
+    """Return the number of rows of the ratio table in a Zarr chunk of at most `CHUNK_BYTES`.
 
-    All Zarr chunks of an order hold about as many rows: Zarr fills the last one up on disk.
+    The rows are divided evenly, because Zarr pads the last chunk to full size on disk.
     """
-    most = max(1, ROWS_BYTES // (n_points * np.dtype(dtype).itemsize))
+    most = max(1, CHUNK_BYTES // (n_points * np.dtype(dtype).itemsize))
     return ceil(n_points / ceil(n_points / most))
 
 
 def open_array(path: Path, name: str) -> Any:
     """Open one array of a store for writing."""
-    # looking for Zarr chunks that hold nothing but the fill value would take longer than writing
+    # searching for Zarr chunks that hold only the fill value would take longer than writing them
     return zarr.open_array(path / name, mode="r+").with_config({"write_empty_chunks": True})
 
 
 def write_whole(array: Any, start: tuple[int, ...], values: NDArray[Any]) -> None:
     """Write a region of a Zarr array, which must cover whole Zarr chunks.
 
-    Parallel writers of parts of one Zarr chunk lose each other's data without a word.
+    Tasks that write parts of one Zarr chunk at the same time would silently lose data.
 
     Raises
     ------
     StoreError
-        The region cuts a Zarr chunk.
+        The region covers a part of a Zarr chunk.
     """
     for first, size, length, step in zip(
         start, values.shape, array.shape, array.chunks, strict=True
@@ -211,7 +255,8 @@ def write_whole(array: Any, start: tuple[int, ...], values: NDArray[Any]) -> Non
         if first < 0 or first % step or not (stop % step == 0 or stop == length) or stop > length:
             raise StoreError(
                 f"{array.store_path}: the region from {start} of shape {values.shape} does not "
-                f"cover whole Zarr chunks of shape {array.chunks}; a fault of the program"
+                f"cover whole Zarr chunks of shape {array.chunks}: this is a bug; please report it",
+                path=str(array.store_path),
             )
     array[tuple(slice(f, f + s) for f, s in zip(start, values.shape, strict=True))] = values
 
@@ -222,10 +267,10 @@ def write_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def consolidate(path: Path) -> None:
-    """Put all metadata in one place, where xarray looks for it first, and clear up."""
-    for left in path.rglob("*.partial"):  # Zarr's own, of a writer that was killed
-        left.unlink(missing_ok=True)
+    """Consolidate the metadata of a group, which xarray reads first, and delete temporary files."""
+    for temporary in path.rglob("*.partial"):  # Zarr's own, left by a worker that was killed
+        temporary.unlink(missing_ok=True)
     with warnings.catch_warnings():
-        # Not yet in the Zarr 3 specification, but all readers that do not know it ignore it.
+        # Not yet in the Zarr 3 specification; readers that do not know it ignore it.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         zarr.consolidate_metadata(path)

@@ -1,7 +1,7 @@
-"""A store in the making: built aside, locked, resumed, and renamed into place when complete.
+"""Partial stores: locked, resumed after an interruption, and renamed when complete.
 
-The folder ``NAME.partial`` holds the lock, the progress, and the Zarr group ``store``, which is
-what gets the name in the end.
+The folder ``NAME.partial`` holds the lock, the record of finished tasks, and the Zarr group
+``store``, which is finally renamed to ``NAME``.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from mixjobs.files import disk_faults_named
 from mixjobs.lock import Holder, JobLock, read_holder, refuse_living
 from mixjobs.store import progress
 from mixjobs.store.format import consolidate, is_group, partial_path, read_group
-from mixjobs.store.progress import Done
+from mixjobs.store.progress import FinishedTask
 from mixjobs.typing import Floats
 
 GROUP = "store"
 
 
 @dataclass(frozen=True, eq=False)
-class Partial:
-    """A partial store that this process has locked."""
+class PartialStore:
+    """A partial store, locked by this process."""
 
     folder: Path
     lock: JobLock
@@ -35,12 +35,12 @@ class Partial:
         """The Zarr group that is being filled."""
         return self.folder / GROUP
 
-    def finished(self) -> list[Done]:
-        """Return the finished blocks of all stages."""
+    def finished(self) -> list[FinishedTask]:
+        """Return the finished tasks of all stages."""
         return progress.read(self.folder)
 
     def record(self, stage: str, block: list[int], means: Floats | None = None) -> None:
-        """Note that a block is finished, unless another job has taken this one over."""
+        """Record that a task is finished, unless another job has taken over the store."""
         self.lock.check()
         progress.record(self.folder, stage, block, means)
 
@@ -51,45 +51,44 @@ def partial_store(
     identity: Mapping[str, str],
     create: Callable[[Path], None],
     overwrite: bool = False,
-) -> Iterator[Partial]:
-    """Build a store: on leaving, it has its name; after a fault, it can be resumed.
+) -> Iterator[PartialStore]:
+    """Build a store, and rename it at the end; after an error, the job can be resumed.
 
     Parameters
     ----------
     path : Path
-        The store's name when it is complete.
+        The store's path when it is complete.
     identity : mapping
-        What makes this job this job; a partial store with the same is resumed.
+        Facts that identify the job; a partial store with the same identity is resumed.
     create : callable
-        Creates the group in an empty folder.
+        Creates the Zarr group at the path that it is given.
     overwrite : bool
-        Replace a complete store, or another job's partial one.
+        Replace a finished store, or the partial store of another job.
 
     Yields
     ------
-    Partial
-        Where to build, locked.
+    PartialStore
 
     Raises
     ------
     OutputExists, StoreLocked, StoreError
-        The store is complete already, is being built, or a partial one is of another job.
+        The store exists, another job is building it, or a partial store is of another job.
     JobFailed
-        The disk is full.
+        The disk is full or cannot be written to.
     """
     check_output(path, overwrite)
     folder = partial_path(path)
     with disk_faults_named(path):
         lock = _locked(folder)
         try:
-            check_output(path, overwrite)  # another job may have finished it meanwhile
+            check_output(path, overwrite)  # another job may have finished it in the meantime
             _begin(folder, identity, create, overwrite)
-            yield Partial(folder, lock)
+            yield PartialStore(folder, lock)
             lock.check()
             _finish(folder, path)
-        except BaseException as fault:
+        except BaseException as error:
             if lock.is_held():
-                _clear_if_useless(folder, fault)
+                _delete_if_useless(folder, error)
             raise
         finally:
             lock.release()
@@ -102,28 +101,37 @@ def _locked(folder: Path) -> JobLock:
         lock.acquire()
     except OSError:
         with suppress(OSError):
-            folder.rmdir()  # if it is empty
+            folder.rmdir()  # which fails if it is not empty
         raise
     return lock
 
 
 def check_output(path: Path, overwrite: bool) -> None:
-    """Refuse a store that exists already, or whose folder does not.
+    """Refuse a store that exists, or whose folder does not.
 
     Raises
     ------
     OutputExists, InvalidInput
     """
     if path.exists() and not overwrite:
-        raise OutputExists(f"{path}: exists already; give another name, or --overwrite")
+        raise OutputExists(
+            f"{path}: already exists; choose another name or allow overwriting", path=path
+        )
     if path.exists() and not is_group(path):
-        raise OutputExists(f"{path}: is not a store, and is not overwritten; give another name")
+        raise OutputExists(
+            f"{path}: not a store, so it is not overwritten; choose another name", path=path
+        )
     if not path.parent.is_dir():
-        raise InvalidInput(f"{path}: there is no folder {path.parent}; make it first")
+        raise InvalidInput(
+            f"{path}: the folder {path.parent} does not exist; create it first",
+            path=path,
+            name="output",
+            value=str(path),
+        )
 
 
 def check_not_in_use(path: Path) -> None:
-    """Refuse a store that a live job is building, before a cluster is started for another.
+    """Refuse a store that a running job is building, before a cluster is started for another.
 
     Raises
     ------
@@ -138,31 +146,36 @@ def check_not_in_use(path: Path) -> None:
 def _begin(
     folder: Path, identity: Mapping[str, str], create: Callable[[Path], None], overwrite: bool
 ) -> None:
+    """Resume the partial store of the same job, or create a new one."""
     if (folder / GROUP).exists() and progress.read(folder):
-        differs = _differences(folder, identity)
-        if not differs:
+        differences = _differences(folder, identity)
+        if not differences:
             return
         if not overwrite:
+            listed = "; ".join(f"{name}: {difference}" for name, difference in differences.items())
             raise StoreError(
-                f"{folder}: a half-written store of another job ({'; '.join(differs)}); "
-                "start that job again, or give --overwrite to begin anew"
+                f"{folder}: the partial store of another job ({listed}); "
+                "finish that job, choose another name, or allow overwriting",
+                path=folder,
+                name="identity",
+                value=differences,
             )
     shutil.rmtree(folder / GROUP, ignore_errors=True)
     (folder / progress.NAME).unlink(missing_ok=True)
     create(folder / GROUP)
 
 
-def _differences(folder: Path, identity: Mapping[str, str]) -> list[str]:
-    """Say in what a partial store is of another job: "orders: 20 were there, 10 are asked for"."""
+def _differences(folder: Path, identity: Mapping[str, str]) -> dict[str, str]:
+    """Return how the job of a partial store differs, by the name of the fact."""
     try:
-        there = read_group(folder / GROUP).attributes.get("identity", {})
+        stored = read_group(folder / GROUP).attributes.get("identity", {})
     except StoreError as error:
-        return [str(error)]
-    return [
-        f"{name}: {there.get(name)} there, {value} now"
+        return {"store": str(error)}
+    return {
+        name: f"{stored.get(name)} in the partial store, {value} now"
         for name, value in identity.items()
-        if there.get(name) != value
-    ]
+        if stored.get(name) != value
+    }
 
 
 def _finish(folder: Path, path: Path) -> None:
@@ -173,12 +186,12 @@ def _finish(folder: Path, path: Path) -> None:
         path.rename(old)
     (folder / GROUP).rename(path)
     shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)  # another job may be looking into it just now
+    shutil.rmtree(folder, ignore_errors=True)  # another job may be reading it at this moment
 
 
-def _clear_if_useless(folder: Path, fault: BaseException) -> None:
-    """Leave nothing half-written unless there is something to resume."""
-    if isinstance(fault, StoreLocked | StoreError):
+def _delete_if_useless(folder: Path, error: BaseException) -> None:
+    """Delete the partial store, unless a job can resume it."""
+    if isinstance(error, StoreLocked | StoreError):
         return
-    if isinstance(fault, LibraryError) or not progress.read(folder):
+    if isinstance(error, LibraryError) or not progress.read(folder):
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,8 +1,8 @@
-"""What a job has done, and when: one line a finished block, appended by the driver alone.
+"""The record of finished tasks in a partial store: one line of JSON for each.
 
-It lies in the partial store, so that it can be read from another machine, and so that a job is
-resumed without reading the tables back. The line of a block of means holds the means: none that
-was computed is lost, and Zarr need not be written to for each.
+Only the driver appends to it. It can be read on another machine, and a job resumes from it without
+reading the tables. A line of mean fluxes holds their values, so that none are lost and Zarr is
+written once.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ NAME = "progress.jsonl"
 
 
 @dataclass(frozen=True)
-class Done:
-    """One finished block.
+class FinishedTask:
+    """A finished task.
 
     Attributes
     ----------
     stage : str
     block : list of int
-        Its name within the stage: for the means the first order row and the first point.
+        Key of the task within its stage; for mean fluxes the first order and the first point.
     time : float
         When it was finished (Unix time).
     shape : list of int
-        Of a block of means: orders, points.
+        Of a block of mean fluxes: number of orders and of points.
     means : str
-        Of a block of means: its values, float64, little endian, in base64. As numbers they would
-        take JSON longer than all the rest of a block's book-keeping.
+        Of a block of mean fluxes: the values, little-endian float64, in base64. As JSON numbers
+        they would take longer than all other book-keeping.
     """
 
     stage: str
@@ -46,41 +46,41 @@ class Done:
     means: str = ""
 
     def values(self) -> Floats:
-        """Return the means, (orders, points)."""
+        """Return the mean fluxes, (orders, points)."""
         return np.frombuffer(b64decode(self.means), dtype="<f8").reshape(self.shape)
 
 
 def record(folder: Path, stage: str, block: list[int], means: Floats | None = None) -> None:
-    """Append one finished block."""
-    done = Done(stage, block, round(time.time(), 3))
+    """Append a finished task."""
+    finished = FinishedTask(stage, block, round(time.time(), 3))
     if means is not None:
         encoded = b64encode(means.astype("<f8").tobytes()).decode()
-        done = replace(done, shape=list(means.shape), means=encoded)
-    line = json.dumps(vars(done))
+        finished = replace(finished, shape=list(means.shape), means=encoded)
+    line = json.dumps(vars(finished))
     with (folder / NAME).open("a", encoding="utf-8") as file:
-        file.write("\n" + line)  # the line before may have been cut short, without an end
+        file.write("\n" + line)  # the previous line may have been cut short
 
 
-def read(folder: Path) -> list[Done]:
-    """Return the finished blocks; a line that was cut short does not count."""
+def read(folder: Path) -> list[FinishedTask]:
+    """Return the finished tasks; a line that was cut short does not count."""
     try:
         lines = (folder / NAME).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    done = []
+    finished = []
     for line in lines:
         try:
-            done.append(Done(**json.loads(line)))
+            finished.append(FinishedTask(**json.loads(line)))
         except (ValueError, TypeError):
             continue
-    return done
+    return finished
 
 
-def recorded_means(done: Iterable[Done], shape: tuple[int, int]) -> Floats:
-    """Means (M, N) that are on record, NaN where there are none yet."""
+def recorded_means(finished: Iterable[FinishedTask], shape: tuple[int, int]) -> Floats:
+    """Return the mean fluxes (M, N) on record, NaN where there are none yet."""
     means = np.full(shape, np.nan)
-    for block in done:
-        if block.stage == "mean_flux":
-            m, i = block.block
-            means[m : m + block.shape[0], i : i + block.shape[1]] = block.values()
+    for task in finished:
+        if task.stage == "mean_flux":
+            m, i = task.block
+            means[m : m + task.shape[0], i : i + task.shape[1]] = task.values()
     return means

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from astropy import units as u
 from scipy.interpolate import CubicSpline
 
 import mixjobs
 from mixjobs import EmulatorSettings, Orders
 from mixjobs.builder.segments import make_segments
+from mixjobs.config.build import EmulatorConfig
 from mixjobs.errors import InvalidInput, LibraryError, OrderError, StoreError
-from mixjobs.model.emulator import Accuracy
 from mixjobs.report.status import job_status
 from mixjobs.store.emulator import (
     create_scratch,
     emulated_orders,
+    read_attributes,
     read_order,
     read_scratch,
     write_scratch,
@@ -29,7 +31,7 @@ from mixjobs.store.format import partial_path
 from tests.helpers import plain_build as plain
 
 ORDERS = Orders([3, 7, 5], [5004, 5010, 5017], [5012, 5018, 5025])  # two overlap
-FULL = EmulatorSettings(max_rv=20, max_vsini=30, min_resolution=20_000, accuracy=Accuracy(rank=12))
+FULL = EmulatorSettings(max_rv=20, max_vsini=30, min_resolution=20_000, rank=12)
 
 
 def files(path: Path) -> dict[str, bytes]:
@@ -87,7 +89,7 @@ def test_the_store_is_read_by_others_and_nothing_is_left(store):
 
 @pytest.mark.parametrize("stage", ["mean_flux", "emulator", "flux_ratio"])
 def test_an_interrupted_build_goes_on(store, demo, tmp_path, stage):
-    path, told = tmp_path / "q.zarr", []
+    path, reports = tmp_path / "q.zarr", []
 
     def stop(now, done, total):
         if now == stage and done == 2:
@@ -99,12 +101,15 @@ def test_an_interrupted_build_goes_on(store, demo, tmp_path, stage):
     assert done["mean_flux"]["done"] == (30 if stage == "mean_flux" else 36)
     emulated = {"mean_flux": 0, "emulator": 2, "flux_ratio": 3}[stage]
     assert (done["emulator"]["done"], done["emulator"]["total"]) == (emulated, 3)
-    with pytest.raises(StoreError, match="emulator: max_rv 20"):
+    with pytest.raises(StoreError) as error:
         mixjobs.build(demo, ORDERS, path, emulator=EmulatorSettings(max_rv=10, max_vsini=0))
+    assert set(error.value.value) == {"emulator"}
     # another block than at first: the scratch array's Zarr chunks decide
-    mixjobs.build(demo, ORDERS, path, block=(3, 7), emulator=FULL, report=lambda *a: told.append(a))
-    assert told[0] == ("mean_flux", 2 if stage == "mean_flux" else 3, 3)
-    assert next(a for a in told if a[0] == "emulator")[1] == emulated
+    mixjobs.build(
+        demo, ORDERS, path, block=(3, 7), emulator=FULL, report=lambda *r: reports.append(r)
+    )
+    assert reports[0] == ("mean_flux", 2 if stage == "mean_flux" else 3, 3)
+    assert next(a for a in reports if a[0] == "emulator")[1] == emulated
     assert files(path) == files(store.path)
 
 
@@ -128,8 +133,9 @@ def test_lost_scratch_is_noticed(demo, tmp_path):
             lost = partial_path(path) / "scratch" / "7" / "c"
             next(p for p in lost.rglob("*") if p.is_file()).unlink()
 
-    with pytest.raises(StoreError, match="spectra of order 7 are lost"):
+    with pytest.raises(StoreError, match="spectra of order 7 are missing") as error:
         mixjobs.build(demo, ORDERS, path, emulator=FULL, report=lose)
+    assert error.value.order == 7
 
 
 @pytest.mark.parametrize(
@@ -142,8 +148,9 @@ def test_a_fault_in_the_buffer_is_named(demo, tmp_path, value, message):
         pixel = np.searchsorted(file["wl"][:], 5003.8)
         next(iter(file["flux"].values()))[pixel] = value
     mixjobs.build(path, ORDERS, tmp_path / "means.zarr")  # the orders are sound
-    with pytest.raises(LibraryError, match=f"order 3 has, in its buffer, .*{message}"):
+    with pytest.raises(LibraryError, match=f"{message}.* in its buffer") as error:
         mixjobs.build(path, ORDERS, tmp_path / "q.zarr", emulator=FULL)
+    assert (error.value.order, error.value.path) == (3, str(path))
 
 
 def test_an_order_whose_buffer_is_not_covered(demo, tmp_path):
@@ -151,8 +158,9 @@ def test_an_order_whose_buffer_is_not_covered(demo, tmp_path):
     message = (
         "order 3 needs 4997.* to 5018.* Å with its buffer of 362 km/s; the library covers 5000"
     )
-    with pytest.raises(OrderError, match=message):
+    with pytest.raises(OrderError, match=message) as error:
         mixjobs.build(demo, ORDERS, tmp_path / "q.zarr", emulator=EmulatorSettings(**wide))
+    assert (error.value.order, error.value.name) == (3, "short_buffer")
     assert not list(tmp_path.iterdir())
     shrunk = EmulatorSettings(**wide, short_buffer="shrink")
     path = tmp_path / "shrunk.zarr"
@@ -169,22 +177,37 @@ def test_an_order_whose_buffer_is_not_covered(demo, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given",
     [
-        ({"max_rv": -1.0}, "max_rv = -1 km/s"),
-        ({"max_vsini": 3e5}, "max_vsini = 300000 km/s"),
-        ({"min_resolution": 0.0}, "min_resolution = 0"),
-        ({"step": 0.0}, "step = 0 km/s"),
-        ({"short_buffer": "stretch"}, "choose refuse, skip or shrink"),
+        {"max_rv": -1.0}, {"max_vsini": 3e5}, {"min_resolution": 0.0}, {"step": 0.0},
+        {"short_buffer": "stretch"}, {"max_rv": "fast"}, {"max_velocity": 3.0},
+        {"explained_variance": 0.0}, {"explained_variance": 1.5}, {"max_residual": -1.0},
+        {"rank": 0}, {"max_rank": 0}, {"max_rank": 2.5}, {"max_rv": 3 * u.km},
     ],
-)
-def test_settings_that_cannot_be(given, message):
-    with pytest.raises(InvalidInput, match=message):
+    ids=str,
+)  # fmt: skip
+def test_settings_that_cannot_be(given):
+    ((name, value),) = given.items()
+    with pytest.raises(InvalidInput, match=name) as error:
         EmulatorSettings(**given)
+    assert (error.value.name, error.value.value) == (name, value)
 
 
-def test_whole_numbers_are_the_same_job():
-    assert repr(EmulatorSettings(50, 20, 1000)) == repr(EmulatorSettings(50.0, 20.0, 1000.0))
+def test_whole_numbers_and_quantities_are_the_same_job():
+    settings = EmulatorSettings(max_rv=50.0, max_vsini=20.0, min_resolution=1000.0, rank=3)
+    assert EmulatorSettings(max_rv=50, max_vsini=20, min_resolution=1000, rank=3) == settings
+    velocities = {"max_rv": 50_000 * u.m / u.s, "max_vsini": np.float32(20)}
+    assert EmulatorSettings(**velocities, min_resolution=1000, rank=np.int64(3)) == settings
+
+
+def test_the_defaults_are_those_of_the_job_file(demo, tmp_path):
+    """Each is declared once."""
+    assert EmulatorSettings().model_dump() == EmulatorConfig().model_dump()
+    orders = Orders.from_edges([5010, 5020])
+    store = mixjobs.build(demo, orders, tmp_path / "q.zarr", emulator=True, overwrite=True)
+    assert read_attributes(store.path)["max_rv"] == EmulatorConfig().max_rv
+    without = mixjobs.build(demo, orders, tmp_path / "q.zarr", emulator=False, overwrite=True)
+    assert emulated_orders(without.path) == []
 
 
 def test_uneven_pixels_go_through_a_spline():
@@ -192,35 +215,36 @@ def test_uneven_pixels_go_through_a_spline():
     rng = np.random.default_rng(0)
     wavelength = np.cumsum(rng.uniform(1, 1.5, size=400)) + 5000
     orders, settings = Orders.from_edges([5100, 5300]), EmulatorSettings(max_rv=500)
-    (window,), _ = make_segments(wavelength, orders, settings)
+    (segment,), _ = make_segments(wavelength, orders, settings)
     flux = np.sin(wavelength / 7) + 2
-    used = slice(window.lo, window.hi)
+    used = slice(segment.lo, segment.hi)
     spline = CubicSpline(np.log(wavelength[used]), flux[used], bc_type="not-a-knot")
-    found = window.resample(flux[used])
-    np.testing.assert_allclose(found, spline(np.log(window.grid.wavelength)), atol=1e-9)
-    assert window.grid.step <= np.diff(np.log(wavelength[used])).min() / 2 * (1 + 1e-9)
+    found = segment.resample(flux[used])
+    np.testing.assert_allclose(found, spline(np.log(segment.grid.wavelength)), atol=1e-9)
+    assert segment.grid.step <= np.diff(np.log(wavelength[used])).min() / 2 * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("step", [400.0, 7000.0, 1e5])
 def test_a_step_that_leaves_too_few_pixels(demo, tmp_path, step):
     settings = EmulatorSettings(max_rv=20, max_vsini=0, min_resolution=50_000, step=step)
-    with pytest.raises(OrderError, match=r"order 3 has \d pixel.* smaller --step"):
+    with pytest.raises(OrderError, match=r"order 3 has \d pixel") as error:
         mixjobs.build(demo, ORDERS, tmp_path / "q.zarr", emulator=settings)
+    assert (error.value.order, error.value.name, error.value.value) == (3, "step", step)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_wider_step_averages_and_keeps_the_flux(demo):
     library = mixjobs.open_library(demo)
     settings = EmulatorSettings(max_rv=20, max_vsini=0, step=20.0)
-    (window,), _ = make_segments(library.wavelength, Orders.from_edges([5010, 5020]), settings)
-    assert window.grid.dv == pytest.approx(20, rel=1e-3)
-    flux = library.flux(0, window.lo, window.hi)
+    (segment,), _ = make_segments(library.wavelength, Orders.from_edges([5010, 5020]), settings)
+    assert segment.grid.dv == pytest.approx(20, rel=1e-3)
+    flux = library.flux(0, segment.lo, segment.hi)
     spline = CubicSpline(
-        np.log(library.wavelength[window.lo : window.hi]), flux, bc_type="not-a-knot"
+        np.log(library.wavelength[segment.lo : segment.hi]), flux, bc_type="not-a-knot"
     )
-    grid = window.grid
+    grid = segment.grid
     ends = grid.start - grid.step / 2, grid.start + grid.step * (grid.n_pixels - 0.5)
-    total = window.resample(flux).sum() * grid.step
+    total = segment.resample(flux).sum() * grid.step
     assert total == pytest.approx(float(spline.integrate(*ends)), rel=1e-12)
 
 
@@ -230,7 +254,7 @@ def test_scratch_is_written_whole(tmp_path):
     write_scratch(tmp_path / "scratch", 7, 5, np.ones((5, 20)))
     with pytest.raises(StoreError, match="whole Zarr chunks"):
         write_scratch(tmp_path / "scratch", 7, 3, np.ones((5, 20)))
-    with pytest.raises(StoreError, match="are lost"):
+    with pytest.raises(StoreError, match="are missing"):
         read_scratch(tmp_path / "scratch", 7)
 
 
@@ -239,10 +263,10 @@ def test_a_damaged_emulator_is_refused(store, tmp_path):
     shutil.copytree(store.path, path)
     stored = next(p for p in (path / "emulator/7/weights/c").rglob("*") if p.is_file())
     stored.write_bytes(stored.read_bytes()[:8])
-    with pytest.raises(StoreError, match="emulator of order 7 is not whole"):
+    with pytest.raises(StoreError, match="emulator of order 7 is missing or damaged"):
         read_order(path, 7)
     stored.unlink()
-    with pytest.raises(StoreError, match="emulator of order 7 has lost values"):
+    with pytest.raises(StoreError, match="emulator of order 7 has missing values"):
         read_order(path, 7)
 
 

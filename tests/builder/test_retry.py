@@ -1,4 +1,4 @@
-"""Reads that fail: tried again, and told with the name of the block when they keep failing."""
+"""Reads that fail: attempted again, and reported with the name of the task if they keep failing."""
 
 import os
 from dataclasses import dataclass, fields
@@ -15,7 +15,7 @@ from mixjobs.store import progress
 from mixjobs.store.format import partial_path
 
 ORDERS = Orders.log_spaced(3, 5000, 5028).take([2])
-BLOCK_7 = "mean flux of points 7 to 7, orders 2 to 2, tried 3 times: "
+TASK_7 = "mean flux of point 7, order 2"
 N_POINTS = 12
 
 
@@ -86,13 +86,14 @@ def test_a_read_that_always_fails(kind, where, demo, reference, attempts, tmp_pa
     with pytest.raises(kind) as failed:
         mixjobs.build(failing(demo, attempts, 99, kind("a.h5: gone")), ORDERS, path, where)
     assert type(failed.value) is kind
-    assert str(failed.value).startswith(f"{BLOCK_7}a.h5: gone; then start again: what is finished ")
+    assert failed.value.name == TASK_7
+    assert str(failed.value).startswith(f"{TASK_7}: a.h5: gone (3 attempts); start again ")
     assert attempts.stat().st_size == 3
-    there = len(progress.read(partial_path(path)))
-    assert there >= 7
-    told = []
-    resumed = mixjobs.build(demo, ORDERS, path, where, report=lambda *said: told.append(said))
-    assert told[0] == ("mean_flux", there, N_POINTS)
+    n_kept = len(progress.read(partial_path(path)))
+    assert n_kept >= 7
+    reports = []
+    resumed = mixjobs.build(demo, ORDERS, path, where, report=lambda *r: reports.append(r))
+    assert reports[0] == ("mean_flux", n_kept, N_POINTS)
     assert_same(resumed, reference)
 
 
@@ -132,9 +133,9 @@ def damaged(demo, tmp_path):
 def test_a_file_that_is_mended_between_two_attempts(damaged, reference, tmp_path):
     begun = []
 
-    def report(*said):
-        damaged.cut(*said)
-        if said[:2] == ("mean_flux", 4):
+    def report(*stage):
+        damaged.cut(*stage)
+        if stage[:2] == ("mean_flux", 4):
             begun.append(Timer(0.1, damaged.mend))
             begun[0].start()
 
@@ -148,14 +149,15 @@ def test_a_file_that_is_mended_after_the_job_has_failed(damaged, reference, tmp_
     with pytest.raises(UnreadableFile) as failed:
         mixjobs.build(damaged.path, ORDERS, path, report=damaged.cut)
     message = str(failed.value)
-    assert message.startswith("mean flux of points 4 to 4, orders 2 to 2, tried 3 times: ")
+    assert failed.value.name == "mean flux of point 4, order 2"
+    assert failed.value.path == str(damaged.path)
     assert "not a complete HDF5 file (" in message
     assert "\n" not in message
     assert len(progress.read(partial_path(path))) == 4
     with pytest.raises(UnreadableFile, match="not a complete HDF5 file"):
         mixjobs.build(damaged.path, ORDERS, path)
     damaged.mend()
-    told = []
-    store = mixjobs.build(damaged.path, ORDERS, path, report=lambda *said: told.append(said))
-    assert told[0] == ("mean_flux", 4, N_POINTS)
+    reports = []
+    store = mixjobs.build(damaged.path, ORDERS, path, report=lambda *r: reports.append(r))
+    assert reports[0] == ("mean_flux", 4, N_POINTS)
     assert_same(store, reference)

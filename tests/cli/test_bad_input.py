@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 import mixjobs
-from mixjobs.builder.plan import probe_rows
+from mixjobs.builder.probe import probe_rows
 from mixjobs.cli import main
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import InvalidInput, MixjobsError
@@ -176,16 +176,16 @@ LIBRARIES = {
     "a wavelength that is no number": (spoil_wavelength(no_number), r"expected finite, positive"),
     "normalised, and it says so": (
         each_spectrum(lambda f: f / f.mean(), norm=True),
-        r"normalised \(norm = True\) and has no PHX headers; .* raw .* --assume-raw",
+        r"normalised \(norm = True\), without PHX headers; .* declare the spectra to be raw",
     ),
     "normalised, and it does not say": (
-        each_spectrum(lambda f: f / f.mean(), norm=None), r"normalised.* --assume-raw"
+        each_spectrum(lambda f: f / f.mean(), norm=None), r"normalised.* declare the spectra"
     ),
     "normalised, and it denies it": (
-        each_spectrum(lambda f: f / f.mean(), norm=False), r"normalised.* --assume-raw"
+        each_spectrum(lambda f: f / f.mean(), norm=False), r"normalised.* declare the spectra"
     ),
     "of one luminosity, and it denies it": (
-        each_spectrum(lambda f: 1e6 * f / f.mean(), norm=False), r"--assume-raw"
+        each_spectrum(lambda f: 1e6 * f / f.mean(), norm=False), r"declare the spectra"
     ),
 }  # fmt: skip
 
@@ -285,8 +285,7 @@ BUILDS = {
     "edges that are no numbers": ("--edges a,b", r"'a,b' is not a list of numbers such as"),
     "no such order table": ("--order-table no.txt", r"no\.txt: no such order table"),
     "no such spectrum": ("--orders-from no.hdf5", r"no\.hdf5: no such file"),
-    "a spectrum that is a library": ("--orders-from library.hdf5", r"unknown layout"),
-    "a spectrum in another medium": ("--orders-from star.hdf5", r"in air, the library's in vacuum"),
+    "a spectrum that is a library": ("--orders-from library.hdf5", r"layout of an observed spec"),
     "a range that is none": ("--n-orders 2 --range 5001", r"'5001' is not a range; expected LOW:"),
     "a selection that is none": ("--select teff --n-orders 2", r"'teff'; expected NAME=LOW:HIGH"),
     "a selection twice": ("--n-orders 2 --select teff=1:2 --select teff=3:4", r"teff twice"),
@@ -326,15 +325,15 @@ def test_options_of_build(fault, library, star, tmp_path, capsys, monkeypatch):
         ("", r"arguments are required: COMMAND; see mixjobs --help"),
         ("buidl", r"invalid choice: 'buidl'"),
         ("build", r"arguments are required: LIBRARY\|JOB.toml"),
-        ("build library.hdf5 --n-orders 2", r"no store is named; give -o STORE"),
-        ("build library.hdf5 --n-orders 2 -o no/q.zarr", r"there is no folder no; make it first"),
-        ("build library.hdf5 --n-orders 2 -o star.hdf5", r"star\.hdf5: exists already"),
+        ("build library.hdf5 --n-orders 2", r"no output: name the store with -o STORE"),
+        ("build library.hdf5 --n-orders 2 -o no/q.zarr", r"the folder no does not exist"),
+        ("build library.hdf5 --n-orders 2 -o star.hdf5", r"star\.hdf5: already exists"),
         (
             "build library.hdf5 --n-orders 2 -o star.hdf5 --overwrite",
-            r"star\.hdf5: is not a store, and is not overwritten",
+            r"star\.hdf5: not a store, so it is not overwritten",
         ),
-        ("build library.hdf5 --n-orders 2 -o library.hdf5 --overwrite", r"is not a store"),
-        ("build library.hdf5 --n-orders 2 -o . --overwrite", r"is not a store"),
+        ("build library.hdf5 --n-orders 2 -o library.hdf5 --overwrite", r"not a store"),
+        ("build library.hdf5 --n-orders 2 -o . --overwrite", r"not a store"),
         ("demo star.hdf5", r"star\.hdf5: cannot be made a folder \(File exists\); name another"),
         ("info", r"arguments are required: PATH"),
         ("ratio q.zarr --theta1 1,2,3", r"arguments are required: --theta2"),
@@ -415,7 +414,7 @@ def test_job_files_that_cannot_be_read(tmp_path, capsys):
     assert "job.toml: not a TOML job file" in refused(["build", job], capsys)
     job.write_text(GOOD)
     line = refused(["build", job, "--workers", "2", "--select", "teff=1:2"], capsys)
-    assert "may be given beside it, not select, workers; put it into the file" in line
+    assert "and --dry-run, not select, workers; put these into the file" in line
 
 
 # -- stores and theta -------------------------------------------------------------------------
@@ -498,17 +497,17 @@ def to_file(path):
 
 STORES = {
     "missing": (shutil.rmtree, r"q\.zarr: no such (library or )?store"),
-    "half-written": (to_partial, r"half-written .*start the same mixjobs build again|not a whole"),
-    "of another schema": (other_schema, r"a store of schema 99; this mixjobs reads schema 2"),
-    "of another program": (no_schema, r"not a store of mixjobs; this mixjobs reads schema 2"),
+    "half-written": (to_partial, r"incomplete.*start the same|damaged"),
+    "of another schema": (other_schema, r"a store of schema 99; this version"),
+    "of another program": (no_schema, r"not a store of mixjobs; this version"),
     "an empty folder": (
         lambda p: [shutil.rmtree(p), p.mkdir()],
-        r"not a whole store .*build it a|neither a library nor a store; expected a Starfish HDF5",
+        r"damaged, or not a store|neither a library nor a store; expected a Starfish HDF5",
     ),
-    "a file": (to_file, r"q\.zarr: (a file; a store is a folder|not a complete HDF5)"),
-    "with an array lost": (lambda p: shutil.rmtree(p / "wave_min"), r"not a whole store .*build"),
+    "a file": (to_file, r"q\.zarr: (a file; expected the folder of a store|not a whole HDF5)"),
+    "with an array lost": (lambda p: shutil.rmtree(p / "wave_min"), r"damaged, or not a store"),
     "with its means lost": (
-        lambda p: shutil.rmtree(p / "mean_flux" / "c"), r"not a whole store .*build it"
+        lambda p: shutil.rmtree(p / "mean_flux" / "c"), r"damaged, or not a store"
     ),
 }  # fmt: skip
 COMMANDS = {
@@ -543,9 +542,9 @@ def test_a_phoenix_directory_given_as_a_store(tmp_path, capsys):
     truth = DemoLibrary({"teff": (5000, 5100)}, n_pixels=64)
     folder = truth.write(tmp_path / "HiRes", layout="phoenix")
     before = contents(folder)
-    assert "not a whole store" in refused(["check", folder], capsys)
+    assert "damaged, or not a store" in refused(["check", folder], capsys)
     words = ["build", folder, "-o", folder, "--edges", "5010,5200", "--overwrite"]
-    assert "is not a store, and is not overwritten" in refused(words, capsys)
+    assert "not a store, so it is not overwritten" in refused(words, capsys)
     assert contents(folder) == before
 
 

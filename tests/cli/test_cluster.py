@@ -13,8 +13,7 @@ import pytest
 
 import mixjobs
 from mixjobs.cli import main
-from mixjobs.cli.build import named_cluster
-from mixjobs.cli.client import n_workers
+from mixjobs.cluster.client import n_workers, named_cluster
 from mixjobs.config.build import make_build_job
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput, MissingFile
@@ -86,13 +85,13 @@ class TestShow:
         assert "--nworkers 3" in shown(capsys, "allocation")
         assert " processes on this machine, one thread each, " in shown(capsys)
         (tmp_path / "a.toml").write_text('[cluster]\nkind = "address"\nscheduler = "tls://a:1"\n')
-        assert "those of tls://a:1 are used" in shown(capsys, tmp_path / "a.toml")
+        assert "the job uses those of tls://a:1" in shown(capsys, tmp_path / "a.toml")
 
     def test_trying_one(self, capsys, tmp_path):
         (tmp_path / "a.toml").write_text('[cluster]\nworkers = 1\nmemory = "1GB"\n')
         assert main(["cluster", str(tmp_path / "a.toml")]) == 0
         out, err = capsys.readouterr()
-        assert out == f"worker on {socket.gethostname()}, memory 1 GB\n"
+        assert out == f"worker on {socket.gethostname()}, memory 0.93 GiB\n"
         assert "dashboard: http://127.0.0.1:" in err
 
 
@@ -118,7 +117,7 @@ class TestChoice:
 
     def test_no_such_kind_or_file(self, tmp_path):
         with pytest.raises(
-            InvalidInput, match=r"--cluster pbs \(a kind, or .*: cluster\.kind = 'pbs'; exp"
+            InvalidInput, match=r"cluster pbs \(a kind, or .*: cluster\.kind = 'pbs'; exp"
         ):
             named_cluster("pbs")
         with pytest.raises(MissingFile):
@@ -208,7 +207,7 @@ class TestStatus:
     def test_of_nothing(self, tmp_path, capsys):
         assert main(["status", str(tmp_path / "q.zarr")]) == 2
         (complaint,) = complaints(capsys.readouterr().err)
-        assert "no such store, and none is being built" in complaint
+        assert "no such store, and no job is building it" in complaint
 
 
 def test_sigterm_stops_a_build_cleanly(large, tmp_path):
@@ -231,8 +230,7 @@ def test_sigterm_stops_a_build_cleanly(large, tmp_path):
 UNHEARD = """
 import gc, os, signal, sys
 from mixjobs.cli import main
-from mixjobs.cli.build import run_job
-from mixjobs.builder import stages as build
+from mixjobs.builder import stages
 
 def collected(phase, info):  # what is raised in here, Python drops
     gc.callbacks.remove(collected)
@@ -242,14 +240,14 @@ def collected(phase, info):  # what is raised in here, Python drops
         print("fell into a callback")
         raise
 
-original = build.compute_means
-def compute_means(block):
-    if block.points.start == 5:
+original = stages.compute_means
+def compute_means(task):
+    if task.points.start == 5:
         gc.callbacks.append(collected)
         gc.collect()
-    return original(block)
+    return original(task)
 
-build.compute_means = compute_means
+stages.compute_means = compute_means
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -281,9 +279,9 @@ def test_the_same_job_again_finds_the_store_complete(demo, tmp_path, capsys):
     assert main([*words, "2"]) == 0
     before = (tmp_path / "q.zarr").stat().st_mtime_ns
     assert main([*words, "2"]) == 0
-    assert "complete already, made by this very job; nothing to do" in capsys.readouterr().err
+    assert "already complete, built by the same job; nothing to do" in capsys.readouterr().err
     assert main([*words, "3"]) == 2
-    assert "exists already; give another name, or --overwrite" in capsys.readouterr().err
+    assert "already exists; choose another name or allow overwriting" in capsys.readouterr().err
     assert (tmp_path / "q.zarr").stat().st_mtime_ns == before
 
 
@@ -292,7 +290,5 @@ def test_a_task_that_needs_more_memory_than_a_worker_has(demo, tmp_path, capfd):
     (tmp_path / "a.toml").write_text('[cluster]\nworkers = 1\nmemory = "180MB"\n')
     assert main([*map(str, words), str(tmp_path / "a.toml")]) == 2
     (complaint,) = complaints(capfd.readouterr().err)
-    assert (
-        "a task needs about 0 MB beside the program's 150 MB, and a worker has 180 MB" in complaint
-    )
+    assert "and the program 143.05 MiB; a worker has 171.66 MiB" in complaint
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.toml"]

@@ -49,10 +49,10 @@ def test_a_job_file_says_the_same(store, demo, tmp_path, capsys):
     assert emulators(tmp_path / "from_file.zarr") == emulators(store)
     err = capsys.readouterr().err
     assert complaints(err) == []
-    assert "emulator: 3 of 3 blocks" in err
+    assert "emulator: 3 of 3 tasks" in err
     assert "emulator: 3 orders of " in err
     assert main(["build", str(job)]) == 0
-    assert "complete already" in capsys.readouterr().err
+    assert "already complete" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_job_file_says_the_same(store, demo, tmp_path, capsys):
         ("buffer = 3.0", "unknown key 'emulator.buffer'"),
         (
             "explained_variance = 2.0",
-            "explained_variance = 2: expected a number above 0, at most 1",
+            "emulator.explained_variance = 2.0; expected less than or equal to 1",
         ),
     ],
 )
@@ -81,9 +81,9 @@ def test_a_dry_run_shows_the_scratch_space(demo, tmp_path, capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "3 orders, " in said
     assert "with a buffer of 82 km/s" in said
-    assert " of scratch space while it is made" in said
+    assert " of temporary disk space" in said
     assert main([*words, "--max-vsini", "400"]) == 2
-    assert "skip or shrink such orders with --short-buffer" in capsys.readouterr().err
+    assert "set short_buffer to skip such orders" in capsys.readouterr().err
     assert main([*words, "--max-vsini", "150", "--short-buffer", "skip"]) == 0
     assert "emulator: order 0 needs 499" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -7,8 +7,8 @@ import time
 
 # What a build says while all is well.
 PROGRESS = re.compile(
-    r"(mean_flux|flux_ratio|interpolators): \d+ of \d+ blocks, |dashboard: http|raw or not: "
-    r"|raw by the numbers: |emulator: |from your own machine: |left out \d+ orders"
+    r"(mean_flux|flux_ratio|interpolators): \d+ of \d+ tasks, |dashboard: http|flux calibration: "
+    r"|flux level: |emulator: |from your own machine: |left out \d+ orders"
     r"|.*: \d+ (points in|orders, )|writing .* spectra|sampling: step \d+|search: \d+ of"
 )
 

@@ -1,6 +1,6 @@
 """Print the table of docs/faults.md: ``python tests/fault_table.py [SEEDS]``.
 
-Each run is a job of which one part is killed at a random moment; it takes some seconds, all of
+In each run, one process of a job is killed at a random moment. A run takes some seconds, and all of
 them a quarter of an hour on two free cores.
 """
 

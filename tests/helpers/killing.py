@@ -1,6 +1,6 @@
-"""Kill a part of a running job at a random moment, and give the same command again if it ends.
+"""Kill a process of a running job at a random moment, and repeat the command if the job ends.
 
-All parts are real processes, each started as a user or a batch script starts it.
+All processes are real, and started as a user or a batch script starts them.
 """
 
 import json
@@ -24,12 +24,14 @@ from tests.helpers.command import complaints, finish, start, wait_for
 
 VICTIMS = ("worker", "nanny", "client", "scheduler")
 N_ORDERS, N_POINTS = 8, 36
-N_BLOCKS = N_ORDERS * N_POINTS + N_ORDERS  # one a mean, and one an order of the table
+N_BLOCKS = (
+    N_ORDERS * N_POINTS + N_ORDERS
+)  # one for each mean flux, and one for each order of the table
 ORDERS = Orders.log_spaced(N_ORDERS, 5000, 5028)
 PATIENCE = 180  # seconds, on a machine that others use too
 WORDS = ("--n-orders", str(N_ORDERS), "--range", "5000:5028", "--block", "1,1")
 
-# Loaded by each worker: notes the key of each task that it has computed.
+# Loaded by each worker, to record the key of each task that it has computed.
 _NOTING = """
 from distributed import WorkerPlugin
 
@@ -45,7 +47,7 @@ async def dask_setup(worker):
 
 
 def large_library(folder):
-    """36 points of 16384 pixels: reading them unit by unit takes a second or more."""
+    """36 points of 16384 pixels: reading them pair by pair takes a second or more."""
     return DemoLibrary(wave_max=5030).write(folder / "library.hdf5")
 
 
@@ -67,7 +69,7 @@ class Cluster:
             _end(process)
 
     def mend(self):
-        """Start what is missing; a new scheduler has the address of the old one, and new workers.
+        """Start what is missing. A new scheduler has the address of the old one, and new workers.
 
         Does not wait for the workers.
         """
@@ -111,7 +113,7 @@ class Cluster:
 
 
 def _end(process):
-    """End a process and those that it has started."""
+    """End a process and its children."""
     with suppress(ProcessLookupError):  # all have gone
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -119,7 +121,7 @@ def _end(process):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """The course of a job.
 
     Attributes
     ----------

@@ -4,14 +4,13 @@ import numpy as np
 
 import mixjobs
 from mixjobs.demo.library import DemoLibrary
-from mixjobs.model.emulator import Accuracy
 
 KMS = 1 / 299792.458  # in ln(wavelength)
 
 AXES = {"teff": (5600, 5800, 6000), "logg": (4.0, 4.5, 5.0), "feh": (-1.0, -0.5, 0.0)}
 ORDERS = mixjobs.Orders([7, 8], [5004, 5009], [5011, 5018])
 WINDOWS = {7: (5004.0, 5011.0), 8: (5009.0, 5018.0)}
-FULL = Accuracy(rank=1000)  # as many eigenspectra as spectra
+FULL = {"rank": 1000}  # as many components as there are spectra
 
 
 def demo_library(axes=None, n_pixels=1300, **options):
@@ -23,7 +22,7 @@ def demo_library(axes=None, n_pixels=1300, **options):
 def store_of(library, folder, name="store", orders=ORDERS, accuracy=FULL, **settings):
     """Write a demo library and build its store."""
     settings = {"max_rv": 60, "max_vsini": 30, "min_resolution": 20_000, **settings}
-    emulator = mixjobs.EmulatorSettings(accuracy=accuracy, **settings)
+    emulator = mixjobs.EmulatorSettings(**accuracy, **settings)
     path = library.write(folder / f"{name}.hdf5")
     mixjobs.build(path, orders, folder / name, emulator=emulator, table=False)
     return folder / name

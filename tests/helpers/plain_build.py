@@ -1,4 +1,4 @@
-"""The slow, obvious reference: h5py and loops, nothing of mixjobs."""
+"""The slow reference for a build: h5py and loops, and no code of mixjobs."""
 
 import math
 import re
@@ -10,7 +10,7 @@ LETTERS = re.compile(r"([a-z]+)(-?[\d.]+)")
 
 
 def raw_spectra(path, wanted):
-    """Wavelengths, and the raw spectrum of each wanted theta, scaling to one luminosity undone."""
+    """Return wavelengths and the raw spectrum of each wanted theta, without scaling."""
     with h5py.File(path) as file:
         wavelength = file["wl"][:]
         spectra = {}
@@ -26,14 +26,14 @@ def raw_spectra(path, wanted):
 
 
 def unscaling(headers, root):
-    """What undoes the scaling to one luminosity, where there is one."""
+    """Return the factor that undoes the scaling to one luminosity, or 1."""
     if not headers.get("norm", root.get("norm")):
         return 1.0
     return headers["PHXLUM"] / (4 * math.pi * headers["PHXREFF"] ** 2) / 6.3156e10
 
 
 def means(path, points, orders):
-    """Mean of each spectrum over each order's pixels, in a double loop: (M, N)."""
+    """Return the mean of each spectrum over the pixels of each order, (M, N)."""
     wavelength, spectra = raw_spectra(path, set(map(tuple, points)))
     result = np.empty((len(orders), len(points)))
     for i, theta in enumerate(points):

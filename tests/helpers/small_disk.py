@@ -1,4 +1,4 @@
-"""A small disk of its own, to be filled up."""
+"""A small file system that tests can fill."""
 
 import os
 import shutil
@@ -18,9 +18,9 @@ def mounted(folder, options):
         pytest.skip("a full disk needs a small tmpfs, which only root can mount")
     folder.mkdir()
     command = [mount, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {made.stderr.strip()}")
+    mounting = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounting.returncode:
+        pytest.skip(f"a tmpfs cannot be mounted here: {mounting.stderr.strip()}")
     try:
         yield folder
     finally:
@@ -28,6 +28,6 @@ def mounted(folder, options):
 
 
 def fill_up(folder, leave=0):
-    """Fill a disk but for some bytes."""
+    """Fill a disk, except for some bytes."""
     free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
     (folder / "ballast").write_bytes(bytes(free - leave))

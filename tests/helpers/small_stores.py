@@ -1,4 +1,4 @@
-"""Small stores, filled through the package's own writers."""
+"""Small stores, written by the package's own functions."""
 
 import numpy as np
 

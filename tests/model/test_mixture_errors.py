@@ -5,7 +5,6 @@ import pytest
 import zarr
 
 import mixjobs
-from mixjobs.model.emulator import Accuracy
 from tests.helpers.mixture_stores import KMS, demo_library, store_of
 from tests.helpers.plain_mixture import mean_flux, normalised, sigma_of
 from tests.helpers.real_space import broadened
@@ -22,13 +21,13 @@ WIDE_ORDER = (5002.5, 5027.5)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return store_of(LIBRARY, tmp_path_factory.mktemp("errors"), accuracy=Accuracy(rank=8))
+    return store_of(LIBRARY, tmp_path_factory.mktemp("errors"), accuracy={"rank": 8})
 
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
     """Enough eigenspectra to make the reconstruction error negligible."""
-    return wide_store(tmp_path_factory.mktemp("wide"), Accuracy(rank=60))
+    return wide_store(tmp_path_factory.mktemp("wide"), {"rank": 60})
 
 
 def wide_store(folder, accuracy):
@@ -182,7 +181,7 @@ def test_a_single_star_has_no_flux_ratio_and_a_blackbody_no_error(store):
 
 
 def test_errors_of_two_libraries(store, tmp_path):
-    other = store_of(demo_library(seed=5), tmp_path, "other", accuracy=Accuracy(rank=6))
+    other = store_of(demo_library(seed=5), tmp_path, "other", accuracy={"rank": 6})
     model = mixjobs.load_mixture(store, ["library", other], orders=[ORDER], resolution=RESOLUTION)
     x, parts, light = factor(model, [5700, 5900, 4.3, -0.3, 9.0, 15.0, 0.3])
     ours, theirs = Dense(store), Dense(other)
@@ -232,7 +231,7 @@ def test_errors_between_the_nodes_are_about_as_stated(wide, method):
 
 
 def test_errors_of_few_eigenspectra_are_about_as_stated(tmp_path):
-    by_factor, reconstruction, actual = stated_and_actual(wide_store(tmp_path, Accuracy()), "cubic")
+    by_factor, reconstruction, actual = stated_and_actual(wide_store(tmp_path, {}), "cubic")
     assert reconstruction > by_factor
     assert 0.2 < actual / (by_factor + reconstruction) < 5
 

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mixjobs
-from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MAX_SPECTRA_PER_BATCH
 from tests.helpers.drawn import seeds
 from tests.helpers.mixture_stores import demo_library, store_of
@@ -19,7 +18,7 @@ fractions = st.one_of(st.just(0.0), st.just(1.0), st.floats(0, 1))
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return store_of(LIBRARY, tmp_path_factory.mktemp("laws"), accuracy=Accuracy(rank=12))
+    return store_of(LIBRARY, tmp_path_factory.mktemp("laws"), accuracy={"rank": 12})
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 import mixjobs
 from mixjobs.demo.library import DemoLibrary
-from mixjobs.model.emulator import Accuracy
 from mixjobs.wavelengths import vacuum_to_air
 from tests.helpers.drawn import seeds
 from tests.helpers.mixture_stores import KMS, WINDOWS, demo_library, some_pixels, store_of
@@ -63,7 +62,7 @@ def test_the_pixels_are_the_librarys_own(binary):
 
 
 def test_few_eigenspectra_reach_the_stated_accuracy(tmp_path):
-    path = store_of(LIBRARY, tmp_path, accuracy=Accuracy(explained_variance=0.9, max_residual=0.01))
+    path = store_of(LIBRARY, tmp_path, accuracy={"explained_variance": 0.9, "max_residual": 0.01})
     star = mixjobs.load_mixture(path, 1, fixed={"vsini": 0, "rv": 0})
     for order, f in zip(WINDOWS, star(LIBRARY.points), strict=True):
         emulator, _ = mixjobs.store.loading.read_order(path, order)

@@ -6,7 +6,6 @@ import pytest
 from scipy.interpolate import make_interp_spline
 
 import mixjobs
-from mixjobs.model.emulator import Accuracy
 from tests.helpers.plain_mixture import edges_between, sigma_of
 from tests.helpers.real_space import broadened
 
@@ -73,9 +72,7 @@ def phoenix(data, observed, tmp_path_factory):
         [w[0] - 0.5 for w in observed.values()],
         [w[-1] + 0.5 for w in observed.values()],
     )
-    settings = mixjobs.EmulatorSettings(
-        max_rv=60, max_vsini=30, min_resolution=20_000, accuracy=Accuracy(rank=12)
-    )
+    settings = mixjobs.EmulatorSettings(max_rv=60, max_vsini=30, min_resolution=20_000, rank=12)
     path = tmp_path_factory.mktemp("phoenix") / "store"
     return mixjobs.build(
         data / "PHOENIX_ACES_test.hdf5", orders, path, emulator=settings, table=False

@@ -10,7 +10,7 @@ from mixjobs.model.ratio_errors import HeldOutErrors
 from mixjobs.orders import Orders
 from mixjobs.report import store as tables
 from mixjobs.report.console import print_facts
-from mixjobs.store.invariants import Law
+from mixjobs.store.invariants import Invariant
 
 ORDERS = Orders([21, 23], [5000, 5500], [5600, 6100.126])
 
@@ -39,12 +39,12 @@ def test_ratio_table():
 
 
 def test_laws_table():
-    rows = cells(tables.laws_table([Law("one", 2e-16, 1e-14), Law("two", 0.5, 1e-14)]))
+    rows = cells(tables.laws_table([Invariant("one", 2e-16, 1e-14), Invariant("two", 0.5, 1e-14)]))
     assert rows[1:] == [["one", "2.0e-16", "1e-14", "yes"], ["two", "5.0e-01", "1e-14", "NO"]]
 
 
-def test_a_deviation_that_is_no_number_is_no_law_kept():
-    assert cells(tables.laws_table([Law("one", np.nan, 1e-14)]))[1][-1] == "NO"
+def test_an_invariant_whose_deviation_is_nan_does_not_hold():
+    assert cells(tables.laws_table([Invariant("one", np.nan, 1e-14)]))[1][-1] == "NO"
 
 
 @pytest.fixture

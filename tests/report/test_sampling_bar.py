@@ -22,11 +22,11 @@ NOT_YET = {"tau": math.nan, "wanted": math.nan}
         (Progress(1, 9, 0.234, **NOT_YET), "acceptance 0.23"),
         (
             Progress(100, 900, 0.5, tau=7.125, wanted=428),
-            "acceptance 0.50, autocorrelation time 7.12 steps, about 328 more wanted",
+            "acceptance 0.50, autocorrelation time 7.12 steps, about 328 more steps needed",
         ),
         (
             Progress(500, 900, 0.5, tau=7.0, wanted=420),
-            "acceptance 0.50, autocorrelation time 7 steps, long enough if it stays so",
+            "acceptance 0.50, autocorrelation time 7 steps, long enough",
         ),
         (Progress(5, 9, 0.0, tau=math.inf, wanted=math.inf), "acceptance 0.00"),
     ],
@@ -65,11 +65,11 @@ def test_bar_on_a_terminal():
         "    report(Progress(300, 900, 0.5, 7.0, 420.0))\n"
     )
     ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "150"}
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "160"}
     subprocess.run([sys.executable, "-c", program], stderr=theirs, check=True, env=environment)
     os.close(theirs)
     shown = os.read(ours, 65536).decode()
     os.close(ours)
     assert "sampling" in shown
     assert "300/900" in shown
-    assert "acceptance 0.50, autocorrelation time 7 steps, about 120 more wanted" in shown
+    assert "acceptance 0.50, autocorrelation time 7 steps, about 120 more steps needed" in shown

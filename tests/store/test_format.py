@@ -1,4 +1,4 @@
-"""The store: schema, round trip, plain xarray, whole Zarr chunks, and every bad store."""
+"""The format of a store: schema, round trip, plain xarray, whole Zarr chunks, and bad stores."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mixjobs.errors import MissingFile, StoreError
 from mixjobs.model.flux_ratio import flux_ratio_rows
 from mixjobs.store.format import (
-    ROWS_BYTES,
+    CHUNK_BYTES,
     open_array,
     open_store,
     read_group,
@@ -101,9 +101,9 @@ class TestSchema:
         for dtype, size in (("float64", 8), ("float32", 4)):
             rows = rows_per_zarr_chunk(n, dtype)
             assert 1 <= rows <= n
-            assert rows == 1 or rows * n * size <= ROWS_BYTES
+            assert rows == 1 or rows * n * size <= CHUNK_BYTES
             n_pieces = -(-n // rows)
-            most = max(1, ROWS_BYTES // (n * size))
+            most = max(1, CHUNK_BYTES // (n * size))
             assert n_pieces == -(-n // most)  # no more pieces than there must be
             assert rows * n_pieces - n < n_pieces  # and hardly a row filled up on disk
 
@@ -121,6 +121,7 @@ class TestBadStore:
     def refused(self, path, error, message):
         with pytest.raises(error, match=message) as caught:
             open_store(path)
+        assert caught.value.path == str(path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
 
@@ -129,23 +130,23 @@ class TestBadStore:
 
     def test_a_file(self, tmp_path):
         (tmp_path / "a.zarr").touch()
-        self.refused(tmp_path / "a.zarr", StoreError, "a file; a store is a folder")
+        self.refused(tmp_path / "a.zarr", StoreError, "a file; expected the folder of a store")
 
     def test_half_written(self, tmp_path):
         (tmp_path / "a.zarr.partial").mkdir()
-        message = r"half-written \(a.zarr.partial is there\); start the same mixjobs build again"
+        message = r"incomplete, a.zarr.partial exists; start the same build again"
         self.refused(tmp_path / "a.zarr", StoreError, message)
 
     def test_an_empty_folder(self, tmp_path):
         (tmp_path / "a.zarr").mkdir()
-        self.refused(tmp_path / "a.zarr", StoreError, "not a whole store")
+        self.refused(tmp_path / "a.zarr", StoreError, "damaged, or not a store")
 
     @pytest.mark.parametrize(
         ("version", "message"),
         [
-            (1, "a store of schema 1; this mixjobs reads schema 2; build it again"),
-            ("2", "a store of schema 2; this mixjobs reads schema 2"),
-            (None, "not a store of mixjobs; this mixjobs reads schema 2"),
+            (1, "a store of schema 1; this version of mixjobs reads schema 2"),
+            ("2", "a store of schema 2; this version of mixjobs reads schema 2"),
+            (None, "not a store of mixjobs; this version of mixjobs reads schema 2"),
         ],
     )
     def test_schema(self, store, version, message):
@@ -158,7 +159,7 @@ class TestBadStore:
 
     def test_a_zarr_array(self, tmp_path):
         zarr.create_array(tmp_path / "a.zarr", shape=(3,), dtype="f8")
-        self.refused(tmp_path / "a.zarr", StoreError, "not a whole store")
+        self.refused(tmp_path / "a.zarr", StoreError, "damaged, or not a store")
 
     @pytest.mark.parametrize("name", [n for n in DIMS if n != "flux_ratio"])
     @pytest.mark.parametrize("text", [None, "", "{", '{"zarr_format": 3}'], ids=repr)
@@ -169,19 +170,19 @@ class TestBadStore:
         (store / name / "zarr.json").unlink()
         if text is not None:
             (store / name / "zarr.json").write_text(text)
-        self.refused(store, StoreError, "not a whole store")
+        self.refused(store, StoreError, "damaged, or not a store")
 
     @pytest.mark.parametrize("text", ["", "{", "[]", "zarr"], ids=repr)
     def test_broken_metadata_of_the_group(self, store, text):
         (store / "zarr.json").write_text(text)
-        self.refused(store, StoreError, "not a whole store")
+        self.refused(store, StoreError, "damaged, or not a store")
 
     @pytest.mark.parametrize("name", ["grid_points", "parameter", "order", "mean_flux"])
     def test_a_lost_piece_of_a_small_array(self, store, name):
         for piece in (store / name / "c").rglob("*"):
             if piece.is_file():
                 piece.unlink()
-        self.refused(store, StoreError, "not a whole store")
+        self.refused(store, StoreError, "damaged, or not a store")
 
 
 def starts_and_sizes(shape, zarr_chunks):
@@ -195,6 +196,15 @@ def starts_and_sizes(shape, zarr_chunks):
 def array(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "a"
     return zarr.create_array(path, shape=(10, 7), chunks=(4, 3), dtype="i4", fill_value=-1)
+
+
+def test_the_repr_is_short(whole):
+    lines = repr(open_store(whole)).splitlines()
+    assert len(lines) < 10
+    assert lines[0] == "<Store>"
+    assert any("6 points, 0 holes: teff 5000 to 5300 (3), [é/H] 4 to 4.5 (2)" in a for a in lines)
+    assert any(line.split() == ["emulator", "none"] for line in lines)
+    assert "<table>" in open_store(whole)._repr_html_()
 
 
 class TestWriteWhole:

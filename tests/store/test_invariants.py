@@ -1,11 +1,11 @@
-"""The laws on stored arrays: kept by a sound store, and broken by every kind of damage."""
+"""The invariants of stored arrays: they hold in a sound store, and no damage keeps them all."""
 
 import numpy as np
 import pytest
 import zarr
 
 from mixjobs.store.format import open_store
-from mixjobs.store.invariants import check_laws
+from mixjobs.store.invariants import check_invariants
 from tests.helpers.small_stores import MEANS, fill
 
 TABLE = ["q_ii = 1", "q_ij q_ji = 1", "q_ij q_jk = q_ik", "q_ij = mean_j / mean_i"]
@@ -14,36 +14,36 @@ NODES = "cubic exact at grid points"
 
 @pytest.mark.parametrize(("dtype", "allowed"), [("float64", 1e-14), ("float32", 1e-6)])
 def test_a_sound_store_keeps_them(tmp_path, dtype, allowed):
-    laws = check_laws(open_store(fill(tmp_path / "a.zarr", dtype)))
-    assert [law.name for law in laws] == [*TABLE, NODES]
-    assert all(law.kept for law in laws)
-    assert [law.allowed for law in laws] == [allowed] * 4 + [1e-12]
-    assert laws[0].deviation == 0
+    invariants = check_invariants(open_store(fill(tmp_path / "a.zarr", dtype)))
+    assert [one.name for one in invariants] == [*TABLE, NODES]
+    assert all(one.holds for one in invariants)
+    assert [one.allowed for one in invariants] == [allowed] * 4 + [1e-12]
+    assert invariants[0].deviation == 0
     if dtype == "float32":
-        assert max(law.deviation for law in laws) > 1e-9
+        assert max(one.deviation for one in invariants) > 1e-9
 
 
 def test_without_a_table_the_nodes_are_still_checked(tmp_path):
-    (law,) = check_laws(open_store(fill(tmp_path / "a.zarr", None)))
-    assert law.name == NODES
-    assert law.kept
+    (nodes,) = check_invariants(open_store(fill(tmp_path / "a.zarr", None)))
+    assert nodes.name == NODES
+    assert nodes.holds
 
 
 def broken(store):
-    return {law.name for law in check_laws(store) if not law.kept}
+    return {one.name for one in check_invariants(store) if not one.holds}
 
 
 @pytest.mark.parametrize("order", [0, 1])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, 1.001])
 @pytest.mark.parametrize(
-    ("place", "laws"),
+    ("place", "names"),
     [((2, 2), TABLE), ((1, 4), TABLE[1:])],
 )
-def test_one_wrong_number(tmp_path, order, value, place, laws):
+def test_one_wrong_number(tmp_path, order, value, place, names):
     path = fill(tmp_path / "a.zarr")
     table = zarr.open_array(path / "flux_ratio", mode="r+")
     table[order, *place] = value * table[order, *place]
-    assert broken(open_store(path)) == set(laws)
+    assert broken(open_store(path)) == set(names)
 
 
 def test_a_lost_piece(tmp_path):
@@ -53,7 +53,7 @@ def test_a_lost_piece(tmp_path):
 
 
 def test_transposed(tmp_path):
-    """The reciprocal table keeps all laws but the one that says which way it goes."""
+    """The reciprocal table keeps all invariants but the one that fixes its direction."""
     path = fill(tmp_path / "a.zarr")
     table = zarr.open_array(path / "flux_ratio", mode="r+")
     table[...] = np.swapaxes(table[...], 1, 2)

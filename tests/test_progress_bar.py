@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from mixjobs.report import progress_bar
-from mixjobs.report.progress_bar import reporter
+from mixjobs import progress_bar
+from mixjobs.progress_bar import reporter
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def test_a_line_now_and_then_and_one_at_the_end(clock, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "mean_flux: 10 of 30 blocks, 0:00:10, 0:00:20 left",
-        "mean_flux: 20 of 30 blocks, 0:00:20, 0:00:10 left",
-        "mean_flux: 30 of 30 blocks, 0:00:30",
-        "flux_ratio: 2 of 2 blocks, 0:00:00",
+        "mean_flux: 10 of 30 tasks, 0:00:10, 0:00:20 left",
+        "mean_flux: 20 of 30 tasks, 0:00:20, 0:00:10 left",
+        "mean_flux: 30 of 30 tasks, 0:00:30",
+        "flux_ratio: 2 of 2 tasks, 0:00:00",
     ]
     assert not re.search(r"[\x1b\r]", err)
 
@@ -47,5 +47,5 @@ def test_a_job_of_ten_hours_that_goes_on_where_it_was(clock, capsys):
             clock.now += 1
     lines = capsys.readouterr().err.splitlines()
     assert 100 < len(lines) < 200
-    assert lines[0] == "mean_flux: 1010 of 37000 blocks, 0:00:10, 9:59:50 left"
-    assert lines[-1] == "mean_flux: 37000 of 37000 blocks, 10:00:00"
+    assert lines[0] == "mean_flux: 1010 of 37000 tasks, 0:00:10, 9:59:50 left"
+    assert lines[-1] == "mean_flux: 37000 of 37000 tasks, 10:00:00"

@@ -1,0 +1,83 @@
+"""The probe of a library: a few spectra, read to measure the flux level and the reading time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixjobs.builder.rawness import lines_along
+from mixjobs.errors import LibraryError
+from mixjobs.grid import Grid
+from mixjobs.library import Library
+from mixjobs.model.means import mean_flux
+from mixjobs.orders import Orders
+from mixjobs.typing import Floats, Ints
+
+_N_SPECTRA = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """The mean fluxes of a few spectra, and the time that reading them takes.
+
+    Attributes
+    ----------
+    rows : (n,) int array
+        Their grid points, which differ only in Teff (or the first parameter) if the grid allows.
+    mean_flux : (M, n) array
+    seconds : float
+        Shortest time to read a spectrum.
+    """
+
+    rows: Ints
+    mean_flux: Floats
+    seconds: float
+
+
+def probe_rows(grid: Grid) -> Ints:
+    """Return a few grid points that differ only in Teff, or in the first parameter without one.
+
+    Only between such points does the trend with Teff tell whether spectra are raw. If no two points
+    differ in that parameter alone, they are spread over the whole grid.
+    """
+    along = grid.names.index("teff") if "teff" in grid.names else 0
+    line = lines_along(grid, along)
+    n_points = np.bincount(line)
+    longest = np.flatnonzero(n_points == n_points.max())
+    on_line = line == longest[len(longest) // 2]
+    rows = np.flatnonzero(on_line | (n_points.max() == 1))
+    rows = rows[np.argsort(grid.points[rows, along], kind="stable")]
+    places = np.linspace(0, len(rows) - 1, min(_N_SPECTRA, len(rows))).round().astype(int)
+    chosen: Ints = rows[places]
+    return chosen
+
+
+def probe(library: Library, orders: Orders) -> Probe:
+    """Read a few spectra of a library.
+
+    Raises
+    ------
+    OrderError
+        The library does not cover an order.
+    LibraryError
+        A spectrum cannot be used.
+    """
+    lo, hi = orders.pixel_ranges(library.wavelength)
+    rows = probe_rows(library.grid)
+    seconds, means = [], []
+    for spectrum in library.reader([int(i) for i in rows]):
+        start = time.perf_counter()
+        try:
+            means.append(mean_flux(spectrum, orders.number, lo, hi))
+        except LibraryError as error:
+            raise in_spectrum(error, library.path, spectrum.name) from None
+        seconds.append(time.perf_counter() - start)
+    return Probe(rows, np.stack(means, axis=1), min(seconds))
+
+
+def in_spectrum(error: LibraryError, library: str, spectrum: str) -> LibraryError:
+    """Return the error of a spectrum with the names of the library and of the spectrum."""
+    message = f"{library}: spectrum {spectrum}: {error}"
+    return LibraryError(message, path=library, name=spectrum, value=error.value, order=error.order)
