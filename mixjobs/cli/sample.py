@@ -114,7 +114,7 @@ def announce(job: SampleConfig, log_probability: LogProbability, dry_run: bool) 
     plan, noise = log_probability.plan, "correlated" if job.noise.correlated else "diagonal"
     settings = ", ".join(f"{name} {value}" for name, value in plan.options.items() if value)
     say(f"{settings}; emulator's error {'in' if plan.emulator_error else 'not in'} the covariance; "
-        f"{noise} noise; continuum sigma {job.continuum.sigma:g}; seed {job.seed}")  # fmt: skip
+        f"{noise} noise; continuum sigma {job.continuum.prior_sd:g}; seed {job.seed}")  # fmt: skip
 
 
 def open_run(

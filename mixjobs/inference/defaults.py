@@ -146,7 +146,7 @@ def _constraints(job: SampleConfig, model: MixtureModel) -> list[str]:
         return job.parameters.constraints
     one_library = len(model.sources) == 2 and model.sources[0] is model.sources[1]
     free = not any(
-        isinstance(job.parameters.said.get(n), str | float) for n in ("teff_1", "teff_2")
+        isinstance(job.parameters.plain_settings.get(n), str | float) for n in ("teff_1", "teff_2")
     )
     both = {"teff_1", "teff_2"} <= set(model.parameters)
     return ["teff_2 < teff_1"] if one_library and both and free else []

@@ -66,10 +66,10 @@ def load_log_probability(
     said = asked.parameters
     dirichlet = said.dirichlet
     fractions = fraction_names(fit)
-    if len(fractions) > 1 and not dirichlet and not set(fractions) & set(said.said):
+    if len(fractions) > 1 and not dirichlet and not set(fractions) & set(said.plain_settings):
         dirichlet = [1.0] * (1 + len(fractions))
     priors, still = _usual(model, plan)
-    settings = {name: value for name, value in still.items() if name in fit} | said.said
+    settings = {name: value for name, value in still.items() if name in fit} | said.plain_settings
     parameters = make_parameters(
         fit, priors, settings, per_epoch=asked.per_epoch,
         n_epochs=len(spectra), constraints=_constraints(asked, model), dirichlet=dirichlet,
@@ -160,7 +160,7 @@ def _epoch_orders(
         profile = widths[row] if isinstance(widths, list) else widths
         order = EpochOrder(
             epoch, number, spectrum.wavelength[row], spectrum.flux[row], spectrum.sigma[row],
-            spectrum.mask[row], Continuum(job.continuum.of_order(number), job.continuum.sigma),
+            spectrum.mask[row], Continuum(job.continuum.of_order(number), job.continuum.prior_sd),
             {} if profile is None else {kind: profile},
         )  # fmt: skip
         try:
