@@ -32,29 +32,31 @@ class ClusterConfig(Config):
     """The cluster that runs the tasks."""
 
     kind: Literal["local", "allocation", "address", "slurm"] = Field(
-        "local",
+        default="local",
         description="processes on this machine, all of the current Slurm allocation, a running "
         "Dask scheduler, or Slurm jobs submitted for the purpose",
     )
     scheduler: str | None = Field(
-        None, description='address of a running Dask scheduler, for kind "address"'
+        default=None, description='address of a running Dask scheduler, for kind "address"'
     )
-    workers: PositiveInt | None = Field(None, description="worker processes, per job on Slurm")
-    memory: str | None = Field(None, description='memory of the workers, such as "32GB"')
-    jobs: IntPair = Field((1, 4), description="minimum and maximum number of Slurm jobs")
-    walltime: Walltime = Field("01:00:00", description="time limit of each Slurm job")
-    queue: str | None = Field(None, description="Slurm partition")
-    account: str | None = Field(None, description="Slurm account")
-    constraint: str | None = Field(None, description="Slurm constraint on the nodes")
-    request_memory: bool = Field(True, description="request the memory from Slurm")
-    interface: str | None = Field(None, description='network interface, such as "ib0"')
+    workers: PositiveInt | None = Field(
+        default=None, description="worker processes, per job on Slurm"
+    )
+    memory: str | None = Field(default=None, description='memory of the workers, such as "32GB"')
+    jobs: IntPair = Field(default=(1, 4), description="minimum and maximum number of Slurm jobs")
+    walltime: Walltime = Field(default="01:00:00", description="time limit of each Slurm job")
+    queue: str | None = Field(default=None, description="Slurm partition")
+    account: str | None = Field(default=None, description="Slurm account")
+    constraint: str | None = Field(default=None, description="Slurm constraint on the nodes")
+    request_memory: bool = Field(default=True, description="request the memory from Slurm")
+    interface: str | None = Field(default=None, description='network interface, such as "ib0"')
     prologue: list[str] = Field(
         default_factory=list, description="shell commands that run before the workers start"
     )
     directives: list[str] = Field(default_factory=list, description="further #SBATCH options")
-    dashboard: str = Field("127.0.0.1:0", description="address of the Dask dashboard")
-    logs: str | None = Field(None, description="folder for the workers' log files")
-    scratch: str | None = Field(None, description="local scratch folder of the workers")
+    dashboard: str = Field(default="127.0.0.1:0", description="address of the Dask dashboard")
+    logs: str | None = Field(default=None, description="folder for the workers' log files")
+    scratch: str | None = Field(default=None, description="local scratch folder of the workers")
 
     @model_validator(mode="after")
     def _check(self) -> ClusterConfig:

@@ -52,16 +52,18 @@ class SpectrumConfig(_FiniteConfig):
 
     file: str = Field(description="file of the observed spectrum")
     medium: Literal["air", "vacuum"] | None = Field(
-        None, description="medium of its wavelengths, if the file does not state it"
+        default=None, description="medium of its wavelengths, if the file does not state it"
     )
     barycentric_velocity: float | None = Field(
-        None, description="barycentric velocity in km/s to add to rv"
+        default=None, description="barycentric velocity in km/s to add to rv"
     )
-    orders: list[int] | None = Field(None, description="orders to fit (default: all)")
-    resolution: Widths | None = Field(None, description="resolving power")
-    fwhm: Widths | None = Field(None, description="FWHM of the instrumental profile in km/s")
+    orders: list[int] | None = Field(default=None, description="orders to fit (default: all)")
+    resolution: Widths | None = Field(default=None, description="resolving power")
+    fwhm: Widths | None = Field(
+        default=None, description="FWHM of the instrumental profile in km/s"
+    )
     exclude: str | list[Pair] | None = Field(
-        None, description="wavelength ranges in Å to mask, or a file that lists them"
+        default=None, description="wavelength ranges in Å to mask, or a file that lists them"
     )
 
     @model_validator(mode="after")
@@ -82,28 +84,28 @@ class ModelConfig(_FiniteConfig):
     """The mixture, as `mixjobs.load_mixture` takes it, and the parameters of each epoch."""
 
     components: PositiveInt | Annotated[list[str], Field(min_length=1)] = Field(
-        2, description="number of photospheres, or a list of library, blackbody and stores"
+        default=2, description="number of photospheres, or a list of library, blackbody and stores"
     )
     shared: list[str] = Field(
         default_factory=lambda: ["logg", "feh", "vsini", "rv"],
         description="parameters that the components share",
     )
     method: Literal["cubic", "linear", "simplex"] | None = Field(
-        None,
+        default=None,
         description="interpolation between grid points (default: cubic, or simplex on an "
         "irregular grid)",
     )
     limb_darkening: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.6, description="linear limb-darkening coefficient of the rotation profile"
+        default=0.6, description="linear limb-darkening coefficient of the rotation profile"
     )
     library_resolution: PositiveFloat | None = Field(
-        None, description="resolving power of the library"
+        default=None, description="resolving power of the library"
     )
     emulator_error: bool = Field(
-        True, description="include the emulator's interpolation error in the covariance"
+        default=True, description="include the emulator's interpolation error in the covariance"
     )
     per_epoch: list[str] | None = Field(
-        None, description="parameters that each epoch has for itself"
+        default=None, description="parameters that each epoch has for itself"
     )
 
     @property
@@ -116,10 +118,10 @@ class ContinuumConfig(_FiniteConfig):
     """The Chebyshev continuum of each order, and the prior of its coefficients."""
 
     degree: Degree | dict[str, Degree] = Field(
-        4, description="polynomial degree, for all orders or by order number"
+        default=4, description="polynomial degree, for all orders or by order number"
     )
     prior_sd: PositiveFloat = Field(
-        1.0, description="standard deviation of the normal prior of each coefficient"
+        default=1.0, description="standard deviation of the normal prior of each coefficient"
     )
 
     @model_validator(mode="after")
@@ -147,7 +149,9 @@ class ContinuumConfig(_FiniteConfig):
 class NoiseConfig(_FiniteConfig):
     """The noise model."""
 
-    correlated: bool = Field(True, description="include correlated noise, not only the diagonal")
+    correlated: bool = Field(
+        default=True, description="include correlated noise, not only the diagonal"
+    )
 
 
 class PriorConfig(_FiniteConfig):
@@ -192,11 +196,11 @@ class SamplingConfig(_FiniteConfig):
     """The sampler, and its longest run."""
 
     walkers: PositiveInt | None = Field(
-        None, description="walkers per ensemble (default: 32, or 4 for each free parameter)"
+        default=None, description="walkers per ensemble (default: 32, or 4 for each free parameter)"
     )
-    ensembles: Annotated[int, Field(ge=2)] = Field(2, description="independent ensembles")
-    max_steps: PositiveInt = Field(20000, description="largest number of steps")
-    checkpoint: PositiveInt = Field(100, description="steps between checkpoints")
+    ensembles: Annotated[int, Field(ge=2)] = Field(default=2, description="independent ensembles")
+    max_steps: PositiveInt = Field(default=20000, description="largest number of steps")
+    checkpoint: PositiveInt = Field(default=100, description="steps between checkpoints")
 
     @model_validator(mode="after")
     def _check(self) -> SamplingConfig:
@@ -212,7 +216,7 @@ class SampleConfig(_FiniteConfig):
 
     output: str = Field(description="run folder to write")
     store: str = Field(description="store with an emulator")
-    seed: Degree = Field(1, description="seed of the random numbers")
+    seed: Degree = Field(default=1, description="seed of the random numbers")
     spectra: list[SpectrumConfig]
     model: ModelConfig = Field(default_factory=ModelConfig)
     continuum: ContinuumConfig = Field(default_factory=ContinuumConfig)

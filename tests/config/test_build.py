@@ -115,7 +115,7 @@ UNKNOWN = [
 
 
 def error_of(data):
-    with pytest.raises(InvalidInput, match="^here: ") as error:
+    with pytest.raises(InvalidInput, match=r"^here: ") as error:
         make_build_job(data, "here")
     assert "\n" not in str(error.value)
     return error.value

@@ -193,7 +193,7 @@ BY_NAME = [
 
 
 def error_of(data):
-    with pytest.raises(InvalidInput, match="^here: ") as error:
+    with pytest.raises(InvalidInput, match=r"^here: ") as error:
         make_sample_job(data, "here")
     assert "\n" not in str(error.value)
     return error.value
