@@ -40,30 +40,37 @@ class OrdersConfig(Config):
     """The source of the orders: exactly one of `from`, `n`, `edges` and `table`."""
 
     from_file: str | None = Field(
-        default=None, alias="from", description="use the orders of an observed spectrum",
+        default=None,
+        alias="from",
+        description="use the orders of an observed spectrum",
         json_schema_extra={"metavar": "FILE"},
-    )  # fmt: skip
+    )
     numbers: list[int] | None = Field(
-        default=None, description="keep only these orders of the observed spectrum",
+        default=None,
+        description="keep only these orders of the observed spectrum",
         json_schema_extra={"metavar": "21,22,..."},
-    )  # fmt: skip
+    )
     n: PositiveInt | None = Field(
-        default=None, description="make N orders of equal width in log wavelength",
+        default=None,
+        description="make N orders of equal width in log wavelength",
         json_schema_extra={"metavar": "N"},
-    )  # fmt: skip
+    )
     range: Pair | None = Field(
-        default=None, description="wavelength range of these N orders in Å (default: the whole library)",
+        default=None,
+        description="wavelength range of these N orders in Å (default: the whole library)",
         json_schema_extra={"metavar": "LOW:HIGH"},
-    )  # fmt: skip
+    )
     edges: list[float] | list[Pair] | None = Field(
-        default=None, description="edges of adjacent orders in Å",
+        default=None,
+        description="edges of adjacent orders in Å",
         json_schema_extra={"metavar": "E0,E1,..."},
-    )  # fmt: skip
+    )
     table: str | None = Field(
-        default=None, description="read the orders from a text file with the columns number, "
+        default=None,
+        description="read the orders from a text file with the columns number, "
         "wave_min and wave_max (Å)",
         json_schema_extra={"metavar": "FILE"},
-    )  # fmt: skip
+    )
     skip_uncovered: bool = Field(
         default=False, description="skip the orders that the library does not cover"
     )
@@ -73,7 +80,7 @@ class OrdersConfig(Config):
         given = [key for name, key in _ORDER_SOURCES.items() if getattr(self, name) is not None]
         if len(given) != 1:
             raise contradiction(
-                given[-1] if given else "n",
+                "",
                 f"give exactly one source of orders: {', '.join(_ORDER_SOURCES.values())}"
                 f" (given: {', '.join(given) or 'none'})",
             )
@@ -87,30 +94,35 @@ class EmulatorConfig(Config):
     """What an emulator must handle, and how accurate it must be."""
 
     max_rv: float = Field(
-        default=200.0, description="largest radial velocity the emulator must handle",
+        default=200.0,
+        description="largest radial velocity the emulator must handle",
         json_schema_extra={"metavar": "KM/S"},
-    )  # fmt: skip
+    )
     max_vsini: float = Field(
-        default=150.0, description="largest projected rotation velocity the emulator must handle",
+        default=150.0,
+        description="largest projected rotation velocity the emulator must handle",
         json_schema_extra={"metavar": "KM/S"},
-    )  # fmt: skip
+    )
     min_resolution: float = Field(
-        default=10_000.0, description="lowest resolving power the emulator must handle",
+        default=10_000.0,
+        description="lowest resolving power the emulator must handle",
         json_schema_extra={"metavar": "R"},
-    )  # fmt: skip
+    )
     step: float | None = Field(
-        default=None, description="pixel width of the emulator (default: that of the library)",
+        default=None,
+        description="pixel width of the emulator (default: that of the library)",
         json_schema_extra={"metavar": "KM/S"},
-    )  # fmt: skip
+    )
     short_buffer: Literal["refuse", "skip", "shrink"] = Field(
         default="refuse",
         description="what to do with an order whose margins the library does not cover far "
         "enough: refuse to build, skip the order, or shrink its margins",
     )
     explained_variance: float = Field(
-        default=0.999, description="keep enough eigenspectra to explain this fraction of the variance",
+        default=0.999,
+        description="keep enough eigenspectra to explain this fraction of the variance",
         json_schema_extra={"metavar": "FRACTION"},
-    )  # fmt: skip
+    )
     max_residual: float = Field(
         default=0.02,
         description="and enough to reproduce every pixel of every spectrum to within this "
@@ -118,13 +130,15 @@ class EmulatorConfig(Config):
         json_schema_extra={"metavar": "FRACTION"},
     )
     max_rank: PositiveInt = Field(
-        default=64, description="largest number of eigenspectra per order",
+        default=64,
+        description="largest number of eigenspectra per order",
         json_schema_extra={"metavar": "K"},
-    )  # fmt: skip
+    )
     rank: PositiveInt | None = Field(
-        default=None, description="exactly this number of eigenspectra per order",
+        default=None,
+        description="exactly this number of eigenspectra per order",
         json_schema_extra={"metavar": "K"},
-    )  # fmt: skip
+    )
 
 
 class BuildConfig(Config):
@@ -137,18 +151,21 @@ class BuildConfig(Config):
         description="store to write, such as ratios.zarr", json_schema_extra={"metavar": "STORE"}
     )
     format: str | None = Field(
-        default=None, description="format of the library: starfish or phoenix (default: detected)",
+        default=None,
+        description="format of the library: starfish or phoenix (default: detected)",
         json_schema_extra={"metavar": "NAME"},
-    )  # fmt: skip
+    )
     orders: OrdersConfig
     select: dict[str, Pair] = Field(
-        default_factory=dict, description="use only the grid points in this range",
+        default_factory=dict,
+        description="use only the grid points in this range",
         json_schema_extra={"metavar": "NAME=LOW:HIGH"},
-    )  # fmt: skip
+    )
     block: IntPair | None = Field(
-        default=None, description="orders and grid points in one task (default: chosen for the job)",
+        default=None,
+        description="orders and grid points in one task (default: chosen for the job)",
         json_schema_extra={"metavar": "ORDERS,POINTS"},
-    )  # fmt: skip
+    )
     dtype: Literal["float64", "float32"] = Field(
         default="float64", description="number format of the ratio table"
     )
@@ -161,14 +178,16 @@ class BuildConfig(Config):
     emulator: EmulatorConfig | None = None
     overwrite: bool = Field(default=False, description="replace an existing store")
     workers: PositiveInt | None = Field(
-        default=None, description="number of worker processes (default: one per core)",
+        default=None,
+        description="number of worker processes (default: one per core)",
         json_schema_extra={"metavar": "N"},
-    )  # fmt: skip
+    )
     serial: bool = Field(default=False, description="run in this process, without workers")
     scheduler: str | None = Field(
-        default=None, description="use a running Dask scheduler: its address or its scheduler file",
+        default=None,
+        description="use a running Dask scheduler: its address or its scheduler file",
         json_schema_extra={"metavar": "ADDRESS"},
-    )  # fmt: skip
+    )
     cluster: ClusterConfig | None = None
 
     @model_validator(mode="after")
@@ -177,9 +196,9 @@ class BuildConfig(Config):
         named += ["serial"] if self.serial else []
         if len(named) > 1:
             raise contradiction(
-                named[0], f"give only one of serial, workers, scheduler, cluster, not "
-                f"{' and '.join(named)}"
-            )  # fmt: skip
+                named[0],
+                f"give only one of serial, workers, scheduler, cluster, not {' and '.join(named)}",
+            )
         return self
 
     @property

@@ -91,7 +91,10 @@ def invalid(key: str, value: Any, expected: str) -> PydanticCustomError:
 
 
 def contradiction(key: str, text: str) -> PydanticCustomError:
-    """Return the error that a validator of a model raises for keys that do not go together."""
+    """Return the error that a validator of a model raises for keys that do not go together.
+
+    An empty `key` stands for the table itself.
+    """
     return PydanticCustomError(_OURS, "{text}", {"key": key, "value": None, "text": text})
 
 
@@ -105,7 +108,7 @@ def _first_error(
     keys = within + _keys_in_data(first["loc"], data, first["type"] == "missing")
     if first["type"] == _OURS:
         key, value, text = (first["ctx"][part] for part in ("key", "value", "text"))
-        name = ".".join([*keys, key])
+        name = ".".join([*keys, key] if key else keys)
         return name, value, f"{name}: {text}" if value is None else f"{name} = {text}"
     name, value = ".".join(keys), first["input"]
     if first["type"] == "extra_forbidden":

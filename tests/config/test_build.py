@@ -95,8 +95,8 @@ INVALID = [
 ]
 
 CONTRADICTIONS = [
-    ({"orders": {}}, "orders.n", "exactly one source of orders: from, n, edges, table"),
-    ({"orders": {"n": 1, "table": "t"}}, "orders.table", r"\(given: n, table\)"),
+    ({"orders": {}}, "orders", "exactly one source of orders: from, n, edges, table"),
+    ({"orders": {"n": 1, "table": "t"}}, "orders", r"\(given: n, table\)"),
     ({"orders": {"n": 1, "numbers": [2]}}, "orders.numbers", "give it only with from"),
     ({"orders": {"table": "t", "range": [1, 2]}}, "orders.range", "give it only with n"),
     ({"serial": True, "workers": 2}, "workers", "only one of .* not workers and serial"),
