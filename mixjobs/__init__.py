@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mixjobs.orders import Orders
     from mixjobs.store.format import open_store
     from mixjobs.store.loading import load_flux_ratio, load_mixture
+    from mixjobs.store.spectra import evaluate_spectra
 
 # Imported when first used, so that what a sampler calls needs neither Dask nor Zarr.
 _HOME = {
@@ -23,6 +24,7 @@ _HOME = {
     "MixjobsError": "errors",
     "Orders": "orders",
     "build": "builder.stages",
+    "evaluate_spectra": "store.spectra",
     "load_flux_ratio": "store.loading",
     "load_log_probability": "inference.job",
     "load_mixture": "store.loading",
@@ -38,6 +40,7 @@ __all__ = [
     "MixjobsError",
     "Orders",
     "build",
+    "evaluate_spectra",
     "load_flux_ratio",
     "load_log_probability",
     "load_mixture",

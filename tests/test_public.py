@@ -12,8 +12,9 @@ import mixjobs
 from mixjobs import Orders
 
 NAMES = {
-    "EmulatorSettings", "Grid", "MixjobsError", "Orders", "build", "load_flux_ratio",
-    "load_log_probability", "load_mixture", "mix", "open_library", "open_spectrum", "open_store",
+    "EmulatorSettings", "Grid", "MixjobsError", "Orders", "build", "evaluate_spectra",
+    "load_flux_ratio", "load_log_probability", "load_mixture", "mix", "open_library",
+    "open_spectrum", "open_store",
 }  # fmt: skip
 
 

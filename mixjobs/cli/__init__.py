@@ -17,6 +17,8 @@ from mixjobs.errors import MixjobsError, NotRaw, OutputExists
 if TYPE_CHECKING:
     from mixjobs.cli.parser import CommandParser
 
+# Commands that share a module; each of the others has a module of its own.
+_MODULES = dict.fromkeys(("info", "status", "check", "ratio"), "inspect")
 # Options that settle an error, where it does not name an argument.
 _REMEDIES = {OutputExists: "overwrite", NotRaw: "assume_raw"}
 
@@ -65,7 +67,8 @@ def _run(words: Sequence[str]) -> int:
     top = parser([chosen] if chosen else [])
     args = top.parse_args(words)
     # Imported only for its command: Dask and matplotlib take a second each.
-    command = getattr(import_module(f"mixjobs.cli.{args.command}"), args.command)
+    module = import_module(f"mixjobs.cli.{_MODULES.get(args.command, args.command)}")
+    command = getattr(module, args.command)
     try:
         facts: dict[str, Any] = command(args) or {}
     except MixjobsError as error:

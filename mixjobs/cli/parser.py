@@ -223,7 +223,6 @@ def _add_plot(sub: CommandParser) -> None:
 
 
 def _add_spectrum(sub: CommandParser) -> None:
-    from mixjobs.config.build import BuildConfig
     from mixjobs.config.sample import ModelConfig, SpectrumConfig
 
     sub.add_argument("store", metavar="STORE", help="a store with an emulator")

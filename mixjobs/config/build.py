@@ -33,6 +33,7 @@ _EXPECTED: Expected = {
     ("orders", "edges"): "edges [5000, 5500, 6000], or pairs [[5000, 5400], [5300, 5800]]",
     ("orders", "range"): "[LOW, HIGH] in Å",
 }
+_MAX_VELOCITY = 29979.2458  # km/s, a tenth of the speed of light
 _ORDER_SOURCES = {"from_file": "from", "n": "n", "edges": "edges", "table": "table"}
 
 
@@ -95,21 +96,27 @@ class EmulatorConfig(Config):
 
     max_rv: float = Field(
         default=200.0,
+        ge=0,
+        lt=_MAX_VELOCITY,
         description="largest radial velocity the emulator must handle",
         json_schema_extra={"metavar": "KM/S"},
     )
     max_vsini: float = Field(
         default=150.0,
+        ge=0,
+        lt=_MAX_VELOCITY,
         description="largest projected rotation velocity the emulator must handle",
         json_schema_extra={"metavar": "KM/S"},
     )
     min_resolution: float = Field(
         default=10_000.0,
+        gt=0,
         description="lowest resolving power the emulator must handle",
         json_schema_extra={"metavar": "R"},
     )
     step: float | None = Field(
         default=None,
+        gt=0,
         description="pixel width of the emulator (default: that of the library)",
         json_schema_extra={"metavar": "KM/S"},
     )
@@ -120,11 +127,14 @@ class EmulatorConfig(Config):
     )
     explained_variance: float = Field(
         default=0.999,
+        gt=0,
+        le=1,
         description="keep enough eigenspectra to explain this fraction of the variance",
         json_schema_extra={"metavar": "FRACTION"},
     )
     max_residual: float = Field(
         default=0.02,
+        gt=0,
         description="and enough to reproduce every pixel of every spectrum to within this "
         "fraction of the spectrum's mean flux",
         json_schema_extra={"metavar": "FRACTION"},

@@ -90,6 +90,10 @@ INVALID = [
     ({"orders": {"edges": [1, "x"]}}, "orders.edges.1", "x"),
     ({"orders": {"from": "a", "numbers": [1.5]}}, "orders.numbers.0", 1.5),
     ({"emulator": {"max_rank": 0}}, "emulator.max_rank", 0),
+    ({"emulator": {"max_rv": -1.0}}, "emulator.max_rv", -1),
+    ({"emulator": {"max_vsini": 3e4}}, "emulator.max_vsini", 3e4),
+    ({"emulator": {"explained_variance": 1.1}}, "emulator.explained_variance", 1.1),
+    ({"emulator": {"step": 0.0}}, "emulator.step", 0),
     ({"emulator": {"short_buffer": "cut"}}, "emulator.short_buffer", "cut"),
     ({"cluster": {"jobs": [5, 2]}}, "cluster.jobs", [5, 2]),
 ]

@@ -7,7 +7,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
-from mixjobs.cli.status import status
+from mixjobs.cli.inspect import status
 from mixjobs.cli.summary import summary
 from mixjobs.errors import InvalidInput, MissingFile
 from mixjobs.inference.posterior import read_posterior, write_posterior
