@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with termination():
             return _run(words)
     except MixjobsError as error:
-        notes = getattr(error, "__notes__", ())
-        print(f"mixjobs: {' '.join([*str(error).split(), *notes])}", file=sys.stderr)
+        text = " ".join([*str(error).split(), *getattr(error, "__notes__", ())])
+        print(text if text.startswith("mixjobs ") else f"mixjobs: {text}", file=sys.stderr)
         return 2
     except Terminated:
         print(f"mixjobs: stopped by SIGTERM; {_how_to_continue(words)}", file=sys.stderr)

@@ -50,7 +50,7 @@ def check(args: Namespace) -> dict[str, Any]:
     if not args.json:
         print_check(result)
     if result.broken:
-        say(f"mixjobs: {args.store}: {'; '.join(result.broken)} does not hold; build it again")
+        say(f"mixjobs: {args.store}: violated: {'; '.join(result.broken)}; build it again")
     return result.to_dict()
 
 

@@ -193,12 +193,12 @@ def parse_select(texts: Iterable[str]) -> dict[str, tuple[float, float]]:
         name, equals, limits = text.partition("=")
         if not equals:
             raise InvalidInput(
-                f"--select {text!r}: expected NAME=LOW:HIGH, such as teff=3000:4500",
+                f"select {text!r}: expected NAME=LOW:HIGH, such as teff=3000:4500",
                 name="select", value=text,
             )  # fmt: skip
         if name in ranges:
             raise InvalidInput(
-                f"--select: {name} has two ranges; give one per parameter",
+                f"select: two ranges for {name}; give one per parameter",
                 name="select", value=text,
             )  # fmt: skip
         ranges[name] = parse_range(limits)

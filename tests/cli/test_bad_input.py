@@ -28,7 +28,7 @@ def refused(words, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     (line,) = complaints(err)
-    assert line.startswith("mixjobs: ")
+    assert line.startswith(("mixjobs: ", "mixjobs build: "))
     return line
 
 
@@ -260,10 +260,10 @@ def star(tmp_path):
 
 
 BUILDS = {
-    "no orders": ("", r"0 sources of orders .* exactly one of from \(--orders-from\), n \(--n-"),
-    "two kinds of orders": ("--n-orders 2 --edges 5001,5002", r"2 sources of orders"),
-    "numbers without a file": ("--n-orders 2 --numbers 1", r"numbers goes with from \(--orders-"),
-    "a range without a number": ("--edges 5001,5002 --range 1:2", r"range goes with n \(--n-ord"),
+    "no orders": ("", r"exactly one source of orders: .*none\) \(see --orders-from, --n-"),
+    "two kinds of orders": ("--n-orders 2 --edges 5001,5002", r"exactly one source of orders: .*\(given: n, edges\)"),
+    "numbers without a file": ("--n-orders 2 --numbers 1", r"orders\.numbers: give it only with from \(see --numbers\)"),
+    "a range without a number": ("--edges 5001,5002 --range 1:2", r"orders\.range: give it only with n \(see --range\)"),
     "an order without a pixel": (
         "--edges 5001,5005.001,5005.002",
         r"order 1 \(5005 to 5005 Å\) has no pixel of the library; widen it",
@@ -288,8 +288,8 @@ BUILDS = {
     "a spectrum that is a library": ("--orders-from library.hdf5", r"layout of an observed spec"),
     "a spectrum in another medium": ("--orders-from star.hdf5", r"in air, the library's in vacuum"),
     "a range that is none": ("--n-orders 2 --range 5001", r"'5001' is not a range; expected LOW:"),
-    "a selection that is none": ("--select teff --n-orders 2", r"'teff'; expected NAME=LOW:HIGH"),
-    "a selection twice": ("--n-orders 2 --select teff=1:2 --select teff=3:4", r"teff twice"),
+    "a selection that is none": ("--select teff --n-orders 2", r"'teff': expected NAME=LOW:HIGH.* \(see --select\)"),
+    "a selection twice": ("--n-orders 2 --select teff=1:2 --select teff=3:4", r"two ranges for teff"),
     "an unknown parameter": (
         "--n-orders 2 --select vsini=1:2", r"'vsini'; the library has teff, logg, feh"
     ),
@@ -299,8 +299,8 @@ BUILDS = {
     ),
     "an unknown format": ("--n-orders 2 --format votable", r"'votable' is unknown; choose from"),
     "an unknown dtype": ("--n-orders 2 --dtype int8", r"--dtype: invalid choice: 'int8'"),
-    "no workers": ("--n-orders 2 --workers 0", r"--workers: '0' is not a whole number from 1 up"),
-    "no orders in number": ("--n-orders 0", r"--n-orders: '0' is not a whole number from 1 up"),
+    "no workers": ("--n-orders 2 --workers 0", r"--workers: '0' is not a whole number of 1 or more"),
+    "no orders in number": ("--n-orders 0", r"--n-orders: '0' is not a whole number of 1 or more"),
     "an empty block": ("--n-orders 2 --block 0,1", r"block.* expected \[ORDERS, POINTS\]"),
     "a block of one": ("--n-orders 2 --block 4", r"block.* expected \[ORDERS, POINTS\]"),
     "a block of words": ("--n-orders 2 --block all", r"'all' is not a list of whole numbers"),
@@ -335,10 +335,10 @@ def test_options_of_build(fault, library, star, tmp_path, capsys, monkeypatch):
         ),
         ("build library.hdf5 --n-orders 2 -o library.hdf5 --overwrite", r"is not a store"),
         ("build library.hdf5 --n-orders 2 -o . --overwrite", r"is not a store"),
-        ("demo star.hdf5", r"star\.hdf5: cannot be made a folder \(File exists\); name another"),
+        ("demo star.hdf5", r"star\.hdf5: cannot create this folder \(File exists\)"),
         ("info", r"arguments are required: PATH"),
         ("ratio q.zarr --theta1 1,2,3", r"arguments are required: --theta2"),
-        ("plot q.zarr", r"q\.zarr: say where its figures go, with -o DIR"),
+        ("plot q.zarr", r"q\.zarr: no folder for the figures; give one with -o FOLDER"),
     ],
 )  # fmt: skip
 def test_words(words, message, library, star, tmp_path, capsys, monkeypatch):
@@ -410,7 +410,7 @@ def test_job_files(fault, library, tmp_path, capsys):
 
 def test_job_files_that_cannot_be_read(tmp_path, capsys):
     job = tmp_path / "job.toml"
-    assert "job.toml: no such file; check its name" in refused(["build", job], capsys)
+    assert "job.toml: no such file; check the name" in refused(["build", job], capsys)
     job.write_bytes(b"\xff\xfe")
     assert "job.toml: not a TOML job file" in refused(["build", job], capsys)
     job.write_text(GOOD)
@@ -496,8 +496,8 @@ def to_file(path):
 STORES = {
     "missing": (shutil.rmtree, r"q\.zarr: no such (library or )?store"),
     "half-written": (to_partial, r"half-written .*start the same mixjobs build again|not a whole"),
-    "of another schema": (other_schema, r"a store of schema 99; this mixjobs reads schema 1"),
-    "of another program": (no_schema, r"not a store of mixjobs; this mixjobs reads schema 1"),
+    "of another schema": (other_schema, r"a store of schema 99; this mixjobs reads schema \d+"),
+    "of another program": (no_schema, r"not a store of mixjobs; this mixjobs reads schema \d+"),
     "an empty folder": (
         lambda p: [shutil.rmtree(p), p.mkdir()],
         r"not a whole store .*build it a|neither a library nor a store; expected a Starfish HDF5",

@@ -192,8 +192,8 @@ def test_check(store, facts, run):
     says = facts("check", store.path)
     assert says["ok"] is True
     assert says["orders"] == [0, 1, 2]
-    assert all(law["kept"] for law in says["laws"])
-    assert len(says["laws"]) >= 5
+    assert all(invariant["holds"] for invariant in says["invariants"])
+    assert len(says["invariants"]) >= 5
     assert {result["axis"] for result in says["held_out"]} == {"teff"}  # the others have 2 values
     errors = {result["method"]: result["median"] for result in says["held_out"]}
     assert set(errors) == {"cubic", "linear", "simplex", "pairwise", "blackbody"}
@@ -210,7 +210,7 @@ def test_check_of_a_damaged_table(store, tmp_path, capsys):
     assert main(["check", str(path), "--json"]) == 2
     out, err = capsys.readouterr()
     assert json.loads(out, parse_constant=str)["ok"] is False
-    assert "broken: q_ii = 1" in err
+    assert "violated: q_ii = 1" in err
     assert err.count("\n") == 1
 
 
@@ -315,8 +315,8 @@ def test_the_demo(tmp_path, run, capsys):
         "mixjobs demo --sample",
     ]
     assert re.search(r"dashboard: http://127\.0\.0\.1:\d+/status", err)
-    assert "NO" not in out  # every law is kept
-    (error,) = re.findall(r"worst order is off by (\d\.\d+)% of the true q", " ".join(out.split()))
+    assert "NO" not in out  # every invariant holds
+    (error,) = re.findall(r"differs from the true q by (\d\.\d+)%", " ".join(out.split()))
     assert float(error) < 0.5
     assert {path.name for path in folder.iterdir()} == {
         "library.hdf5",
@@ -324,13 +324,13 @@ def test_the_demo(tmp_path, run, capsys):
         "flux_ratio_orders_0_to_7.png",
         "mixture.png",
     }
-    off, expected = re.findall(r"off by (\d\.\d+)% of the mean .* estimate is (\d\.\d+)%", out)[0]
+    off, expected = re.findall(r"error is (\d\.\d+)% of .* estimate is (\d\.\d+)%", out)[0]
     assert 0.3 < float(off) / float(expected) < 3
     assert mixjobs.open_store(folder / "ratios.zarr").flux_ratio.shape == (8, 36, 36)
     (folder / "ratios.zarr").rename(folder / "ratios.zarr.partial")  # as after an interruption
     run("demo", folder, "--workers", "1")
     assert main(["demo", str(folder)]) == 2
-    assert "holds a demo already; name another DIR, or --overwrite" in capsys.readouterr().err
+    assert "choose another folder or allow overwriting (see --overwrite)" in capsys.readouterr().err
 
 
 # -- help and words ---------------------------------------------------------------------------

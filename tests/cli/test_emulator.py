@@ -22,7 +22,7 @@ edges = [5003, 5012, 5020, 5027]
 max_rv = 30
 max_vsini = 20
 min_resolution = 20000
-worst = 0.01
+max_residual = 0.01
 """
 
 
@@ -60,7 +60,7 @@ def test_a_job_file_says_the_same(store, demo, tmp_path, capsys):
     [
         ("max_rank = 0", "emulator.max_rank = 0; expected"),
         ("buffer = 3.0", "unknown key 'emulator.buffer'"),
-        ("variance = 2.0", "variance 2: expected more than 0, at most 1"),
+        ("explained_variance = 2.0", "emulator.explained_variance = 2.0; expected"),
     ],
 )
 def test_a_job_file_with_a_fault(demo, tmp_path, capsys, line, message):

@@ -88,7 +88,7 @@ def test_a_posterior_of_fewer_steps_is_not_used(folder):
 
 def test_status_of_a_run_names_the_summary(folder):
     with pytest.raises(
-        InvalidInput, match=f"a run of .*, not a store; see mixjobs summary {folder}$"
+        InvalidInput, match=f"a run folder, not a store; see mixjobs summary {folder}$"
     ):
         status(Namespace(store=str(folder), json=False))
 
