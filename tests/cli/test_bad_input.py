@@ -261,9 +261,9 @@ def star(tmp_path):
 
 BUILDS = {
     "no orders": ("", r"exactly one source of orders: .*none\) \(see --orders-from, --n-"),
-    "two kinds of orders": ("--n-orders 2 --edges 5001,5002", r"exactly one source of orders: .*\(given: n, edges\)"),
-    "numbers without a file": ("--n-orders 2 --numbers 1", r"orders\.numbers: give it only with from \(see --numbers\)"),
-    "a range without a number": ("--edges 5001,5002 --range 1:2", r"orders\.range: give it only with n \(see --range\)"),
+    "two kinds of orders": ("--n-orders 2 --edges 5001,5002", r"one source .*\(given: n, edges\)"),
+    "numbers without a file": ("--n-orders 2 --numbers 1", r"numbers: .* with from \(see --n"),
+    "a range without a number": ("--edges 5001,5002 --range 1:2", r"range: .* with n \(see --r"),
     "an order without a pixel": (
         "--edges 5001,5005.001,5005.002",
         r"order 1 \(5005 to 5005 Å\) has no pixel of the library; widen it",
@@ -288,8 +288,8 @@ BUILDS = {
     "a spectrum that is a library": ("--orders-from library.hdf5", r"layout of an observed spec"),
     "a spectrum in another medium": ("--orders-from star.hdf5", r"in air, the library's in vacuum"),
     "a range that is none": ("--n-orders 2 --range 5001", r"'5001' is not a range; expected LOW:"),
-    "a selection that is none": ("--select teff --n-orders 2", r"'teff': expected NAME=LOW:HIGH.* \(see --select\)"),
-    "a selection twice": ("--n-orders 2 --select teff=1:2 --select teff=3:4", r"two ranges for teff"),
+    "a selection that is none": ("--select teff --n-orders 2", r"'teff': expected NAME=.*--select"),
+    "a selection twice": ("--n-orders 2 --select teff=1:2 teff=3:4", r"two ranges for teff"),
     "an unknown parameter": (
         "--n-orders 2 --select vsini=1:2", r"'vsini'; the library has teff, logg, feh"
     ),
@@ -299,8 +299,8 @@ BUILDS = {
     ),
     "an unknown format": ("--n-orders 2 --format votable", r"'votable' is unknown; choose from"),
     "an unknown dtype": ("--n-orders 2 --dtype int8", r"--dtype: invalid choice: 'int8'"),
-    "no workers": ("--n-orders 2 --workers 0", r"--workers: '0' is not a whole number of 1 or more"),
-    "no orders in number": ("--n-orders 0", r"--n-orders: '0' is not a whole number of 1 or more"),
+    "no workers": ("--n-orders 2 --workers 0", r"--workers: '0' is not a whole number"),
+    "no orders in number": ("--n-orders 0", r"--n-orders: '0' is not a whole number"),
     "an empty block": ("--n-orders 2 --block 0,1", r"block.* expected \[ORDERS, POINTS\]"),
     "a block of one": ("--n-orders 2 --block 4", r"block.* expected \[ORDERS, POINTS\]"),
     "a block of words": ("--n-orders 2 --block all", r"'all' is not a list of whole numbers"),
