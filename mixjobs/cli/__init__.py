@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _MODULES = dict.fromkeys(("info", "status", "check", "ratio"), "inspect")
 # Options that settle an error, where it does not name an argument.
 _REMEDIES = {OutputExists: "overwrite", NotRaw: "assume_raw"}
+_WITH_A_JOB_FILE = ("overwrite", "cluster", "resume")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,10 +92,12 @@ def _complete() -> None:
 
 
 def _add_option(error: MixjobsError, args: Namespace, command: CommandParser) -> None:
-    """Note on an error which option it concerns, unless a job file gave the value."""
-    remedy = next((name for kind, name in _REMEDIES.items() if isinstance(error, kind)), None)
-    from_file = getattr(args, "source", getattr(args, "job", "")).endswith(".toml")
-    name = remedy or (None if from_file else error.name)
-    flag = command.flag(name) if name else None
+    """Add the option that an error concerns, unless a job file gave the value."""
+    remedies = (name for kind, name in _REMEDIES.items() if isinstance(error, kind))
+    name = next(remedies, error.name)
+    job_file = getattr(args, "source", getattr(args, "job", "")).endswith(".toml")
+    if name is None or (job_file and name not in _WITH_A_JOB_FILE):
+        return
+    flag = command.flag(name)
     if flag and flag.split()[-1] not in str(error):
         error.add_note(f"(see {flag})")

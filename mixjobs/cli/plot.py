@@ -46,15 +46,15 @@ def plot(args: Namespace) -> None:
 
 
 def plot_run(args: Namespace) -> None:
-    """Draw the traces, the joint distributions and the best fit of a run so far."""
+    """Draw the traces, the corner plots and the best fit of a run, finished or not."""
     run = open_run(args.store)
     chain, logp = read_chain(run.folder), run.log_probability
-    judged = assess(chain.positions)
-    theta = chain.positions[:, kept_steps(judged, chain.log_probability.shape)]
+    convergence = assess(chain.positions)
+    theta = chain.positions[:, kept_steps(convergence, chain.log_probability.shape)]
     draws = parameter_draws(logp.parameters, theta.reshape(-1, len(logp.names)))
     figures = {
         **draw_corners({name: draws[name] for name in logp.names}),
-        **draw_traces(chain.positions, logp.names, judged.burn),
+        **draw_traces(chain.positions, logp.names, convergence.burn),
         **draw_fits(fitted_orders(logp, best_theta(chain))),
     }
     for path in save(figures, args.output or run.folder.path / "figures", _COLOURS):
@@ -62,7 +62,7 @@ def plot_run(args: Namespace) -> None:
 
 
 def middle_point(grid: Grid) -> Floats:
-    """Return the grid point nearest to the middle of the axes, counted in their steps."""
+    """Return the grid point nearest to the middle of the axes, in units of their steps."""
     middle = [(len(axis) - 1) / 2 for axis in grid.axes]
     point: Floats = grid.points[np.argmin(((grid.index - middle) ** 2).sum(axis=1))]
     return point

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mixjobs.config.toml import (
     Config,
@@ -57,6 +57,11 @@ class ClusterConfig(Config):
     dashboard: str = Field(default="127.0.0.1:0", description="address of the Dask dashboard")
     logs: str | None = Field(default=None, description="folder for the workers' log files")
     scratch: str | None = Field(default=None, description="local scratch folder of the workers")
+
+    @field_validator("logs", "scratch")
+    @classmethod
+    def _expand(cls, path: str | None) -> str | None:
+        return str(Path(path).expanduser()) if path and path.startswith("~") else path
 
     @model_validator(mode="after")
     def _check(self) -> ClusterConfig:

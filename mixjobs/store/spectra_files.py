@@ -61,7 +61,7 @@ def check_new(path: Path, overwrite: bool) -> None:
         raise InvalidInput(f"{path}: is a folder; give the name of a file", path=path)
     if path.exists() and not overwrite:
         raise OutputExists(
-            f"{path}: exists already; choose another name or allow overwriting", path=path
+            f"{path}: already exists; choose another name or allow overwriting", path=path
         )
 
 

@@ -1,6 +1,6 @@
-"""Bad input: one line that says what was given, what was expected and what to do; status 2.
+"""Invalid input: one line with what was given, what was expected and what to do; status 2.
 
-Each table has a name for the fault, what makes it, and the message, as a regular expression.
+Each table has the name of a fault, how to produce it, and its message, as a regular expression.
 """
 
 import re
@@ -22,7 +22,7 @@ TWO_ORDERS = ["--edges", "5002,5008,5020"]
 
 
 def refused(words, capsys):
-    """Run a command that must be refused, and return its one line."""
+    """Run a command with invalid input, and return its one line of error."""
     capsys.readouterr()
     assert main([str(word) for word in words]) == 2
     out, err = capsys.readouterr()
@@ -202,8 +202,8 @@ def test_libraries(fault, library, tmp_path, capsys):
     assert main(["info", str(library)]) in (0, 2)  # some faults lie deeper than it looks
 
 
-def test_a_library_that_is_normalised_where_nobody_looks_first(library, tmp_path, capsys):
-    """The few spectra that are read before the work are raw; the others are not."""
+def test_normalised_spectra_that_the_first_look_misses(library, tmp_path, capsys):
+    """The few spectra that are read before the build starts are raw; the others are not."""
     looked_at = probe_rows(mixjobs.open_library(library).grid)
     with h5py.File(library, "r+") as file:
         for i, theta in enumerate(file["grid_points"][:]):
@@ -408,7 +408,7 @@ def test_job_files(fault, library, tmp_path, capsys):
     assert contents(tmp_path) == before
 
 
-def test_job_files_that_cannot_be_read(tmp_path, capsys):
+def test_unreadable_job_files(tmp_path, capsys):
     job = tmp_path / "job.toml"
     assert "job.toml: no such file; check the name" in refused(["build", job], capsys)
     job.write_bytes(b"\xff\xfe")
@@ -546,7 +546,7 @@ def test_a_phoenix_directory_given_as_a_store(tmp_path, capsys):
     assert contents(folder) == before
 
 
-def test_loading_a_store_raises_the_same(tmp_path):
+def test_python_raises_the_same_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such store"):
         mixjobs.load_flux_ratio(tmp_path / "q.zarr")
 
@@ -557,7 +557,7 @@ def test_fractions(c):
         mixjobs.mix([1.0, 1.0], [1.0, 1.0], c, 1.0)
 
 
-def test_errors_are_ours_and_python_s(tmp_path):
+def test_errors_are_also_built_in_errors(tmp_path):
     with pytest.raises(MixjobsError) as caught:
         mixjobs.open_library(tmp_path / "no.hdf5")
     assert isinstance(caught.value, FileNotFoundError)

@@ -1,4 +1,4 @@
-"""The `mixjobs` command: what it prints, where, and that its help is true."""
+"""The `mixjobs` command: its output, its JSON and its help."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def run(capsys):
 
 @pytest.fixture
 def facts(run):
-    """Run the command with ``--json``: what its only output holds."""
+    """Run the command with ``--json``, and return the object that it prints."""
 
     def facts(*words):
         out, err = run(*words, "--json")
@@ -258,7 +258,7 @@ def test_options_and_a_job_file_build_the_same(demo, tmp_path, run, client, trus
     assert one.flux_ratio[...].tobytes() == other.flux_ratio[...].tobytes()
 
 
-def test_a_build_says_how_it_goes(demo, tmp_path, run):
+def test_a_build_prints_its_progress(demo, tmp_path, run):
     path = tmp_path / "q.zarr"
     out, err = run("build", demo, "-o", path, "--serial", "--edges", EDGES, "--no-table")
     assert out == ""
@@ -333,11 +333,11 @@ def test_the_demo(tmp_path, run, capsys):
     assert "choose another folder or allow overwriting (see --overwrite)" in capsys.readouterr().err
 
 
-# -- help and words ---------------------------------------------------------------------------
+# -- help -------------------------------------------------------------------------------------
 
 
 def examples(help_text):
-    """The words of each command that a help shows; three blanks part it from what is said of it."""
+    """The words of each command in a help text; three blanks precede its description."""
     lines = [line.strip() for line in help_text.splitlines() if line.startswith("  mixjobs ")]
     return [shlex.split(re.split(" {3,}", line)[0])[1:] for line in lines]
 

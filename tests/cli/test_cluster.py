@@ -224,7 +224,7 @@ def test_sigterm_stops_a_build_cleanly(large, tmp_path):
     assert status == 143
     how_far, farewell = complaints(err)
     assert re.fullmatch(rf"{path}: mean_flux \d+ of 720, flux_ratio 0 of 20 done and kept", how_far)
-    assert farewell == "mixjobs: stopped by SIGTERM; start the same command again to go on"
+    assert farewell == "mixjobs: stopped by SIGTERM; run the same command again to continue"
     assert not job_status(path)["running"]
 
 
@@ -257,8 +257,8 @@ sys.exit(main(sys.argv[2:]))
 @pytest.mark.parametrize(
     ("number", "status", "farewell"),
     [
-        (signal.SIGTERM, 143, "mixjobs: stopped by SIGTERM; start the same"),
-        (signal.SIGINT, 130, "mixjobs: stopped; start the same"),
+        (signal.SIGTERM, 143, "mixjobs: stopped by SIGTERM; run the same"),
+        (signal.SIGINT, 130, "mixjobs: stopped; run the same"),
     ],
 )
 def test_a_signal_in_a_callback_of_the_garbage_collector(demo, tmp_path, number, status, farewell):

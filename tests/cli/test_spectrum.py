@@ -1,4 +1,4 @@
-"""``mixjobs spectrum``: its files hold what `load_mixture` gives; what cannot be is refused."""
+"""``mixjobs spectrum``: files equal to `load_mixture`, and errors of invalid input."""
 
 import json
 import re
@@ -87,7 +87,7 @@ def values_of(model, **values):
     return [values[name] for name in model.parameters]
 
 
-# -- what the files hold ----------------------------------------------------------------------
+# -- contents of the files ----------------------------------------------------------------------
 
 
 def test_the_files_hold_the_mixture(store, facts, tmp_path):
@@ -120,7 +120,7 @@ def test_the_files_hold_the_mixture(store, facts, tmp_path):
     assert says["files"] == [str(table), str(arrays)]
 
 
-def test_what_is_said_of_the_orders(store, facts, tmp_path):
+def test_q_and_light_of_the_orders(store, facts, tmp_path):
     says = facts(*SPOT, "-o", tmp_path / "a.h5")
     q = mixjobs.load_flux_ratio(store)([5900, 4.5, -0.1, 0.2], [5700, 4.5, -0.1, 0.2])
     assert says["orders"] == NUMBERS
@@ -160,7 +160,7 @@ def test_a_single_star(store, facts, tmp_path):
          {"vsini_1": 5, "vsini_2": 5}),
     ],
 )  # fmt: skip
-def test_what_the_components_share(words, share, own, store, facts, tmp_path):
+def test_shared_parameters(words, share, own, store, facts, tmp_path):
     path = tmp_path / "a.ecsv"
     says = facts(*STAR, *words, *FEW, "--c", "0.3", "--resolution", "50000", "-o", path)
     model = mixjobs.load_mixture(store, shared=share, orders=[24, 21], resolution=50000)
@@ -169,7 +169,7 @@ def test_what_the_components_share(words, share, own, store, facts, tmp_path):
     assert (np.concatenate(model(at)) == Table.read(path)["flux"]).all()
 
 
-def test_fixed_parameters_may_be_left_out(facts, tmp_path):
+def test_parameters_of_one_value_may_be_omitted(facts, tmp_path):
     by_name = ["--theta1", "feh=-0.1,teff=5900,logg=4.5", *SPOT[2:]]
     one = facts(*by_name, *ONE, "-o", tmp_path / "a.h5")
     assert one["parameters"] == THETA
@@ -194,7 +194,7 @@ def test_black_bodies(store, facts, tmp_path):
     assert veiled["q"] == pytest.approx(says["q_3"], rel=0.01)  # cubic and linear differ
 
 
-# -- a parameter that varies ------------------------------------------------------------------
+# -- a varied parameter ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_black_bodies(store, facts, tmp_path):
     [("teff_2", "teff_2", 5650, 5950), ("teff2", "teff_2", 5650, 5950), ("c", "c", 0, 1),
      ("rv", "rv", -20, 20), ("rv_2", "rv_2", -20, 20)],
 )  # fmt: skip
-def test_a_parameter_that_varies(given, name, low, high, store, facts, tmp_path):
+def test_varied_parameter(given, name, low, high, store, facts, tmp_path):
     table, arrays = tmp_path / "a.ecsv", tmp_path / "a.hdf5"
     words = SPOT if name != "c" else SPOT[:-2]
     says = facts(*words, *FEW, "--vary", f"{given}={low}:{high}:4", "-o", table, arrays)
@@ -283,7 +283,7 @@ def test_figures(facts, tmp_path):
     assert whole.shape != family.shape or (whole != family).any()
 
 
-def test_a_figure_has_twelve_panels_at_most(facts, tmp_path):
+def test_a_figure_has_at_most_twelve_panels(facts, tmp_path):
     names = facts(*STAR, "-o", tmp_path / "a.png")["files"]
     assert names == [str(tmp_path / f"a_orders_{x}.png") for x in ("20_to_31", "32_to_33")]
     assert {str(path) for path in tmp_path.iterdir()} == set(names)
@@ -291,7 +291,7 @@ def test_a_figure_has_twelve_panels_at_most(facts, tmp_path):
 
 
 def test_the_drawn_curves(store):
-    """What is drawn is what was evaluated: each line of each panel."""
+    """The lines of each panel are the evaluated spectra."""
     theta1, theta2 = (5900, 4.5, -0.1, 0.2), {"teff": 5700}
     for vary, n_lines in (({}, 3), ({"teff_2": np.linspace(5600, 6000, 5)}, 5)):
         spectra = mixjobs.evaluate_spectra(store, theta1, theta2, c=0.3, vary=vary, orders=[24, 21])
@@ -306,7 +306,7 @@ def test_the_drawn_curves(store):
             assert panel.get_title().startswith(f"order {(24, 21)[m]}: c q = ")
 
 
-# -- what is refused --------------------------------------------------------------------------
+# -- invalid input --------------------------------------------------------------------------
 
 REFUSED = {
     "a parameter that is missing": (["--theta1", "teff=5900"], r"lacks logg, feh; .*--theta1"),
@@ -373,7 +373,7 @@ REFUSED = {
 
 @pytest.fixture
 def refused(store, capsys, tmp_path):
-    """Run the command, which must be refused in one line and leave nothing behind."""
+    """Run the command, which must print one line of error and leave no file."""
 
     def refused(*words, store=store):
         before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
@@ -389,13 +389,13 @@ def refused(store, capsys, tmp_path):
 
 
 @pytest.mark.parametrize("fault", REFUSED)
-def test_what_is_refused(fault, refused, tmp_path):
+def test_invalid_input(fault, refused, tmp_path):
     words, message = REFUSED[fault]
     orders = [] if "--orders" in words else ONE
     assert re.search(message, refused(*words, *orders, "-o", tmp_path / "a.ecsv"))
 
 
-def test_a_store_that_cannot_serve(refused, demo, tmp_path, tmp_path_factory):
+def test_unsuitable_stores(refused, demo, tmp_path, tmp_path_factory):
     plain = tmp_path_factory.mktemp("plain") / "q.zarr"
     mixjobs.build(demo, mixjobs.Orders.from_edges([5005, 5010]), plain)
     words = ["--theta1", "5900,4.5,0", "-o", tmp_path / "a.ecsv"]
@@ -405,7 +405,7 @@ def test_a_store_that_cannot_serve(refused, demo, tmp_path, tmp_path_factory):
     assert "no such store" in refused(*words, store=tmp_path / "none.zarr")
 
 
-def test_wavelengths_that_cannot_be_used(refused, observed, tmp_path):
+def test_unsuitable_wavelengths(refused, observed, tmp_path):
     words = [*STAR, "-o", tmp_path / "a.ecsv", "--wavelengths"]
     assert "no such file" in refused(*words, tmp_path / "none.hdf5")
     said = refused(*words, observed, "--orders", "20")  # taken as vacuum
@@ -423,7 +423,7 @@ def test_wavelengths_that_cannot_be_used(refused, observed, tmp_path):
     assert re.search(r": none of the store's orders; it has 0, the store has 20, 21", said)
 
 
-def test_files_that_cannot_be_written(refused, observed, tmp_path):
+def test_unsuitable_output_files(refused, observed, tmp_path):
     words = [*STAR, *ONE, "-o"]
     assert "unknown ending '.fits'; expected .ecsv" in refused(*words, tmp_path / "a.fits")
     assert "unknown ending ''" in refused(*words, tmp_path / "a")
@@ -442,7 +442,7 @@ def test_a_file_is_replaced_only_when_asked(name, refused, facts, tmp_path):
     path.write_text("mine")
     said = refused(*STAR, *ONE, "-o", tmp_path / "other.h5", path)
     assert said == (
-        f"mixjobs: {path}: exists already; choose another name or allow overwriting "
+        f"mixjobs: {path}: already exists; choose another name or allow overwriting "
         "(see --overwrite)"
     )
     facts(*STAR, *ONE, "-o", path, "--overwrite")
@@ -452,7 +452,7 @@ def test_a_file_is_replaced_only_when_asked(name, refused, facts, tmp_path):
 
 def test_the_parts_of_a_figure_are_not_replaced_either(refused, tmp_path):
     (tmp_path / "a_orders_32_to_33.png").write_text("mine")
-    assert "a_orders_32_to_33.png: exists already" in refused(*STAR, "-o", tmp_path / "a.png")
+    assert "a_orders_32_to_33.png: already exists" in refused(*STAR, "-o", tmp_path / "a.png")
 
 
 def test_nothing_is_half_written(tmp_path):

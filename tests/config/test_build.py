@@ -90,10 +90,10 @@ INVALID = [
     ({"orders": {"edges": [1, "x"]}}, "orders.edges.1", "x"),
     ({"orders": {"from": "a", "numbers": [1.5]}}, "orders.numbers.0", 1.5),
     ({"emulator": {"max_rank": 0}}, "emulator.max_rank", 0),
-    ({"emulator": {"max_rv": -1.0}}, "emulator.max_rv", -1),
+    ({"emulator": {"max_rv": -1.0}}, "emulator.max_rv", -1.0),
     ({"emulator": {"max_vsini": 3e4}}, "emulator.max_vsini", 3e4),
     ({"emulator": {"explained_variance": 1.1}}, "emulator.explained_variance", 1.1),
-    ({"emulator": {"step": 0.0}}, "emulator.step", 0),
+    ({"emulator": {"step": 0.0}}, "emulator.step", 0.0),
     ({"emulator": {"short_buffer": "cut"}}, "emulator.short_buffer", "cut"),
     ({"cluster": {"jobs": [5, 2]}}, "cluster.jobs", [5, 2]),
 ]
@@ -175,11 +175,13 @@ def test_unreadable_files(tmp_path):
 def test_a_byte_order_mark_and_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     text = 'library = "~/grid.hdf5"\noutput = "q.zarr"\norders = { table = "~/orders.txt" }\n'
+    text += 'cluster = { logs = "~/logs" }\n'
     (tmp_path / "job.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
     job = read_build_job(tmp_path / "job.toml")
     assert job.library == str(tmp_path / "home" / "grid.hdf5")
     assert job.orders.table == str(tmp_path / "home" / "orders.txt")
     assert job.output == str(tmp_path / "q.zarr")
+    assert job.cluster.logs == str(tmp_path / "home" / "logs")
 
 
 KEYS = ["library", "output", "overwrite", "workers", "scheduler"]
