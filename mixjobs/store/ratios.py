@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixjobs.errors import InvalidInput
-from mixjobs.grid import Grid, Theta
+from mixjobs.grid import Theta
 from mixjobs.interpolation import Method
 from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.orders import Orders
+from mixjobs.store.component_values import one_theta
 from mixjobs.store.format import Store, open_store
 from mixjobs.typing import Floats
 
@@ -74,17 +74,13 @@ def evaluate_ratios(
         A theta outside the grid or next to a hole.
     """
     store = store if isinstance(store, Store) else open_store(store)
-    first, second = _theta(store.grid, theta1, "theta1"), _theta(store.grid, theta2, "theta2")
+    first, second = (
+        one_theta(store.grid, theta, name)
+        for name, theta in (("theta1", theta1), ("theta2", theta2))
+    )
     q = flux_ratio(store.grid, store.orders, store.mean_flux, method)(first, second)
     direct = _direct_ratio(store, first, second)
     return FluxRatios(method, first, second, store.orders, q, direct)
-
-
-def _theta(grid: Grid, given: Theta, name: str) -> Floats:
-    try:
-        return grid.theta(given)
-    except InvalidInput as error:
-        raise InvalidInput(f"{name}: {error}", name=name, value=given) from None
 
 
 def _direct_ratio(store: Store, theta1: Floats, theta2: Floats) -> Floats | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,19 +14,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.display import PlotAccessor, Summarised
-from mixjobs.errors import InvalidInput, OutsideGrid
-from mixjobs.grid import Grid, Theta, describe
+from mixjobs.errors import InvalidInput
+from mixjobs.grid import Theta, describe
 from mixjobs.interpolation import default_method
-from mixjobs.interpolation.cells import why_invalid
-from mixjobs.model.layout import Layout, weight_names
+from mixjobs.model.layout import Layout
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed.order_matching import settle_medium
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
+from mixjobs.store.component_values import ComponentValues, component_values
 from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store
 from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Floats, Ints
-from mixjobs.units import to_value
 from mixjobs.wavelengths import Medium
 
 Pixels = str | Path | ObservedSpectrum | Mapping[int, ArrayLike]
@@ -220,7 +218,7 @@ def evaluate_spectra(
         Another argument is invalid.
     """
     store = store if isinstance(store, Store) else open_store(store)
-    mixture = _describe_mixture(
+    mixture = component_values(
         store.grid, theta1, theta2, c, {"vsini": vsini, "rv": rv}, blackbodies, vary
     )
     pixels = _choose_pixels(store, orders, wavelengths, medium)
@@ -243,159 +241,6 @@ def evaluate_spectra(
 
 
 @dataclass(frozen=True, eq=False)
-class _Mixture:
-    """The requested components.
-
-    Attributes
-    ----------
-    components : list of K str
-        "library" or "blackbody", as `load_mixture` takes them.
-    own : list of K dicts
-        Parameters of each component, by their names in the library.
-    shared : list of str
-        Parameters that the components share.
-    fractions : list of K - 1 floats
-        Filling factors.
-    varied : tuple or None
-        The user's name of the parameter that varies, and its values (n,).
-    """
-
-    components: list[str]
-    own: list[dict[str, float]]
-    shared: list[str]
-    fractions: list[float]
-    varied: tuple[str, Floats] | None
-
-    def values(self, layout: Layout) -> tuple[dict[str, Floats], str | None]:
-        """Return the values by the names of the layout, and the name that varies."""
-        numbers = dict(zip(weight_names(len(self.own), "c"), self.fractions, strict=True))
-        for own, columns in zip(self.own, layout.columns, strict=True):
-            numbers |= {layout.every[column]: own[name] for name, column in columns.items()}
-        values: dict[str, Floats] = {name: np.array(numbers[name]) for name in layout.every}
-        if self.varied is None:
-            return values, None
-        given, scan = self.varied
-        name = given if given in values else re.sub(r"(?<!_)(\d)$", r"_\1", given)
-        if name not in values:
-            raise InvalidInput(
-                f"vary {given!r}: unknown parameter; choose from {', '.join(values)}",
-                name="vary", value=given,
-            )  # fmt: skip
-        values[name] = scan
-        return values, name
-
-
-def _describe_mixture(
-    grid: Grid, theta1: Theta, theta2: Theta | None, c: ArrayLike | None,
-    velocities: Mapping[str, ArrayLike], blackbodies: ArrayLike,
-    vary: Mapping[str, ArrayLike] | None,
-) -> _Mixture:  # fmt: skip
-    thetas = [_theta(grid, theta1, "theta1")]
-    if theta2 is not None:
-        thetas.append(_theta(grid, _complete(theta2, thetas[0], grid), "theta2"))
-    own = [{grid.names[d]: float(theta[d]) for d in grid.free} for theta in thetas]
-    shared = [name for name in own[0] if name != "teff" and len({o[name] for o in own}) == 1]
-    for name, given in velocities.items():
-        numbers = _velocities(given, name, len(own))
-        shared += [name] if len(numbers) == 1 else []
-        for k, component in enumerate(own):
-            component[name] = numbers[k % len(numbers)]
-    varied = _scan(vary)
-    if varied and (numbered := re.fullmatch(r"(.+?)_?\d", varied[0])):
-        shared = [name for name in shared if name != numbered[1]]  # it varies in one component
-    black = _numbers(to_value(blackbodies, "K", "blackbodies"), "blackbodies")
-    components = ["library"] * len(own) + ["blackbody"] * len(black)
-    own += [{"teff": teff} for teff in black]
-    fractions = _fractions(c, len(own), varied[0] if varied else None)
-    return _Mixture(components, own, shared, fractions, varied)
-
-
-def _theta(grid: Grid, given: Theta, argument: str) -> Floats:
-    """Return theta (D,), which must have the grid's value on every axis of a single value."""
-    try:
-        theta = grid.theta(given)
-    except InvalidInput as error:
-        raise InvalidInput(f"{argument}: {error}", name=argument, value=given) from None
-    if theta.ndim != 1:
-        raise InvalidInput(
-            f"{argument} of shape {theta.shape}: expected ({len(grid.names)},); pass one theta",
-            name=argument, value=given,
-        )  # fmt: skip
-    if any(theta[d] != axis[0] for d, axis in enumerate(grid.axes) if len(axis) == 1):
-        component = f"component {argument[-1]}"
-        raise OutsideGrid(
-            f"{component}: {why_invalid(grid, theta)}", name=argument, value=theta.tolist()
-        )
-    return theta
-
-
-def _complete(theta2: Theta, theta1: Floats, grid: Grid) -> Theta:
-    """Take from theta1 what a mapping omits, except teff."""
-    if not isinstance(theta2, Mapping):
-        return theta2
-    values = zip(grid.names, theta1.tolist(), strict=True)
-    return {name: value for name, value in values if name != "teff"} | dict(theta2)
-
-
-def _velocities(given: ArrayLike, name: str, n_stars: int) -> list[float]:
-    numbers = _numbers(to_value(given, "km/s", name), name)
-    if len(numbers) not in {1, n_stars}:
-        each = f", or a list of {n_stars}" if n_stars > 1 else ""
-        raise InvalidInput(
-            f"{name} = {given!r}: expected one velocity in km/s{each}", name=name, value=given
-        )
-    return numbers
-
-
-def _fractions(given: ArrayLike | None, n_components: int, varied: str | None) -> list[float]:
-    """Return the filling factors after the first; one that varies may be omitted."""
-    names = weight_names(n_components, "c")
-    if given is None:
-        if names not in ([], [varied]):
-            which = "component 2" if len(names) == 1 else "each component after the first"
-            raise InvalidInput(
-                f"{n_components} components but no c: expected the filling factor of {which}, "
-                "from 0 to 1",
-                name="c",
-            )
-        return [0.0] * len(names)
-    numbers = _numbers(given, "c")
-    if len(numbers) != len(names):
-        expected = f"{len(names)}, one for each component after the first"
-        raise InvalidInput(
-            f"c = {given!r}: expected {expected if names else 'a second component with it'}",
-            name="c", value=given,
-        )  # fmt: skip
-    return numbers
-
-
-def _numbers(given: Any, name: str) -> list[float]:
-    try:
-        return [float(value) for value in np.atleast_1d(np.asarray(given, dtype=np.float64))]
-    except (TypeError, ValueError):
-        raise InvalidInput(
-            f"{name} = {given!r}: expected a number or a list of numbers", name=name, value=given
-        ) from None
-
-
-def _scan(vary: Mapping[str, ArrayLike] | None) -> tuple[str, Floats] | None:
-    if not vary:
-        return None
-    if len(vary) > 1:
-        raise InvalidInput(
-            f"vary has {len(vary)} parameters ({', '.join(vary)}): vary one at a time",
-            name="vary", value=list(vary),
-        )  # fmt: skip
-    ((name, given),) = vary.items()
-    values = np.array(_numbers(given, "vary"))
-    if not len(values) or not all(map(math.isfinite, values)):
-        raise InvalidInput(
-            f"vary {name} = {given!r}: expected finite numbers", name="vary", value=given
-        )
-    return name, values
-
-
-@dataclass(frozen=True, eq=False)
 class _Pixels:
     """Order numbers, and the pixels in these orders: the library's, or given wavelengths."""
 
@@ -414,32 +259,37 @@ def _choose_pixels(
     available = [n for n in store.orders.number.tolist() if n in emulated or not emulated]
     if wavelengths is None:
         return _library_pixels(store, orders, available, medium)
-    library = store.attributes["medium"]
-    if isinstance(wavelengths, Mapping):
-        name, waves = "wavelengths", {int(n): wave for n, wave in wavelengths.items()}
-        settled, _ = settle_medium(Path(name), None, medium, library)
-        messages: list[str] = []
-    else:
-        observed = (
-            wavelengths if isinstance(wavelengths, ObservedSpectrum) else open_spectrum(wavelengths)
-        )
-        name, waves = (
-            str(observed.path),
-            dict(zip(observed.orders.number.tolist(), observed.wavelength, strict=True)),
-        )
-        settled, how = settle_medium(observed.path, observed.medium, medium, library)
-        messages = [f"{name}: {how}"]
+    waves, medium, source, messages = _given_pixels(wavelengths, medium, store.attributes["medium"])
     common = [number for number in waves if number in available]
     numbers = list(orders or common)
     missing = [number for number in numbers if number not in waves]
-    has = f"it has {_join(waves)}, the store has {_join(available)}"
     if missing or not numbers:
         fault = f"no order {missing[0]}" if missing else "none of the store's orders"
-        raise InvalidInput(f"{name}: {fault}; {has}", name="orders", value=orders)
+        raise InvalidInput(
+            f"{source}: {fault}; it has {_join(waves)}, the store has {_join(available)}",
+            name="orders", value=orders,
+        )  # fmt: skip
     if not orders and len(common) < len(waves):
         skipped = _join(number for number in waves if number not in common)
-        messages.append(f"{name}: order {skipped} skipped; the store has {_join(available)}")
-    return _Pixels(numbers, waves, settled, name, tuple(messages))
+        messages += (f"{source}: order {skipped} skipped; the store has {_join(available)}",)
+    return _Pixels(numbers, waves, medium, source, messages)
+
+
+def _given_pixels(
+    wavelengths: Pixels, medium: Medium | None, library_medium: str
+) -> tuple[dict[int, ArrayLike], Medium | None, str, tuple[str, ...]]:
+    """Return the wavelengths by order number, their medium, their source, and messages."""
+    if isinstance(wavelengths, Mapping):
+        source = "wavelengths"
+        settled, _ = settle_medium(Path(source), None, medium, library_medium)
+        return {int(n): wave for n, wave in wavelengths.items()}, settled, source, ()
+    spectrum = (
+        wavelengths if isinstance(wavelengths, ObservedSpectrum) else open_spectrum(wavelengths)
+    )
+    source = str(spectrum.path)
+    settled, how = settle_medium(spectrum.path, spectrum.medium, medium, library_medium)
+    waves = dict(zip(spectrum.orders.number.tolist(), spectrum.wavelength, strict=True))
+    return waves, settled, source, (f"{source}: {how}",)
 
 
 def _library_pixels(
@@ -461,7 +311,7 @@ def _join(numbers: Iterable[int]) -> str:
 
 
 def _evaluate(
-    model: MixtureModel, mixture: _Mixture, notes: dict[str, Any], messages: tuple[str, ...]
+    model: MixtureModel, mixture: ComponentValues, notes: dict[str, Any], messages: tuple[str, ...]
 ) -> Spectra:
     values, varied = mixture.values(model.layout)
     columns = [np.atleast_1d(values[name]) for name in model.parameters]
@@ -486,7 +336,7 @@ def _evaluate(
     )
 
 
-def _labels(mixture: _Mixture, layout: Layout, varied: str | None) -> tuple[str, ...]:
+def _labels(mixture: ComponentValues, layout: Layout, varied: str | None) -> tuple[str, ...]:
     labels = []
     for k, (own, columns) in enumerate(zip(mixture.own, layout.columns, strict=True)):
         constant = [name for name in own if layout.every[columns[name]] != varied]
