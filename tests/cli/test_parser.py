@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixjobs.cli.options import parse_scan
 from mixjobs.cli.parser import COMMANDS, METHODS, chosen_command, parser
 from mixjobs.config.build import BuildConfig, EmulatorConfig, OrdersConfig
 from mixjobs.errors import InvalidInput
@@ -127,6 +129,14 @@ def test_any_numbers_are_values(numbers):
     args = parse(*SPECTRUM, "--rv", text, "--theta1", text)
     assert args.theta1 == numbers
     assert args.rv == (numbers if len(numbers) > 1 else numbers[0])
+
+
+@given(st.floats(-1e4, 1e4), st.floats(1e-3, 1e4), st.integers(2, 50))
+def test_a_scan_is_evenly_spaced(low, width, n):
+    high = low + width
+    name, values = parse_scan(f"rv={low!r}:{high!r}:{n}")
+    assert name == "rv"
+    assert values == np.linspace(low, high, n).tolist()
 
 
 @pytest.mark.parametrize("word", ["-x", "--rw", "-e3", "--1"])
