@@ -23,6 +23,10 @@ from mixjobs.cli.options import (
 )
 from mixjobs.errors import InvalidInput
 
+_CLUSTERS = (
+    "allocation: all of the current Slurm allocation; slurm: submit Slurm jobs; or a file with a "
+    "[cluster] table"
+)
 METHODS = ("cubic", "linear", "simplex", "pairwise", "blackbody")  # of a flux ratio
 
 _DESCRIPTION = """\
@@ -304,12 +308,9 @@ def _add_summary(sub: CommandParser) -> None:
 
 
 def _add_cluster(sub: CommandParser) -> None:
-    from mixjobs.config.cluster import ClusterConfig
-
     sub.add_argument(
         "cluster", metavar="KIND|FILE.toml", nargs="?", default="local",
-        help=f"local, allocation or slurm ({ClusterConfig.model_fields['kind'].description}), "
-        "or a file with a [cluster] table (default: local)",
+        help=f"local: processes on this machine; {_CLUSTERS} (default: local)",
     )  # fmt: skip
     sub.add_argument(
         "--show", action="store_true",
@@ -333,11 +334,7 @@ def _add_workers(group: Any, help: str) -> None:
 
 
 def _add_cluster_option(group: Any) -> None:
-    group.add_argument(
-        "--cluster", metavar="KIND|FILE.toml",
-        help="allocation: all of the current Slurm allocation; slurm: submit Slurm jobs; or a file "
-        "with a [cluster] table",
-    )  # fmt: skip
+    group.add_argument("--cluster", metavar="KIND|FILE.toml", help=_CLUSTERS)
 
 
 def _add_json(sub: CommandParser) -> None:
