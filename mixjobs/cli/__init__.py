@@ -1,15 +1,27 @@
-"""The `mixjobs` command: thin, it reads the words and calls the package."""
+# PYTHON_ARGCOMPLETE_OK
+"""The `mixjobs` command: it parses its arguments, calls the package and prints."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from mixjobs.cli.signals import Terminated, termination
-from mixjobs.errors import MixjobsError
+from mixjobs.errors import MixjobsError, NotRaw, OutputExists
+
+if TYPE_CHECKING:
+    from mixjobs.cli.parser import CommandParser
+
+# Commands that share a module; each of the others has a module of its own.
+_MODULES = dict.fromkeys(("info", "status", "check", "ratio"), "inspect")
+# Options that settle an error, where it does not name an argument.
+_REMEDIES = {OutputExists: "overwrite", NotRaw: "assume_raw"}
+_WITH_A_JOB_FILE = ("overwrite", "cluster", "resume")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,43 +30,74 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 for input that cannot be used, told in one line; 130 when stopped by Ctrl-C, 143 by
-        SIGTERM (which Slurm sends before a time limit), and 141 by the reader of a pipe who has
-        gone.
+        Exit status: 0; 2 for invalid input, with one line on standard error; 130 after Ctrl-C;
+        143 after SIGTERM, which Slurm sends before a time limit; 141 if the reader of a pipe has
+        closed it.
     """
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
         with termination():
-            return _run(argv)
+            return _run(words)
     except MixjobsError as error:
-        print(f"mixjobs: {' '.join(str(error).split())}", file=sys.stderr)
+        text = " ".join([*str(error).split(), *getattr(error, "__notes__", ())])
+        print(text if text.startswith("mixjobs ") else f"mixjobs: {text}", file=sys.stderr)
         return 2
     except Terminated:
-        print(f"mixjobs: stopped by SIGTERM; {_again(argv)}", file=sys.stderr)
-        return 143  # what a shell sees of a program that SIGTERM has ended
+        print(f"mixjobs: stopped by SIGTERM; {_how_to_continue(words)}", file=sys.stderr)
+        return 143  # as the shell reports a program that SIGTERM ended
     except KeyboardInterrupt:
-        print(f"mixjobs: stopped; {_again(argv)}", file=sys.stderr)
+        print(f"mixjobs: stopped; {_how_to_continue(words)}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
+    except BrokenPipeError:  # a program such as `head` has read all it wants
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # what a shell sees of a program that SIGPIPE has ended
+        return 141  # as the shell reports a program that SIGPIPE ended
 
 
-def _again(argv: Sequence[str] | None) -> str:
-    """Say how to go on: a run of `mixjobs sample` is not taken up again unless one says so."""
-    words = list(sys.argv[1:] if argv is None else argv)
+def _how_to_continue(words: Sequence[str]) -> str:
     if "sample" in words[:1] and "--resume" not in words:
-        return "start the same command again with --resume to go on"
-    return "start the same command again to go on"
+        return "run the same command with --resume to continue"
+    return "run the same command again to continue"
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    from mixjobs.cli.parser import parser
+def _run(words: Sequence[str]) -> int:
+    from mixjobs.cli.parser import chosen_command, parser
 
-    args = parser().parse_args(argv)
-    # Imported when it is asked for: Dask and matplotlib take a second each.
-    command = getattr(import_module(f"mixjobs.cli.{args.command}"), args.command)
-    facts = command(args) or {}
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
+    chosen = chosen_command(words)
+    top = parser([chosen] if chosen else [])
+    args = top.parse_args(words)
+    # Imported only for its command: Dask and matplotlib take a second each.
+    module = import_module(f"mixjobs.cli.{_MODULES.get(args.command, args.command)}")
+    command = getattr(module, args.command)
+    try:
+        facts: dict[str, Any] = command(args) or {}
+    except MixjobsError as error:
+        _add_option(error, args, top.commands[args.command])
+        raise
     if getattr(args, "json", False):
         print(json.dumps(facts))
     sys.stdout.flush()
     return 0 if facts.get("ok", True) else 2
+
+
+def _complete() -> None:
+    """Print the completions of the command line that the shell is editing, and exit."""
+    import argcomplete
+
+    from mixjobs.cli.parser import chosen_command, parser
+
+    chosen = chosen_command(os.environ["COMP_LINE"].split()[1:])
+    argcomplete.autocomplete(parser([chosen] if chosen else []))
+
+
+def _add_option(error: MixjobsError, args: Namespace, command: CommandParser) -> None:
+    """Add the option that an error concerns, unless a job file gave the value."""
+    remedies = (name for kind, name in _REMEDIES.items() if isinstance(error, kind))
+    name = next(remedies, error.name)
+    job_file = getattr(args, "source", getattr(args, "job", "")).endswith(".toml")
+    if name is None or (job_file and name not in _WITH_A_JOB_FILE):
+        return
+    flag = command.flag(name)
+    if flag and flag.split()[-1] not in str(error):
+        error.add_note(f"(see {flag})")

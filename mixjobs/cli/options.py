@@ -1,23 +1,170 @@
-"""What the commands share: reading the words of a command line, and saying something."""
+"""Options of the command line, and what its commands share.
+
+Options that are also keys of a job file are declared by the file's model: `FieldOptions` takes
+their type, choices, unit, help text and default from there.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from mixjobs.errors import InvalidInput
-from mixjobs.grid import Grid
-from mixjobs.typing import Floats
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+T = TypeVar("T")
+ThetaValues = list[float] | dict[str, float]
 
 
 def say(text: str) -> None:
-    """Print a line for a person, on standard error."""
+    """Print a line for the user on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
+class FieldOptions:
+    """Adds options for the fields of a job file's model.
+
+    Parameters
+    ----------
+    group : argument group
+        Receives the options.
+    model : type
+        The model of a table of the job file.
+    flags : dict
+        Receives the option's name for each dotted key, for error messages.
+    prefix : str
+        What comes before the keys of this model, such as ``"orders."``.
+    """
+
+    def __init__(
+        self, group: Any, model: type[BaseModel], flags: dict[str, str], prefix: str = ""
+    ) -> None:
+        self._group, self._model, self._flags, self._prefix = group, model, flags, prefix
+
+    def add(self, name: str, *flags: str, help: str | None = None, **settings: Any) -> None:
+        """Add an option for a field. It is None in the namespace unless the user gives it.
+
+        Parameters
+        ----------
+        name : str
+            The field.
+        flags : str
+            Names of the option; ``--name`` if none is given.
+        help : str, optional
+            Replaces the description of the field.
+        settings
+            Further arguments of `argparse.ArgumentParser.add_argument`.
+        """
+        field = self._model.model_fields[name]
+        flags = flags or (f"--{name.replace('_', '-')}",)
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and "metavar" in extra:
+            settings.setdefault("metavar", extra["metavar"])
+        text = (help or field.description or "") + _default_text(field)
+        self._group.add_argument(
+            *flags, help=text.replace("%", "%%"), **{**_argument_type(field), **settings}
+        )
+        self._flags[f"{self._prefix}{field.alias or name}"] = flags[-1]
+
+
+def _default_text(field: FieldInfo) -> str:
+    default = None if field.is_required() or field.default_factory else field.default
+    if default is None or isinstance(default, bool):
+        return ""
+    return f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
+
+
+def _argument_type(field: FieldInfo) -> dict[str, Any]:
+    """Return what argparse needs to read a field; text where the command reads it itself."""
+    kinds = [_plain(kind) for kind in get_args(field.annotation) if kind is not NoneType]
+    union = get_origin(field.annotation) not in (Literal, list, tuple, dict, None)
+    kind = kinds[0] if union and len(kinds) == 1 else field.annotation
+    if kind is bool:
+        return {"action": "store_const", "const": not field.default}
+    if get_origin(kind) is Literal:
+        return {"choices": get_args(kind)}
+    if get_origin(kind) in (list, tuple) and {_plain(part) for part in get_args(kind)} == {int}:
+        return {"type": reader(parse_integers)}
+    readers: dict[Any, Any] = {int: reader(parse_positive), float: float}
+    return {"type": readers[kind]} if kind in readers else {}
+
+
+def _plain(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def reader(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Make a function that parses text into the type of an argparse option."""
+
+    def read(text: str) -> T:
+        try:
+            return parse(text)
+        except InvalidInput as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
+def parse_positive(text: str) -> int:
+    """Parse a whole number of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise InvalidInput(f"{text!r} is not a whole number of 1 or more", value=text)
+    return int(text)
+
+
+def parse_integers(text: str) -> list[int]:
+    """Parse whole numbers separated by commas.
+
+    Examples
+    --------
+    >>> parse_integers("21,22")
+    [21, 22]
+    """
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidInput(
+            f"{text!r} is not a list of whole numbers such as 21,22", value=text
+        ) from None
+
+
+def parse_floats(text: str) -> list[float]:
+    """Parse numbers separated by commas.
+
+    Examples
+    --------
+    >>> parse_floats("6000,4.0,-.5")
+    [6000.0, 4.0, -0.5]
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidInput(
+            f"{text!r} is not a list of numbers such as 5000,5500,6000", value=text
+        ) from None
+
+
+def parse_number_or_list(text: str) -> float | list[float]:
+    """Parse one number, or several separated by commas.
+
+    Examples
+    --------
+    >>> parse_number_or_list("-20"), parse_number_or_list("-20,5")
+    (-20.0, [-20.0, 5.0])
+    """
+    numbers = parse_floats(text)
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
 def parse_range(text: str) -> tuple[float, float]:
-    """Read LOW:HIGH.
+    """Parse LOW:HIGH.
 
     Examples
     --------
@@ -29,12 +176,12 @@ def parse_range(text: str) -> tuple[float, float]:
         return float(low), float(high if colon else "x")
     except ValueError:
         raise InvalidInput(
-            f"{text!r} is not a range; expected LOW:HIGH, such as 3000:4500"
+            f"{text!r} is not a range; expected LOW:HIGH, such as 3000:4500", value=text
         ) from None
 
 
 def parse_select(texts: Iterable[str]) -> dict[str, tuple[float, float]]:
-    """Read NAME=LOW:HIGH of several parameters.
+    """Parse NAME=LOW:HIGH, once for each of several parameters.
 
     Examples
     --------
@@ -45,60 +192,79 @@ def parse_select(texts: Iterable[str]) -> dict[str, tuple[float, float]]:
     for text in texts:
         name, equals, limits = text.partition("=")
         if not equals:
-            raise InvalidInput(f"--select {text!r}; expected NAME=LOW:HIGH, as in teff=3000:4500")
+            raise InvalidInput(
+                f"select {text!r}: expected NAME=LOW:HIGH, such as teff=3000:4500",
+                name="select", value=text,
+            )  # fmt: skip
         if name in ranges:
-            raise InvalidInput(f"--select gives {name} twice; give one range for each parameter")
+            raise InvalidInput(
+                f"select: two ranges for {name}; give one per parameter",
+                name="select", value=text,
+            )  # fmt: skip
         ranges[name] = parse_range(limits)
     return ranges
 
 
-def parse_floats(text: str) -> list[float]:
-    """Read numbers separated by commas.
+def parse_theta(text: str) -> ThetaValues:
+    """Parse theta by position or by name.
 
     Examples
     --------
-    >>> parse_floats("6000,4.0,0")
-    [6000.0, 4.0, 0.0]
+    >>> parse_theta("6000,4.0,-1.5"), parse_theta("teff=6000, logg=4.0")
+    ([6000.0, 4.0, -1.5], {'teff': 6000.0, 'logg': 4.0})
     """
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InvalidInput(f"{text!r} is not a list of numbers such as 5000,5500,6000") from None
-
-
-def parse_theta(text: str, grid: Grid, option: str) -> Floats:
-    """Read theta (D,) by position (``6000,4.0,0``) or by name (``teff=6000,logg=4.0``)."""
-    try:
-        return _theta(text, grid)
-    except InvalidInput as error:
-        raise InvalidInput(f"--{option} {text}: {error}") from None
-
-
-def _theta(text: str, grid: Grid) -> Floats:
     if "=" not in text:
-        return grid.theta(parse_floats(text))
+        return parse_floats(text)
     values: dict[str, float] = {}
     for part in text.split(","):
-        name, _, number = part.partition("=")
-        if name.strip() in values:
-            raise InvalidInput(f"theta {text!r} gives {name.strip()} twice; give it once")
-        (values[name.strip()],) = parse_floats(number)
-    return grid.theta(values)
+        name, _, number = (piece.strip() for piece in part.partition("="))
+        if name in values:
+            raise InvalidInput(f"{text!r} gives {name} twice; give it once", value=text)
+        (values[name],) = parse_floats(number)
+    return values
+
+
+def parse_scan(text: str) -> tuple[str, list[float]]:
+    """Parse NAME=LOW:HIGH:N into the name and N evenly spaced values.
+
+    Examples
+    --------
+    >>> parse_scan("rv=-20:20:5")
+    ('rv', [-20.0, -10.0, 0.0, 10.0, 20.0])
+    """
+    name, _, scan = text.partition("=")
+    try:
+        low_text, high_text, n_text = scan.split(":")
+        low, high, n = float(low_text), float(high_text), int(n_text)
+    except ValueError:
+        low, high, n = 0.0, 0.0, 0
+    if not (name and float("-inf") < low < high < float("inf") and 2 <= n <= _MAX_SCAN):
+        raise InvalidInput(
+            f"{text!r}: expected NAME=LOW:HIGH:N with N from 2 to {_MAX_SCAN}, such as "
+            "teff_2=3000:4000:5",
+            value=text,
+        )
+    step = (high - low) / (n - 1)
+    return name, [i * step + low for i in range(n - 1)] + [high]
+
+
+_MAX_SCAN = 1000  # all spectra of a scan are in memory together
 
 
 def make_folder(path: str | Path) -> Path:
-    """Make a folder for output, if it is not there yet.
+    """Create a folder for output if it does not exist.
 
     Raises
     ------
     InvalidInput
-        It cannot be made, or is a file.
+        It cannot be created, or the path is a file.
     """
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(
-            f"{folder}: cannot be made a folder ({error.strerror}); name another"
+            f"{folder}: cannot create this folder ({error.strerror}); choose another name",
+            path=folder,
         ) from None
     return folder

@@ -1,4 +1,4 @@
-"""Ctrl-C, and SIGTERM, which Slurm sends before a time limit, stop the work alike."""
+"""Handling of Ctrl-C and of SIGTERM, which Slurm sends before a time limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 from mixjobs.errors import MixjobsError
 
-_told: list[int] = []
+_received: list[int] = []
 
 
 class Terminated(KeyboardInterrupt):
@@ -19,26 +19,26 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def termination() -> Iterator[None]:
-    """Raise `Terminated` on SIGTERM, of which a second one does not disturb the cleaning up.
+    """Raise `Terminated` on SIGTERM; a second SIGTERM does not disturb the cleanup.
 
-    Where a signal falls into a callback of the garbage collector, Python drops what is raised, and
-    prints it, which is silenced here: the work asks now and then (`stop_if_told`), and whatever it
-    ends with is what was dropped.
+    If a signal arrives during a callback of the garbage collector, Python prints the exception and
+    drops it. The print is suppressed here, and long-running work calls `stop_if_told` from time to
+    time, which raises the exception again.
     """
-    told_of = sys.unraisablehook
+    original_hook = sys.unraisablehook
 
-    def tell(dropped: sys.UnraisableHookArgs) -> None:
+    def report(dropped: sys.UnraisableHookArgs) -> None:
         if not isinstance(dropped.exc_value, KeyboardInterrupt):
-            told_of(dropped)
+            original_hook(dropped)
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGTERM:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _told.append(number)
+        _received.append(number)
         stop_if_told()
 
-    _told.clear()
-    sys.unraisablehook = tell
+    _received.clear()
+    sys.unraisablehook = report
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -46,18 +46,18 @@ def termination() -> Iterator[None]:
         stop_if_told()
         raise
     finally:
-        sys.unraisablehook = told_of
-        if signal.SIGTERM not in _told:  # else we are about to end
+        sys.unraisablehook = original_hook
+        if signal.SIGTERM not in _received:  # otherwise the program is about to end
             for number, handler in before.items():
                 signal.signal(number, handler)
 
 
 def is_told() -> bool:
     """Whether Ctrl-C or SIGTERM was received."""
-    return bool(_told)
+    return bool(_received)
 
 
 def stop_if_told() -> None:
     """Raise `KeyboardInterrupt` if Ctrl-C was received, `Terminated` if SIGTERM was."""
-    if _told:
-        raise Terminated if _told[-1] == signal.SIGTERM else KeyboardInterrupt
+    if _received:
+        raise Terminated if _received[-1] == signal.SIGTERM else KeyboardInterrupt

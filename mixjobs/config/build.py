@@ -1,4 +1,8 @@
-"""The job file: TOML, validated. The command line makes the same object from its options."""
+"""The job file of ``mixjobs build``.
+
+The command line makes the same object from its options; their help texts, units and defaults are
+those of the fields.
+"""
 
 from __future__ import annotations
 
@@ -6,106 +10,210 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, model_validator
 
-from mixjobs.config.cluster import EXPECTED, ClusterConfig, check_cluster
+from mixjobs.config.cluster import EXPECTED, ClusterConfig
 from mixjobs.config.toml import (
+    Config,
     Expected,
     IntPair,
     Pair,
     PositiveInt,
-    Table,
-    beside,
-    first_fault,
+    contradiction,
     read_toml,
+    resolve,
+    validate,
 )
-from mixjobs.errors import InvalidInput
 
-# What a value of several parts should be; pydantic's own words for these do not help.
+# Used where pydantic's own wording does not help.
 _EXPECTED: Expected = {
     **EXPECTED,
-    ("block",): "[ORDERS, POINTS], two whole numbers from 1 up",
+    ("block",): "[ORDERS, POINTS], two whole numbers of 1 or more",
     ("select",): "a range for each parameter, such as { teff = [3000, 4500] }",
     ("orders", "edges"): "edges [5000, 5500, 6000], or pairs [[5000, 5400], [5300, 5800]]",
     ("orders", "range"): "[LOW, HIGH] in Å",
 }
 _MAX_VELOCITY = 29979.2458  # km/s, a tenth of the speed of light
-_ORDER_SOURCES = {
-    "from_file": "from (--orders-from)",
-    "n": "n (--n-orders)",
-    "edges": "edges (--edges)",
-    "table": "table (--order-table)",
-}
+_ORDER_SOURCES = {"from_file": "from", "n": "n", "edges": "edges", "table": "table"}
 
 
-class OrdersConfig(Table):
-    """Where the orders come from: exactly one of `from`, `n`, `edges`, `table`."""
+class OrdersConfig(Config):
+    """The source of the orders: exactly one of `from`, `n`, `edges` and `table`."""
 
-    from_file: str | None = Field(None, alias="from")
-    numbers: list[int] | None = None
-    n: PositiveInt | None = None
-    range: Pair | None = None
-    edges: list[float] | list[Pair] | None = None
-    table: str | None = None
-    skip_uncovered: bool = False
+    from_file: str | None = Field(
+        default=None,
+        alias="from",
+        description="use the orders of an observed spectrum",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    numbers: list[int] | None = Field(
+        default=None,
+        description="keep only these orders of the observed spectrum",
+        json_schema_extra={"metavar": "21,22,..."},
+    )
+    n: PositiveInt | None = Field(
+        default=None,
+        description="make N orders of equal width in log wavelength",
+        json_schema_extra={"metavar": "N"},
+    )
+    range: Pair | None = Field(
+        default=None,
+        description="wavelength range of these N orders in Å (default: the whole library)",
+        json_schema_extra={"metavar": "LOW:HIGH"},
+    )
+    edges: list[float] | list[Pair] | None = Field(
+        default=None,
+        description="edges of adjacent orders in Å",
+        json_schema_extra={"metavar": "E0,E1,..."},
+    )
+    table: str | None = Field(
+        default=None,
+        description="read the orders from a text file with the columns number, "
+        "wave_min and wave_max (Å)",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    skip_uncovered: bool = Field(
+        default=False, description="skip the orders that the library does not cover"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> OrdersConfig:
+        given = [key for name, key in _ORDER_SOURCES.items() if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise contradiction(
+                "",
+                f"give exactly one source of orders: {', '.join(_ORDER_SOURCES.values())}"
+                f" (given: {', '.join(given) or 'none'})",
+            )
+        for key, needs in (("numbers", "from"), ("range", "n")):
+            if getattr(self, key) is not None and needs not in given:
+                raise contradiction(key, f"give it only with {needs}")
+        return self
 
 
-class EmulatorConfig(Table):
-    """The velocities and instruments that an emulator must cover, and its accuracy."""
+class EmulatorConfig(Config):
+    """What an emulator must handle, and how accurate it must be."""
 
     max_rv: float = Field(
-        200.0, ge=0, lt=_MAX_VELOCITY, description="Largest radial velocity, km/s."
+        default=200.0,
+        ge=0,
+        lt=_MAX_VELOCITY,
+        description="largest radial velocity the emulator must handle",
+        json_schema_extra={"metavar": "KM/S"},
     )
     max_vsini: float = Field(
-        150.0, ge=0, lt=_MAX_VELOCITY, description="Largest projected rotation velocity, km/s."
+        default=150.0,
+        ge=0,
+        lt=_MAX_VELOCITY,
+        description="largest projected rotation velocity the emulator must handle",
+        json_schema_extra={"metavar": "KM/S"},
     )
-    min_resolution: float = Field(10_000.0, gt=0, description="Lowest resolving power.")
+    min_resolution: float = Field(
+        default=10_000.0,
+        gt=0,
+        description="lowest resolving power the emulator must handle",
+        json_schema_extra={"metavar": "R"},
+    )
     step: float | None = Field(
-        None, gt=0, description="Step of the wavelength grid, km/s; by default the library's own."
+        default=None,
+        gt=0,
+        description="pixel width of the emulator (default: that of the library)",
+        json_schema_extra={"metavar": "KM/S"},
     )
     short_buffer: Literal["refuse", "skip", "shrink"] = Field(
-        "refuse",
-        description="What to do with an order whose buffer extends beyond the library: refuse the "
-        "job, leave the order out, or shrink its buffer.",
+        default="refuse",
+        description="what to do with an order whose margins the library does not cover far "
+        "enough: refuse to build, skip the order, or shrink its margins",
     )
     explained_variance: float = Field(
-        0.999,
+        default=0.999,
         gt=0,
         le=1,
-        description="Least fraction of the variance that the eigenspectra explain.",
+        description="keep enough eigenspectra to explain this fraction of the variance",
+        json_schema_extra={"metavar": "FRACTION"},
     )
     max_residual: float = Field(
-        0.02,
+        default=0.02,
         gt=0,
-        description="Largest residual of any pixel at the grid points, as a fraction of the mean "
-        "flux.",
+        description="and enough to reproduce every pixel of every spectrum to within this "
+        "fraction of the spectrum's mean flux",
+        json_schema_extra={"metavar": "FRACTION"},
     )
-    max_rank: PositiveInt = Field(64, description="Largest number of eigenspectra.")
-    rank: PositiveInt | None = Field(None, description="Exactly this number of eigenspectra.")
+    max_rank: PositiveInt = Field(
+        default=64,
+        description="largest number of eigenspectra per order",
+        json_schema_extra={"metavar": "K"},
+    )
+    rank: PositiveInt | None = Field(
+        default=None,
+        description="exactly this number of eigenspectra per order",
+        json_schema_extra={"metavar": "K"},
+    )
 
 
-class BuildConfig(Table):
-    """What ``mixjobs build`` is asked to do."""
+class BuildConfig(Config):
+    """Everything that ``mixjobs build`` needs to know."""
 
-    library: str
-    output: str
-    format: str | None = None
+    library: str = Field(
+        description="library of raw spectra: a Starfish HDF5 file or a folder of PHOENIX files"
+    )
+    output: str = Field(
+        description="store to write, such as ratios.zarr", json_schema_extra={"metavar": "STORE"}
+    )
+    format: str | None = Field(
+        default=None,
+        description="format of the library: starfish or phoenix (default: detected)",
+        json_schema_extra={"metavar": "NAME"},
+    )
     orders: OrdersConfig
-    select: dict[str, Pair] = Field(default_factory=dict)
-    block: IntPair | None = None
-    dtype: Literal["float64", "float32"] = "float64"
-    table: bool = True
-    assume_raw: bool = False
+    select: dict[str, Pair] = Field(
+        default_factory=dict,
+        description="use only the grid points in this range",
+        json_schema_extra={"metavar": "NAME=LOW:HIGH"},
+    )
+    block: IntPair | None = Field(
+        default=None,
+        description="orders and grid points in one task (default: chosen for the job)",
+        json_schema_extra={"metavar": "ORDERS,POINTS"},
+    )
+    dtype: Literal["float64", "float32"] = Field(
+        default="float64", description="number format of the ratio table"
+    )
+    table: bool = Field(
+        default=True, description="store the N x N ratio table; a model needs only the mean fluxes"
+    )
+    assume_raw: bool = Field(
+        default=False, description="treat the fluxes as raw, exactly as they are in the file"
+    )
     emulator: EmulatorConfig | None = None
-    overwrite: bool = False
-    workers: PositiveInt | None = None
-    serial: bool = False
-    scheduler: str | None = None
+    overwrite: bool = Field(default=False, description="replace an existing store")
+    workers: PositiveInt | None = Field(
+        default=None,
+        description="number of worker processes (default: one per core)",
+        json_schema_extra={"metavar": "N"},
+    )
+    serial: bool = Field(default=False, description="run in this process, without workers")
+    scheduler: str | None = Field(
+        default=None,
+        description="use a running Dask scheduler: its address or its scheduler file",
+        json_schema_extra={"metavar": "ADDRESS"},
+    )
     cluster: ClusterConfig | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> BuildConfig:
+        named = [name for name in ("workers", "scheduler", "cluster") if getattr(self, name)]
+        named += ["serial"] if self.serial else []
+        if len(named) > 1:
+            raise contradiction(
+                named[0],
+                f"give only one of serial, workers, scheduler, cluster, not {' and '.join(named)}",
+            )
+        return self
 
     @property
     def where(self) -> ClusterConfig | None:
-        """The cluster that is asked for, in whatever way; None for this process."""
+        """The cluster that runs the job, however it was requested; None for this process."""
         if self.serial:
             return None
         if self.scheduler is not None:
@@ -114,47 +222,27 @@ class BuildConfig(Table):
 
 
 def read_build_job(path: str | Path) -> BuildConfig:
-    """Read and check a job file; paths in it are relative to the file.
+    """Read a job file. Its paths are relative to the file; `~` is the home folder.
 
     Raises
     ------
     MissingFile, UnreadableFile
-        It is not there, or is not TOML.
+        No such file, or not TOML.
     InvalidInput
-        A key is unknown or missing, or has a wrong type.
+        An unknown, missing or invalid key.
     """
     job = make_build_job(read_toml(path), str(path))
-    folder = Path(path).parent
+    folder = Path(path).expanduser().parent
     orders = job.orders.model_copy(
         update={
-            "from_file": beside(folder, job.orders.from_file),
-            "table": beside(folder, job.orders.table),
+            "from_file": resolve(folder, job.orders.from_file),
+            "table": resolve(folder, job.orders.table),
         }
     )
-    places = {"library": beside(folder, job.library), "output": beside(folder, job.output)}
-    return job.model_copy(update={"orders": orders, **places})
+    paths = {"library": resolve(folder, job.library), "output": resolve(folder, job.output)}
+    return job.model_copy(update={"orders": orders, **paths})
 
 
 def make_build_job(data: Mapping[str, Any], source: str) -> BuildConfig:
-    """Check the data of a job; `source` names them in an error."""
-    try:
-        job = BuildConfig.model_validate(data)
-    except ValidationError as error:
-        raise InvalidInput(
-            f"{source}: {first_fault(error, data, BuildConfig, _EXPECTED)}"
-        ) from None
-    given = [name for name in _ORDER_SOURCES if getattr(job.orders, name) is not None]
-    if len(given) != 1:
-        raise InvalidInput(
-            f"{source}: {len(given)} sources of orders were given; give exactly one of "
-            f"{', '.join(_ORDER_SOURCES.values())}"
-        )
-    for key, needs in (("numbers", "from_file"), ("range", "n")):
-        if getattr(job.orders, key) is not None and getattr(job.orders, needs) is None:
-            raise InvalidInput(f"{source}: orders {key} goes with {_ORDER_SOURCES[needs]}")
-    named = (job.workers, job.scheduler, job.cluster)
-    if job.serial + sum(name is not None for name in named) > 1:
-        raise InvalidInput(f"{source}: give only one of serial, workers, scheduler, cluster")
-    if job.cluster is not None:
-        check_cluster(job.cluster, source)
-    return job
+    """Validate the data of a job; errors name their `source`."""
+    return validate(BuildConfig, data, source, _EXPECTED)

@@ -1,82 +1,130 @@
-"""Read job files: TOML, and errors that name the key."""
+"""Reading and validation of job files (TOML)."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic_core import PydanticCustomError
 
-from mixjobs.errors import MissingFile, UnreadableFile, nearest
+from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile, nearest
 
 Pair = Annotated[tuple[float, float], Strict(False)]
 PositiveInt = Annotated[int, Field(gt=0)]
 IntPair = Annotated[tuple[PositiveInt, PositiveInt], Strict(False)]
 Expected = Mapping[tuple[str, ...], str]
+_OURS = "mixjobs"  # the type of an error that a validator of ours raises
 
 
-class Table(BaseModel):
-    """A table of a job file: no key but its own, no value of another type."""
+class Config(BaseModel):
+    """One table of a job file: only known keys, each of the declared type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """Read a TOML file; `MissingFile` or `UnreadableFile` where that cannot be done."""
+    """Read a TOML file, with or without a byte order mark.
+
+    Raises
+    ------
+    MissingFile, UnreadableFile
+        No such file, a folder, or not TOML.
+    """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise MissingFile(f"{path}: no such file; check its name") from None
+        raise MissingFile(f"{path}: no such file; check the name", path=path) from None
     except IsADirectoryError:
-        raise UnreadableFile(f"{path}: is a folder; give a job file (TOML)") from None
+        raise UnreadableFile(f"{path}: is a folder; give a job file (TOML)", path=path) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UnreadableFile(f"{path}: not a TOML job file: {error}") from None
+        raise UnreadableFile(f"{path}: not a TOML job file: {error}", path=path) from None
 
 
-def beside(folder: Path, path: str | None) -> str | None:
-    """Return a path that is relative to the job file's folder."""
-    return None if path is None else str(folder / path)
+def resolve(folder: Path, path: str | None) -> str | None:
+    """Resolve a path of a job file: relative to the file's folder, `~` is the home folder."""
+    return None if path is None else str(folder / Path(path).expanduser())
 
 
-def first_fault(
-    error: ValidationError,
-    data: Any,
-    root: type[BaseModel],
+def validate(
+    model: type[ConfigT],
+    data: Mapping[str, Any],
+    source: str,
     expected: Expected,
     within: tuple[str, ...] = (),
-) -> str:
-    """Say in one line what is wrong with the data of a job.
+) -> ConfigT:
+    """Validate the data of a job.
 
     Parameters
     ----------
-    error : ValidationError
-        What pydantic found in `data`.
-    root : type
+    model : type
         The model of the data.
+    data : mapping
+    source : str
+        Name of the file, or of the command, for the error.
     expected : mapping
-        What should be at a place, in better words than pydantic's; by one or two keys.
+        What a key should hold, by one or two keys, where pydantic's wording does not help.
     within : tuple of str
-        Where in the file the data are.
+        The table of the file that holds the data.
+
+    Raises
+    ------
+    InvalidInput
+        An unknown, missing or invalid key. Its `name` is the dotted key.
     """
-    faults = error.errors()  # a key that is mistyped before one that is missing for it
-    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
-    location = within + _keys_of_data(fault["loc"], data, fault["type"] == "missing")
-    place = ".".join(location)
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key {place!r}{nearest(location[-1], _keys(_model_at(root, fault['loc'])))}"
-    words = tuple(part for part in location if not part.isdigit())
-    said = expected.get(words[:2]) or expected.get(words[:1])
-    if fault["type"] == "missing" and not said:
-        return f"{place!r} is missing"
-    if not said:
-        said = fault["msg"].removeprefix("Input should be ").partition(" or instance of")[0]
-    return f"{place} = {fault['input']!r}; expected {said}"
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        name, value, text = _first_error(error, data, model, expected, within)
+        raise InvalidInput(f"{source}: {text}", name=name, value=value) from None
 
 
-def _keys_of_data(location: Sequence[str | int], data: Any, missing: bool) -> tuple[str, ...]:
-    """Keep what the data's writer knows of pydantic's location: its own keys and places."""
+def invalid(key: str, value: Any, expected: str) -> PydanticCustomError:
+    """Return the error that a validator of a model raises for the value of one of its keys."""
+    context = {"key": key, "value": value, "text": f"{value!r}; expected {expected}"}
+    return PydanticCustomError(_OURS, "{text}", context)
+
+
+def contradiction(key: str, text: str) -> PydanticCustomError:
+    """Return the error that a validator of a model raises for keys that do not go together.
+
+    An empty `key` stands for the table itself.
+    """
+    return PydanticCustomError(_OURS, "{text}", {"key": key, "value": None, "text": text})
+
+
+def _first_error(
+    error: ValidationError, data: Any, model: type[BaseModel], expected: Expected,
+    within: tuple[str, ...],
+) -> tuple[str, Any, str]:  # fmt: skip
+    """Return the key, the value and a line of text; an unknown key comes before a missing one."""
+    errors = error.errors()
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    keys = within + _keys_in_data(first["loc"], data, first["type"] == "missing")
+    if first["type"] == _OURS:
+        key, value, text = (first["ctx"][part] for part in ("key", "value", "text"))
+        name = ".".join([*keys, key] if key else keys)
+        return name, value, f"{name}: {text}" if value is None else f"{name} = {text}"
+    name, value = ".".join(keys), first["input"]
+    if first["type"] == "extra_forbidden":
+        hint = nearest(keys[-1], _field_keys(_model_at(model, first["loc"])))
+        return name, value, f"unknown key {name!r}{hint}"
+    words = tuple(part for part in keys if not part.isdigit())
+    wanted = expected.get(words[:2]) or expected.get(words[:1])
+    if first["type"] == "missing" and not wanted:
+        return name, None, f"{name!r} is missing"
+    if not wanted:
+        wanted = first["msg"].removeprefix("Input should be ").partition(" or instance of")[0]
+    return name, value, f"{name} = {value!r}; expected {wanted}"
+
+
+def _keys_in_data(location: Sequence[str | int], data: Any, missing: bool) -> tuple[str, ...]:
+    """Keep the parts of pydantic's location that are keys or positions in the data."""
     kept = []
     for part in location:
         if isinstance(data, Mapping) and part in data:
@@ -94,17 +142,17 @@ def _model_at(root: type[BaseModel], location: Sequence[str | int]) -> type[Base
     for part in location[:-1]:
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
         if part in fields:
-            model = _model_in(fields[str(part)].annotation) or model
+            model = model_of(fields[str(part)].annotation) or model
     return model
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Find the table that an annotation speaks of, if any: itself, or a part of it."""
+def model_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the model in an annotation such as ``list[SpectrumConfig] | None``, if any."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    found = (_model_in(part) for part in get_args(annotation))
-    return next((model for model in found if model is not None), None)
+    models = (model_of(part) for part in get_args(annotation))
+    return next((model for model in models if model is not None), None)
 
 
-def _keys(table: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in table.model_fields.items()]
+def _field_keys(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -1,4 +1,4 @@
-"""What the commands print for a person: tables of text."""
+"""Tables of facts for the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 def print_facts(facts: dict[str, Any]) -> None:
-    """Print one row a fact."""
+    """Print one row for each fact that is known."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in facts.items():
         if name == "axes":
@@ -21,9 +21,9 @@ def print_facts(facts: dict[str, Any]) -> None:
     Console().print(table)
 
 
-def _brief(values: Sequence[Any], most: int = 8) -> str:
-    """Write a list, its middle left out where it is long."""
+def _brief(values: Sequence[Any], max_values: int = 8) -> str:
+    """Write a list, without its middle if it is long."""
     texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
-    if len(texts) > most:
-        texts = [*texts[: most - 2], "...", texts[-1]]
+    if len(texts) > max_values:
+        texts = [*texts[: max_values - 2], "...", texts[-1]]
     return ", ".join(texts) or "none"

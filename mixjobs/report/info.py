@@ -1,4 +1,4 @@
-"""What `mixjobs info` says of a library or a store, as plain values."""
+"""Descriptions of libraries and stores, as plain values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from mixjobs.builder.probe import probe
 from mixjobs.builder.rawness import check_raw
-from mixjobs.errors import InvalidInput, MixjobsError
+from mixjobs.errors import InvalidInput, MissingFile, MixjobsError
 from mixjobs.grid import Grid
 from mixjobs.library import Library, open_library
 from mixjobs.library.phoenix import is_phoenix
@@ -19,23 +19,41 @@ from mixjobs.store.emulator import emulated_orders, read_attributes
 from mixjobs.store.format import Store, is_group, open_store, partial_path, read_group
 from mixjobs.store.partial import GROUP
 
-_PROBE_WINDOWS = 8
+_PROBE_ORDERS = 8
 
 
-def describe_path(path: Path) -> dict[str, Any]:
-    """Everything about what is there, a library or a store; a directory may be either."""
+def describe_path(path: str | Path) -> dict[str, Any]:
+    """Describe a library or a store, finished or not.
+
+    Returns
+    -------
+    dict
+        Plain values that JSON can hold: ``kind`` is "library" or "store", and the other keys are
+        those of `describe_library` or `describe_store`.
+
+    Raises
+    ------
+    MissingFile
+        No such library or store.
+    InvalidInput, UnreadableFile, LibraryError, StoreError
+        It is neither, or cannot be read.
+    """
+    path = Path(path)
+    if not path.exists() and not partial_path(path).exists():
+        raise MissingFile(f"{path}: no such library or store; check the name", path=path)
     if path.is_file() or is_phoenix(path):
         return describe_library(open_library(path))
     if path.is_dir() and path.suffix != ".partial" and not is_group(path):
         raise InvalidInput(
             f"{path}: neither a library nor a store; expected a Starfish HDF5 file, a PHOENIX "
-            "directory, or what mixjobs build has made"
+            "folder, or a store from mixjobs build",
+            path=path,
         )
     return describe_store(path)
 
 
 def describe_grid(grid: Grid) -> dict[str, Any]:
-    """Points, parameters, axes and holes."""
+    """Describe a grid: points, parameters, axes and holes."""
     return {
         "n_points": len(grid),
         "n_parameters": len(grid.names),
@@ -47,7 +65,7 @@ def describe_grid(grid: Grid) -> dict[str, Any]:
 
 
 def describe_library(library: Library) -> dict[str, Any]:
-    """Everything about a library that a few spectra tell."""
+    """Describe a library from its headers and a few of its spectra."""
     return {
         "kind": "library",
         "path": library.path,
@@ -65,10 +83,10 @@ def describe_library(library: Library) -> dict[str, Any]:
 
 
 def _numbers(library: Library) -> str:
-    """What a few spectra say of being raw."""
+    """Describe the flux level, from a few spectra."""
     edges = library.wavelength[0], float(np.nextafter(library.wavelength[-1], np.inf))
     try:
-        orders = Orders.log_spaced(min(_PROBE_WINDOWS, len(library.wavelength) // 2), *edges)
+        orders = Orders.log_spaced(min(_PROBE_ORDERS, len(library.wavelength) // 2), *edges)
         probed = probe(library, orders)
         grid = library.grid.take(probed.rows)
         return check_raw(grid, orders, probed.mean_flux, library.flux_unit).how
@@ -77,7 +95,7 @@ def _numbers(library: Library) -> str:
 
 
 def describe_store(path: str | Path) -> dict[str, Any]:
-    """Everything about a store, complete or partial; the partial one's own name serves too."""
+    """Describe a store, finished or not; the name of the partial store is accepted too."""
     path = Path(path)
     if path.suffix == ".partial":
         path = path.with_suffix("")
@@ -109,27 +127,28 @@ def describe_store(path: str | Path) -> dict[str, Any]:
 
 
 def _emulator(path: Path) -> str | None:
-    """What a store's emulator is made for; None without one."""
+    """Describe the range of a store's emulator; None without one."""
     numbers = emulated_orders(path)
     if not numbers:
         return None
-    made = read_attributes(path)
-    notes = "".join(f"; {note}" for note in made["notes"])
+    settings = read_attributes(path)
+    notes = "".join(f"; {note}" for note in settings["notes"])
     return (
-        f"{len(numbers)} orders, for rv up to {made['max_rv']:g} and vsini up to "
-        f"{made['max_vsini']:g} km/s at a resolving power from {made['min_resolution']:g} up{notes}"
+        f"{len(numbers)} orders, for rv up to {settings['max_rv']:g} and vsini up to "
+        f"{settings['max_vsini']:g} km/s, at a resolving power of at least "
+        f"{settings['min_resolution']:g}{notes}"
     )
 
 
 def _missing(store: Store, done: list[progress.FinishedTask]) -> list[str]:
     means = progress.recorded_means(done, store.mean_flux.shape)
-    means_there = int(np.isfinite(means).all(axis=0).sum())
-    tables_there = sum(block.stage == "flux_ratio" for block in done)
+    n_means = int(np.isfinite(means).all(axis=0).sum())
+    n_finished = sum(block.stage == "flux_ratio" for block in done)
     missing = []
-    if means_there < len(store.grid):
-        missing.append(f"means of {len(store.grid) - means_there} of {len(store.grid)} points")
+    if n_means < len(store.grid):
+        missing.append(f"means of {len(store.grid) - n_means} of {len(store.grid)} points")
     if store.flux_ratio is not None:
         n_blocks = int(np.prod(store.flux_ratio.cdata_shape))
-        if tables_there < n_blocks:
-            missing.append(f"{n_blocks - tables_there} of {n_blocks} blocks of the ratio table")
+        if n_finished < n_blocks:
+            missing.append(f"{n_blocks - n_finished} of {n_blocks} blocks of the ratio table")
     return missing

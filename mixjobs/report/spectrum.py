@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from mixjobs.store.spectra_files import Spectra
+from mixjobs.store.spectra import Spectra
 from mixjobs.typing import Floats
 
 _UNITS = {"teff": "K", "rv": "km/s", "vsini": "km/s"}

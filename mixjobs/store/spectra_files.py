@@ -1,94 +1,77 @@
-"""Spectra of a mixture, written to files that others can read: ECSV and HDF5."""
+"""Files of spectra: ECSV tables and HDF5."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
-from mixjobs.errors import InvalidInput
+from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.files import atomic_write
 from mixjobs.typing import Floats
 
+if TYPE_CHECKING:
+    from mixjobs.store.spectra import Spectra
 
-@dataclass(frozen=True, eq=False)
-class Spectra:
-    """n spectra of a mixture of K components in M orders, and what they are of.
 
-    Attributes
-    ----------
-    number : (M,) int array
-        Of the orders.
-    wave_min, wave_max : (M,) arrays
-        Their windows, Å, in the library's medium.
-    wavelength : tuple of M (n_pixels,) arrays
-        Å.
-    flux : tuple of M (n, n_pixels) arrays
-        The mixture, in units of component 1's mean flux.
-    parts : tuple of M (n, K, n_pixels) arrays
-        Its components; they add up to it.
-    q : (n, K, M) array
-        Mean flux of each component over that of component 1.
-    light : (n, K, M) array
-        ``c_k q_k``.
-    parameters : dict
-        A () array for each parameter; of the one that varies, an (n,) array.
-    varied : str or None
-        The parameter that varies; without one, n is 1.
-    labels : tuple of K str
-        The components, written for a reader.
-    notes : dict
-        What else is known: store, medium, versions and so on; numbers and text alone.
+Write = Callable[[Path, "Spectra"], None]
+
+
+def write_spectra(path: Path, spectra: Spectra, overwrite: bool = False) -> None:
+    """Write spectra in the format of the file's ending; see `Spectra.write`."""
+    write = writer(path)
+    check_new(path, overwrite)
+    write_files({path: lambda aside: write(aside, spectra)})
+
+
+def writer(path: Path) -> Write:
+    """Return the function that writes the format of a file's ending.
+
+    Raises
+    ------
+    InvalidInput
+        An unknown ending.
     """
+    if path.suffix.lower() not in WRITERS:
+        raise InvalidInput(
+            f"{path}: unknown ending {path.suffix!r}; expected {', '.join(WRITERS)}",
+            path=path, value=path.suffix,
+        )  # fmt: skip
+    return WRITERS[path.suffix.lower()]
 
-    number: NDArray[np.int64]
-    wave_min: Floats
-    wave_max: Floats
-    wavelength: tuple[Floats, ...]
-    flux: tuple[Floats, ...]
-    parts: tuple[Floats, ...]
-    q: Floats
-    light: Floats
-    parameters: dict[str, Floats]
-    varied: str | None
-    labels: tuple[str, ...]
-    notes: dict[str, Any]
 
-    @property
-    def mean(self) -> Floats:
-        """Mean of the mixture over its pixels, (n, M)."""
-        return np.stack([flux.mean(axis=1) for flux in self.flux], axis=1)
+def check_new(path: Path, overwrite: bool) -> None:
+    """Check that a file can be created, or may be overwritten.
 
-    @cached_property
-    def by_component(self) -> dict[str, Floats]:
-        """``q`` and ``light_fraction``, (n, M) each: of component 2, or ``q_2``, ``q_3``, ..."""
-        fraction = self.light / self.light.sum(axis=1, keepdims=True)
-        found = {}
-        for k in range(1, len(self.labels)):
-            ending = "" if len(self.labels) == 2 else f"_{k + 1}"
-            found[f"q{ending}"] = self.q[:, k]
-            found[f"light_fraction{ending}"] = fraction[:, k]
-        return found
-
-    def plain(self, values: Floats) -> Any:
-        """Return values (n, ...) as lists, without their first axis where no parameter varies."""
-        return (values if self.varied else values[0]).tolist()
-
-    @property
-    def plain_parameters(self) -> dict[str, float | list[float]]:
-        """The parameters as numbers, and a list where one varies."""
-        return {name: value.tolist() for name, value in self.parameters.items()}
+    Raises
+    ------
+    InvalidInput
+        Its folder does not exist, or the path is a folder.
+    OutputExists
+        The file exists and may not be overwritten.
+    """
+    if not path.parent.is_dir():
+        raise InvalidInput(
+            f"{path}: the folder {path.parent} does not exist; create it first", path=path
+        )
+    if path.is_dir():
+        raise InvalidInput(f"{path}: is a folder; give the name of a file", path=path)
+    if path.exists() and not overwrite:
+        raise OutputExists(
+            f"{path}: already exists; choose another name or allow overwriting", path=path
+        )
 
 
 def write_ecsv(path: Path, spectra: Spectra) -> None:
-    """Write one row a pixel: order, wavelength, flux and components, or a flux a varied value."""
+    """Write an ECSV table with one row per pixel.
+
+    Its columns are order, wavelength, flux and the components; or order, wavelength and one flux
+    for each value of the parameter that varies.
+    """
     from astropy import units  # half a second
     from astropy.table import Table
 
@@ -112,10 +95,11 @@ def write_ecsv(path: Path, spectra: Spectra) -> None:
 
 
 def write_hdf5(path: Path, spectra: Spectra) -> None:
-    """Write a group an order: wavelength, flux (n, n_pixels), parts (n, K, n_pixels).
+    """Write an HDF5 file with one group per order.
 
-    The parameters, and what else is known, are attributes of the file; q, light fraction and the
-    window are attributes of each group.
+    A group holds wavelength, flux (n, n_pixels) and parts (n, K, n_pixels). Its attributes are q,
+    the light fraction and the wavelength range; the parameters and the provenance are attributes
+    of the file.
     """
     with h5py.File(path, "x") as file:
         for name, note in spectra.notes.items():
@@ -130,7 +114,7 @@ def write_hdf5(path: Path, spectra: Spectra) -> None:
             group["wavelength"].attrs["units"] = "Angstrom"
             group["flux"] = spectra.flux[m]
             group["parts"] = spectra.parts[m]
-            group.attrs["window"] = spectra.wave_min[m], spectra.wave_max[m]
+            group.attrs["range"] = spectra.wave_min[m], spectra.wave_max[m]
             group.attrs.update({k: v[:, m] for k, v in spectra.by_component.items()})
 
 
@@ -153,3 +137,6 @@ def write_files(files: Mapping[Path, Callable[[Path], None]]) -> None:
         raise InvalidInput(
             f"{path}: cannot be written ({error.strerror or error}); name another place", path=path
         ) from None
+
+
+WRITERS: dict[str, Write] = {".ecsv": write_ecsv, ".h5": write_hdf5, ".hdf5": write_hdf5}

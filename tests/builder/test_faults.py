@@ -131,7 +131,7 @@ def test_ctrl_c_at_a_terminal(large, large_reference, tmp_path):
     assert (status, out) == (130, "")
     how_far, farewell = complaints(err)
     assert how_far.startswith(f"{path}: mean_flux {pairs_done(path)} of 288, flux_ratio 0 of 8 ")
-    assert farewell == "mixjobs: stopped; start the same command again to go on"
+    assert farewell == "mixjobs: stopped; run the same command again to continue"
     assert not path.exists()
     assert pairs_done(path)
 

@@ -1,4 +1,4 @@
-"""The `mixjobs` command: what it prints, where, and that its help is true."""
+"""The `mixjobs` command: its output, its JSON and its help."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def run(capsys):
 
 @pytest.fixture
 def facts(run):
-    """Run the command with ``--json``: what its only output holds."""
+    """Run the command with ``--json``, and return the object that it prints."""
 
     def facts(*words):
         out, err = run(*words, "--json")
@@ -73,7 +73,7 @@ def test_info_of_a_library(demo, facts, run):
     assert (says["n_pixels"], says["wavelength"]) == (1024, [5000, pytest.approx(5030)])
     assert (says["medium"], says["raw"], says["format"]) == ("vacuum", True, "starfish")
     assert "norm = False" in says["raw_how"]
-    assert "the mean flux is 0." in says["raw_numbers"]
+    assert "mean flux over black body is 0." in says["raw_numbers"]
     out = run("info", demo).out
     assert "axis teff" in out
     assert "5600, 5800, 6000" in out
@@ -94,7 +94,7 @@ def test_info_of_a_directory(phoenix, facts, run):
     assert (says["n_points"], says["n_parameters"], says["n_pixels"]) == (7, 4, 256)
     assert (says["medium"], says["raw"]) == ("vacuum", True)
     assert says["flux_unit"] == "erg/s/cm^2/cm"
-    assert "the mean flux is 0." in says["raw_numbers"]
+    assert "mean flux over black body is 0." in says["raw_numbers"]
     assert says["raw_numbers"].endswith("in erg/s/cm2/cm")
     assert "axis alpha" in run("info", phoenix).out
 
@@ -192,7 +192,7 @@ def test_check(store, facts, run):
     says = facts("check", store.path)
     assert says["ok"] is True
     assert says["orders"] == [0, 1, 2]
-    assert all(law["holds"] for law in says["invariants"])
+    assert all(invariant["holds"] for invariant in says["invariants"])
     assert len(says["invariants"]) >= 5
     assert {result["axis"] for result in says["held_out"]} == {"teff"}  # the others have 2 values
     errors = {result["method"]: result["median"] for result in says["held_out"]}
@@ -210,7 +210,7 @@ def test_check_of_a_damaged_table(store, tmp_path, capsys):
     assert main(["check", str(path), "--json"]) == 2
     out, err = capsys.readouterr()
     assert json.loads(out, parse_constant=str)["ok"] is False
-    assert "broken: q_ii = 1" in err
+    assert "violated: q_ii = 1" in err
     assert err.count("\n") == 1
 
 
@@ -258,15 +258,15 @@ def test_options_and_a_job_file_build_the_same(demo, tmp_path, run, client, trus
     assert one.flux_ratio[...].tobytes() == other.flux_ratio[...].tobytes()
 
 
-def test_a_build_says_how_it_goes(demo, tmp_path, run):
+def test_a_build_prints_its_progress(demo, tmp_path, run):
     path = tmp_path / "q.zarr"
     out, err = run("build", demo, "-o", path, "--serial", "--edges", EDGES, "--no-table")
     assert out == ""
     assert complaints(err) == []
     lines = err.splitlines()
     assert lines[0] == f"{demo}: 12 points in teff, logg, feh; vacuum"
-    assert lines[-1] == f"{path}: 3 orders, 12 points; complete"
-    assert any(line.startswith("mean_flux: 36 of 36 tasks, ") for line in lines)
+    assert lines[-1] == f"{path}: 3 orders, 12 points; done"
+    assert any(line.startswith("mean_flux: 36 of 36 blocks, ") for line in lines)
     assert mixjobs.open_store(path).flux_ratio is None
 
 
@@ -274,14 +274,14 @@ def test_a_dry_run_writes_nothing(demo, tmp_path, run):
     path = tmp_path / "q.zarr"
     out, _ = run("build", demo, "-o", path, "--edges", EDGES, "--dry-run", "--workers", "3")
     assert list(tmp_path.iterdir()) == []
-    says = {line[:18].strip(): line[18:].strip() for line in out.splitlines()}
+    says = {line[:20].strip(): line[20:].strip() for line in out.splitlines()}
     assert says["orders"] == "3, 5001 to 5029 Å"
     assert says["points"] == "12 (0 holes)"
-    assert says["mean flux"] == "36 tasks of 1 orders x 1 points"
-    assert says["ratio table"] == "3 tasks"
-    assert "3.66 kiB in about" in says["disk space"]
-    assert "with 3 worker(s)" in says["reading time"]
-    assert {"flux calibration", "memory per task"} <= set(says)
+    assert says["tasks of the means"] == "36, of 1 orders x 1 points"
+    assert says["tasks of the table"] == "3"
+    assert "3.74 kB in about" in says["disk"]
+    assert "with 3 worker(s)" in says["time to read"]
+    assert {"raw", "memory of a task"} <= set(says)
 
 
 def test_orders_of_an_observed_spectrum(data, tmp_path, run):
@@ -293,11 +293,11 @@ def test_orders_of_an_observed_spectrum(data, tmp_path, run):
     left = [*range(21), *range(31, 51)]
     said = f"left out 41 orders that the library does not cover: {', '.join(map(str, left))}"
     assert said in err.splitlines()
-    assert f"{star}: 51 orders; wavelengths: assumed to be in air, like the library's" in err
+    assert f"{star}: 51 orders; wavelengths: taken as air, like the library's: the file" in err
     store = mixjobs.open_store(path)
     assert store.orders.number.tolist() == list(range(21, 31))
     assert str(star) in store.attributes["orders_from"]
-    assert "assumed to be in air, like the library's" in store.attributes["orders_from"]
+    assert "taken as air, like the library's" in store.attributes["orders_from"]
     run(*words, "--numbers", "23,21", "--overwrite")
     chosen = mixjobs.open_store(path)
     assert chosen.orders.number.tolist() == [23, 21]
@@ -315,8 +315,8 @@ def test_the_demo(tmp_path, run, capsys):
         "mixjobs demo --sample",
     ]
     assert re.search(r"dashboard: http://127\.0\.0\.1:\d+/status", err)
-    assert "NO" not in out  # every law is kept
-    (error,) = re.findall(r"worst order is off by (\d\.\d+)% of the true q", " ".join(out.split()))
+    assert "NO" not in out  # every invariant holds
+    (error,) = re.findall(r"differs from the true q by (\d\.\d+)%", " ".join(out.split()))
     assert float(error) < 0.5
     assert {path.name for path in folder.iterdir()} == {
         "library.hdf5",
@@ -324,20 +324,20 @@ def test_the_demo(tmp_path, run, capsys):
         "flux_ratio_orders_0_to_7.png",
         "mixture.png",
     }
-    off, expected = re.findall(r"off by (\d\.\d+)% of the mean .* estimate is (\d\.\d+)%", out)[0]
+    off, expected = re.findall(r"error is (\d\.\d+)% of .* estimate is (\d\.\d+)%", out)[0]
     assert 0.3 < float(off) / float(expected) < 3
     assert mixjobs.open_store(folder / "ratios.zarr").flux_ratio.shape == (8, 36, 36)
     (folder / "ratios.zarr").rename(folder / "ratios.zarr.partial")  # as after an interruption
     run("demo", folder, "--workers", "1")
     assert main(["demo", str(folder)]) == 2
-    assert "holds a demo already; name another DIR, or --overwrite" in capsys.readouterr().err
+    assert "choose another folder or allow overwriting (see --overwrite)" in capsys.readouterr().err
 
 
-# -- help and words ---------------------------------------------------------------------------
+# -- help -------------------------------------------------------------------------------------
 
 
 def examples(help_text):
-    """The words of each command that a help shows; three blanks part it from what is said of it."""
+    """The words of each command in a help text; three blanks precede its description."""
     lines = [line.strip() for line in help_text.splitlines() if line.startswith("  mixjobs ")]
     return [shlex.split(re.split(" {3,}", line)[0])[1:] for line in lines]
 

@@ -97,23 +97,24 @@ class TestShow:
 
 class TestChoice:
     @pytest.mark.parametrize(
-        ("text", "message"),
+        ("text", "name", "value"),
         [
-            ("[orders]\nn = 2\n", r"has no table \[cluster\]"),
-            ("cluster = 3\n", r"has no table \[cluster\]"),
-            ("[cluster]\nkind = 'pbs'\n", r"cluster\.kind = 'pbs'; expected 'local', 'allocation'"),
-            ("[cluster]\nqeue = 'a'\n", r"unknown key 'cluster\.qeue'; did you mean queue\?"),
-            ("[cluster]\njobs = [3, 2]\n", r"cluster jobs = \[3, 2\]; expected \[LEAST, MOST\]"),
-            ("[cluster]\njobs = 3\n", r"cluster\.jobs = 3; expected \[LEAST, MOST\], two whole"),
-            ("[cluster]\nwalltime = '2h'\n", r"cluster\.walltime = '2h'; expected HOURS:MINUTES"),
-            ("[cluster]\nscheduler = 'a'\n", r'cluster kind "address" and scheduler go together'),
-            ("[cluster]\nkind = 'address'\n", r'cluster kind "address" and scheduler go together'),
+            ("[orders]\nn = 2\n", "cluster", None),
+            ("cluster = 3\n", "cluster", None),
+            ("[cluster]\nkind = 'pbs'\n", "cluster.kind", "pbs"),
+            ("[cluster]\nqeue = 'a'\n", "cluster.qeue", "a"),
+            ("[cluster]\njobs = [3, 2]\n", "cluster.jobs", [3, 2]),
+            ("[cluster]\njobs = 3\n", "cluster.jobs", 3),
+            ("[cluster]\nwalltime = '2h'\n", "cluster.walltime", "2h"),
+            ("[cluster]\nscheduler = 'a'\n", "cluster.scheduler", None),
+            ("[cluster]\nkind = 'address'\n", "cluster.scheduler", None),
         ],
-    )  # fmt: skip
-    def test_what_cannot_be(self, text, message, tmp_path):
+    )
+    def test_invalid_tables(self, text, name, value, tmp_path):
         (tmp_path / "a.toml").write_text(text)
-        with pytest.raises(InvalidInput, match=rf"a\.toml: {message}"):
+        with pytest.raises(InvalidInput, match=rf"a\.toml: .*{name.rpartition('.')[2]}") as error:
             named_cluster(str(tmp_path / "a.toml"))
+        assert (error.value.name, error.value.value) == (name, value)
 
     def test_no_such_kind_or_file(self, tmp_path):
         with pytest.raises(
@@ -223,7 +224,7 @@ def test_sigterm_stops_a_build_cleanly(large, tmp_path):
     assert status == 143
     how_far, farewell = complaints(err)
     assert re.fullmatch(rf"{path}: mean_flux \d+ of 720, flux_ratio 0 of 20 done and kept", how_far)
-    assert farewell == "mixjobs: stopped by SIGTERM; start the same command again to go on"
+    assert farewell == "mixjobs: stopped by SIGTERM; run the same command again to continue"
     assert not job_status(path)["running"]
 
 
@@ -255,8 +256,8 @@ sys.exit(main(sys.argv[2:]))
 @pytest.mark.parametrize(
     ("number", "status", "farewell"),
     [
-        (signal.SIGTERM, 143, "mixjobs: stopped by SIGTERM; start the same"),
-        (signal.SIGINT, 130, "mixjobs: stopped; start the same"),
+        (signal.SIGTERM, 143, "mixjobs: stopped by SIGTERM; run the same"),
+        (signal.SIGINT, 130, "mixjobs: stopped; run the same"),
     ],
 )
 def test_a_signal_in_a_callback_of_the_garbage_collector(demo, tmp_path, number, status, farewell):

@@ -138,7 +138,7 @@ def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
     assert f"{run}: {steps(run)} steps are kept; --resume continues the run" in err
     assert (
         err.splitlines()[-1]
-        == "mixjobs: stopped by SIGTERM; start the same command again with --resume to go on"
+        == "mixjobs: stopped by SIGTERM; run the same command with --resume to continue"
     )
     more = steps(run) + random.Random(1).randrange(5, 10)
     process = start("sample", path, "--resume", *workers)

@@ -1,4 +1,6 @@
-"""The job file: TOML and options make the same job; faults name the key."""
+"""The job file of `mixjobs build`: its defaults, its paths, and errors that name the key."""
+
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile, nearest
 LEAST = {"library": "a.hdf5", "output": "q.zarr", "orders": {"n": 3}}
 
 
-def test_the_least_that_is_needed():
+def test_a_minimal_job():
     job = make_build_job(LEAST, "here")
     assert (job.library, job.output, job.orders.n) == ("a.hdf5", "q.zarr", 3)
     assert (job.dtype, job.table, job.select) == ("float64", True, {})
@@ -71,64 +73,121 @@ def test_other_sources_of_orders(orders, tmp_path):
         assert np.array_equal(given["edges"], orders["edges"])
 
 
-FAULTS = [
-    ({"workers": 2.0}, "workers = 2.0; expected a valid integer"),
-    ({"workers": True}, "workers = True; expected a valid integer"),
-    ({"workers": 0}, "workers = 0; expected greater than 0"),
-    ({"library": 3}, "library = 3; expected a valid string"),
-    ({"dtype": "float16"}, "dtype = 'float16'; expected 'float64' or 'float32'"),
-    ({"block": [1]}, r"block.* expected \[ORDERS, POINTS\], two whole numbers from 1 up"),
-    ({"block": [1, 0]}, r"block\.1 = 0; expected \[ORDERS, POINTS\]"),
-    ({"block": [1, 2.5]}, r"block\.1 = 2.5; expected \[ORDERS, POINTS\]"),
-    ({"select": 3}, "select = 3; expected a range for each parameter"),
-    ({"select": {"teff": ["1", 2]}}, r"select\.teff\.0 = '1'; expected a range for each"),
-    ({"select": {"teff": [1, 2, 3]}}, r"select\.teff = \[1, 2, 3\]; expected a range"),
-    ({"orders": 5}, "orders = 5; expected a valid dictionary"),
-    ({"orders": {}}, r"0 sources of orders were given; give exactly one of from \(--orders-from\)"),
-    ({"orders": {"n": 1, "table": "t"}}, "2 sources of orders were given"),
-    ({"orders": {"n": 1, "numbers": [2]}}, r"orders numbers goes with from \(--orders-from\)"),
-    ({"orders": {"table": "t", "range": [1, 2]}}, r"orders range goes with n \(--n-orders\)"),
-    ({"orders": {"n": 1, "range": [1]}}, r"orders\.range.* expected \[LOW, HIGH\] in Å"),
-    ({"orders": {"edges": [1, "x"]}}, r"orders\.edges\.1 = 'x'; expected edges \[5000, 5500"),
-    ({"orders": {"edges": [[1, 2, 3]]}}, r"orders\.edges.*; expected edges \[5000, 5500"),
-    ({"orders": {"from": "a", "numbers": [1.5]}}, r"orders\.numbers\.0 = 1.5; expected a valid"),
-    ({"orders": {"from_file": "a"}}, r"unknown key 'orders\.from_file'; did you mean from\?"),
-    ({"orders": {"n": 1, "xyz": 1}}, r"unknown key 'orders\.xyz'; choose from from, numbers, n,"),
-    ({"librari": "a"}, r"unknown key 'librari'; did you mean library\?"),
-    ({"libary": "a", "library": None}, r"unknown key 'libary'; did you mean library\?"),
-    ({"n": 3}, r"unknown key 'n'; choose from library, output, format, orders, select,"),
-    ({"serial": True, "workers": 2}, "give only one of serial, workers, scheduler"),
-    ({"scheduler": "tcp://a:1", "workers": 2}, "give only one of serial, workers, scheduler"),
-]  # fmt: skip
+INVALID = [
+    ({"workers": 2.0}, "workers", 2.0),
+    ({"workers": True}, "workers", True),
+    ({"workers": 0}, "workers", 0),
+    ({"library": 3}, "library", 3),
+    ({"dtype": "float16"}, "dtype", "float16"),
+    ({"block": [1]}, "block", [1]),
+    ({"block": [1, 0]}, "block.1", 0),
+    ({"block": [1, 2.5]}, "block.1", 2.5),
+    ({"select": 3}, "select", 3),
+    ({"select": {"teff": ["1", 2]}}, "select.teff.0", "1"),
+    ({"select": {"teff": [1, 2, 3]}}, "select.teff", [1, 2, 3]),
+    ({"orders": 5}, "orders", 5),
+    ({"orders": {"n": 1, "range": [1]}}, "orders.range", [1]),
+    ({"orders": {"edges": [1, "x"]}}, "orders.edges.1", "x"),
+    ({"orders": {"from": "a", "numbers": [1.5]}}, "orders.numbers.0", 1.5),
+    ({"emulator": {"max_rank": 0}}, "emulator.max_rank", 0),
+    ({"emulator": {"max_rv": -1.0}}, "emulator.max_rv", -1.0),
+    ({"emulator": {"max_vsini": 3e4}}, "emulator.max_vsini", 3e4),
+    ({"emulator": {"explained_variance": 1.1}}, "emulator.explained_variance", 1.1),
+    ({"emulator": {"step": 0.0}}, "emulator.step", 0.0),
+    ({"emulator": {"short_buffer": "cut"}}, "emulator.short_buffer", "cut"),
+    ({"cluster": {"jobs": [5, 2]}}, "cluster.jobs", [5, 2]),
+]
+
+CONTRADICTIONS = [
+    ({"orders": {}}, "orders", "exactly one source of orders: from, n, edges, table"),
+    ({"orders": {"n": 1, "table": "t"}}, "orders", r"\(given: n, table\)"),
+    ({"orders": {"n": 1, "numbers": [2]}}, "orders.numbers", "give it only with from"),
+    ({"orders": {"table": "t", "range": [1, 2]}}, "orders.range", "give it only with n"),
+    ({"serial": True, "workers": 2}, "workers", "only one of .* not workers and serial"),
+    ({"scheduler": "tcp://a:1", "workers": 2}, "workers", "not workers and scheduler"),
+    ({"cluster": {"kind": "address"}}, "cluster.scheduler", "give it for kind"),
+]
+
+UNKNOWN = [
+    ({"orders": {"from_file": "a"}}, "orders.from_file", "did you mean from"),
+    ({"orders": {"n": 1, "xyz": 1}}, "orders.xyz", "known are from, numbers, n, range"),
+    ({"emulator": {"max_rvs": 3.0}}, "emulator.max_rvs", "did you mean max_rv"),
+    ({"librari": "a"}, "librari", "did you mean library"),
+    ({"libary": "a", "library": None}, "libary", "did you mean library"),
+    ({"n": 3}, "n", "known are library, output, format, orders, select, block, dtype"),
+]
 
 
-@pytest.mark.parametrize(("change", "message"), FAULTS)
-def test_faults(change, message):
-    with pytest.raises(InvalidInput, match=f"^here: {message}"):
-        make_build_job(LEAST | change, "here")
+def error_of(data):
+    with pytest.raises(InvalidInput, match=r"^here: ") as error:
+        make_build_job(data, "here")
+    assert "\n" not in str(error.value)
+    return error.value
+
+
+@pytest.mark.parametrize(("change", "name", "value"), INVALID)
+def test_invalid_values(change, name, value):
+    error = error_of(LEAST | change)
+    assert (error.name, error.value) == (name, value)
+    assert f"{name} = {value!r}; expected " in str(error)
+
+
+def test_a_pair_of_edges_that_is_a_triple():
+    assert error_of(LEAST | {"orders": {"edges": [[1, 2, 3]]}}).name.startswith("orders.edges")
+
+
+@pytest.mark.parametrize(("change", "name", "hint"), CONTRADICTIONS + UNKNOWN)
+def test_keys_that_do_not_belong(change, name, hint):
+    error = error_of(LEAST | change)
+    assert error.name == name
+    assert re.search(hint, str(error))
+    assert "--" not in str(error)  # the command adds the name of the option
 
 
 @pytest.mark.parametrize("key", LEAST)
-def test_what_is_missing(key):
-    with pytest.raises(InvalidInput, match=f"^here: '{key}' is missing$"):
-        make_build_job({k: v for k, v in LEAST.items() if k != key}, "here")
+def test_missing_keys(key):
+    assert error_of({k: v for k, v in LEAST.items() if k != key}).name == key
 
 
-def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(MissingFile, match=r"job\.toml: no such file; check its name"):
-        read_build_job(tmp_path / "job.toml")
-    (tmp_path / "job.toml").write_text("library = ")
-    with pytest.raises(UnreadableFile, match=r"job\.toml: not a TOML job file: Invalid value"):
-        read_build_job(tmp_path / "job.toml")
+def test_the_defaults_of_the_emulator():
+    job = make_build_job(LEAST | {"emulator": {}}, "here")
+    assert job.emulator.model_dump() == {
+        "max_rv": 200, "max_vsini": 150, "min_resolution": 10000, "step": None,
+        "short_buffer": "refuse", "explained_variance": 0.999, "max_residual": 0.02,
+        "max_rank": 64, "rank": None,
+    }  # fmt: skip
+
+
+def test_unreadable_files(tmp_path):
+    path = tmp_path / "job.toml"
+    with pytest.raises(MissingFile) as error:
+        read_build_job(path)
+    assert error.value.path == str(path)
+    path.write_text("library = ")
+    with pytest.raises(UnreadableFile, match="Invalid value") as error:
+        read_build_job(path)
+    assert error.value.path == str(path)
     (tmp_path / "folder.toml").mkdir()
-    with pytest.raises(UnreadableFile, match=r"folder\.toml: is a folder; give a job file"):
+    with pytest.raises(UnreadableFile, match="is a folder"):
         read_build_job(tmp_path / "folder.toml")
+
+
+def test_a_byte_order_mark_and_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    text = 'library = "~/grid.hdf5"\noutput = "q.zarr"\norders = { table = "~/orders.txt" }\n'
+    text += 'cluster = { logs = "~/logs" }\n'
+    (tmp_path / "job.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    job = read_build_job(tmp_path / "job.toml")
+    assert job.library == str(tmp_path / "home" / "grid.hdf5")
+    assert job.orders.table == str(tmp_path / "home" / "orders.txt")
+    assert job.output == str(tmp_path / "q.zarr")
+    assert job.cluster.logs == str(tmp_path / "home" / "logs")
 
 
 KEYS = ["library", "output", "overwrite", "workers", "scheduler"]
 
 
 @given(st.sampled_from(KEYS), st.integers(0, 20))
-def test_a_slip_of_the_finger_finds_its_key(key, place):
+def test_a_typo_finds_its_key(key, place):
     place %= len(key)
     assert nearest(key[:place] + key[place + 1 :], KEYS) == f"; did you mean {key}?"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mixjobs
-from mixjobs.cli.status import status
+from mixjobs.cli.inspect import status
 from mixjobs.cli.summary import summary
 from mixjobs.errors import InvalidInput, MissingFile
 from mixjobs.inference.posterior import read_posterior, write_posterior
@@ -115,7 +115,9 @@ def test_against_the_truth():
 
 
 def test_status_of_a_run_names_the_summary(folder):
-    with pytest.raises(InvalidInput, match=f"mixjobs summary {folder}$"):
+    with pytest.raises(
+        InvalidInput, match=f"a run folder, not a store; see mixjobs summary {folder}$"
+    ):
         status(Namespace(store=str(folder), json=False))
 
 

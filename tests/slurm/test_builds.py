@@ -191,7 +191,7 @@ class TestFaults:
         slurm.wait_for(job, "FAILED", timeout=PATIENCE)
         assert slurm.exit_code(job) == 143
         assert f"mean_flux {units_done(path)} of " in slurm.output(job)
-        assert "stopped by SIGTERM; start the same command again to go on" in slurm.output(job)
+        assert "stopped by SIGTERM; run the same command again to continue" in slurm.output(job)
         assert_nothing_left(slurm, path)
         job = slurm.submit(script, *words)
         slurm.wait_for(job, "COMPLETED", timeout=PATIENCE)

@@ -1,0 +1,157 @@
+"""The check of a store: its invariants, and the errors at held-out grid points."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from mixjobs.interpolation import METHODS, Method
+from mixjobs.model.flux_ratio import MAX_PAIRWISE_PARAMETERS, MAX_PAIRWISE_POINTS, has_pairwise
+from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
+from mixjobs.report.emulator import (
+    OrderQuality,
+    emulator_quality,
+    held_out_spectra_table,
+    quality_table,
+)
+from mixjobs.report.store import held_out_by_order, held_out_table, laws_table
+from mixjobs.store.format import Store, open_store
+from mixjobs.store.invariants import Law, check_laws
+from mixjobs.typing import Floats
+
+_FEW_POINTS = 10  # with fewer held-out points the ranking of the methods is not reliable
+
+
+@dataclass(frozen=True, eq=False)
+class StoreCheck:
+    """The results of `check_store`.
+
+    Attributes
+    ----------
+    store : Store
+    invariants : list of Law
+    held_out : list of HeldOut
+        Errors of the flux ratio, for each axis and interpolation method.
+    emulator : list of OrderQuality
+        Accuracy of the emulator in each order; empty without an emulator.
+    """
+
+    store: Store
+    invariants: list[Law]
+    held_out: list[HeldOut]
+    emulator: list[OrderQuality]
+
+    @property
+    def broken(self) -> list[str]:
+        """Names of the invariants that do not hold."""
+        return [invariant.name for invariant in self.invariants if not invariant.kept]
+
+    @property
+    def best_method(self) -> Method | None:
+        """The interpolation method with the smallest error; see `best_method`."""
+        return best_method(self.held_out)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "invariants": [
+                {"name": law.name, "deviation": law.deviation, "holds": law.kept}
+                for law in self.invariants
+            ],
+            "held_out": [_held_out_facts(result) for result in self.held_out],
+            "orders": self.store.orders.number.tolist(),
+            "best_method": self.best_method,
+            "emulator": [order.facts() for order in self.emulator],
+            "ok": not self.broken,
+        }
+
+
+def check_store(store: str | Path | Store) -> StoreCheck:
+    """Check the invariants of a store, and measure the errors at held-out grid points.
+
+    One value of an axis is left out and predicted from its neighbours along that axis, by every
+    interpolation method. The emulator is tested in the same way.
+
+    Parameters
+    ----------
+    store : str, Path or Store
+
+    Raises
+    ------
+    MissingFile, StoreError
+        The store cannot be read.
+    """
+    store = store if isinstance(store, Store) else open_store(store)
+    methods = [m for m in METHODS if m != "pairwise" or has_pairwise(store.grid)]
+    errors = held_out(store.grid, store.orders, store.mean_flux, methods)
+    return StoreCheck(store, check_laws(store), errors, emulator_quality(store))
+
+
+def print_check(check: StoreCheck) -> None:
+    """Print the tables of a check."""
+    console = Console()
+    console.print(laws_table(check.invariants))
+    _print_held_out(console, check)
+    if not has_pairwise(check.store.grid):
+        print(
+            f"pairwise skipped: more than {MAX_PAIRWISE_POINTS} points or "
+            f"{MAX_PAIRWISE_PARAMETERS} parameters"
+        )
+    if check.emulator:
+        _print_emulator(console, check)
+
+
+def _print_held_out(console: Console, check: StoreCheck) -> None:
+    results = check.held_out
+    if not results:
+        console.print("no axis has three values, so no value can be left out and predicted")
+        return
+    console.print("errors of q at held-out grid points, |predicted/true - 1|: one value of an axis")
+    console.print("is left out and predicted along that axis, over twice the grid's own step")
+    console.print(held_out_table(results))
+    console.print("by order: median / 95th percentile in per cent")
+    for table in held_out_by_order(results, check.store.orders):
+        console.print(table)
+    n_points = min(result.error.shape[1] for result in results)
+    caution = f"; not reliable with {n_points} point(s)" if n_points < _FEW_POINTS else ""
+    console.print(
+        f"best method: {check.best_method} (smallest median error, geometric mean over the axes, "
+        f"among {', '.join(RANKED)}){caution}"
+    )
+
+
+def _print_emulator(console: Console, check: StoreCheck) -> None:
+    quality = check.emulator
+    console.print("emulator at the grid points; residuals in units of a spectrum's mean flux")
+    console.print(quality_table(quality))
+    if not quality[0].held_out:
+        return
+    console.print("emulator at held-out grid points: r.m.s. and largest residual")
+    console.print(held_out_spectra_table(quality, check.store.grid))
+    factors = ", ".join(
+        f"{np.median([order.held_out[a].factor for order in quality]):.2g} along {axis.axis}"
+        for a, axis in enumerate(quality[0].held_out)
+    )
+    console.print(f"expected between grid points: these times {factors} (median order)")
+
+
+def _held_out_facts(result: HeldOut) -> dict[str, Any]:
+    return {
+        "axis": result.axis,
+        "method": result.method,
+        "median": float(np.nanmedian(result.error)),
+        "percentile95": float(np.nanpercentile(result.error, 95)),
+        "median_by_order": _finite(result.median),
+        "percentile95_by_order": _finite(result.percentile95),
+        "n_points": result.error.shape[1],
+    }
+
+
+def _finite(values: Floats) -> list[float | None]:
+    """Replace NaN, which JSON does not have."""
+    return [v if math.isfinite(v) else None for v in values.tolist()]

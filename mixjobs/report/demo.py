@@ -1,0 +1,64 @@
+"""Comparison of the demo's store with the spectra that its library was made from."""
+
+from __future__ import annotations
+
+import numpy as np
+from rich.console import Console
+
+from mixjobs.demo.library import DemoLibrary
+from mixjobs.grid import describe
+from mixjobs.report.store import laws_table, ratio_table
+from mixjobs.store.format import Store
+from mixjobs.store.invariants import check_laws
+from mixjobs.store.loading import load_flux_ratio, load_mixture
+from mixjobs.store.ratios import evaluate_ratios
+
+THETA1, THETA2 = (6000.0, 4.0, 0.0), (6200.0, 5.0, -1.0)  # grid points
+BETWEEN1, BETWEEN2, C = (6087.0, 4.3, -0.2), (5730.0, 4.3, -0.2), 0.3  # off the grid
+
+
+def print_comparison(store: Store, truth: DemoLibrary) -> None:
+    """Print the invariants, q between two grid points, and the error of q off the grid."""
+    console = Console()
+    console.print(laws_table(check_laws(store)))
+    names = store.grid.names
+    ratios = evaluate_ratios(store, THETA1, THETA2)
+    console.print(f"q of {describe(THETA2, names)} over {describe(THETA1, names)}")
+    console.print(ratio_table(ratios.orders, ratios.q, ratios.direct))
+    console.print(
+        f"between the grid points, {describe(BETWEEN2, names)} over {describe(BETWEEN1, names)}: "
+        f"q of the worst order differs from the true q by {largest_ratio_error(store, truth):.2%}"
+    )
+
+
+def largest_ratio_error(store: Store, truth: DemoLibrary) -> float:
+    """Return the largest relative error of q over the orders, off the grid."""
+    lo, hi = store.orders.pixel_ranges(truth.wavelength)
+    means = [
+        np.array([flux[a:b].mean() for a, b in zip(lo, hi, strict=True)])
+        for flux in (truth.spectrum(BETWEEN1), truth.spectrum(BETWEEN2))
+    ]
+    q = load_flux_ratio(store.path)(BETWEEN1, BETWEEN2)
+    return float(np.max(np.abs(q / (means[1] / means[0]) - 1)))
+
+
+def mixture_errors(store: Store, truth: DemoLibrary) -> tuple[float, float]:
+    """Return the r.m.s. error of a mixture off the grid, and the emulator's estimate of it.
+
+    Both in units of the mean flux of component 1, without broadening.
+    """
+    lo, hi = store.orders.pixel_ranges(truth.wavelength)
+    (teff_1, logg, feh), teff_2 = BETWEEN1, BETWEEN2[0]
+    model = load_mixture(store.path, fixed={"vsini": 0, "rv": 0})
+    values = {"teff_1": teff_1, "teff_2": teff_2, "logg": logg, "feh": feh, "c": C}
+    flux = np.concatenate(model(values))
+    between = [np.square(b.error).sum(axis=2).ravel() for b in model.stream(values, errors=True)]
+    left_out = np.square(model.light(values) * model.reconstruction_error).sum(axis=0)
+    expected = np.sqrt(np.concatenate(between).mean() + left_out.mean())
+    first, second = truth.spectrum(BETWEEN1), truth.spectrum(BETWEEN2)
+    true = [
+        ((1 - C) * first[a:b] + C * second[a:b]) / first[a:b].mean()
+        for a, b in zip(lo, hi, strict=True)
+    ]
+    error = np.sqrt(np.mean((flux - np.concatenate(true)) ** 2))
+    return float(error), float(expected)

@@ -1,0 +1,91 @@
+"""Flux ratios of two components, evaluated from a store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixjobs.grid import Theta
+from mixjobs.interpolation import Method
+from mixjobs.model.flux_ratio import flux_ratio
+from mixjobs.orders import Orders
+from mixjobs.store.component_values import one_theta
+from mixjobs.store.format import Store, open_store
+from mixjobs.typing import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class FluxRatios:
+    """The flux ratio of component 2 to component 1 in M orders.
+
+    Attributes
+    ----------
+    method : str
+        Interpolation between grid points.
+    theta1, theta2 : (D,) arrays
+    orders : Orders
+    q : (M,) array
+        The interpolated ratio.
+    direct : (M,) array or None
+        The ratio of the mean fluxes themselves, if both components are grid points.
+    """
+
+    method: Method
+    theta1: Floats
+    theta2: Floats
+    orders: Orders
+    q: Floats
+    direct: Floats | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "method": self.method,
+            "theta1": self.theta1.tolist(),
+            "theta2": self.theta2.tolist(),
+            "orders": self.orders.number.tolist(),
+            "q": self.q.tolist(),
+            "direct": None if self.direct is None else self.direct.tolist(),
+        }
+
+
+def evaluate_ratios(
+    store: str | Path | Store, theta1: Theta, theta2: Theta, method: Method = "cubic"
+) -> FluxRatios:
+    """Evaluate the flux ratio of two components in every order of a store.
+
+    Parameters
+    ----------
+    store : str, Path or Store
+        A finished store.
+    theta1, theta2 : (D,) array or mapping
+        Grid parameters of the components.
+    method : {"cubic", "linear", "simplex", "pairwise", "blackbody"}
+        Interpolation between grid points.
+
+    Raises
+    ------
+    MissingFile, StoreError
+        The store cannot be read.
+    InvalidInput
+        Unknown or missing parameters, or a method that does not suit the grid.
+    OutsideGrid
+        A theta outside the grid or next to a hole.
+    """
+    store = store if isinstance(store, Store) else open_store(store)
+    first, second = (
+        one_theta(store.grid, theta, name)
+        for name, theta in (("theta1", theta1), ("theta2", theta2))
+    )
+    q = flux_ratio(store.grid, store.orders, store.mean_flux, method)(first, second)
+    direct = _direct_ratio(store, first, second)
+    return FluxRatios(method, first, second, store.orders, q, direct)
+
+
+def _direct_ratio(store: Store, theta1: Floats, theta2: Floats) -> Floats | None:
+    rows = store.grid.row(theta1), store.grid.row(theta2)
+    if rows[0] is None or rows[1] is None:
+        return None
+    direct: Floats = store.mean_flux[:, rows[1]] / store.mean_flux[:, rows[0]]
+    return direct

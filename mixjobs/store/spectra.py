@@ -1,0 +1,346 @@
+"""Spectra of a star or a mixture, evaluated from a store that has an emulator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mixjobs.display import PlotAccessor, Summarised
+from mixjobs.errors import InvalidInput
+from mixjobs.grid import Theta, describe
+from mixjobs.interpolation import default_method
+from mixjobs.model.layout import Layout
+from mixjobs.model.mixture import MixtureModel
+from mixjobs.observed.order_matching import settle_medium
+from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
+from mixjobs.store.component_values import ComponentValues, component_values
+from mixjobs.store.emulator import emulated_orders
+from mixjobs.store.format import Store, open_store
+from mixjobs.store.loading import load_mixture
+from mixjobs.typing import Floats, Ints
+from mixjobs.wavelengths import Medium
+
+Pixels = str | Path | ObservedSpectrum | Mapping[int, ArrayLike]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectra(Summarised):
+    """Spectra of a mixture of K components in M orders: n of them, along one parameter, or one.
+
+    Made by `mixjobs.evaluate_spectra`.
+
+    Attributes
+    ----------
+    number : (M,) int array
+        Order numbers.
+    wave_min, wave_max : (M,) arrays
+        Ranges of the orders, Å, in the medium of the library.
+    wavelength : tuple of M (n_pixels,) arrays
+        Å, in the medium ``notes["medium"]``.
+    flux : tuple of M (n, n_pixels) arrays
+        The mixture, in units of the mean flux of component 1.
+    parts : tuple of M (n, K, n_pixels) arrays
+        The components, which add up to the mixture.
+    q : (n, K, M) array
+        Mean flux of each component over that of component 1.
+    light : (n, K, M) array
+        ``c_k q_k``, with the filling factor c_k.
+    parameters : dict
+        A () array for each parameter, and an (n,) array for the one that varies.
+    varied : str or None
+        The parameter that varies; n is 1 without one.
+    labels : tuple of K str
+        Descriptions of the components.
+    notes : dict
+        Provenance: store, medium, versions and so on, as numbers and text.
+    messages : tuple of str
+        Choices that were made for the user, one line each.
+    """
+
+    number: Ints
+    wave_min: Floats
+    wave_max: Floats
+    wavelength: tuple[Floats, ...]
+    flux: tuple[Floats, ...]
+    parts: tuple[Floats, ...]
+    q: Floats
+    light: Floats
+    parameters: dict[str, Floats]
+    varied: str | None
+    labels: tuple[str, ...]
+    notes: dict[str, Any]
+    messages: tuple[str, ...] = ()
+
+    plot = PlotAccessor("mixjobs.report.spectrum", "SpectraPlots")
+
+    def _facts(self) -> dict[str, object]:
+        sizes = [len(wave) for wave in self.wavelength]
+        varied = f"{len(self.flux[0])} values of {self.varied}" if self.varied else "one"
+        return {
+            "spectra": varied,
+            **{f"component {k + 1}": label for k, label in enumerate(self._short_labels)},
+            "orders": f"{len(self.number)}: {_join(self.number.tolist())}",
+            "range": f"{self.wave_min.min():.6g} to {self.wave_max.max():.6g} Å",
+            "pixels": f"{sum(sizes)}, {self.notes.get('medium')}",
+        }
+
+    @property
+    def _short_labels(self) -> list[str]:
+        return [re.sub(r"^component \d+,? ", "", label) for label in self.labels]
+
+    @property
+    def mean(self) -> Floats:
+        """Mean of the mixture over its pixels, (n, M)."""
+        return np.stack([flux.mean(axis=1) for flux in self.flux], axis=1)
+
+    @cached_property
+    def by_component(self) -> dict[str, Floats]:
+        """``q`` and ``light_fraction``, (n, M) each: of component 2, or ``q_2``, ``q_3``, ..."""
+        fraction = self.light / self.light.sum(axis=1, keepdims=True)
+        columns = {}
+        for k in range(1, len(self.labels)):
+            ending = "" if len(self.labels) == 2 else f"_{k + 1}"
+            columns[f"q{ending}"] = self.q[:, k]
+            columns[f"light_fraction{ending}"] = fraction[:, k]
+        return columns
+
+    def plain(self, values: Floats) -> Any:
+        """Return values (n, ...) as lists, without the first axis if no parameter varies."""
+        return (values if self.varied else values[0]).tolist()
+
+    @property
+    def plain_parameters(self) -> dict[str, float | list[float]]:
+        """The parameters as numbers, and as a list for the one that varies."""
+        return {name: value.tolist() for name, value in self.parameters.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the pixels as plain values, for JSON."""
+        return {
+            **self.notes,
+            "parameters": self.plain_parameters,
+            "varied": self.varied,
+            "orders": self.number.tolist(),
+            "wave_min": self.wave_min.tolist(),
+            "wave_max": self.wave_max.tolist(),
+            "n_pixels": [len(wave) for wave in self.wavelength],
+            **{name: self.plain(values) for name, values in self.by_component.items()},
+            "mean": self.plain(self.mean),
+            "notes": list(self.messages),
+        }
+
+    def write(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write the spectra to an ECSV table (.ecsv) or an HDF5 file (.h5, .hdf5).
+
+        Raises
+        ------
+        InvalidInput
+            Another ending, or the file cannot be written.
+        OutputExists
+            The file exists, and `overwrite` is not set.
+        """
+        from mixjobs.store.spectra_files import write_spectra  # h5py and astropy take a second
+
+        write_spectra(Path(path), self, overwrite)
+
+
+def evaluate_spectra(
+    store: str | Path | Store,
+    theta1: Theta,
+    theta2: Theta | None = None,
+    *,
+    c: ArrayLike | None = None,
+    rv: ArrayLike = 0.0,
+    vsini: ArrayLike = 0.0,
+    blackbodies: ArrayLike = (),
+    vary: Mapping[str, ArrayLike] | None = None,
+    orders: Sequence[int] | None = None,
+    wavelengths: Pixels | None = None,
+    medium: Medium | None = None,
+    resolution: float | None = None,
+    fwhm: float | None = None,
+    library_resolution: float | None = None,
+    method: Literal["cubic", "linear", "simplex"] | None = None,
+) -> Spectra:
+    """Evaluate the spectra of a star, or of a mixture of two, from a store with an emulator.
+
+    Parameters
+    ----------
+    store : str, Path or Store
+        A finished store.
+    theta1 : (D,) array or mapping
+        Grid parameters of component 1, such as ``{"teff": 5800, "logg": 4.5, "feh": 0}``.
+    theta2 : (D,) array or mapping, optional
+        Grid parameters of component 2. A mapping takes from `theta1` what it omits, except teff.
+    c : float or list of float
+        Filling factor (fraction of the solid angle) of component 2, or of each component after the
+        first.
+    rv, vsini : float or list of float
+        Radial velocity and projected rotation velocity, km/s: one for all, or one for each
+        component of the library.
+    blackbodies : list of float
+        Effective temperatures of further components that are black bodies, K.
+    vary : mapping, optional
+        One parameter and its n values, such as ``{"teff_2": [3500, 3600]}``.
+    orders : sequence of int, optional
+        Order numbers; all that have an emulator, and pixels, if not given.
+    wavelengths : path, ObservedSpectrum or mapping of order numbers to (n_pixels,) arrays
+        The pixels: those of an observed spectrum, or wavelengths in Å. The library's own pixels
+        if not given.
+    medium : {"air", "vacuum"}, optional
+        Medium of `wavelengths`, if the file does not state it; the library's if neither does.
+    resolution, fwhm : float, optional
+        Instrumental profile: resolving power, or FWHM in km/s.
+    library_resolution : float, optional
+        Resolving power of the library.
+    method : {"cubic", "linear", "simplex"}, optional
+        Interpolation between grid points; cubic, or simplex on an irregular grid, if not given.
+
+    Returns
+    -------
+    Spectra
+
+    Raises
+    ------
+    MissingFile, UnreadableFile, StoreError
+        The store or the spectrum cannot be read, or the store has no emulator.
+    OutsideGrid
+        A theta outside the grid or at a hole, a velocity beyond the emulator's, or invalid
+        filling factors.
+    OrderError, InvalidInput
+        Another argument is invalid.
+    """
+    store = store if isinstance(store, Store) else open_store(store)
+    mixture = component_values(
+        store.grid, theta1, theta2, c, {"vsini": vsini, "rv": rv}, blackbodies, vary
+    )
+    pixels = _choose_pixels(store, orders, wavelengths, medium)
+    model = load_mixture(
+        store.path, mixture.components, shared=mixture.shared, orders=pixels.numbers,
+        wavelengths=pixels.wavelengths, medium=pixels.medium, resolution=resolution,
+        fwhm=fwhm, library_resolution=library_resolution, method=method,
+    )  # fmt: skip
+    notes = {
+        "store": str(store.path),
+        "library": str(store.attributes["library"]),
+        "wavelengths": pixels.source,
+        "medium": pixels.medium or store.attributes["medium"],
+        "method": method or default_method(store.grid),
+        "resolution": resolution or "none",
+        "fwhm": fwhm or "none",
+        "versions": {name: version(name) for name in ("mixjobs", "numpy", "scipy")},
+    }
+    return _evaluate(model, mixture, notes, pixels.messages)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """Order numbers, and the pixels in these orders: the library's, or given wavelengths."""
+
+    numbers: list[int]
+    wavelengths: dict[int, ArrayLike] | None
+    medium: Medium | None
+    source: str
+    messages: tuple[str, ...]
+
+
+def _choose_pixels(
+    store: Store, orders: Sequence[int] | None, wavelengths: Pixels | None, medium: Medium | None
+) -> _Pixels:
+    emulated = emulated_orders(store.path)
+    # load_mixture raises the error if there is no emulator at all
+    available = [n for n in store.orders.number.tolist() if n in emulated or not emulated]
+    if wavelengths is None:
+        return _library_pixels(store, orders, available, medium)
+    waves, medium, source, messages = _given_pixels(wavelengths, medium, store.attributes["medium"])
+    common = [number for number in waves if number in available]
+    numbers = list(orders or common)
+    missing = [number for number in numbers if number not in waves]
+    if missing or not numbers:
+        fault = f"no order {missing[0]}" if missing else "none of the store's orders"
+        raise InvalidInput(
+            f"{source}: {fault}; it has {_join(waves)}, the store has {_join(available)}",
+            name="orders", value=orders,
+        )  # fmt: skip
+    if not orders and len(common) < len(waves):
+        skipped = _join(number for number in waves if number not in common)
+        messages += (f"{source}: order {skipped} skipped; the store has {_join(available)}",)
+    return _Pixels(numbers, waves, medium, source, messages)
+
+
+def _given_pixels(
+    wavelengths: Pixels, medium: Medium | None, library_medium: str
+) -> tuple[dict[int, ArrayLike], Medium | None, str, tuple[str, ...]]:
+    """Return the wavelengths by order number, their medium, their source, and messages."""
+    if isinstance(wavelengths, Mapping):
+        source = "wavelengths"
+        settled, _ = settle_medium(Path(source), None, medium, library_medium)
+        return {int(n): wave for n, wave in wavelengths.items()}, settled, source, ()
+    spectrum = (
+        wavelengths if isinstance(wavelengths, ObservedSpectrum) else open_spectrum(wavelengths)
+    )
+    source = str(spectrum.path)
+    settled, how = settle_medium(spectrum.path, spectrum.medium, medium, library_medium)
+    waves = dict(zip(spectrum.orders.number.tolist(), spectrum.wavelength, strict=True))
+    return waves, settled, source, (f"{source}: {how}",)
+
+
+def _library_pixels(
+    store: Store, orders: Sequence[int] | None, available: list[int], medium: Medium | None
+) -> _Pixels:
+    if medium is not None:
+        raise InvalidInput(
+            f"medium {medium!r} without wavelengths; give both, or neither",
+            name="medium", value=medium,
+        )  # fmt: skip
+    without = [n for n in store.orders.number.tolist() if n not in available]
+    skipped = without and not orders
+    messages = (f"order {_join(without)} skipped: no emulator",) if skipped else ()
+    return _Pixels(list(orders or available), None, None, "the library's pixels", messages)
+
+
+def _join(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _evaluate(
+    model: MixtureModel, mixture: ComponentValues, notes: dict[str, Any], messages: tuple[str, ...]
+) -> Spectra:
+    values, varied = mixture.values(model.layout)
+    columns = [np.atleast_1d(values[name]) for name in model.parameters]
+    rows = np.stack(np.broadcast_arrays(*columns), axis=-1)
+    n_components = len(mixture.own)
+    equal = rows.copy()  # q is the light at equal fractions, which works where c is 0
+    equal[:, len(values) - n_components + 1 :] = 1 / n_components
+    return Spectra(
+        number=model.orders.number,
+        wave_min=model.orders.wave_min,
+        wave_max=model.orders.wave_max,
+        wavelength=model.wavelength,
+        flux=model(rows),
+        parts=model.parts(rows),
+        q=model.light(equal) * n_components,
+        light=model.light(rows),
+        parameters=values,
+        varied=varied,
+        labels=_labels(mixture, model.layout, varied),
+        notes=notes,
+        messages=messages,
+    )
+
+
+def _labels(mixture: ComponentValues, layout: Layout, varied: str | None) -> tuple[str, ...]:
+    labels = []
+    for k, (own, columns) in enumerate(zip(mixture.own, layout.columns, strict=True)):
+        constant = [name for name in own if layout.every[columns[name]] != varied]
+        kind = ", black body" if mixture.components[k] == "blackbody" else ""
+        values = describe([own[name] for name in constant], constant)
+        labels.append(f"component {k + 1}{kind} {values}")
+    return tuple(labels)
