@@ -77,7 +77,7 @@ def _print_emulator(quality: Sequence[OrderQuality], grid: Grid) -> None:
 
 def _print(laws: Sequence[Law], results: Sequence[HeldOut], orders: Orders) -> None:
     console = Console()
-    console.print(tables.laws_table(laws))
+    console.print(tables.invariants_table(laws))
     if not results:
         console.print("no axis has three values, so none can be dropped and predicted")
         return

@@ -19,7 +19,7 @@ from mixjobs.config.build import BuildConfig, make_build_job
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import OutputExists
 from mixjobs.grid import describe
-from mixjobs.report.store import draw_all, laws_table, ratio_table
+from mixjobs.report.store import draw_flux_ratios, invariants_table, ratio_table
 from mixjobs.store.format import Store, partial_path
 from mixjobs.store.invariants import check_laws
 from mixjobs.store.loading import load_flux_ratio, load_mixture
@@ -44,7 +44,7 @@ def demo(args: Namespace) -> None:
     job = _job(library, store_path, args.workers)
     store = run(job, *plan(job))
     _compare(store, truth)
-    name, figure = next(iter(draw_all(store, np.array(_THETA1), "cubic").items()))
+    name, figure = next(iter(draw_flux_ratios(store, _THETA1).items()))
     for path in save({name: figure}, folder):
         print(f"drew {path}")
     _mix(store, truth, folder / "mixture.png")
@@ -86,7 +86,7 @@ def _mix(store: Store, truth: DemoLibrary, figure: Path) -> None:
 def _compare(store: Store, truth: DemoLibrary) -> None:
     """Print the laws, q between two grid points, and how far it is from the truth elsewhere."""
     console = Console()
-    console.print(laws_table(check_laws(store)))
+    console.print(invariants_table(check_laws(store)))
     theta1, theta2 = np.array(_THETA1), np.array(_THETA2)
     names = store.grid.names
     q = load_flux_ratio(store.path)(theta1, theta2)

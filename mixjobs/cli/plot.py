@@ -6,22 +6,18 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
 from mixjobs.cli.options import make_folder, parse_theta
 from mixjobs.errors import InvalidInput
-from mixjobs.grid import Grid
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.posterior import kept_steps, parameter_draws
 from mixjobs.inference.residuals import fitted_orders
 from mixjobs.inference.run import best_theta, is_run, open_run, read_chain
-from mixjobs.report.emulator import draw_quality, emulator_quality
 from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces
 from mixjobs.report.store import draw_all
 from mixjobs.store.format import open_store
-from mixjobs.typing import Floats
 
 _COLOURS = 24  # of the figures of a run, which are of lines
 
@@ -34,14 +30,8 @@ def plot(args: Namespace) -> None:
     if args.output is None:
         raise InvalidInput(f"{args.store}: say where its figures go, with -o DIR")
     store = open_store(args.store)
-    theta1 = (
-        parse_theta(args.theta1, store.grid, "theta1") if args.theta1 else middle_point(store.grid)
-    )
-    figures = draw_all(store, theta1, args.method)
-    quality = emulator_quality(store)
-    if quality:
-        figures["emulator"] = draw_quality(quality)
-    for path in save(figures, args.output):
+    theta1 = parse_theta(args.theta1, store.grid, "theta1") if args.theta1 else None
+    for path in save(draw_all(store, theta1, args.method), args.output):
         print(path)
 
 
@@ -59,13 +49,6 @@ def plot_run(args: Namespace) -> None:
     }
     for path in save(figures, args.output or run.folder.path / "figures", _COLOURS):
         print(path)
-
-
-def middle_point(grid: Grid) -> Floats:
-    """Return the grid point nearest to the middle of the axes, counted in their steps."""
-    middle = [(len(axis) - 1) / 2 for axis in grid.axes]
-    point: Floats = grid.points[np.argmin(((grid.index - middle) ** 2).sum(axis=1))]
-    return point
 
 
 def save(

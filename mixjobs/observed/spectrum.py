@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixjobs.display import PlotAccessor
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
 from mixjobs.observed.content import Content, check_wavelength, unused, usable
 from mixjobs.observed.masks import check_ranges, inside
@@ -69,6 +70,8 @@ class ObservedSpectrum:
     notes: tuple[str, ...]
     barycentric_velocity: float | None = None
     numbered: bool = False
+
+    plot = PlotAccessor("mixjobs.report.spectrum", "SpectrumPlots")
 
     def masking(self, windows: ArrayLike) -> ObservedSpectrum:
         """Return the spectrum without the pixels inside any of the windows.

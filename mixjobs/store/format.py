@@ -14,6 +14,7 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
+from mixjobs.display import PlotAccessor
 from mixjobs.errors import MissingFile, StoreError
 from mixjobs.grid import Grid
 from mixjobs.orders import Orders
@@ -53,6 +54,8 @@ class Store:
     mean_flux: Floats
     flux_ratio: Any
     attributes: dict[str, Any]
+
+    plot = PlotAccessor("mixjobs.report.store", "StorePlots")
 
     def to_xarray(self) -> xr.Dataset:
         """Return the store as an xarray Dataset, its arrays read when they are used."""

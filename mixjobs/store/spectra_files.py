@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from mixjobs.display import PlotAccessor
 from mixjobs.errors import InvalidInput
 from mixjobs.typing import Floats
 
@@ -59,6 +60,8 @@ class Spectra:
     varied: str | None
     labels: tuple[str, ...]
     notes: dict[str, Any]
+
+    plot = PlotAccessor("mixjobs.report.spectrum", "SpectraPlots")
 
     @property
     def mean(self) -> Floats:
