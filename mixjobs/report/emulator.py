@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
@@ -14,7 +15,6 @@ from mixjobs.grid import Grid
 from mixjobs.interpolation import default_method
 from mixjobs.interpolation.cross_validation import held_out_axes
 from mixjobs.model.emulator import HeldOutSpectra, held_out_spectra
-from mixjobs.report.figure import AxesArray
 from mixjobs.store.emulator import emulated_orders, read_order
 from mixjobs.store.format import Store
 
@@ -118,12 +118,11 @@ def held_out_spectra_table(orders: Sequence[OrderQuality], grid: Grid) -> Table:
     return table
 
 
-def draw_quality(figure: Figure, orders: Sequence[OrderQuality]) -> AxesArray:
+def draw_quality(figure: Figure, orders: Sequence[OrderQuality]) -> tuple[Axes, ...]:
     """Draw the number of eigenspectra and the r.m.s. residuals of every order."""
     figure.set_size_inches(min(max(7.0, 2.0 + 0.35 * len(orders)), 16.0), 6.0)
     figure.set_layout_engine("constrained")
-    panels: AxesArray = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
-    above, below = panels
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
     x = np.arange(len(orders))
     above.bar(x, [order.rank for order in orders], color="0.6")
     above.set_ylabel("eigenspectra")
@@ -143,4 +142,4 @@ def draw_quality(figure: Figure, orders: Sequence[OrderQuality]) -> AxesArray:
     figure.legend(
         *below.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8
     )
-    return panels
+    return above, below

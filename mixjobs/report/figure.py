@@ -5,17 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
 from mixjobs.orders import Orders
-
-AxesArray = NDArray[Any]  # of matplotlib axes
 
 MAX_PANELS = 12  # in one figure
 _LABELS = {
@@ -47,7 +43,7 @@ def new_figure() -> Figure:
 
 def make_panels(
     figure: Figure, n: int, columns: int, size: tuple[float, float], sharex: bool = False
-) -> AxesArray:
+) -> tuple[Axes, ...]:
     """Divide an empty figure into n panels, row by row.
 
     Parameters
@@ -64,19 +60,19 @@ def make_panels(
 
     Returns
     -------
-    (n,) array of Axes
+    tuple of n Axes
     """
     columns = min(columns, n)
     rows = -(-n // columns)
     figure.set_size_inches(max(size[0] * columns, 6.0), size[1] * rows + 0.9)
     figure.set_layout_engine("constrained")
-    panels: AxesArray = figure.subplots(rows, columns, squeeze=False, sharex=sharex).ravel()
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=sharex).ravel()
     for above, below in zip(panels[n - columns : n], panels[n:], strict=False):
         above.tick_params(labelbottom=True)
         below.remove()
     for panel in panels[:n]:
         panel.tick_params(labelsize=8)
-    return panels[:n]
+    return tuple(panels[:n])
 
 
 def choose_orders(orders: Orders, numbers: Iterable[int] | None) -> list[int]:

@@ -16,7 +16,6 @@ from rich.table import Table
 from mixjobs.observed.spectrum import ObservedSpectrum
 from mixjobs.orders import Orders
 from mixjobs.report.figure import (
-    AxesArray,
     axis_label,
     choose_orders,
     extent,
@@ -38,7 +37,7 @@ class SpectrumPlots:
 
     def __call__(
         self, orders: Iterable[int] | None = None, ax: Axes | None = None, errors: bool = True
-    ) -> AxesArray:
+    ) -> tuple[Axes, ...]:
         """Draw flux, errors and masked pixels, one panel per order.
 
         Parameters
@@ -52,7 +51,8 @@ class SpectrumPlots:
 
         Returns
         -------
-        (n_orders,) array of Axes, or (1,) with `ax`
+        tuple of Axes
+            One per order, or `ax`.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class SpectrumPlots:
             _draw_observed(ax, spectrum, rows, errors)
             ax.set(xlabel=wavelength_label(spectrum.medium), ylabel="flux (unit of the file)")
             ax.legend(*_unique_labels([ax]), fontsize=8)
-            return np.array([ax])
+            return (ax,)
         figure = new_figure()
         panels = make_panels(figure, len(rows), 1, (10.0, 1.9))
         for m, panel in zip(rows, panels, strict=True):
@@ -86,7 +86,9 @@ class SpectraPlots:
     def __init__(self, spectra: Spectra) -> None:
         self._spectra = spectra
 
-    def __call__(self, orders: Iterable[int] | None = None, ax: Axes | None = None) -> AxesArray:
+    def __call__(
+        self, orders: Iterable[int] | None = None, ax: Axes | None = None
+    ) -> tuple[Axes, ...]:
         """Draw the mixture and its components, one panel per order.
 
         If a parameter varies, only the mixture is drawn, coloured by the parameter's value.
@@ -100,7 +102,8 @@ class SpectraPlots:
 
         Returns
         -------
-        (n_orders,) array of Axes
+        tuple of Axes
+            One per order.
 
         Raises
         ------
@@ -117,7 +120,7 @@ class SpectraPlots:
         if not spectra.varied:
             ax.legend(fontsize=8)
         ax.set(xlabel=wavelength_label(spectra.notes["medium"]), ylabel=_FLUX)
-        return np.array([ax])
+        return (ax,)
 
 
 _FLUX = "flux over mean flux of component 1"
@@ -178,7 +181,7 @@ def draw_spectra(spectra: Spectra, rows: Sequence[int]) -> Figure:
     return figure
 
 
-def _draw_panels(figure: Figure, spectra: Spectra, rows: Sequence[int]) -> AxesArray:
+def _draw_panels(figure: Figure, spectra: Spectra, rows: Sequence[int]) -> tuple[Axes, ...]:
     panels = make_panels(figure, len(rows), 3, (4.2, 2.6))
     for m, panel in zip(rows, panels, strict=True):
         _draw_order(panel, spectra, m, colour_bar=False)

@@ -19,7 +19,6 @@ from mixjobs.orders import Orders
 from mixjobs.report.emulator import draw_quality, emulator_quality
 from mixjobs.report.figure import (
     MAX_PANELS,
-    AxesArray,
     axis_label,
     choose_orders,
     extent,
@@ -52,7 +51,7 @@ class StorePlots:
         method: Method | None = None,
         orders: Iterable[int] | None = None,
         ax: Axes | None = None,
-    ) -> AxesArray:
+    ) -> tuple[Axes, ...]:
         """Draw the flux ratio against the temperature of component 2, one panel per order.
 
         Where the grid has no ``teff``, its first parameter with several values takes that place.
@@ -71,7 +70,8 @@ class StorePlots:
 
         Returns
         -------
-        (n_orders,) array of Axes
+        tuple of Axes
+            One per order.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class StorePlots:
         _draw_panel(ax, self._store.orders, curves, rows[0])
         ax.legend(fontsize=8)
         ax.set(xlabel=axis_label(f"{curves.parameter}_2"), ylabel="flux ratio q")
-        return np.array([ax])
+        return (ax,)
 
     def ratio_table(self, order: int | None = None, ax: Axes | None = None) -> Axes:
         """Draw the ratio table of one order as an image of log10 q.
@@ -114,7 +114,7 @@ class StorePlots:
             ax = make_panels(new_figure(), 1, 1, (6.0, 4.1))[0]
         return draw_ratio_table(ax, self._store, row)
 
-    def emulator(self) -> AxesArray:
+    def emulator(self) -> tuple[Axes, ...]:
         """Draw the accuracy of the emulator in every order.
 
         The upper panel has the number of eigenspectra. The lower one has the r.m.s. residual of
@@ -122,7 +122,7 @@ class StorePlots:
 
         Returns
         -------
-        (2,) array of Axes
+        tuple of 2 Axes
 
         Raises
         ------
@@ -247,7 +247,9 @@ def middle_point(grid: Grid) -> Floats:
     return point
 
 
-def draw_curves(figure: Figure, orders: Orders, curves: Curves, rows: Sequence[int]) -> AxesArray:
+def draw_curves(
+    figure: Figure, orders: Orders, curves: Curves, rows: Sequence[int]
+) -> tuple[Axes, ...]:
     """Draw the curves of some orders, given by their rows, one panel each."""
     panels = make_panels(figure, len(rows), 4, (3.2, 2.6), sharex=True)
     for m, panel in zip(rows, panels, strict=True):
