@@ -1,4 +1,60 @@
-"""Flux-ratio tables and two-component mixtures from raw stellar spectral libraries."""
+"""Fit stars whose light comes from two photospheres.
+
+Spots, unresolved companions and accretion veiling all add the light of a
+second photosphere to the spectrum of a star. mixjobs reads a library of raw
+model spectra, works out how bright each photosphere is in every echelle order,
+and samples the temperatures, the filling factor and the velocities of the
+mixture::
+
+    f_mix = (1 - c) f1/f1bar + c q f2/f2bar,    q(theta1, theta2) = f2bar/f1bar
+
+Here f1 and f2 are the raw spectra of components 1 and 2 in one order, and a bar
+is the mean over the pixels of the order. The filling factor c is the
+solid-angle fraction of component 2. The parameters theta of a component are
+those of the library: teff, logg, feh and so on.
+
+From a library to a posterior
+-----------------------------
+1. Open a library of model spectra: ``library = open_library("grid.hdf5")``.
+2. Choose the orders: ``orders = Orders.log_spaced(20, 7000, 50000)``,
+   ``Orders.from_edges``, ``Orders.from_table``, or the orders of an observed
+   spectrum, ``open_spectrum("star.hdf5").orders``.
+3. Build a store, once for all stars: ``build(library, orders, "ratios.zarr",
+   emulator=EmulatorSettings())``. It holds the mean flux and the flux ratios of
+   all grid points, and an emulator of the spectra. Open it again with
+   ``store = open_store("ratios.zarr")``.
+4. Evaluate the model: ``q = load_flux_ratio("ratios.zarr")`` gives the flux
+   ratio of two components in every order, ``load_mixture("ratios.zarr")`` gives
+   the spectrum of their mixture, and ``mix`` adds two spectra that you have.
+5. Sample the parameters of a star: ``run = sample("job.toml")``. To use another
+   sampler, start from ``load_log_probability("job.toml")``.
+6. Read the posterior: ``run.posterior``, ``run.summary()`` and
+   ``run.plot.corner()``. Open the run again with ``open_run("run")``.
+
+Parameters are given as arrays or by name. Wavelengths are in Å, velocities in
+km/s and temperatures in K; astropy quantities are converted. Libraries,
+spectra, stores and runs describe themselves when you type their name. They draw
+themselves too: ``store.plot.flux_ratio()``, ``spectrum.plot()``. Every error is
+a `MixjobsError`, and also the built-in exception that fits.
+
+Examples
+--------
+A small synthetic library takes the place of a real one.
+
+>>> import tempfile
+>>> import mixjobs
+>>> folder = tempfile.TemporaryDirectory()
+>>> demo = mixjobs.DemoLibrary(n_pixels=2048, wave_max=5040)
+>>> library = mixjobs.open_library(demo.write(f"{folder.name}/library.hdf5"))
+>>> orders = mixjobs.Orders.from_edges([5005, 5020, 5035])
+>>> store = mixjobs.build(library, orders, f"{folder.name}/ratios.zarr")
+>>> q = mixjobs.load_flux_ratio(store.path)
+>>> star = {"teff": 6100, "logg": 4.5, "feh": 0}
+>>> spot = {"teff": 5650, "logg": 4.5, "feh": 0}
+>>> q(star, spot).round(2).tolist()  # in each of the two orders
+[0.66, 0.67]
+>>> folder.cleanup()
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -6,37 +62,79 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixjobs.builder.segments import EmulatorSettings
     from mixjobs.builder.stages import build
-    from mixjobs.errors import MixjobsError
+    from mixjobs.demo.library import DemoLibrary
+    from mixjobs.errors import (
+        InvalidInput,
+        JobFailed,
+        LibraryError,
+        MissingFile,
+        MixjobsError,
+        NotRaw,
+        OrderError,
+        OutputExists,
+        OutsideGrid,
+        StoreError,
+        StoreLocked,
+        UnreadableFile,
+    )
     from mixjobs.grid import Grid
     from mixjobs.inference.job import load_log_probability
-    from mixjobs.library import open_library
-    from mixjobs.model.mixture import mix
-    from mixjobs.observed.spectrum import open_spectrum
+    from mixjobs.inference.log_probability import LogProbability
+    from mixjobs.library import Library, open_library
+    from mixjobs.model.flux_ratio import FluxRatio
+    from mixjobs.model.mixture import MixtureModel, mix
+    from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
     from mixjobs.orders import Orders
-    from mixjobs.store.format import open_store
+    from mixjobs.store.format import Store, open_store
     from mixjobs.store.loading import load_flux_ratio, load_mixture
 
-# Imported when first used, so that what a sampler calls needs neither Dask nor Zarr.
-_HOME = {
-    "EmulatorSettings": "builder.segments",
-    "Grid": "grid",
-    "MixjobsError": "errors",
-    "Orders": "orders",
-    "build": "builder.stages",
-    "load_flux_ratio": "store.loading",
-    "load_log_probability": "inference.job",
-    "load_mixture": "store.loading",
-    "mix": "model.mixture",
-    "open_library": "library",
-    "open_spectrum": "observed.spectrum",
-    "open_store": "store.format",
-}
+    __version__: str
+
+# Each name is imported when it is first used: workers and samplers need neither Dask nor Zarr.
+_MODULES = {
+    "builder.segments": ("EmulatorSettings",),
+    "builder.stages": ("build",),
+    "demo.library": ("DemoLibrary",),
+    "errors": (
+        "InvalidInput", "JobFailed", "LibraryError", "MissingFile", "MixjobsError", "NotRaw",
+        "OrderError", "OutputExists", "OutsideGrid", "StoreError", "StoreLocked", "UnreadableFile",
+    ),
+    "grid": ("Grid",),
+    "inference.job": ("load_log_probability",),
+    "inference.log_probability": ("LogProbability",),
+    "library": ("Library", "open_library"),
+    "model.flux_ratio": ("FluxRatio",),
+    "model.mixture": ("MixtureModel", "mix"),
+    "observed.spectrum": ("ObservedSpectrum", "open_spectrum"),
+    "orders": ("Orders",),
+    "store.format": ("Store", "open_store"),
+    "store.loading": ("load_flux_ratio", "load_mixture"),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "DemoLibrary",
     "EmulatorSettings",
+    "FluxRatio",
     "Grid",
+    "InvalidInput",
+    "JobFailed",
+    "Library",
+    "LibraryError",
+    "LogProbability",
+    "MissingFile",
     "MixjobsError",
+    "MixtureModel",
+    "NotRaw",
+    "ObservedSpectrum",
+    "OrderError",
     "Orders",
+    "OutputExists",
+    "OutsideGrid",
+    "Store",
+    "StoreError",
+    "StoreLocked",
+    "UnreadableFile",
     "build",
     "load_flux_ratio",
     "load_log_probability",
@@ -48,11 +146,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'mixjobs' has no attribute {name!r}")
-    return getattr(import_module(f"mixjobs.{_HOME[name]}"), name)
+if not TYPE_CHECKING:  # type checkers see the imports above, and report unknown names
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("mixjobs")
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module 'mixjobs' has no attribute {name!r}")
+        return getattr(import_module(f"mixjobs.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,7 @@ class SpectrumReader(Protocol):
         """Open the spectra one after the other."""
 
 
+@runtime_checkable
 class Library(Protocol):
     """A library of raw spectra on one wavelength array."""
 
