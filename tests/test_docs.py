@@ -24,12 +24,12 @@ BLOCK = re.compile(
 
 
 def run_block(page: str, text: str, block: re.Match[str], names: dict[str, object]) -> str:
-    """Run one block of a page, and return what it prints."""
+    """Run one block of a page, and return what it prints, with paths relative to the folder."""
     first_line = text.count("\n", 0, block.start("code"))
     source = "\n" * first_line + block["code"]  # for the line numbers in a traceback
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(source, DOCS / page, "exec"), names)
-    return printed.getvalue()
+    return printed.getvalue().replace(f"{Path.cwd()}{os.sep}", "")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -64,6 +64,5 @@ def rewrite(page: str) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("MPLBACKEND", "agg")
     for page in PAGES:
         rewrite(page)
