@@ -1,4 +1,4 @@
-"""Common parts of the figures: where they are shown, their panels and their labels."""
+"""Common parts of figures: panels, orders to draw, and labels."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _LABELS = {
 
 
 def new_figure() -> Figure:
-    """Make a figure that shows itself where figures are expected to.
+    """Make an empty figure, which notebooks and ``pyplot.show`` display.
 
-    Notebooks, and ``pyplot.show``, display only figures that pyplot knows; but pyplot keeps those
-    in memory until they are closed, and may need a display. A figure therefore belongs to pyplot
-    in IPython and after ``import matplotlib.pyplot``, and to nobody in any other program.
+    They display only the figures of pyplot. But pyplot keeps its figures in memory until they are
+    closed, and its backend may need a display. Figures are therefore made with pyplot in IPython
+    and after ``import matplotlib.pyplot``; any other program gets a plain figure.
     """
     ipython = sys.modules.get("IPython")
     interactive = ipython is not None and ipython.get_ipython() is not None
@@ -125,7 +125,7 @@ def figure_of(axes: Axes) -> Figure:
 
 
 def axis_label(name: str) -> str:
-    """Label an axis with what a parameter is, and its unit.
+    """Label an axis with the meaning and the unit of a parameter.
 
     Examples
     --------
@@ -139,5 +139,5 @@ def axis_label(name: str) -> str:
 
 
 def wavelength_label(medium: str | None) -> str:
-    """Label an axis of wavelength, with the medium where it is known."""
+    """Label a wavelength axis, with the medium if it is known."""
     return f"wavelength in {medium} (Å)" if medium in ("air", "vacuum") else "wavelength (Å)"

@@ -47,7 +47,7 @@ class SpectrumPlots:
         ax : Axes, optional
             Draw all these orders on one axis.
         errors : bool
-            Whether to shade one standard error on both sides of the flux.
+            Whether to shade the range of one standard error around the flux.
 
         Returns
         -------
