@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.table import Table
 
 from mixjobs.grid import Grid
@@ -17,6 +15,10 @@ from mixjobs.interpolation.cross_validation import held_out_axes
 from mixjobs.model.emulator import HeldOutSpectra, held_out_spectra
 from mixjobs.store.emulator import emulated_orders, read_order
 from mixjobs.store.format import Store
+
+if TYPE_CHECKING:  # matplotlib takes half a second, and a build prints one line from here
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
