@@ -1,4 +1,4 @@
-"""``python -m mixjobs`` is the `mixjobs` command."""
+"""The command `mixjobs`, as ``python -m mixjobs``."""
 
 import sys
 

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from mixjobs.builder.segments import Segment, make_segments
 from mixjobs.config.build import EmulatorConfig
-from mixjobs.config.toml import first_fault
+from mixjobs.config.toml import validate
 from mixjobs.errors import InvalidInput
 from mixjobs.model.broadening import half_width, profile_sigma
 from mixjobs.orders import Orders
@@ -64,15 +62,8 @@ class EmulatorSettings(EmulatorConfig):
         }
         # NumPy's scalars become Python's, which pydantic insists on
         values = {name: v.item() if hasattr(v, "item") else v for name, v in values.items()}
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            name = str(error.errors()[0]["loc"][0])
-            raise InvalidInput(
-                f"emulator: {first_fault(error, values, EmulatorConfig, {})}",
-                name=name,
-                value=options.get(name),
-            ) from None
+        validate(EmulatorConfig, values, "emulator", {})
+        super().__init__(**values)
 
     @property
     def buffer(self) -> float:

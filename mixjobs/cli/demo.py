@@ -21,7 +21,7 @@ from mixjobs.report.demo import (
     print_comparison,
 )
 from mixjobs.report.spectrum import draw_spectra
-from mixjobs.report.store import draw_all
+from mixjobs.report.store import draw_flux_ratios
 from mixjobs.store.format import Store, partial_path
 from mixjobs.store.spectra import evaluate_spectra
 
@@ -46,7 +46,7 @@ def demo(args: Namespace) -> None:
     job = _job(library, store_path, args.workers)
     store = run(job)
     print_comparison(store, truth)
-    name, figure = next(iter(draw_all(store, store.grid.theta(THETA1), "cubic").items()))
+    name, figure = next(iter(draw_flux_ratios(store, THETA1).items()))
     for path in save({name: figure}, folder):
         print(f"figure: {path}")
     error, expected = mixture_errors(store, truth)

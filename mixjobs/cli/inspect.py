@@ -25,7 +25,7 @@ def info(args: Namespace) -> dict[str, Any]:
 
 def status(args: Namespace) -> dict[str, Any]:
     """Show the progress of a build."""
-    from mixjobs.inference.run import is_run
+    from mixjobs.inference.run_folder import is_run
     from mixjobs.report.console import print_facts
     from mixjobs.report.status import job_status, stage_line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class SpectrumReader(Protocol):
         """Open the spectra one by one."""
 
 
+@runtime_checkable
 class Library(Protocol):
     """A library of raw spectra that share one wavelength array."""
 

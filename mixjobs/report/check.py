@@ -12,16 +12,16 @@ from rich.console import Console
 
 from mixjobs.interpolation import METHODS, Method
 from mixjobs.model.flux_ratio import MAX_PAIRWISE_PARAMETERS, MAX_PAIRWISE_POINTS, has_pairwise
-from mixjobs.model.held_out import RANKED, HeldOut, best_method, held_out
+from mixjobs.model.ratio_errors import RANKED, HeldOutErrors, best_method, held_out_errors
 from mixjobs.report.emulator import (
     OrderQuality,
     emulator_quality,
     held_out_spectra_table,
     quality_table,
 )
-from mixjobs.report.store import held_out_by_order, held_out_table, laws_table
+from mixjobs.report.store import held_out_by_order, held_out_table, invariants_table
 from mixjobs.store.format import Store, open_store
-from mixjobs.store.invariants import Law, check_laws
+from mixjobs.store.invariants import Invariant, check_invariants
 from mixjobs.typing import Floats
 
 _FEW_POINTS = 10  # with fewer held-out points the ranking of the methods is not reliable
@@ -34,22 +34,22 @@ class StoreCheck:
     Attributes
     ----------
     store : Store
-    invariants : list of Law
-    held_out : list of HeldOut
+    invariants : list of Invariant
+    held_out : list of HeldOutErrors
         Errors of the flux ratio, for each axis and interpolation method.
     emulator : list of OrderQuality
         Accuracy of the emulator in each order; empty without an emulator.
     """
 
     store: Store
-    invariants: list[Law]
-    held_out: list[HeldOut]
+    invariants: list[Invariant]
+    held_out: list[HeldOutErrors]
     emulator: list[OrderQuality]
 
     @property
     def broken(self) -> list[str]:
         """Names of the invariants that do not hold."""
-        return [invariant.name for invariant in self.invariants if not invariant.kept]
+        return [invariant.name for invariant in self.invariants if not invariant.holds]
 
     @property
     def best_method(self) -> Method | None:
@@ -60,7 +60,7 @@ class StoreCheck:
         """Return plain values, for JSON."""
         return {
             "invariants": [
-                {"name": law.name, "deviation": law.deviation, "holds": law.kept}
+                {"name": law.name, "deviation": law.deviation, "holds": law.holds}
                 for law in self.invariants
             ],
             "held_out": [_held_out_facts(result) for result in self.held_out],
@@ -88,14 +88,14 @@ def check_store(store: str | Path | Store) -> StoreCheck:
     """
     store = store if isinstance(store, Store) else open_store(store)
     methods = [m for m in METHODS if m != "pairwise" or has_pairwise(store.grid)]
-    errors = held_out(store.grid, store.orders, store.mean_flux, methods)
-    return StoreCheck(store, check_laws(store), errors, emulator_quality(store))
+    errors = held_out_errors(store.grid, store.orders, store.mean_flux, methods)
+    return StoreCheck(store, check_invariants(store), errors, emulator_quality(store))
 
 
 def print_check(check: StoreCheck) -> None:
     """Print the tables of a check."""
     console = Console()
-    console.print(laws_table(check.invariants))
+    console.print(invariants_table(check.invariants))
     _print_held_out(console, check)
     if not has_pairwise(check.store.grid):
         print(
@@ -140,7 +140,7 @@ def _print_emulator(console: Console, check: StoreCheck) -> None:
     console.print(f"expected between grid points: these times {factors} (median order)")
 
 
-def _held_out_facts(result: HeldOut) -> dict[str, Any]:
+def _held_out_facts(result: HeldOutErrors) -> dict[str, Any]:
     return {
         "axis": result.axis,
         "method": result.method,

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import describe
-from mixjobs.report.store import laws_table, ratio_table
+from mixjobs.report.store import invariants_table, ratio_table
 from mixjobs.store.format import Store
-from mixjobs.store.invariants import check_laws
+from mixjobs.store.invariants import check_invariants
 from mixjobs.store.loading import load_flux_ratio, load_mixture
 from mixjobs.store.ratios import evaluate_ratios
 
@@ -20,7 +20,7 @@ BETWEEN1, BETWEEN2, C = (6087.0, 4.3, -0.2), (5730.0, 4.3, -0.2), 0.3  # off the
 def print_comparison(store: Store, truth: DemoLibrary) -> None:
     """Print the invariants, q between two grid points, and the error of q off the grid."""
     console = Console()
-    console.print(laws_table(check_laws(store)))
+    console.print(invariants_table(check_invariants(store)))
     names = store.grid.names
     ratios = evaluate_ratios(store, THETA1, THETA2)
     console.print(f"q of {describe(THETA2, names)} over {describe(THETA1, names)}")

@@ -1,13 +1,12 @@
-"""How good a store's emulator is: what is measured, its table, its figure."""
+"""Accuracy of a store's emulator: measurement, tables and figure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from rich.table import Table
 
 from mixjobs.grid import Grid
@@ -17,22 +16,29 @@ from mixjobs.model.emulator import HeldOutResiduals, held_out_residuals
 from mixjobs.store.emulator import emulated_orders, read_order
 from mixjobs.store.format import Store
 
+if TYPE_CHECKING:  # matplotlib takes half a second, and a build prints one line from here
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 @dataclass(frozen=True, eq=False)
 class OrderQuality:
-    """One order's emulator.
+    """Accuracy of the emulator of one order.
+
+    Residuals are in units of the mean flux of a spectrum.
 
     Attributes
     ----------
     number : int
+        Number of the order.
     n_pixels, rank : int
-        Pixels of its grid, number of eigenspectra.
+        Pixels of the emulator's wavelength grid, and number of eigenspectra.
     explained_variance, max_residual : float
-        What was reached at the grid points: see `mixjobs.model.emulator.Accuracy`.
+        Accuracy at the grid points; see `mixjobs.model.emulator.Accuracy`.
     reconstruction_error : float
-        r.m.s. over all grid points of what the eigenspectra leave out.
+        r.m.s. residual at the grid points.
     held_out : list of HeldOutResiduals
-        One an axis.
+        Residuals of held-out spectra, one entry per axis.
     """
 
     number: int
@@ -44,58 +50,68 @@ class OrderQuality:
     held_out: list[HeldOutResiduals]
 
     def facts(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """Return all attributes for JSON."""
         return asdict(self)
 
 
 def emulator_quality(store: Store) -> list[OrderQuality]:
-    """Measure every order; nothing of a store without an emulator."""
+    """Measure the emulator of every order; an empty list if the store has no emulator."""
     numbers = emulated_orders(store.path)
     axes = axis_folds(store.grid, default_method(store.grid)) if numbers else []
-    found = []
+    quality = []
     for number in numbers:
         emulator, _ = read_order(store.path, number)
-        found.append(
+        quality.append(
             OrderQuality(
-                number, emulator.grid.n_pixels, emulator.rank, emulator.explained_variance,
-                emulator.max_residual,
-                float(np.sqrt((emulator.reconstruction_error**2).mean())),
-                held_out_residuals(axes, emulator),
+                number=number,
+                n_pixels=emulator.grid.n_pixels,
+                rank=emulator.rank,
+                explained_variance=emulator.explained_variance,
+                max_residual=emulator.max_residual,
+                reconstruction_error=float(np.sqrt((emulator.reconstruction_error**2).mean())),
+                held_out=held_out_residuals(axes, emulator),
             )
-        )  # fmt: skip
-    return found
+        )
+    return quality
 
 
 def emulator_line(store: Store) -> str:
-    """Return one line on what was reached at the grid points."""
-    read = {number: read_order(store.path, number)[0] for number in emulated_orders(store.path)}
-    ranks = [emulator.rank for emulator in read.values()]
-    worst = max(read, key=lambda number: read[number].max_residual)
+    """Describe the accuracy at the grid points in one line."""
+    emulators = {
+        number: read_order(store.path, number)[0] for number in emulated_orders(store.path)
+    }
+    ranks = [emulator.rank for emulator in emulators.values()]
+    variance = min(emulator.explained_variance for emulator in emulators.values())
+    worst = max(emulators, key=lambda number: emulators[number].max_residual)
     return (
-        f"emulator: {len(read)} orders of {min(ranks)} to {max(ranks)} eigenspectra, at least "
-        f"{min(e.explained_variance for e in read.values()):.3%} of the variance; the worst pixel, "
-        f"in order {worst}, is off by {read[worst].max_residual:.2g} of the mean flux"
+        f"emulator: {len(emulators)} orders with {min(ranks)} to {max(ranks)} eigenspectra, which "
+        f"explain at least {variance:.3%} of the variance; largest residual "
+        f"{emulators[worst].max_residual:.2g} of the mean flux, in order {worst}"
     )
 
 
 def quality_table(orders: Sequence[OrderQuality]) -> Table:
-    """One row an order: its size, and what is reached at the grid points."""
+    """Tabulate the size of each order's emulator, and its accuracy at the grid points."""
     table = Table(
-        "order", "pixels", "eigenspectra", "explained variance", "largest residual", "r.m.s."
-    )
+        "order", "pixels", "eigenspectra", "explained variance", "largest residual",
+        "r.m.s. residual",
+    )  # fmt: skip
     for order in orders:
-        reached = (
+        table.add_row(
+            str(order.number),
+            str(order.n_pixels),
+            str(order.rank),
             f"{order.explained_variance:.6f}",
             f"{order.max_residual:.1e}",
             f"{order.reconstruction_error:.1e}",
         )
-        table.add_row(str(order.number), str(order.n_pixels), str(order.rank), *reached)
     return table
 
 
 def held_out_spectra_table(orders: Sequence[OrderQuality], grid: Grid) -> Table:
-    """One row an order: r.m.s. residual of held-out spectra an axis, and the worst point."""
-    table = Table("order", *(held.axis for held in orders[0].held_out), "worst", "at")
+    """Tabulate the r.m.s. residual of held-out spectra along each axis, and the worst spectrum."""
+    axes = [f"{held.axis} held out" for held in orders[0].held_out]
+    table = Table("order", *axes, "worst spectrum", f"at {','.join(grid.names)}")
     for order in orders:
         worst = max(order.held_out, key=lambda held: held.worst)
         theta = ",".join(f"{value:g}" for value in grid.points[worst.point])
@@ -104,23 +120,28 @@ def held_out_spectra_table(orders: Sequence[OrderQuality], grid: Grid) -> Table:
     return table
 
 
-def draw_quality(orders: Sequence[OrderQuality]) -> Figure:
-    """Draw rank, reconstruction_error and held-out residuals of every order."""
-    figure = Figure(figsize=(7, 6), layout="constrained")
+def draw_quality(figure: Figure, orders: Sequence[OrderQuality]) -> tuple[Axes, ...]:
+    """Draw the number of eigenspectra and the r.m.s. residuals of every order."""
+    figure.set_size_inches(min(max(7.0, 2.0 + 0.35 * len(orders)), 16.0), 6.0)
+    figure.set_layout_engine("constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
-    place = np.arange(len(orders))
-    above.bar(place, [order.rank for order in orders], color="0.6")
+    x = np.arange(len(orders))
+    above.bar(x, [order.rank for order in orders], color="0.6")
     above.set_ylabel("eigenspectra")
     for a, held in enumerate(orders[0].held_out):
         residuals = [order.held_out[a].rms for order in orders]
-        below.plot(place, residuals, "o-", ms=4, label=f"{held.axis} held out")
+        below.plot(x, residuals, "o-", ms=4, label=f"{held.axis} held out")
         inside = [order.held_out[a].rms * order.held_out[a].factor for order in orders]
-        below.plot(place, inside, ":", color=below.lines[-1].get_color())
+        below.plot(x, inside, ":", color=below.lines[-1].get_color())
     below.plot(
-        place, [order.reconstruction_error for order in orders], "k--", label="at grid points"
+        x, [order.reconstruction_error for order in orders], "k--", label="at the grid points"
     )
-    below.plot([], [], ":", color="0.4", label="expected between grid points")
+    if orders[0].held_out:
+        below.plot([], [], ":", color="0.4", label="expected between the grid points")
     below.set(yscale="log", xlabel="order", ylabel="r.m.s. residual over mean flux")
-    below.set_xticks(place, [str(order.number) for order in orders])
-    below.legend(fontsize=8)
-    return figure
+    below.set_xticks(x, [str(order.number) for order in orders])
+    below.tick_params(axis="x", labelsize=8, labelrotation=90 if len(orders) > 20 else 0)
+    figure.legend(
+        *below.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8
+    )
+    return above, below

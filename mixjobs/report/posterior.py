@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from mixjobs.errors import InvalidInput
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.posterior import kept_steps
 from mixjobs.inference.residuals import FittedOrder, fitted_orders
 from mixjobs.inference.run import Run
+from mixjobs.report.figure import new_figure
 from mixjobs.typing import Floats
 
 MAX_PARAMETERS = 10  # in one figure
@@ -28,42 +31,80 @@ _COLOURS = ("C0", "C1", "C2", "C4", "C5", "C6")  # of components
 
 
 class RunPlots:
-    """Figures of a run, as ``run.plot``."""
+    """The figures of a run, as ``run.plot.corner()``.
+
+    Each method returns matplotlib axes. A notebook shows the figure. A script saves it with
+    ``axes[0, 0].figure.savefig("corner.png")``.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def corner(self, names: Sequence[str] | None = None) -> Figure:
+    def corner(self, names: Sequence[str] | None = None) -> NDArray[Any]:
         """Draw the joint posterior of every two parameters, with medians and 68 % intervals.
 
         Parameters
         ----------
         names : sequence of str, optional
             Some of the free parameters; all of them by default.
+
+        Returns
+        -------
+        (n_names, n_names) array of Axes
         """
         draws = self._draws()
-        return draw_corner({name: draws[name] for name in names or draws})
+        return draw_corner(new_figure(), {name: draws[name] for name in names or draws})
 
-    def traces(self, names: Sequence[str] | None = None) -> Figure:
+    def traces(self, names: Sequence[str] | None = None) -> NDArray[Any]:
         """Draw the trace of every walker, one column for each ensemble, with the burn-in shaded.
 
         Parameters
         ----------
         names : sequence of str, optional
             Some of the free parameters; all of them by default.
+
+        Returns
+        -------
+        (n_names, n_ensembles) array of Axes
         """
         positions, burn_in = self._traces()
         names = names or self._run.names
         columns = [self._run.names.index(name) for name in names]
-        return _draw_traces(positions[..., columns], names, burn_in)
+        return _draw_traces(new_figure(), positions[..., columns], names, burn_in)
 
-    def fits(self) -> dict[str, Figure]:
-        """Draw data, best fit, components and residuals of every order, by order numbers.
+    def fits(self, orders: Iterable[int] | None = None) -> NDArray[Any]:
+        """Draw data, best fit and components of some orders, with the residuals below each.
 
         This opens the data and the store.
+
+        Parameters
+        ----------
+        orders : sequence of int, optional
+            Numbers of the orders, in every epoch; the first three by default.
+
+        Returns
+        -------
+        (n_orders, 2) array of Axes
+            The spectrum and the residuals of each order.
+
+        Raises
+        ------
+        InvalidInput
+            None of the orders was fitted.
         """
         run = self._run
-        return draw_fits(fitted_orders(run.log_probability, run.chain.best()))
+        fitted = fitted_orders(run.log_probability, run.chain.best())
+        if orders is None:
+            return draw_fit(new_figure(), fitted[:MAX_ORDERS])
+        numbers = {int(number) for number in orders}
+        chosen = [order for order in fitted if order.number in numbers]
+        if not chosen:
+            known = sorted({order.number for order in fitted})
+            raise InvalidInput(
+                f"orders {sorted(numbers)} were not fitted; choose from {known}",
+                name="orders", value=sorted(numbers),
+            )  # fmt: skip
+        return draw_fit(new_figure(), chosen)
 
     def all(self) -> dict[str, Figure]:
         """Draw every figure, with at most 10 parameters in each; the keys suit as file names."""
@@ -71,7 +112,7 @@ class RunPlots:
         return {
             **draw_corners(self._draws()),
             **draw_traces(positions, self._run.names, burn_in),
-            **self.fits(),
+            **draw_fits(fitted_orders(self._run.log_probability, self._run.chain.best())),
         }
 
     def _draws(self) -> dict[str, Floats]:
@@ -106,21 +147,20 @@ def draw_corners(draws: Mapping[str, Floats]) -> dict[str, Figure]:
     """Draw corner plots of draws (n,), with at most 10 parameters in each."""
     names = list(draws)
     groups = [names[i : i + MAX_PARAMETERS] for i in range(0, len(names), MAX_PARAMETERS)]
-    return {
-        "corner" if len(groups) == 1 else f"corner_{number}": draw_corner(
-            {name: draws[name] for name in group}
-        )
-        for number, group in enumerate(groups, 1)
-    }
+    figures = {}
+    for number, group in enumerate(groups, 1):
+        figure = figures["corner" if len(groups) == 1 else f"corner_{number}"] = Figure()
+        draw_corner(figure, {name: draws[name] for name in group})
+    return figures
 
 
-def draw_corner(draws: Mapping[str, Floats]) -> Figure:
+def draw_corner(figure: Figure, draws: Mapping[str, Floats]) -> NDArray[Any]:
     """Draw a corner plot; lines and titles show medians and 68 % intervals."""
     corner = _import_corner()
     columns = np.stack(list(draws.values()), axis=1)
     n = len(draws)
     size = _MARGIN + _PANEL * n + 0.1
-    figure = Figure(figsize=(size, size))
+    figure.set_size_inches(size, size)
     corner.corner(
         columns, labels=[with_unit(name) for name in draws], quantiles=(0.16, 0.5, 0.84),
         show_titles=True, title_quantiles=(0.16, 0.5, 0.84), title_fmt=None, plot_datapoints=False,
@@ -128,14 +168,14 @@ def draw_corner(draws: Mapping[str, Floats]) -> Figure:
         range=[_range(column) for column in columns.T], fig=figure, max_n_ticks=4,
         quiet=True, labelpad=0.1, use_math_text=False, color="C0",
     )  # fmt: skip
-    panels = np.array(figure.axes).reshape(n, n)
+    panels: NDArray[Any] = np.array(figure.axes).reshape(n, n)
     for column, (name, values) in enumerate(draws.items()):
         panels[column, column].set_title(_median(name, values), fontsize=9)
     for panel in figure.axes:
         panel.tick_params(labelsize=8)
     low, high = _MARGIN / size, 1 - 0.1 / size
     figure.subplots_adjust(low, low, high, 1 - 0.5 / size)
-    return figure
+    return panels
 
 
 def _import_corner() -> Any:
@@ -184,17 +224,21 @@ def draw_traces(positions: Floats, names: Sequence[str], burn_in: int) -> dict[s
     figures = {}
     for number, first in enumerate(firsts, 1):
         group = slice(first, first + MAX_PARAMETERS)
-        figure = _draw_traces(positions[..., group], names[group], burn_in)
-        figures["traces" if len(firsts) == 1 else f"traces_{number}"] = figure
+        figure = figures["traces" if len(firsts) == 1 else f"traces_{number}"] = Figure()
+        _draw_traces(figure, positions[..., group], names[group], burn_in)
     return figures
 
 
-def _draw_traces(positions: Floats, names: Sequence[str], burn_in: int) -> Figure:
+def _draw_traces(
+    figure: Figure, positions: Floats, names: Sequence[str], burn_in: int
+) -> NDArray[Any]:
     ensembles, n_steps = positions.shape[:2]
     shown = np.unique(np.linspace(0, n_steps - 1, _MAX_STEPS).astype(int))
-    size = (max(9.0, 4.0 * ensembles), 1.2 + 1.15 * len(names))
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(names), ensembles, squeeze=False, sharex=True, sharey="row")
+    figure.set_size_inches(max(9.0, 4.0 * ensembles), 1.2 + 1.15 * len(names))
+    figure.set_layout_engine("constrained")
+    grid: NDArray[Any] = figure.subplots(
+        len(names), ensembles, squeeze=False, sharex=True, sharey="row"
+    )
     for (p, e), panel in np.ndenumerate(grid):
         panel.plot(shown + 1, positions[e][shown, :, p], color="C0", lw=0.3, alpha=0.5, aa=False)
         panel.axvspan(0, burn_in, color="0.5", alpha=0.3, lw=0, label="burn-in", zorder=3)
@@ -206,12 +250,16 @@ def _draw_traces(positions: Floats, names: Sequence[str], burn_in: int) -> Figur
             panel.set_title(f"ensemble {e + 1}", fontsize=9)
     grid[0, 0].legend(loc="upper right", fontsize=8)
     figure.supxlabel("step", fontsize=10)
-    return figure
+    return grid
 
 
 def draw_fits(orders: Sequence[FittedOrder]) -> dict[str, Figure]:
     """Draw the fit of every order, a few orders in each figure."""
-    return {_name(group, orders): draw_fit(group) for group in _groups(orders)}
+    figures = {}
+    for group in _groups(orders):
+        figure = figures[_name(group, orders)] = Figure()
+        draw_fit(figure, group)
+    return figures
 
 
 def _groups(orders: Sequence[FittedOrder]) -> Iterator[list[FittedOrder]]:
@@ -228,9 +276,10 @@ def _name(group: Sequence[FittedOrder], orders: Sequence[FittedOrder]) -> str:
     return f"fit{epoch}_order{'s' * (len(numbers) > 1)}_{'_to_'.join(map(str, numbers))}"
 
 
-def draw_fit(orders: Sequence[FittedOrder]) -> Figure:
+def draw_fit(figure: Figure, orders: Sequence[FittedOrder]) -> NDArray[Any]:
     """Draw data, fit and components of some orders, each above its residuals in sigma."""
-    figure = Figure(figsize=(10, 0.8 + 3.4 * len(orders)), layout="constrained")
+    figure.set_size_inches(10, 0.8 + 3.4 * len(orders))
+    figure.set_layout_engine("constrained")
     heights = [2.3, 1.0] * len(orders)
     panels = figure.subplots(2 * len(orders), 1, height_ratios=heights, squeeze=False)[:, 0]
     for order, above, below in zip(orders, panels[::2], panels[1::2], strict=True):
@@ -244,7 +293,7 @@ def draw_fit(orders: Sequence[FittedOrder]) -> Figure:
         pairs.values(), pairs.keys(), loc="outside upper center", ncols=7, fontsize=8
     )  # fmt: skip
     figure.supxlabel("wavelength (Å)", fontsize=10)
-    return figure
+    return np.reshape(panels, (-1, 2))
 
 
 def _legend(panel: Axes) -> list[tuple[str, Any]]:

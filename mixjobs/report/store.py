@@ -1,8 +1,8 @@
-"""Figures of a store."""
+"""Figures and tables of a store."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,35 +10,153 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from mixjobs.grid import describe
-from mixjobs.interpolation import Method
+from mixjobs.errors import InvalidInput
+from mixjobs.grid import Grid, Theta, describe
+from mixjobs.interpolation import Method, default_method
 from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.model.ratio_errors import HeldOutErrors
 from mixjobs.orders import Orders
+from mixjobs.report.emulator import draw_quality, emulator_quality
+from mixjobs.report.figure import (
+    MAX_PANELS,
+    axis_label,
+    choose_orders,
+    extent,
+    figure_of,
+    make_panels,
+    new_figure,
+    only_order,
+)
 from mixjobs.store.format import Store
 from mixjobs.store.invariants import Invariant
 from mixjobs.typing import Floats
 
-_PANELS = 12  # orders in one figure at most
-_MOST_SHOWN = 1000  # rows and columns of a table that are drawn
+_MAX_ROWS = 1000  # of a ratio table that are drawn
+_CURVE_POINTS = 200
+
+
+class StorePlots:
+    """The figures of a store, as ``store.plot.flux_ratio()``.
+
+    Each method returns matplotlib axes. A notebook shows the figure. A script saves it with
+    ``axes[0].figure.savefig("q.png")``, or calls ``pyplot.show()`` if it has imported pyplot.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def flux_ratio(
+        self,
+        theta1: Theta | None = None,
+        method: Method | None = None,
+        orders: Iterable[int] | None = None,
+        ax: Axes | None = None,
+    ) -> tuple[Axes, ...]:
+        """Draw the flux ratio against the temperature of component 2, one panel per order.
+
+        Where the grid has no ``teff``, its first parameter with several values takes that place.
+        Component 2 shares all other parameters with component 1.
+
+        Parameters
+        ----------
+        theta1 : (D,) array or mapping, optional
+            Component 1; the grid point nearest the middle of the grid by default.
+        method : {"cubic", "linear", "simplex", "pairwise", "blackbody"}, optional
+            Interpolation; by default ``cubic``, or ``simplex`` on an irregular grid.
+        orders : sequence of int, optional
+            Numbers of the orders; by default all, or 12 spread evenly over the store.
+        ax : Axes, optional
+            Where to draw a single order.
+
+        Returns
+        -------
+        tuple of Axes
+            One per order.
+
+        Raises
+        ------
+        OutsideGrid
+            `theta1` lies outside the grid, or next to a hole.
+        InvalidInput
+            An unknown order or method, a `theta1` of another shape, or several orders for one `ax`.
+        """
+        rows = choose_orders(self._store.orders, orders)
+        curves = compute_curves(self._store, theta1, method)
+        if ax is None:
+            return draw_curves(new_figure(), self._store.orders, curves, rows)
+        only_order(self._store.orders, rows)
+        _draw_panel(ax, self._store.orders, curves, rows[0])
+        ax.legend(fontsize=8)
+        ax.set(xlabel=axis_label(f"{curves.parameter}_2"), ylabel="flux ratio q")
+        return (ax,)
+
+    def ratio_table(self, order: int | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the ratio table of one order as an image of log10 q.
+
+        Rows and columns are grid points in the order of the library. A large table is thinned to
+        1000 of them.
+
+        Parameters
+        ----------
+        order : int, optional
+            Number of the order; the middle one by default.
+        ax : Axes, optional
+            Where to draw; a new figure by default.
+
+        Raises
+        ------
+        InvalidInput
+            An unknown order.
+        """
+        orders = self._store.orders
+        row = len(orders) // 2 if order is None else choose_orders(orders, [order])[0]
+        if ax is None:
+            ax = make_panels(new_figure(), 1, 1, (6.0, 4.1))[0]
+        return draw_ratio_table(ax, self._store, row)
+
+    def emulator(self) -> tuple[Axes, ...]:
+        """Draw the accuracy of the emulator in every order.
+
+        The upper panel has the number of eigenspectra. The lower one has the r.m.s. residual of
+        spectra at the grid points, and of spectra that were held out along each axis.
+
+        Returns
+        -------
+        tuple of 2 Axes
+
+        Raises
+        ------
+        InvalidInput
+            The store has no emulator.
+        """
+        quality = emulator_quality(self._store)
+        if not quality:
+            raise InvalidInput(
+                f"{self._store.path} has no emulator to draw; build the store with an emulator",
+                path=self._store.path,
+            )
+        return draw_quality(new_figure(), quality)
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """q of every order against one parameter of component 2, the others those of theta_1.
+    """Flux ratio of every order against one parameter of component 2.
+
+    Component 2 shares the other parameters with component 1.
 
     Attributes
     ----------
+    method : str
     parameter : str
-        Teff, or the first that is not fixed.
+        ``teff``, or the first parameter with several values.
     theta1 : str
-        Component 1, written for a reader.
+        Component 1, formatted.
     x, q : (n,) and (n, M) arrays
-        The interpolated curve; NaN where it has no answer.
+        The interpolated curve; NaN where the method has no value.
     nodes, q_nodes : (k,) and (k, M) arrays
-        The grid points on it.
-    black : (n, M) array or None
-        The black-body stand-in, where the parameter is Teff.
+        The grid points on the curve.
+    blackbody : (n, M) array or None
+        Ratio of Planck means, where the parameter is ``teff``.
     """
 
     method: Method
@@ -48,118 +166,158 @@ class Curves:
     q: Floats
     nodes: Floats
     q_nodes: Floats
-    black: Floats | None
+    blackbody: Floats | None
 
 
-def draw_all(store: Store, theta1: Floats, method: Method) -> dict[str, Figure]:
-    """Return every figure of a store, by name.
+def draw_all(
+    store: Store, theta1: Theta | None = None, method: Method | None = None
+) -> dict[str, Figure]:
+    """Draw every figure of a store, and return the figures by name.
+
+    `theta1` and `method` are those of `StorePlots.flux_ratio`.
 
     Raises
     ------
     OutsideGrid
-        theta1 (D,) is not valid by the method.
+        `theta1` lies outside the grid, or next to a hole.
     """
-    curves = compute_curves(store, theta1, method)
-    figures = {}
-    for first in range(0, len(store.orders), _PANELS):
-        rows = range(first, min(first + _PANELS, len(store.orders)))
-        numbers = store.orders.number[[rows[0], rows[-1]]]
-        figures["flux_ratio_orders_{}_to_{}".format(*numbers)] = draw_curves(store, curves, rows)
+    figures = draw_flux_ratios(store, theta1, method)
     middle = len(store.orders) // 2
-    figures[f"ratio_table_order_{store.orders.number[middle]}"] = draw_table(store, middle)
+    figure = Figure()
+    draw_ratio_table(make_panels(figure, 1, 1, (6.0, 4.1))[0], store, middle)
+    figures[f"ratio_table_order_{store.orders.number[middle]}"] = figure
+    quality = emulator_quality(store)
+    if quality:
+        figures["emulator"] = Figure()
+        draw_quality(figures["emulator"], quality)
     return figures
 
 
-def compute_curves(store: Store, theta1: Floats, method: Method) -> Curves:
-    """Evaluate q along one parameter of component 2."""
+def draw_flux_ratios(
+    store: Store, theta1: Theta | None = None, method: Method | None = None
+) -> dict[str, Figure]:
+    """Draw the flux ratio of every order, in figures of at most 12 panels."""
+    curves = compute_curves(store, theta1, method)
+    figures = {}
+    for first in range(0, len(store.orders), MAX_PANELS):
+        rows = range(first, min(first + MAX_PANELS, len(store.orders)))
+        name = "flux_ratio_orders_{}_to_{}".format(*store.orders.number[[rows[0], rows[-1]]])
+        figures[name] = Figure()
+        draw_curves(figures[name], store.orders, curves, rows)
+    return figures
+
+
+def compute_curves(
+    store: Store, theta1: Theta | None = None, method: Method | None = None
+) -> Curves:
+    """Evaluate the flux ratio along one parameter of component 2."""
     grid, arrays = store.grid, (store.grid, store.orders, store.mean_flux)
-    flux_ratio(*arrays, method)(theta1, theta1)  # refused by name where it has no answer
+    method = default_method(grid) if method is None else method
+    first = middle_point(grid) if theta1 is None else grid.theta(theta1)
+    if first.ndim != 1:
+        raise InvalidInput(
+            f"theta1 has shape {first.shape}; a figure has one component 1: give one theta",
+            name="theta1", value=theta1,
+        )  # fmt: skip
+    flux_ratio(*arrays, method)(first, first)  # raises outside the grid; the curve is NaN there
     ratio = flux_ratio(*arrays, method, outside="nan")
     d = grid.names.index("teff") if "teff" in grid.names else grid.free[0]
-    theta2 = np.repeat(theta1[None], 200, axis=0)
-    theta2[:, d] = np.linspace(grid.axes[d][0], grid.axes[d][-1], 200)
-    same = (np.delete(grid.points, d, 1) == np.delete(theta1, d)).all(axis=1)
-    nodes = grid.points[same]
-    black = None
+    theta2 = np.repeat(first[None], _CURVE_POINTS, axis=0)
+    theta2[:, d] = np.linspace(grid.axes[d][0], grid.axes[d][-1], _CURVE_POINTS)
+    nodes = grid.points[(np.delete(grid.points, d, 1) == np.delete(first, d)).all(axis=1)]
+    blackbody = None
     if grid.names[d] == "teff":
-        black = flux_ratio(*arrays, "blackbody")(theta1, theta2)
+        blackbody = flux_ratio(*arrays, "blackbody")(first, theta2)
     return Curves(
-        method, grid.names[d], describe(theta1, grid.names),
-        theta2[:, d], ratio(theta1, theta2), nodes[:, d], ratio(theta1, nodes), black,
+        method=method,
+        parameter=grid.names[d],
+        theta1=describe(first, grid.names).strip("()"),
+        x=theta2[:, d],
+        q=ratio(first, theta2),
+        nodes=nodes[:, d],
+        q_nodes=ratio(first, nodes),
+        blackbody=blackbody,
+    )
+
+
+def middle_point(grid: Grid) -> Floats:
+    """Return the grid point nearest to the middle of the axes, counted in grid steps."""
+    middle = [(len(axis) - 1) / 2 for axis in grid.axes]
+    point: Floats = grid.points[np.argmin(((grid.index - middle) ** 2).sum(axis=1))]
+    return point
+
+
+def draw_curves(
+    figure: Figure, orders: Orders, curves: Curves, rows: Sequence[int]
+) -> tuple[Axes, ...]:
+    """Draw the curves of some orders, given by their rows, one panel each."""
+    panels = make_panels(figure, len(rows), 4, (3.2, 2.6), sharex=True)
+    for m, panel in zip(rows, panels, strict=True):
+        _draw_panel(panel, orders, curves, m)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=len(labels), fontsize=8,
+        title=f"component 1: {curves.theta1}{extent(rows, orders)}", title_fontsize=9,
     )  # fmt: skip
+    figure.supxlabel(axis_label(f"{curves.parameter}_2"), fontsize=10)
+    figure.supylabel("flux ratio q", fontsize=10)
+    return panels
 
 
-def draw_curves(store: Store, curves: Curves, rows: range) -> Figure:
-    """Draw q against a parameter of component 2, a panel an order (a row of the store)."""
-    n_columns = min(4, len(rows))
-    n_rows = -(-len(rows) // n_columns)
-    figure = Figure(figsize=(3.2 * n_columns, 2.6 * n_rows + 0.8), layout="constrained")
-    panels = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True).ravel()
-    for m, panel in zip(rows, panels, strict=False):
-        _draw_panel(panel, curves, m)
-        low, high = store.orders.wave_min[m], store.orders.wave_max[m]
-        panel.set_title(f"order {store.orders.number[m]}: {low:.0f} to {high:.0f} Å", fontsize=9)
-    for panel in panels[len(rows) :]:
-        panel.remove()
-    panels[0].legend(fontsize=8)
-    unit = " (K)" if curves.parameter == "teff" else ""
-    figure.supxlabel(f"{curves.parameter} of component 2{unit}")
-    figure.supylabel("flux ratio q")
-    figure.suptitle(f"component 1: {curves.theta1}", fontsize=10)
-    return figure
-
-
-def _draw_panel(panel: Axes, curves: Curves, m: int) -> None:
+def _draw_panel(panel: Axes, orders: Orders, curves: Curves, m: int) -> None:
     panel.plot(curves.x, curves.q[:, m], label=curves.method)
     panel.plot(curves.nodes, curves.q_nodes[:, m], "o", ms=4, label="grid points")
-    if curves.black is not None:
-        panel.plot(curves.x, curves.black[:, m], "--", lw=1, label="black body")
+    if curves.blackbody is not None:
+        panel.plot(curves.x, curves.blackbody[:, m], "--", lw=1, label="blackbody")
+    low, high = orders.wave_min[m], orders.wave_max[m]
+    panel.set_title(f"order {orders.number[m]}: {low:.0f} to {high:.0f} Å", fontsize=9)
 
 
-def draw_table(store: Store, row: int) -> Figure:
-    """Draw one order's ratio table as an image: log10 q(theta_i, theta_j), in grid order."""
+def draw_ratio_table(panel: Axes, store: Store, row: int) -> Axes:
+    """Draw the ratio table of one order: log10 q(theta_i, theta_j), in grid order."""
     n = len(store.grid)
-    shown = np.unique(np.linspace(0, n - 1, _MOST_SHOWN).astype(int))
-    log_mean = np.log10(store.mean_flux[row, shown])
-    image = log_mean[None, :] - log_mean[:, None]
+    points = np.unique(np.linspace(0, n - 1, _MAX_ROWS).astype(int))
+    log_mean = np.log10(store.mean_flux[row, points])
+    log_ratio = log_mean[None, :] - log_mean[:, None]
     if store.flux_ratio is not None:
-        image = np.log10(store.flux_ratio.oindex[row, shown, shown])
-    largest = np.abs(image).max()
-    figure = Figure(figsize=(6, 5), layout="constrained")
-    panel = figure.subplots()
-    extent = (-0.5, n - 0.5, n - 0.5, -0.5)
-    drawn = panel.imshow(image, cmap="RdBu_r", vmin=-largest, vmax=largest, extent=extent)
-    figure.colorbar(drawn, label="log10 q")
-    panel.set_xlabel("grid point of component 2")
-    panel.set_ylabel("grid point of component 1")
-    panel.set_title(f"order {store.orders.number[row]}")
-    return figure
+        log_ratio = np.log10(store.flux_ratio.oindex[row, points, points])
+    largest = np.abs(log_ratio).max()
+    image = panel.imshow(
+        log_ratio, cmap="RdBu_r", vmin=-largest, vmax=largest,
+        extent=(-0.5, n - 0.5, n - 0.5, -0.5), interpolation="nearest",
+    )  # fmt: skip
+    figure_of(panel).colorbar(image, ax=panel, label="log10 of the flux ratio q")
+    panel.set_xlabel("component 2 (row of the grid)")
+    panel.set_ylabel("component 1 (row of the grid)")
+    low, high = store.orders.wave_min[row], store.orders.wave_max[row]
+    panel.set_title(f"order {store.orders.number[row]}: {low:.0f} to {high:.0f} Å", fontsize=9)
+    return panel
 
 
 def ratio_table(orders: Orders, q: Floats, direct: Floats | None) -> Table:
-    """q of each order, beside the direct ratio where both components are grid points."""
-    table = Table("order", "wave_min (Å)", "wave_max (Å)", "q")
+    """Tabulate q of each order, with the library's own ratio if both thetas are grid points."""
+    table = Table("order", "from (Å)", "to (Å)", "flux ratio q")
     columns = [orders.number, orders.wave_min, orders.wave_max, q]
     if direct is not None:
-        table.add_column("direct")
+        table.add_column("not interpolated")
         columns.append(direct)
     for number, low, high, *ratios in zip(*columns, strict=True):
         table.add_row(str(number), f"{low:.2f}", f"{high:.2f}", *(f"{r:.6f}" for r in ratios))
     return table
 
 
-def laws_table(laws: Sequence[Invariant]) -> Table:
-    """One row a law: its largest deviation, what is allowed, and whether it is kept."""
-    table = Table("invariant", "largest deviation", "allowed", "holds")
-    for law in laws:
-        row = f"{law.deviation:.1e}", f"{law.allowed:.0e}", "yes" if law.holds else "NO"
-        table.add_row(law.name, *row)
+def invariants_table(invariants: Sequence[Invariant]) -> Table:
+    """Tabulate each invariant: its largest deviation, the tolerance, and whether it holds."""
+    table = Table("invariant", "largest deviation", "tolerance", "holds")
+    for one in invariants:
+        numbers = f"{one.deviation:.1e}", f"{one.allowed:.0e}"
+        table.add_row(one.name, *numbers, "yes" if one.holds else "NO")
     return table
 
 
 def held_out_table(results: Sequence[HeldOutErrors]) -> Table:
-    """One row an axis and method: median and 95th percentile over orders and points."""
-    table = Table("axis dropped", "method", "median", "95 %", "points", "not valid")
+    """Tabulate the held-out error of each axis and method, over all orders and points."""
+    table = Table("axis held out", "method", "median", "95th percentile", "points", "no prediction")
     for result in results:
         error = result.error
         table.add_row(
@@ -174,14 +332,20 @@ def held_out_table(results: Sequence[HeldOutErrors]) -> Table:
 
 
 def held_out_by_order(results: Sequence[HeldOutErrors], orders: Orders) -> list[Table]:
-    """One table an axis; a row an order: median / 95th percentile of each method, in per cent."""
+    """Tabulate the held-out error of each order and method, in per cent; one table per axis."""
     tables = []
-    for axis in dict.fromkeys(r.axis for r in results):
-        along = [r for r in results if r.axis == axis]
-        table = Table("order", *(r.method for r in along), title=f"{axis} dropped", min_width=60)
+    for axis in dict.fromkeys(result.axis for result in results):
+        on_axis = [result for result in results if result.axis == axis]
+        table = Table(
+            "order", *(result.method for result in on_axis),
+            title=f"{axis} held out: median / 95th percentile, %", min_width=60,
+        )  # fmt: skip
         columns = [
-            [f"{100 * m:.2g}/{100 * p:.2g}" for m, p in zip(r.median, r.percentile95, strict=True)]
-            for r in along
+            [
+                f"{100 * m:.2g} / {100 * p:.2g}"
+                for m, p in zip(r.median, r.percentile95, strict=True)
+            ]
+            for r in on_axis
         ]
         for number, *cells in zip(orders.number, *columns, strict=True):
             table.add_row(str(number), *cells)

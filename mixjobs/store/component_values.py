@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixjobs.errors import InvalidInput, OutsideGrid
+from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid, Theta
-from mixjobs.interpolation.cells import why_invalid
+from mixjobs.interpolation.cells import outside_grid
 from mixjobs.model.layout import Layout, weight_names
 from mixjobs.typing import Floats
 from mixjobs.units import to_value
@@ -47,8 +47,8 @@ class ComponentValues:
         """Return the values by the names of the layout, and the name that varies."""
         numbers = dict(zip(weight_names(len(self.own), "c"), self.fractions, strict=True))
         for own, columns in zip(self.own, layout.columns, strict=True):
-            numbers |= {layout.every[column]: own[name] for name, column in columns.items()}
-        values: dict[str, Floats] = {name: np.array(numbers[name]) for name in layout.every}
+            numbers |= {layout.all_names[column]: own[name] for name, column in columns.items()}
+        values: dict[str, Floats] = {name: np.array(numbers[name]) for name in layout.all_names}
         if self.varied is None:
             return values, None
         given, scan = self.varied
@@ -81,10 +81,7 @@ def component_values(
         thetas.append(one_theta(grid, _complete(theta2, thetas[0], grid), "theta2"))
     for k, theta in enumerate(thetas):
         if any(theta[d] != axis[0] for d, axis in enumerate(grid.axes) if len(axis) == 1):
-            raise OutsideGrid(
-                f"component {k + 1}: {why_invalid(grid, theta)}",
-                name=f"theta{k + 1}", value=theta.tolist(),
-            )  # fmt: skip
+            raise outside_grid(grid, theta, f"component {k + 1}")
     own = [{grid.names[d]: float(theta[d]) for d in grid.free} for theta in thetas]
     shared = [name for name in own[0] if name != "teff" and len({o[name] for o in own}) == 1]
     for name, given in velocities.items():

@@ -19,14 +19,13 @@ from mixjobs.grid import Theta, describe
 from mixjobs.interpolation import default_method
 from mixjobs.model.layout import Layout
 from mixjobs.model.mixture import MixtureModel
-from mixjobs.observed.order_matching import settle_medium
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
 from mixjobs.store.component_values import ComponentValues, component_values
 from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store
 from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Floats, Ints
-from mixjobs.wavelengths import Medium
+from mixjobs.wavelengths import Medium, settle_medium
 
 Pixels = str | Path | ObservedSpectrum | Mapping[int, ArrayLike]
 
@@ -339,7 +338,7 @@ def _evaluate(
 def _labels(mixture: ComponentValues, layout: Layout, varied: str | None) -> tuple[str, ...]:
     labels = []
     for k, (own, columns) in enumerate(zip(mixture.own, layout.columns, strict=True)):
-        constant = [name for name in own if layout.every[columns[name]] != varied]
+        constant = [name for name in own if layout.all_names[columns[name]] != varied]
         kind = ", black body" if mixture.components[k] == "blackbody" else ""
         values = describe([own[name] for name in constant], constant)
         labels.append(f"component {k + 1}{kind} {values}")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
 from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.files import atomic_write
-from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
     from mixjobs.store.spectra import Spectra

@@ -161,7 +161,7 @@ def test_ratio(store, facts, run):
     assert says["direct"] == store.flux_ratio[:, i, j].tolist()
     out = run(*words).out
     assert f"{says['q'][1]:.6f}" in out
-    assert "direct" in out
+    assert "not interpolated" in out
 
 
 def test_theta_by_name_is_theta_by_position(store, facts):
@@ -200,7 +200,7 @@ def test_check(store, facts, run):
     assert errors[says["best_method"]] == pytest.approx(min(errors.values()), rel=1e-5)
     out = run("check", store.path).out
     assert f"best method: {says['best_method']}" in out
-    assert "teff dropped" in out
+    assert "teff held out" in out
 
 
 def test_check_of_a_damaged_table(store, tmp_path, capsys):

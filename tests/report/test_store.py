@@ -1,16 +1,26 @@
-"""The figures of a store: what is drawn, and that it is drawn."""
+"""The figures of a store that `mixjobs plot` saves."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 import mixjobs
 from mixjobs import Orders
 from mixjobs.errors import InvalidInput, OutsideGrid
-from mixjobs.report.store import compute_curves, draw_all, draw_table
+from mixjobs.grid import Grid
+from mixjobs.report.store import (
+    compute_curves,
+    draw_all,
+    draw_flux_ratios,
+    draw_ratio_table,
+    middle_point,
+)
 
 THETA1 = np.array([5800, 4.25, -0.1])
-N_ORDERS = 14  # two figures of panels
+N_ORDERS = 14  # more than the 12 panels of one figure
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +42,16 @@ def test_every_order_has_a_panel(figures):
     titles = [panel.get_title() for figure in (first, second) for panel in figure.axes]
     assert [title.split(":")[0] for title in titles] == [f"order {m}" for m in range(40, 54)]
     assert titles[0] == "order 40: 5001 to 5010 Å"
-    assert first.get_suptitle() == "component 1: (teff=5800, logg=4.25, feh=-0.1)"
-    assert first.get_supxlabel() == "teff of component 2 (K)"
+    title = first.legends[0].get_title().get_text()
+    assert title == "component 1: teff=5800, logg=4.25, feh=-0.1 (12 of 14 orders)"
+    assert first.get_supxlabel() == "effective temperature of component 2 (K)"
 
 
 def test_the_curves_are_q(store, figures):
     panel = figures["flux_ratio_orders_52_to_53"].axes[1]
     lines = {line.get_label(): line.get_xydata().T for line in panel.get_lines()}
-    assert set(lines) == {"linear", "grid points", "black body"}
-    for label, method in (("linear", "linear"), ("black body", "blackbody")):
+    assert set(lines) == {"linear", "grid points", "blackbody"}
+    for label, method in (("linear", "linear"), ("blackbody", "blackbody")):
         teff, q = lines[label]
         assert (teff[0], teff[-1]) == (5600, 6000)
         theta2 = {"teff": teff, "logg": 4.25, "feh": -0.1}
@@ -66,31 +77,36 @@ def test_files_are_not_blank(figures, tmp_path):
         assert len(np.unique(np.round(image[..., :3].sum(axis=2), 3))) > 50  # many colours
 
 
-def test_the_table_is_drawn_from_what_is_stored(store, demo, tmp_path):
+def test_the_image_is_the_stored_table(store, demo, tmp_path):
     without = mixjobs.build(demo, store.orders, tmp_path / "q.zarr", table=False)
-    images = [draw_table(s, 3).axes[0].get_images()[0].get_array() for s in (store, without)]
+    panels = [draw_ratio_table(Figure().subplots(), s, 3) for s in (store, without)]
+    images = [panel.get_images()[0].get_array() for panel in panels]
     np.testing.assert_allclose(images[0], np.log10(store.flux_ratio[3]), atol=1e-15)
     np.testing.assert_allclose(images[0], images[1], atol=1e-14)
 
 
-def test_a_theta_that_has_no_answer(store):
-    with pytest.raises(OutsideGrid, match="teff = 7000 is outside the grid, 5600 to 6000"):
-        draw_all(store, np.array([7000, 4.25, 0]), "cubic")
-    with pytest.raises(InvalidInput, match="unknown method 'spline'"):
-        draw_all(store, THETA1, "spline")
+@pytest.mark.parametrize(
+    ("theta1", "method", "error"),
+    [([7000, 4.25, 0], "cubic", OutsideGrid), (THETA1, "spline", InvalidInput)],
+)
+def test_invalid_components_and_methods(store, theta1, method, error):
+    with pytest.raises(error):
+        draw_all(store, theta1, method)
 
 
 def test_a_grid_without_teff(store):
-    """The first parameter that is not fixed, and no black body."""
-    from dataclasses import replace
-
-    from mixjobs.grid import Grid
-
+    """The curves run along the first parameter with several values, without a blackbody."""
     keep = store.grid.points[:, 0] == 5800
     grid = Grid(store.grid.points[keep], ("mass", "logg", "feh"))
     other = replace(store, grid=grid, mean_flux=store.mean_flux[:, keep], flux_ratio=None)
     curves = compute_curves(other, grid.points[0], "cubic")
-    assert (curves.parameter, curves.black) == ("logg", None)
+    assert (curves.parameter, curves.blackbody) == ("logg", None)
     assert curves.nodes.tolist() == [4, 4.5]
-    figure = next(iter(draw_all(other, grid.points[0], "cubic").values()))
-    assert figure.get_supxlabel() == "logg of component 2"
+    figure = next(iter(draw_flux_ratios(other, grid.points[0]).values()))
+    assert figure.get_supxlabel() == "log g of component 2 (dex(cm/s²))"
+
+
+def test_component_1_is_in_the_middle_by_default(store):
+    assert store.grid.points.tolist().index(middle_point(store.grid).tolist()) >= 0
+    assert middle_point(store.grid)[0] == 5800
+    assert compute_curves(store).theta1.startswith("teff=5800")

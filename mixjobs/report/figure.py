@@ -1,0 +1,143 @@
+"""Common parts of figures: panels, orders to draw, and labels."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mixjobs.errors import InvalidInput
+from mixjobs.orders import Orders
+
+MAX_PANELS = 12  # in one figure
+_LABELS = {
+    "teff": ("effective temperature", "K"),
+    "logg": ("log g", "dex(cm/s²)"),
+    "feh": ("[Fe/H]", "dex"),
+    "alpha": ("[α/Fe]", "dex"),
+    "vsini": ("v sin i", "km/s"),
+    "rv": ("radial velocity", "km/s"),
+    "c": ("filling factor c", ""),
+}
+
+
+def new_figure() -> Figure:
+    """Make an empty figure, which notebooks and ``pyplot.show`` display.
+
+    They display only the figures of pyplot. But pyplot keeps its figures in memory until they are
+    closed, and its backend may need a display. Figures are therefore made with pyplot in IPython
+    and after ``import matplotlib.pyplot``; any other program gets a plain figure.
+    """
+    ipython = sys.modules.get("IPython")
+    interactive = ipython is not None and ipython.get_ipython() is not None
+    if interactive or "matplotlib.pyplot" in sys.modules:
+        from matplotlib import pyplot  # half a second, and it chooses a backend
+
+        return pyplot.figure()
+    return Figure()
+
+
+def make_panels(
+    figure: Figure, n: int, columns: int, size: tuple[float, float], sharex: bool = False
+) -> tuple[Axes, ...]:
+    """Divide an empty figure into n panels, row by row.
+
+    Parameters
+    ----------
+    figure : Figure
+    n : int
+        Number of panels.
+    columns : int
+        Panels side by side, at most.
+    size : (float, float)
+        Width and height of a panel, inches.
+    sharex : bool
+        Whether the panels share their x axis.
+
+    Returns
+    -------
+    tuple of n Axes
+    """
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    figure.set_size_inches(max(size[0] * columns, 6.0), size[1] * rows + 0.9)
+    figure.set_layout_engine("constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=sharex).ravel()
+    for above, below in zip(panels[n - columns : n], panels[n:], strict=False):
+        above.tick_params(labelbottom=True)
+        below.remove()
+    for panel in panels[:n]:
+        panel.tick_params(labelsize=8)
+    return tuple(panels[:n])
+
+
+def choose_orders(orders: Orders, numbers: Iterable[int] | None) -> list[int]:
+    """Return the rows of the orders to draw.
+
+    Without numbers these are all orders, or 12 spread evenly over them.
+
+    Raises
+    ------
+    InvalidInput
+        There is no order with such a number, or the list is empty.
+    """
+    if numbers is None:
+        evenly = np.linspace(0, len(orders) - 1, min(len(orders), MAX_PANELS)).round()
+        return [int(row) for row in evenly]
+    wanted = [int(number) for number in numbers]
+    if not wanted:
+        raise InvalidInput("no orders to draw; name at least one", name="orders", value=wanted)
+    orders.select(wanted)
+    rows = orders.number.tolist()
+    return [rows.index(number) for number in wanted]
+
+
+def only_order(orders: Orders, rows: Sequence[int]) -> None:
+    """Check that a single axis has a single order to show.
+
+    Raises
+    ------
+    InvalidInput
+        There are several orders.
+    """
+    if len(rows) > 1:
+        raise InvalidInput(
+            f"ax is one axis, and there are {len(rows)} orders to draw; choose one, "
+            f"for example orders=[{orders.number[rows[0]]}]",
+            name="ax",
+        )
+
+
+def extent(rows: Sequence[int], orders: Orders) -> str:
+    """Say how many orders a figure has, if it does not have all of them."""
+    return f" ({len(rows)} of {len(orders)} orders)" if len(rows) < len(orders) else ""
+
+
+def figure_of(axes: Axes) -> Figure:
+    """Return the figure that an axis is part of."""
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def axis_label(name: str) -> str:
+    """Label an axis with the meaning and the unit of a parameter.
+
+    Examples
+    --------
+    >>> [axis_label(name) for name in ("rv_2", "c", "age")]
+    ['radial velocity of component 2 (km/s)', 'filling factor c', 'age']
+    """
+    stem, _, component = re.fullmatch(r"(.*?)(_(\d+))?", name).groups()  # type: ignore[union-attr]
+    words, unit = _LABELS.get(stem, (stem, ""))
+    owner = f" of component {component}" if component else ""
+    return f"{words}{owner}" + (f" ({unit})" if unit else "")
+
+
+def wavelength_label(medium: str | None) -> str:
+    """Label a wavelength axis, with the medium if it is known."""
+    return f"wavelength in {medium} (Å)" if medium in ("air", "vacuum") else "wavelength (Å)"
