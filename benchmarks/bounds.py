@@ -13,15 +13,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.calibration import FULL as STARS
-from benchmarks.measure import Floats, Row, ratio, spread
-from benchmarks.simulated import demo_library, make_fit, make_store, observe
-from benchmarks.trials import ensemble
+from benchmarks.measure import Row, interval, ratio
 from mixjobs.inference.convergence import autocorrelation_time
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.model.emulator import Accuracy
+from mixjobs.typing import Floats
+from validation.calibration import FULL as STARS
+from validation.sampling import ensemble
+from validation.simulated_stars import demo_library, make_fit, make_store, observe
 
 ORDINARY = {"teff_1": 5650, "teff_2": 4550, "feh": 0.1, "vsini": 9.0, "rv": 5.0, "c": 0.4}
 OUTSIDE = ORDINARY | {"teff_1": 3800, "teff_2": 3800}
@@ -84,6 +85,6 @@ def compared(what: str, fit: LogProbability, steps: int, rounds: int) -> Row:
     ends = ", ".join(f"{np.median(reached[name]):.0f} K" for name in sides)
     return Row(
         f"autocorrelation time of {what}, moves that do not know the bounds / that do",
-        f"{ratio(before, after):.2f} ({spread(before, after)}); {np.median(after):.0f} steps; "
+        f"{ratio(before, after):.2f} ({interval(before, after)}); {np.median(after):.0f} steps; "
         f"97.5 % of teff_1 below {ends}",
     )

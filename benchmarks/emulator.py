@@ -15,7 +15,7 @@ import numpy as np
 
 import mixjobs
 from benchmarks.libraries import write_library
-from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, spread
+from benchmarks.measure import Row, cpu_seconds, in_turn, interval, ratio, same
 from mixjobs.builder import emulator as emulate
 from mixjobs.builder.job import Job, prepare
 from mixjobs.builder.plan import EmulatorPlan
@@ -32,6 +32,7 @@ from mixjobs.model.emulator import decompose
 from mixjobs.model.means import spans
 from mixjobs.store.emulator import read_scratch
 from mixjobs.store.format import create_group, open_array, write_whole
+from mixjobs.typing import Floats
 
 AIM_MEMORY = 3.0
 ORDERS, WAVE_RANGE = 4, (7100.0, 8900.0)  # Å; the library goes further, for the buffers
@@ -69,17 +70,17 @@ class Case:
         plan, wavelength = self.job.plan, self.job.library.wavelength
         return [
             EmulatorTask(
-                "benchmark", self.group, self.scratch, m, window.grid,
+                "benchmark", self.group, self.scratch, m, segment.grid,
                 wavelength[plan.lo[m] : plan.hi[m]], self.emulator.settings.accuracy,
             )
-            for m, window in enumerate(self.emulator.windows)
-            if window
+            for m, segment in enumerate(self.emulator.segments)
+            if segment
         ]  # fmt: skip
 
     def read(self) -> None:
-        """Read all that the windows need, as often as the pass over the spectra does: once."""
-        windows = [window for window in self.emulator.windows if window]
-        pieces = spans([window.lo for window in windows], [window.hi for window in windows])
+        """Read all that the segments need, as often as the pass over the spectra does: once."""
+        segments = [segment for segment in self.emulator.segments if segment]
+        pieces = spans([segment.lo for segment in segments], [segment.hi for segment in segments])
         for block in self.mean_blocks:
             for spectrum in block.reader:
                 for start, stop, _ in pieces:
@@ -92,7 +93,7 @@ class Case:
     def spectra(self) -> Floats:
         """Compute the means, and write the spectra."""
         blocks = [
-            SpectraTask(**vars(block), scratch=self.scratch, windows=self.emulator.windows)
+            SpectraTask(**vars(block), scratch=self.scratch, segments=self.emulator.segments)
             for block in self.mean_blocks
         ]
         return np.hstack([compute_spectra(block) for block in blocks])
@@ -147,16 +148,16 @@ def table(times: dict[str, Floats], size: str) -> list[Row]:
     return [
         Row(
             f"pass that writes the spectra too / pass of the means alone; {size}",
-            f"{ratio(spectra, means):.2f} ({spread(spectra, means)})",
+            f"{ratio(spectra, means):.2f} ({interval(spectra, means)})",
         ),
         Row(
             "decomposing an order, from scratch array to store / reading its share of the library",
-            f"{ratio(components, read):.1f} ({spread(components, read)}; "
+            f"{ratio(components, read):.1f} ({interval(components, read)}; "
             f"{float(np.median(components)) / ORDERS:.2g} s here)",
         ),
         Row(
             "reading the library: share of the pass with the spectra and all decompositions",
-            f"{100 * ratio(read, whole):.1f} % ({spread(100 * read, whole)})",
+            f"{100 * ratio(read, whole):.1f} % ({interval(100 * read, whole)})",
         ),
     ]
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 import mixjobs
-from benchmarks.measure import Floats
 from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.demo.library import Axes, DemoLibrary
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.orders import Orders
+from mixjobs.typing import Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 RESOLUTION = 44_000.0  # of TRES

@@ -10,9 +10,10 @@ from scipy.interpolate import LinearNDInterpolator
 
 import mixjobs
 from benchmarks.libraries import points, smooth_means
-from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same
+from benchmarks.measure import Row, cpu_seconds, in_turn, ratio, same
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import FluxRatio, flux_ratio
+from mixjobs.typing import Floats
 
 AIM = 10_000
 N = 10_000  # evaluations

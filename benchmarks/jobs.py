@@ -10,12 +10,13 @@ from pathlib import Path
 
 from distributed import Client
 
-from benchmarks.measure import Skipped, StageClock, same
+from benchmarks.measure import StageClock, same
 from benchmarks.virtual import VirtualLibrary, spent
 from mixjobs.builder.job import prepare
 from mixjobs.builder.plan import Block
 from mixjobs.builder.stages import run
 from mixjobs.orders import Orders
+from validation.real_data import Skipped
 
 _STATUS = Path("/proc/self/status")
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from itertools import product
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from benchmarks.measure import Floats, Skipped
 from mixjobs.grid import Grid
+from mixjobs.typing import Floats
 
 NAMES = ("T", "logg", "Z")
 KEY_NAME = "t{0:.2f}g{1:.3f}z{2:.3f}"
@@ -63,11 +62,3 @@ def planck(wavelength: Floats, teff: float) -> Floats:
     # 2 pi h c² in erg/s/cm² Å⁴, and h c / k in Å K
     flux: Floats = 3.741771852e27 / wavelength**5 / np.expm1(1.438776877e8 / (wavelength * teff))
     return flux
-
-
-def real_data(name: str) -> Path:
-    """Path of a real library; the benchmark is skipped where it is absent."""
-    folder = Path(os.environ.get("MIXJOBS_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / name).is_file():
-        raise Skipped(f"no real data: {name} is absent (set MIXJOBS_DATA)")
-    return folder / name

@@ -16,13 +16,14 @@ from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
 import mixjobs
 from benchmarks.fits import NOISE, RESOLUTION, build_store, observe, pixels, plan, windows
-from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, spread
+from benchmarks.measure import Row, cpu_seconds, in_turn, interval, ratio, same
 from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.inference.likelihood import Continuum, OrderData, fit_order
 from mixjobs.inference.noise import NoiseRows
 from mixjobs.inference.order_likelihoods import LikelihoodBatch, OrderLikelihoods
 from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MixtureModel
+from mixjobs.typing import Floats
 
 AIM_DENSE, AIM_GROWTH = 100, 1.1
 AXES = {"teff": (3600, 3800, 4000, 4200), "logg": (4.0, 4.5, 5.0), "feh": (-0.5, 0.0, 0.5)}
@@ -213,7 +214,7 @@ def rows_of_one(times: dict[str, Floats], size: Size, n_columns: Sequence[int]) 
     rest = step - ours - times["mixture"]
 
     def told(above: Floats, below: Floats, digits: str = ".2f") -> str:
-        return f"{ratio(above, below):{digits}} ({spread(above, below)})"
+        return f"{ratio(above, below):{digits}} ({interval(above, below)})"
 
     def against_dense(what: str, above: Floats, below: Floats, more: str = "") -> Row:
         gain = ratio(above, below)
@@ -279,7 +280,7 @@ def grown(what: str, above: Floats, below: Floats, between: str = "") -> Row:
     found = ratio(above, below)
     return Row(
         f"growth of a step's time with {what}, over linear growth",
-        f"{found:.2f} ({spread(above, below)}){'; ' * bool(between)}{between}",
+        f"{found:.2f} ({interval(above, below)}){'; ' * bool(between)}{between}",
         f"<= {AIM_GROWTH:g}",
         found <= AIM_GROWTH,
     )

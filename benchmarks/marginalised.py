@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.fits import build_store, observe, pixels, plan, windows
-from benchmarks.measure import Floats, Row, cpu_seconds, ratio, spread
+from benchmarks.measure import Row, cpu_seconds, interval, ratio
 from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.inference.convergence import autocorrelation_time
 from mixjobs.inference.likelihood import Continuum
@@ -24,6 +24,7 @@ from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Uniform
 from mixjobs.inference.sampler import Ensembles, Step, random_states, segment
 from mixjobs.model.emulator import Accuracy
+from mixjobs.typing import Floats
 
 AXES = {"teff": tuple(range(3900, 6301, 300)), "logg": (4.5,), "feh": (-0.5, 0.0, 0.5)}
 TRUTH = {"teff_1": 5750.0, "teff_2": 4400.0, "feh": 0.1, "vsini": 8.0, "rv": 12.0, "c": 0.35}
@@ -211,7 +212,7 @@ def rows(names: tuple[str, ...], chains: dict[str, list[Chain]], size: Size) -> 
             "effective samples per CPU second, marginalised / sampled; 2 orders of "
             f"{size.pixels} px, continuum of degree 2, worst shared parameter",
             f"{ratio(speed['ours'], speed['theirs']):.1f} "
-            f"({spread(speed['ours'], speed['theirs'])})",
+            f"({interval(speed['ours'], speed['theirs'])})",
         ),
         Row(
             "the worst parameter, its autocorrelation time in steps, walkers",

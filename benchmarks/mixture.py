@@ -10,7 +10,7 @@ import numpy as np
 from scipy.fft import irfft
 from scipy.interpolate import CubicSpline
 
-from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, spread
+from benchmarks.measure import Row, cpu_seconds, in_turn, interval, ratio
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import interpolation
@@ -22,6 +22,7 @@ from mixjobs.model.layout import lay_out
 from mixjobs.model.mixture import BLOCK, MixtureModel
 from mixjobs.model.order_model import order_basis
 from mixjobs.orders import Orders
+from mixjobs.typing import Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid
 
 AIM_REAL, AIM_IRFFT, AIM_SHARE = 50, 10, 0.8
@@ -65,31 +66,31 @@ def table(times: dict[str, Floats], n_columns: int) -> list[Row]:
         Row(
             "the same spectra one at a time in real space, each component shifted, convolved and "
             "resampled by itself / ours",
-            f"{against['alone']:.0f} ({spread(times['alone'], ours)})",
+            f"{against['alone']:.0f} ({interval(times['alone'], ours)})",
             f">= {AIM_REAL}",
             against["alone"] >= AIM_REAL,
         ),
         Row(
             "the same with the components mixed first, where they move alike / ours",
-            f"{against['mixed']:.0f} ({spread(times['mixed'], ours)})",
+            f"{against['mixed']:.0f} ({interval(times['mixed'], ours)})",
             f">= {AIM_REAL}",
             against["mixed"] >= AIM_REAL,
         ),
         Row(
             "a spectrum, in numpy.fft.irfft of as many doubles as the grid has pixels",
-            f"{units:.2f} ({spread(each, times['irfft'])})",
+            f"{units:.2f} ({interval(each, times['irfft'])})",
             f"<= {AIM_IRFFT}",
             units <= AIM_IRFFT,
         ),
         Row(
             "share of weights times basis, Fourier factors and inverse transforms in the call",
-            f"{share:.0%} ({spread(times['pieces'], ours)})",
+            f"{share:.0%} ({interval(times['pieces'], ours)})",
             f">= {AIM_SHARE:.0%}",
             share >= AIM_SHARE,
         ),
         Row(
             f"each of the {n_columns} columns of X, in units of a spectrum of the mixture",
-            f"{ratio(column, each):.2f} ({spread(column, each)})",
+            f"{ratio(column, each):.2f} ({interval(column, each)})",
         ),
     ]
 
@@ -109,7 +110,7 @@ def growth(order: Order, sizes: tuple[int, ...], small: bool) -> list[Row]:
     rows = []
     for name, factor in (("walkers", 10), ("rank", 2), ("orders", 10)):
         found = ratio(times[name], factor * times["one"])
-        limits = spread(times[name], factor * times["one"])
+        limits = interval(times[name], factor * times["one"])
         what = f"{factor} times the {name}, over {factor} times the time"
         rows.append(Row(what, f"{found:.2f} ({limits})", "<= 1.1", found <= 1.1))
     return rows

@@ -20,16 +20,16 @@ import numpy as np
 import mixjobs
 from benchmarks import fits
 from benchmarks.cluster import WORKERS, workers
-from benchmarks.libraries import real_data
-from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, seconds, spread
+from benchmarks.measure import Row, cpu_seconds, in_turn, interval, ratio, same, seconds
 from mixjobs.builder.segments import EmulatorSettings
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterConfig
-from mixjobs.inference.distributed import Build
-from mixjobs.inference.distributed import spread as over_workers
+from mixjobs.inference.distributed import Build, distribute
 from mixjobs.model.emulator import Accuracy
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed.spectrum import ObservedSpectrum
+from mixjobs.typing import Floats
+from validation.real_data import real_data
 
 AIM_WORKERS, AIM_GROWTH = 1.7, 1.15
 AXES = {"teff": (3600.0, 4200.0, 4800.0), "logg": (4.0, 5.0), "feh": (-0.5, 0.5)}
@@ -150,7 +150,7 @@ def alone(paths: Paths, values: Floats, size: Size) -> list[Row]:
         Row(
             f"growth with the orders, {len(few)} to {size.n_orders}: "
             "ratio of CPU times / ratio of orders",
-            f"{growth:.3f} ({spread(per_order * times['large'], times['small'])})",
+            f"{growth:.3f} ({interval(per_order * times['large'], times['small'])})",
             f"<= {AIM_GROWTH:g}",
             growth <= AIM_GROWTH,
         ),
@@ -165,10 +165,10 @@ def together(paths: Paths, values: Floats, size: Size) -> list[Row]:
     double = workers()  # they end last, so they come first
     with connect(ClusterConfig(workers=1)) as single, independent(WORKERS) as processes:
         sides: dict[str, Evaluate] = {
-            "one": over_workers(single, numbers, every),
-            "two": over_workers(double, numbers, every),
-            "one_whole": over_workers(single, spectra, every),
-            "two_whole": over_workers(double, spectra, every),
+            "one": distribute(single, numbers, every),
+            "two": distribute(double, numbers, every),
+            "one_whole": distribute(single, spectra, every),
+            "two_whole": distribute(double, spectra, every),
             "two_processes": partial(processes, numbers, halves),
             "one_process": partial(processes, numbers, [every]),
         }
@@ -217,18 +217,18 @@ def gains(times: Mapping[str, Floats], amount: str) -> list[Row]:
     return [
         Row(
             f"1 worker / {WORKERS} workers, each spectrum reduced to a number in the worker",
-            f"{gain:.2f} ({spread(times['one'], times['two'])})",
+            f"{gain:.2f} ({interval(times['one'], times['two'])})",
             f">= {AIM_WORKERS:g}",
             gain >= AIM_WORKERS,
         ),
         Row(
             f"the same, spectra returned whole: {amount}",
             f"{ratio(times['one_whole'], times['two_whole']):.2f} "
-            f"({spread(times['one_whole'], times['two_whole'])})",
+            f"({interval(times['one_whole'], times['two_whole'])})",
         ),
         Row(
             "one process / two that take half the orders each, without Dask: the machine's limit",
             f"{ratio(times['one_process'], times['two_processes']):.2f} "
-            f"({spread(times['one_process'], times['two_processes'])})",
+            f"({interval(times['one_process'], times['two_processes'])})",
         ),
     ]

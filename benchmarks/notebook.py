@@ -10,8 +10,9 @@ import h5py
 import numpy as np
 
 import mixjobs
-from benchmarks.measure import Floats, Row, in_turn, ratio, same, seconds, spread
+from benchmarks.measure import Row, in_turn, interval, ratio, same, seconds
 from mixjobs.demo.library import DemoLibrary
+from mixjobs.typing import Floats
 
 AIM = 50
 
@@ -43,7 +44,7 @@ def run(small: bool) -> list[Row]:
     return [
         Row(
             f"double loop over pairs / mixjobs.build; {size}",
-            f"{gain:.0f} ({spread(times['loop'], times['job'])})",
+            f"{gain:.0f} ({interval(times['loop'], times['job'])})",
             f">= {AIM}",
             gain >= AIM,
         )

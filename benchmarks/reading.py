@@ -15,20 +15,10 @@ from distributed import Client
 import mixjobs
 from benchmarks.cluster import workers
 from benchmarks.libraries import write_library
-from benchmarks.measure import (
-    Floats,
-    Ints,
-    Row,
-    StageClock,
-    counted,
-    in_turn,
-    ratio,
-    same,
-    seconds,
-    spread,
-)
+from benchmarks.measure import Row, StageClock, counted, in_turn, interval, ratio, same, seconds
 from mixjobs.library import Library
 from mixjobs.store.format import Store
+from mixjobs.typing import Floats, Ints
 
 AIM = 1.1
 
@@ -75,7 +65,7 @@ def table(times: dict[str, Floats], whole: Floats, case: Case) -> list[Row]:
     return [
         Row(
             f"reading stage / limit (two tasks, half the library each); {size}",
-            f"{stage_ratio:.2f} ({spread(times['stage'], times['limit'])})",
+            f"{stage_ratio:.2f} ({interval(times['stage'], times['limit'])})",
             f"<= {AIM}",
             stage_ratio <= AIM,
         ),

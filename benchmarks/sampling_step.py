@@ -18,8 +18,7 @@ from distributed import Client
 import mixjobs
 from benchmarks.cluster import WORKERS, workers
 from benchmarks.fits import NOISE, observe, plan
-from benchmarks.libraries import real_data
-from benchmarks.measure import Floats, Row, counted, in_turn, ratio, same, seconds, spread
+from benchmarks.measure import Row, counted, in_turn, interval, ratio, same, seconds
 from benchmarks.mixture_orders import Size, build_store
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterConfig
@@ -30,6 +29,8 @@ from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.inference.run import Segment
 from mixjobs.inference.sampler import Ensembles, Step, random_states, segment
+from mixjobs.typing import Floats
+from validation.real_data import real_data
 
 AIM_WORKERS, AIM_OUTSIDE = 1.7, 0.1
 TRUTH = {
@@ -176,18 +177,18 @@ def rows(times: dict[str, Floats], watched: dict[str, Watched], size: Size) -> l
         ),
         Row(
             f"1 worker / {WORKERS} workers, a whole step",
-            f"{gain:.2f} ({spread(times['one'], times['two'])})",
+            f"{gain:.2f} ({interval(times['one'], times['two'])})",
             f">= {AIM_WORKERS:g}",
             gain >= AIM_WORKERS,
         ),
         Row(
             f"the same by CPU time of the likelihoods, of the busier of {WORKERS}: on idle cores",
             f"{ratio(watched['one'].cpu, watched['two'].cpu):.2f} "
-            f"({spread(watched['one'].cpu, watched['two'].cpu)})",
+            f"({interval(watched['one'].cpu, watched['two'].cpu)})",
         ),
         Row(
             "this process / 1 worker",
-            f"{ratio(times['here'], times['one']):.2f} ({spread(times['here'], times['one'])})",
+            f"{ratio(times['here'], times['one']):.2f} ({interval(times['here'], times['one'])})",
         ),
         *(
             Row(

@@ -21,9 +21,10 @@ from distributed import Client
 import mixjobs
 from benchmarks.cluster import WORKERS, scheduler_apart
 from benchmarks.jobs import Built, built, needs_linux
-from benchmarks.measure import Floats, Row, counted, in_turn, ratio, seconds, spread
+from benchmarks.measure import Row, counted, in_turn, interval, ratio, seconds
 from benchmarks.virtual import PHOENIX_SECONDS, VirtualLibrary, spin, wavelengths
 from mixjobs.builder.plan import Block
+from mixjobs.typing import Floats
 
 FIRST, PEAK, IDLE, SHARE = 1.0, 200.0, 5.0, 3.0  # the aims: s, MB, s, % of the wall time
 
@@ -153,12 +154,12 @@ def strong(case: Case) -> list[Row]:
     return [
         Row(
             f"1 worker / {WORKERS} workers, reading stage; {len(some.grid)} points",
-            f"{ratio(times['one'], times['two']):.2f} ({spread(times['one'], times['two'])})",
+            f"{ratio(times['one'], times['two']):.2f} ({interval(times['one'], times['two'])})",
         ),
         Row(
             "two processes that spin, one after the other / at once: the machine's limit",
             f"{ratio(times['after'], times['at_once']):.2f} "
-            f"({spread(times['after'], times['at_once'])})",
+            f"({interval(times['after'], times['at_once'])})",
         ),
     ]
 

@@ -15,18 +15,9 @@ from distributed import Client
 import mixjobs
 from benchmarks.cluster import WORKERS, workers
 from benchmarks.libraries import write_library
-from benchmarks.measure import (
-    Floats,
-    Row,
-    StageClock,
-    counted,
-    in_turn,
-    ratio,
-    same,
-    seconds,
-    spread,
-)
+from benchmarks.measure import Row, StageClock, counted, in_turn, interval, ratio, same, seconds
 from mixjobs.library import Library
+from mixjobs.typing import Floats
 
 AIM = 1.0
 
@@ -73,13 +64,13 @@ def writing(
     return [
         Row(
             f"speed of the table stage ({WORKERS} workers) / np.save, to the page cache; {size}",
-            f"{speed:.2f} ({spread(times['save'], times['stage'])})",
+            f"{speed:.2f} ({interval(times['save'], times['stage'])})",
             f">= {AIM:g}",
             speed >= AIM,
         ),
         Row(
             "the same, both synced to the disk (fsync of every file)",
-            f"{on_disk_speed:.2f} ({spread(on_disk['save'], on_disk['stage'])})",
+            f"{on_disk_speed:.2f} ({interval(on_disk['save'], on_disk['stage'])})",
             f">= {AIM:g}",
             on_disk_speed >= AIM,
         ),

@@ -11,10 +11,10 @@ from functools import cache
 import numpy as np
 
 from benchmarks.libraries import planck, points
-from benchmarks.measure import Floats, Ints
 from mixjobs.grid import Grid
 from mixjobs.library.base import Medium, Rawness
 from mixjobs.orders import Orders
+from mixjobs.typing import Floats, Ints
 
 PHOENIX_SECONDS = 0.037  # to decode a gzip spectrum of 1.5 million pixels
 _ENDS = (9_500.0, 24_500.0)  # Å

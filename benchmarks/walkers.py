@@ -7,9 +7,10 @@ from scipy.interpolate import RegularGridInterpolator
 
 import mixjobs
 from benchmarks.libraries import points, smooth_means
-from benchmarks.measure import Floats, Row, cpu_seconds, in_turn, ratio, same, spread
+from benchmarks.measure import Row, cpu_seconds, in_turn, interval, ratio, same
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import flux_ratio
+from mixjobs.typing import Floats
 
 AIM, AIM_CUBIC = 50, 6.0
 WALKERS, ORDERS = 40, 20
@@ -52,7 +53,7 @@ def table(times: dict[str, Floats]) -> list[Row]:
     return [
         Row(
             f"{2 * WALKERS} calls of a linear RegularGridInterpolator / one call of linear; {size}",
-            f"{gain:.0f} ({spread(times['peer'], times['linear'])})",
+            f"{gain:.0f} ({interval(times['peer'], times['linear'])})",
             f">= {AIM}",
             gain >= AIM,
         ),
