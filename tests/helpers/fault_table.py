@@ -1,4 +1,4 @@
-"""Print the table of docs/faults.md: ``python tests/fault_table.py [SEEDS]``.
+"""Print the table of docs/faults.md: ``python -m tests.helpers.fault_table [SEEDS]``.
 
 Each run is a job of which one part is killed at a random moment; it takes some seconds, all of
 them a quarter of an hour on two free cores.
