@@ -18,7 +18,7 @@ def real_data(name: str) -> Path:
     Raises
     ------
     Skipped
-        If the file is not in the folder `MIXJOBS_DATA` (default: ``../shared/data``).
+        If the file is not in the folder that the environment variable `MIXJOBS_DATA` names.
     """
     folder = Path(os.environ.get("MIXJOBS_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / name).is_file():
