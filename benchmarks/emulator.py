@@ -1,7 +1,7 @@
-"""The stages of the emulator in one process: spectra beside the means, then their components.
+"""Stages of the emulator in one process: spectra in addition to means, then eigenspectra.
 
-The library's pixels are uniform in log wavelength, so no spline is needed. Its lines have nothing
-in common from point to point, so the decomposition takes longest: all components are wanted.
+The pixels of the library are uniform in log wavelength, so no spline is needed. Its lines differ
+from point to point, which is the slowest case: all eigenspectra are needed.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from mixjobs.store.format import create_group, open_array, write_whole
 from mixjobs.typing import Floats
 
 AIM_MEMORY = 3.0
-ORDERS, WAVE_RANGE = 4, (7100.0, 8900.0)  # Å; the library goes further, for the buffers
-POINTS = 32  # of a block
+ORDERS, WAVE_RANGE = 4, (7100.0, 8900.0)  # Å; the library extends further, for the margins
+POINTS = 32  # per block
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prepared job, whose tasks are called one after the other, and its store."""
+    """A prepared job, whose tasks are called one by one, and its store."""
 
     job: Job
     emulator: EmulatorPlan
@@ -49,12 +49,12 @@ class Case:
 
     @property
     def scratch(self) -> Path:
-        """Where the spectra go."""
+        """Path of the scratch array."""
         return self.group.parent / emulate.SCRATCH
 
     @property
     def mean_blocks(self) -> list[MeanTask]:
-        """The blocks of the means alone."""
+        """The blocks of the means."""
         plan, library = self.job.plan, self.job.library
         return [
             MeanTask(
@@ -78,7 +78,7 @@ class Case:
         ]  # fmt: skip
 
     def read(self) -> None:
-        """Read all that the segments need, as often as the pass over the spectra does: once."""
+        """Read what the segments need once, as the pass over the spectra does."""
         segments = [segment for segment in self.emulator.segments if segment]
         pieces = spans([segment.lo for segment in segments], [segment.hi for segment in segments])
         for block in self.mean_blocks:
@@ -87,7 +87,7 @@ class Case:
                     spectrum(start, stop)
 
     def means(self) -> Floats:
-        """Compute the means alone: (orders, points)."""
+        """Compute the means: (orders, points)."""
         return np.hstack([compute_means(block) for block in self.mean_blocks])
 
     def spectra(self) -> Floats:
@@ -140,30 +140,30 @@ def prepared(folder: Path, shape: tuple[int, int, int], n_pixels: int) -> Case:
 
 
 def table(times: dict[str, Floats], size: str) -> list[Row]:
-    """Rows about time."""
+    """Return the rows about time."""
     read, means, spectra, components = (
         times[name] for name in ("read", "means", "spectra", "components")
     )
     whole = spectra + components
     return [
         Row(
-            f"pass that writes the spectra too / pass of the means alone; {size}",
+            f"pass that also writes the spectra / pass of the means only; {size}",
             f"{ratio(spectra, means):.2f} ({interval(spectra, means)})",
         ),
         Row(
-            "decomposing an order, from scratch array to store / reading its share of the library",
+            "decomposing an order, from scratch array to store / reading its part of the library",
             f"{ratio(components, read):.1f} ({interval(components, read)}; "
             f"{float(np.median(components)) / ORDERS:.2g} s here)",
         ),
         Row(
-            "reading the library: share of the pass with the spectra and all decompositions",
+            "reading the library: fraction of the pass with the spectra and all decompositions",
             f"{100 * ratio(read, whole):.1f} % ({interval(100 * read, whole)})",
         ),
     ]
 
 
 def memory(case: Case) -> Row:
-    """Row about the memory that the decomposition of an order needs."""
+    """Return the row about the memory that decomposing an order needs."""
     block = case.order_blocks[0]
     number = int(case.job.orders.number[block.row])
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""A library without files, as large as one likes: each of its spectra costs a set time to read."""
+"""Library without files, of any size, whose spectra take a given time to read."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _PIXELS = 1080
 
 @dataclass
 class Spent:
-    """What the reading of spectra, and taking their means, has cost this process.
+    """Cost of reading spectra and taking their means, in this process.
 
-    `wall` runs while the task stands still because others have the core, `cpu` does not. `first`
-    is when the first reader was begun (Unix time).
+    `wall` also runs while the task waits because others have the core; `cpu` does not. `first` is
+    when the first reader started (Unix time).
     """
 
     wall: float = 0.0
@@ -38,14 +38,14 @@ _spent = Spent()
 
 
 def spent() -> Spent:
-    """Return what was spent since the last call, and begin anew; for ``client.run``."""
+    """Return the cost since the last call, and reset it; for ``client.run``."""
     global _spent
-    before, _spent = _spent, Spent()
-    return before
+    cost, _spent = _spent, Spent()
+    return cost
 
 
 @contextmanager
-def _on_record() -> Iterator[None]:
+def _recorded() -> Iterator[None]:
     _spent.first = min(_spent.first, time.time())
     wall, cpu = time.perf_counter(), time.thread_time()
     yield
@@ -54,7 +54,7 @@ def _on_record() -> Iterator[None]:
 
 
 def spin(seconds: float) -> None:
-    """Keep the CPU busy for so much of its own time; a core that is stolen hides no work."""
+    """Keep the CPU busy for a time, measured by the CPU clock of this thread."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
@@ -62,12 +62,12 @@ def spin(seconds: float) -> None:
 
 @cache
 def wavelengths() -> Floats:
-    """The wavelengths of every virtual library, Å."""
+    """Return the wavelengths of every virtual library, Å."""
     return np.geomspace(*_ENDS, _PIXELS)
 
 
 def fluxes(thetas: Floats, lo: int = 0, hi: int | None = None) -> Floats:
-    """Raw fluxes (n, n_pixels) at some points (n, 3): black bodies, tilted by log g and [Fe/H]."""
+    """Return raw fluxes (n, n_pixels) at points (n, 3): blackbodies tilted by log g and [Fe/H]."""
     wavelength = wavelengths()[lo:hi]
     teff, logg, feh = thetas.T[:, :, None]
     tilt = np.log(wavelength / _ENDS[0])
@@ -77,7 +77,7 @@ def fluxes(thetas: Floats, lo: int = 0, hi: int | None = None) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class VirtualSpectrum:
-    """One spectrum, which takes `seconds` to read, whatever part of it is wanted."""
+    """One spectrum, which takes `seconds` to read, whatever part of it is read."""
 
     theta: Floats
     seconds: float
@@ -96,14 +96,14 @@ class VirtualSpectrum:
 
 @dataclass(frozen=True, eq=False)
 class VirtualReader:
-    """Makes some spectra, (n, 3) `thetas`, and notes what that and their means have cost."""
+    """Make the spectra of (n, 3) `thetas`, and record the cost, including that of their means."""
 
     thetas: Floats
     seconds: float
 
     def __iter__(self) -> Iterator[VirtualSpectrum]:
         """Make the spectra one after the other."""
-        with _on_record():
+        with _recorded():
             for theta in self.thetas:
                 yield VirtualSpectrum(theta, self.seconds)
 
@@ -130,7 +130,7 @@ class VirtualLibrary:
 
     @classmethod
     def of_shape(cls, shape: tuple[int, int, int], seconds: float) -> VirtualLibrary:
-        """Return a library of so many Teff x log g x [Fe/H]."""
+        """Return a library with this number of Teff x log g x [Fe/H]."""
         return cls(Grid(points(shape), ("teff", "logg", "feh")), seconds)
 
     @property
@@ -140,8 +140,8 @@ class VirtualLibrary:
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
-        """What tells it from another."""
-        return {"cost": f"{self.seconds:g} s a spectrum"}
+        """The property that distinguishes it from another."""
+        return {"cost": f"{self.seconds:g} s per spectrum"}
 
     def flux(self, i: int, lo: int = 0, hi: int | None = None) -> Floats:
         """Return the raw flux of spectrum `i` on pixels lo:hi."""
@@ -153,7 +153,7 @@ class VirtualLibrary:
         return VirtualReader(self.grid.points[list(rows)], self.seconds)
 
     def take(self, rows: Sequence[int] | Ints) -> VirtualLibrary:
-        """Return the library of these spectra alone."""
+        """Return the library of only these spectra."""
         return replace(self, grid=self.grid.take(rows))
 
     def assumed_raw(self) -> VirtualLibrary:
@@ -161,7 +161,7 @@ class VirtualLibrary:
         return replace(self, raw=Rawness("assumed", "taken as raw on request"))
 
     def means(self, orders: Orders) -> Floats:
-        """Means (M, N) of all its spectra, at no cost: what a store of it must hold."""
+        """Return the means (M, N) that a store of this library must contain, at no cost."""
         flux = fluxes(self.grid.points)
-        windows = zip(*orders.pixel_ranges(self.wavelength), strict=True)
-        return np.stack([flux[:, lo:hi].mean(axis=1) for lo, hi in windows])
+        ranges = zip(*orders.pixel_ranges(self.wavelength), strict=True)
+        return np.stack([flux[:, lo:hi].mean(axis=1) for lo, hi in ranges])

@@ -112,7 +112,7 @@ def on_library(path: Path, axis: str, numbers: tuple[int, ...]) -> Trial:
     ]
     ratios = []
     for m, (lo, hi) in enumerate(zip(*orders.pixel_ranges(library.wavelength), strict=True)):
-        true = np.stack([library.flux(i, lo, hi) for i in np.flatnonzero(~kept)])
+        true = np.stack([library.flux(int(i), lo, hi) for i in np.flatnonzero(~kept)])
         residual = emulated[m] - true / true.mean(axis=1, keepdims=True)
         total = stated[m] + model.reconstruction_error[0, m] ** 2
         ratios.append(float(np.nanmean(residual**2) / total))

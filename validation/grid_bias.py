@@ -23,7 +23,7 @@ from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Uniform
 from mixjobs.model.emulator import Accuracy
-from mixjobs.typing import Floats
+from mixjobs.typing import Bools, Floats
 from validation.sampling import posterior
 from validation.simulated_stars import demo_library, make_fit, make_store, observe
 from validation.trials import Options, Trial, read_options, read_results, run_trials
@@ -122,7 +122,7 @@ def position_in_cell(teff: Floats) -> Floats:
     return np.mod(teff, GRID_STEP) / GRID_STEP
 
 
-def near(teff: Floats) -> Floats:
+def near(teff: Floats) -> Bools:
     """Return whether temperatures are near a node."""
     return np.abs(position_in_cell(teff) - 0.5) > 0.5 - NEAR
 
