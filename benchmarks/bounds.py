@@ -19,7 +19,6 @@ from mixjobs.inference.convergence import autocorrelation_time
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Normal, Uniform
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Floats
 from validation.calibration import FULL as STARS
 from validation.sampling import ensemble
@@ -48,7 +47,7 @@ def run(small: bool) -> Iterator[Row]:
     """Sample both stars with both kinds of moves, in turn."""
     size = SMALL if small else FULL
     with TemporaryDirectory(prefix="mixjobs-benchmark-") as folder:
-        make_store(Path(folder), demo_library(STARS.teff, STARS.feh), Accuracy())
+        make_store(Path(folder), demo_library(STARS.teff, STARS.feh))
         for label, star, steps in (
             ("an ordinary star", ORDINARY, size.ordinary),
             ("a star just outside the grid", OUTSIDE, size.outside),

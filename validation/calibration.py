@@ -22,7 +22,6 @@ from scipy import stats
 
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Normal, Uniform
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Floats
 from validation.sampling import posterior
 from validation.simulated_stars import demo_library, make_fit, make_store, observe
@@ -58,7 +57,7 @@ def fit_star(size: Size, folder: Path, trial: Trial) -> Trial:
     """Draw a star, observe it, and fit it with and without the emulator's error."""
     seed = int(trial["name"])
     library = demo_library(size.teff, size.feh)
-    store = make_store(folder, library, Accuracy())
+    store = make_store(folder, library)
     priors = {
         "teff_1": Uniform(size.teff[0], size.teff[-1]),
         "teff_2": Uniform(size.teff[0], size.teff[-1]),
@@ -174,7 +173,7 @@ def main(options: Options) -> None:
     size = SMALL if options.small else FULL
     path = options.folder / "results.jsonl"
     if not options.report:
-        make_store(options.folder, demo_library(size.teff, size.feh), Accuracy())
+        make_store(options.folder, demo_library(size.teff, size.feh))
         stars = [{"name": f"{seed:03d}"} for seed in range(size.stars)]
         run_trials(stars, partial(fit_star, size, options.folder), path, options.processes)
     results = read_results(path)

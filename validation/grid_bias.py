@@ -22,7 +22,6 @@ from scipy.optimize import minimize
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Uniform
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Bools, Floats
 from validation.sampling import posterior
 from validation.simulated_stars import demo_library, make_fit, make_store, observe
@@ -65,7 +64,7 @@ def make_fits(
 ) -> Iterator[tuple[str, bool, LogProbability]]:
     """Observe a star, with or without noise, and yield each setting and its fit."""
     library = demo_library(size.teff, size.feh)
-    store, truth = make_store(folder, library, Accuracy()), star(size, number)
+    store, truth = make_store(folder, library), star(size, number)
     rng = np.random.default_rng([number, 30])
     orders = observe(library, truth, 1 / 200, rng, factor=float(noise))[: size.orders]
     priors = {
@@ -232,7 +231,7 @@ def main(options: Options) -> None:
     """Run the missing trials, print the tables, and draw the figure."""
     size, folder = SMALL if options.small else FULL, options.folder
     if not options.report:
-        make_store(folder, demo_library(size.teff, size.feh), Accuracy())
+        make_store(folder, demo_library(size.teff, size.feh))
         numbers = [5 * k % size.stars for k in range(size.stars)]  # evenly spread if interrupted
         stars = [{"name": f"{number:03d}"} for number in numbers]
         for run_one, name in ((fit_exact, "exact"), (fit_star, "results")):

@@ -23,7 +23,6 @@ from mixjobs.inference.log_probability import LogProbability, make_log_probabili
 from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Prior
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Floats
 
 C = constants.c / 1e3  # km/s
@@ -44,15 +43,13 @@ def demo_library(teff: Sequence[float], feh: Sequence[float]) -> DemoLibrary:
     return DemoLibrary(axes, wave_min=5990.0, wave_max=end, n_pixels=N_LIBRARY)
 
 
-def make_store(folder: Path, library: DemoLibrary, accuracy: Accuracy) -> str:
+def make_store(folder: Path, library: DemoLibrary) -> str:
     """Build the library's store with its emulator, unless it exists."""
     store = folder / "store.zarr"
     if not store.exists():
         folder.mkdir(parents=True, exist_ok=True)
         low, high = zip(*RANGES.values(), strict=True)
-        emulator = mixjobs.EmulatorSettings(
-            max_rv=60, max_vsini=30, min_resolution=20000, accuracy=accuracy
-        )
+        emulator = mixjobs.EmulatorSettings(max_rv=60, max_vsini=30, min_resolution=20000)
         path = library.write(folder / "library.hdf5")
         orders = mixjobs.Orders(list(RANGES), low, high)
         mixjobs.build(path, orders, store, emulator=emulator, table=False)

@@ -22,7 +22,6 @@ from scipy.stats import beta
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.priors import Normal, Prior, Uniform
-from mixjobs.model.emulator import Accuracy
 from mixjobs.typing import Floats
 from validation.importance import weighted_samples
 from validation.sampling import posterior
@@ -88,7 +87,7 @@ def library_of(small: bool) -> DemoLibrary:
 def simulate(folder: Path, small: bool, trial: Trial) -> tuple[LogProbability, Floats]:
     """Simulate a star; return its log-probability and the truth (P,)."""
     library = library_of(small)
-    store = make_store(folder, library, Accuracy())
+    store = make_store(folder, library)
     star, rng = star_of(trial)
     orders = observe(library, star, 1 / trial["ratio"], rng)
     settings: dict[str, Any] = {"teff_2": TEFF_2_PRIORS[trial["teff_2"]]}
@@ -221,7 +220,7 @@ def main(options: Options) -> None:
     """Run the missing trials, print the tables, and draw the figure."""
     path = options.folder / "trials.jsonl"
     if not options.report:
-        make_store(options.folder, library_of(options.small), Accuracy())
+        make_store(options.folder, library_of(options.small))
         run_one = partial(limit, options.folder, options.small)
         run_trials(list(trials(options.small)), run_one, path, options.processes)
     results = read_results(path)
