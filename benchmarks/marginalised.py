@@ -96,12 +96,12 @@ class WithCoefficients:
     def __call__(self, x: Floats) -> Floats:
         """Return ln of prior times likelihood, and ln of the likelihood by order: (n, 1 + M)."""
         n_shared, k = len(self.target.names), self.k
-        values_by_order = np.full((len(x), 1 + len(self.data)), -np.inf)
+        by_order = np.full((len(x), 1 + len(self.data)), -np.inf)
         shared = x[:, :n_shared]
         total = self.target.parameters.log_prior(shared)
         inside = np.isfinite(total)
         if not inside.any():
-            return values_by_order
+            return by_order
         filled = np.where(inside[:, None], shared, shared[inside][0])
         (values,) = self.target.parameters.table(filled)
         for block in self.model.stream(values):
@@ -111,14 +111,14 @@ class WithCoefficients:
             spectra = block.flux[:, data.used] / block.level[:, None]
             residual = (data.flux - spectra * (coefficients @ data.polynomials.T)) / data.sigma
             log_det = np.log(2 * np.pi * (data.sigma * data.scale) ** 2).sum()
-            values_by_order[rows, 1 + block.order] = -0.5 * ((residual**2).sum(axis=1) + log_det)
+            by_order[rows, 1 + block.order] = -0.5 * ((residual**2).sum(axis=1) + log_det)
             unit = (coefficients - np.eye(k)[0]) / data.continuum_sigma
             norm = k * np.log(2 * np.pi * data.continuum_sigma**2)
             total[rows] -= 0.5 * ((unit**2).sum(axis=1) + norm)
-        valid = inside & np.isfinite(values_by_order[:, 1:]).all(axis=1)
-        values_by_order[~valid] = -np.inf
-        values_by_order[valid, 0] = total[valid] + values_by_order[valid, 1:].sum(axis=1)
-        return values_by_order
+        valid = inside & np.isfinite(by_order[:, 1:]).all(axis=1)
+        by_order[~valid] = -np.inf
+        by_order[valid, 0] = total[valid] + by_order[valid, 1:].sum(axis=1)
+        return by_order
 
     def start(self, name: str, seed: int) -> Floats:
         """Scatter walkers around the truth, and coefficients around their most probable values."""

@@ -65,9 +65,8 @@ def on_demo(name: str, method: Method, small: bool) -> Trial:
     library = DemoLibrary(values, wave_max=5000 * np.exp(n_pixels * 4e-6), n_pixels=n_pixels)
     grid, spectra = Grid(library.points, names), library.spectrum(library.points)
     log_mean = np.log(spectra.mean(axis=1))
-    emulator = decompose(
-        spectra / np.exp(log_mean)[:, None], library._log_grid, library.wavelength, Accuracy()
-    )
+    shapes = spectra / np.exp(log_mean)[:, None]
+    emulator = decompose(shapes, library._log_grid, library.wavelength, Accuracy())
     low, high = grid.points.min(axis=0), grid.points.max(axis=0)
     theta = low + (high - low) * np.random.default_rng(0).random((n_theta, 3))
     true = library.spectrum(theta)

@@ -60,7 +60,8 @@ def write_averaged_spectrum(folder: Path) -> None:
     """Write the spectrum of Gl 51 averaged over the library's pixels, order by order."""
     star = mixjobs.open_spectrum(real_data("Gl51.hdf5"))
     library = mixjobs.open_library(real_data("btsettl_prism.hdf5"))
-    wave, flux, sigma = (part[0][star.mask[0]] for part in (star.wavelength, star.flux, star.sigma))
+    columns = (star.wavelength, star.flux, star.sigma)
+    wave, flux, sigma = (column[0][star.mask[0]] for column in columns)
     middle = np.log(library.wavelength)
     edges = np.exp((middle[1:] + middle[:-1]) / 2)
     pixel = np.digitize(wave, edges)
