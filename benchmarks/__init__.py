@@ -1,7 +1,7 @@
-"""Benchmarks: ratios of two things measured in the same run, with the aims beside them."""
+"""Benchmarks: ratios of two things measured in the same run, next to their goals."""
 
 import os
 
-# Before numpy is imported, here and in the workers: one thread each.
+# Set before numpy is imported, here and in worker processes: one thread each.
 for _library in ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM", "NUMEXPR"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"

@@ -1,4 +1,4 @@
-"""Worker processes: two that the benchmarks of a run share, or some with a scheduler apart."""
+"""Worker processes: two that all benchmarks share, or some with a separate scheduler."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _START_SECONDS = 60
 
 @cache
 def workers() -> Client:
-    """Return a client of a cluster of processes on this machine; it ends with the run."""
+    """Return a client of a cluster of processes on this machine, which ends with the run."""
     return at_end.enter_context(connect(ClusterConfig(workers=WORKERS)))
 
 
 @contextmanager
 def scheduler_apart(n_workers: int) -> Iterator[Client]:
-    """Yield a client of a scheduler in a process of its own, as on a cluster, and its workers.
+    """Yield a client of a scheduler in a separate process, as on a cluster, and its workers.
 
-    What the scheduler needs can then be told from what the job's own process needs.
+    Memory and CPU time of the scheduler are then separate from those of the job's own process.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="mixjobs-benchmark-"))
@@ -68,7 +68,7 @@ def scheduler_apart(n_workers: int) -> Iterator[Client]:
 
 
 def _tls(files: Mapping[str, str]) -> list[str]:
-    """Options that name certificates to a ``dask`` command."""
+    """Return the options that name certificates to a ``dask`` command."""
     options = [
         (f"--tls-{name.replace('_', '-')}", files[name]) for name in ("ca_file", "cert", "key")
     ]
@@ -77,7 +77,7 @@ def _tls(files: Mapping[str, str]) -> list[str]:
 
 @contextmanager
 def _running(role: str, *arguments: str, folder: str | None = None) -> Iterator[None]:
-    """Keep a ``dask scheduler`` or a ``dask worker`` running, with the settings that we use."""
+    """Keep a ``dask scheduler`` or a ``dask worker`` running, with the settings of mixjobs."""
     command = [sys.executable, "-m", "dask", role, "--host", "127.0.0.1", *arguments]
     command += ["--dashboard-address", "127.0.0.1:0"]
     command += ["--local-directory", folder] if folder else []
@@ -85,7 +85,7 @@ def _running(role: str, *arguments: str, folder: str | None = None) -> Iterator[
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **settings},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for us to tell them
+        start_new_session=True,  # Ctrl-C reaches only this process
     )  # fmt: skip
     try:
         yield

@@ -1,7 +1,7 @@
-"""The stages of the emulator in one process: spectra beside the means, then their components.
+"""Stages of the emulator in one process: spectra in addition to means, then eigenspectra.
 
-The library's pixels are uniform in log wavelength, so no spline is needed. Its lines have nothing
-in common from point to point, so the decomposition takes longest: all components are wanted.
+The pixels of the library are uniform in log wavelength, so no spline is needed. Its lines differ
+from point to point, which is the slowest case: all eigenspectra are needed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 
 import mixjobs
 from benchmarks.libraries import write_library
-from benchmarks.measure import Row, cpu_seconds, in_turn, ratio, same, spread
-from mixjobs.builder.plan import EmulatorPlan
+from benchmarks.measure import Row, cpu_seconds, in_turn, interval, ratio, same
+from mixjobs.builder.emulator import EmulatorPlan
+from mixjobs.builder.plan import BuildPlan, blocks, plan_build
+from mixjobs.builder.stages import SCRATCH, create, emulator_tasks, mean_task
 from mixjobs.builder.tasks import (
     EmulatorTask,
     MeanTask,
@@ -32,13 +34,13 @@ from mixjobs.store.format import open_array, write_whole
 from mixjobs.typing import Floats
 
 AIM_MEMORY = 3.0
-ORDERS, WAVE_RANGE = 4, (7100.0, 8900.0)  # Å; the library goes further, for the buffers
-POINTS = 32  # of a block
+ORDERS, WAVE_RANGE = 4, (7100.0, 8900.0)  # Å; the library extends further, for the margins
+POINTS = 32  # per block
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A planned build, whose tasks are called one after the other, and its store."""
+    """A planned build, whose tasks are called one by one, and its store."""
 
     plan: BuildPlan
     emulator: EmulatorPlan
@@ -46,7 +48,7 @@ class Case:
 
     @property
     def scratch(self) -> Path:
-        """Where the spectra go."""
+        """Path of the scratch array."""
         return self.group.parent / SCRATCH
 
     def tasks(self, plan: BuildPlan) -> list[Any]:
@@ -56,44 +58,32 @@ class Case:
 
     @property
     def mean_tasks(self) -> list[MeanTask]:
-        """The tasks that compute the means alone."""
+        """The tasks that compute only the means."""
         return self.tasks(replace(self.plan, emulator=None))
 
     @property
     def order_tasks(self) -> list[EmulatorTask]:
-        """The orders to decompose."""
-        plan, wavelength = self.job.plan, self.job.library.wavelength
-        return [
-            EmulatorTask(
-                "benchmark", self.group, self.scratch, m, window.grid,
-                wavelength[plan.lo[m] : plan.hi[m]], self.emulator.settings.accuracy,
-            )
-            for m, window in enumerate(self.emulator.segments)
-            if window
-        ]  # fmt: skip
+        """The tasks that decompose the orders."""
+        return emulator_tasks(self.plan, self.emulator, self.group, self.scratch)
 
     def read(self) -> None:
-        """Read all that the windows need, as often as the pass over the spectra does: once."""
-        windows = [window for window in self.emulator.segments if window]
-        pieces = spans([window.lo for window in windows], [window.hi for window in windows])
-        for block in self.mean_blocks:
-            for spectrum in block.reader:
+        """Read what the segments need once, as the pass over the spectra does."""
+        segments = [segment for segment in self.emulator.segments if segment]
+        pieces = spans([s.lo for s in segments], [s.hi for s in segments])
+        for task in self.mean_tasks:
+            for spectrum in task.reader:
                 for start, stop, _ in pieces:
                     spectrum(start, stop)
 
     def means(self) -> Floats:
-        """Compute the means alone: (orders, points)."""
+        """Compute the means: (orders, points)."""
         return np.hstack([compute_means(task) for task in self.mean_tasks])
 
     def spectra(self) -> Floats:
         """Compute the means, and write the spectra."""
-        blocks = [
-            SpectraTask(**vars(block), scratch=self.scratch, segments=self.emulator.segments)
-            for block in self.mean_blocks
-        ]
-        return np.hstack([compute_spectra(block) for block in blocks])
+        return np.hstack([compute_spectra(task) for task in self.tasks(self.plan)])
 
-    def components(self) -> None:
+    def eigenspectra(self) -> None:
         """Decompose all orders."""
         for task in self.order_tasks:
             decompose_order(task)
@@ -112,7 +102,7 @@ def run(small: bool) -> list[Row]:
             read=lambda: cpu_seconds(case.read),
             means=lambda: cpu_seconds(case.means),
             spectra=lambda: cpu_seconds(case.spectra),
-            components=lambda: cpu_seconds(case.components),
+            components=lambda: cpu_seconds(case.eigenspectra),
         )
         size = f"{len(case.plan.library.grid)} points x {n_pixels} px, {ORDERS} orders"
         return [*table(times, size), memory(case)]
@@ -132,30 +122,30 @@ def prepared(folder: Path, shape: tuple[int, int, int], n_pixels: int) -> Case:
 
 
 def table(times: dict[str, Floats], size: str) -> list[Row]:
-    """Rows about time."""
+    """Return the rows about time."""
     read, means, spectra, components = (
         times[name] for name in ("read", "means", "spectra", "components")
     )
     whole = spectra + components
     return [
         Row(
-            f"pass that writes the spectra too / pass of the means alone; {size}",
-            f"{ratio(spectra, means):.2f} ({spread(spectra, means)})",
+            f"pass that also writes the spectra / pass of the means only; {size}",
+            f"{ratio(spectra, means):.2f} ({interval(spectra, means)})",
         ),
         Row(
-            "decomposing an order, from scratch array to store / reading its share of the library",
-            f"{ratio(components, read):.1f} ({spread(components, read)}; "
+            "decomposing an order, from scratch array to store / reading its part of the library",
+            f"{ratio(components, read):.1f} ({interval(components, read)}; "
             f"{float(np.median(components)) / ORDERS:.2g} s here)",
         ),
         Row(
-            "reading the library: share of the pass with the spectra and all decompositions",
-            f"{100 * ratio(read, whole):.1f} % ({spread(100 * read, whole)})",
+            "reading the library: fraction of the pass with the spectra and all decompositions",
+            f"{100 * ratio(read, whole):.1f} % ({interval(100 * read, whole)})",
         ),
     ]
 
 
 def memory(case: Case) -> Row:
-    """Row about the memory that the decomposition of an order needs."""
+    """Return the row about the memory that decomposing an order needs."""
     task = case.order_tasks[0]
     number = int(case.plan.orders.number[task.order_index])
     tracemalloc.start()

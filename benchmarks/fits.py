@@ -1,4 +1,4 @@
-"""Simulated stars to fit: a store of the demo library, orders with noise, and a plan of the fit."""
+"""Simulated orders for the benchmarks: a store of the demo library, data, and a plan of the fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import mixjobs
-from mixjobs.builder.segments import EmulatorSettings
+from mixjobs.builder.emulator import EmulatorSettings
 from mixjobs.demo.library import Axes, DemoLibrary
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
@@ -23,21 +23,21 @@ NOISE = ("ln_noise", "log_amplitude", "log_length")
 
 
 def pixels(first: float, n: int) -> Floats:
-    """Wavelengths of `n` pixels from `first` on, Å."""
+    """Return the wavelengths of `n` pixels that start at `first`, Å."""
     waves: Floats = first * np.exp(np.arange(n) * PIXEL / SPEED_OF_LIGHT)
     return waves
 
 
-def windows(waves: Mapping[int, Floats]) -> Orders:
-    """Return orders that hold these pixels."""
+def ranges(waves: Mapping[int, Floats]) -> Orders:
+    """Return orders that contain these pixels."""
     low = [wave[0] - 0.1 for wave in waves.values()]
     return Orders(list(waves), low, [wave[-1] + 0.1 for wave in waves.values()])
 
 
 def build_store(axes: Axes, orders: Orders, settings: EmulatorSettings, path: Path) -> DemoLibrary:
-    """Build the emulator of some orders from a demo library that covers their buffers."""
-    room = np.exp(2 * settings.buffer)
-    first, last = orders.wave_min.min() / room, orders.wave_max.max() * room
+    """Build the emulator of the orders from a demo library that covers their margins."""
+    margin = np.exp(2 * settings.buffer)
+    first, last = orders.wave_min.min() / margin, orders.wave_max.max() * margin
     n_pixels = int(np.log(last / first) * SPEED_OF_LIGHT / LIBRARY_PIXEL)
     library = DemoLibrary(axes, wave_min=first, wave_max=last, n_pixels=n_pixels)
     written = library.write(path.with_name("library.hdf5"))
@@ -48,7 +48,7 @@ def build_store(axes: Axes, orders: Orders, settings: EmulatorSettings, path: Pa
 def observe(
     store: Path, waves: Mapping[int, Floats], truth: Mapping[str, float], continuum: Continuum
 ) -> list[EpochOrder]:
-    """Simulate orders as the model has them, on a sloping continuum, with noise of 1 %."""
+    """Simulate orders with the model itself, on a sloping continuum, with 1 % noise."""
     rng = np.random.default_rng(1)
     model = mixjobs.load_mixture(
         store, orders=list(waves), wavelengths=waves, resolution=RESOLUTION, medium="vacuum"

@@ -1,4 +1,4 @@
-"""One build of a virtual library, measured: where its time goes, and what memory it needs."""
+"""Time and memory of one build of a virtual library."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from pathlib import Path
 
 from distributed import Client
 
-from benchmarks.measure import Skipped, StageClock, same
+from benchmarks.measure import StageClock, same
 from benchmarks.virtual import VirtualLibrary, spent
 from mixjobs.builder.plan import BlockShape, plan_build
 from mixjobs.builder.stages import run_plan
 from mixjobs.orders import Orders
+from validation.real_data import Skipped
 
 _STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
 class Built:
-    """What one build took, in seconds unless said otherwise.
+    """Cost of one build, in seconds unless stated otherwise.
 
     Attributes
     ----------
@@ -29,21 +30,21 @@ class Built:
     ready : float
         From the call until the first task can be submitted: checks, probe, plan, partial store.
     first : float
-        From the call until a worker has begun the first task.
+        From the call until a worker starts the first task.
     reading : float
-        Wall time of the reading stage, the making and submission of its tasks included.
+        Wall time of the reading stage, including the creation and submission of its tasks.
     inside : float
-        Wall time inside its tasks, as they measured it themselves, summed.
+        Wall time inside its tasks, measured by the tasks themselves and summed.
     inside_cpu : float
-        The same, CPU time of their threads.
+        The same in CPU time of their threads.
     after : float
         From the end of the reading stage until `build` returns, without the table stage.
     table : float
-        Wall time of the table stage, from the last mean: it contains their check.
+        Wall time of the table stage, from the last mean, including the check of the means.
     job_cpu, scheduler_cpu : float
-        CPU time, over the whole build, of the process that calls it, and of the scheduler.
+        CPU time of the whole build, of the calling process and of the scheduler.
     scheduler_peak, worker_peak : float
-        The most memory so far, in MB: of the scheduler, and of the worker with most.
+        Peak memory so far, in MB: of the scheduler, and of the worker that used most.
     """
 
     n_tasks: int
@@ -62,17 +63,17 @@ class Built:
 
     @property
     def idle(self) -> float:
-        """Seconds of the reading stage that a worker, on average, spends outside its tasks."""
+        """Seconds of the reading stage that a worker spends outside its tasks, on average."""
         return self.reading - self.inside / self.n_workers
 
     @property
-    def stood_still(self) -> float:
-        """Seconds that a worker's tasks stood still because others had the core."""
+    def waiting(self) -> float:
+        """Seconds that the tasks of a worker waited because other processes had the core."""
         return (self.inside - self.inside_cpu) / self.n_workers
 
     @property
     def overhead_cpu(self) -> float:
-        """CPU time of scheduler and job process together."""
+        """CPU time of the scheduler and of the job's process together."""
         return self.job_cpu + self.scheduler_cpu
 
 
@@ -84,29 +85,29 @@ def built(
     block: BlockShape | None = None,
     table: bool = False,
 ) -> Built:
-    """Build a store, check its means, and return what that took."""
+    """Build a store, check its means, and return the cost."""
     client.run(spent)
     clock, scheduler = StageClock(), scheduler_cpu(client)
-    begun, begun_cpu, begun_at = time.perf_counter(), time.process_time(), time.time()
+    start, start_cpu, start_time = time.perf_counter(), time.process_time(), time.time()
     n_workers = len(client.ncores())
     dtype = "float64" if table else None
     plan = plan_build(library, orders, n_workers, block=block, table_dtype=dtype)
     store = run_plan(plan, path, client, overwrite=True, report=clock)
-    ended, ended_cpu = time.perf_counter(), time.process_time()
+    end, end_cpu = time.perf_counter(), time.process_time()
     tasks = client.run(spent).values()
     same("scaling", store.mean_flux, library.means(orders), rtol=1e-12)
     writing = clock.last["flux_ratio"] - clock.last["mean_flux"] if table else 0.0
     return Built(
         n_tasks=plan.n_tasks,
         n_workers=n_workers,
-        ready=clock.first["mean_flux"] - begun,
-        first=min(task.first for task in tasks) - begun_at,
+        ready=clock.first["mean_flux"] - start,
+        first=min(task.first for task in tasks) - start_time,
         reading=clock.last["mean_flux"] - clock.first["mean_flux"],
         inside=sum(task.wall for task in tasks),
         inside_cpu=sum(task.cpu for task in tasks),
-        after=ended - clock.last["mean_flux"] - writing,
+        after=end - clock.last["mean_flux"] - writing,
         table=writing,
-        job_cpu=ended_cpu - begun_cpu,
+        job_cpu=end_cpu - start_cpu,
         scheduler_cpu=scheduler_cpu(client) - scheduler,
         scheduler_peak=_on_scheduler(client, peak_memory),
         worker_peak=max(client.run(peak_memory).values()),
@@ -114,19 +115,19 @@ def built(
 
 
 def peak_memory() -> float:
-    """The most memory that this process has held so far, in MB (10⁶ bytes)."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
-    return 1.024e-3 * float(found[1]) if found else float("nan")
+    """Return the peak memory of this process so far, in MB (10⁶ bytes)."""
+    match = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
+    return 1.024e-3 * float(match[1]) if match else float("nan")
 
 
 def needs_linux() -> None:
-    """Skip a benchmark where the system does not tell the most memory a process has held."""
+    """Skip a benchmark if the system does not report the peak memory of a process."""
     if not _STATUS.exists():
-        raise Skipped(f"no {_STATUS}, which tells memory")
+        raise Skipped(f"no {_STATUS}, which reports peak memory")
 
 
 def scheduler_cpu(client: Client) -> float:
-    """CPU time of the scheduler's process so far."""
+    """Return the CPU time of the scheduler's process so far."""
     return _on_scheduler(client, time.process_time)
 
 

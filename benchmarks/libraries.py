@@ -1,15 +1,13 @@
-"""Libraries and grids for the benchmarks, made quickly."""
+"""Libraries and grids for the benchmarks."""
 
 from __future__ import annotations
 
-import os
 from itertools import product
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from benchmarks.measure import Skipped
 from mixjobs.grid import Grid
 from mixjobs.typing import Floats
 
@@ -19,13 +17,13 @@ ROOT = Path(__file__).parent.parent
 
 
 def points(shape: tuple[int, int, int]) -> Floats:
-    """Points of a full product grid of so many Teff, log g and [Fe/H]: (N, 3)."""
+    """Return the points (N, 3) of a full product grid of Teff, log g and [Fe/H]."""
     axes = zip((3000.0, 3.5, -2.0), (6800.0, 5.0, 0.0), shape, strict=True)
     return np.array(list(product(*(np.linspace(a, b, n).round(3) for a, b, n in axes))))
 
 
 def smooth_means(grid: Grid, n_orders: int, seed: int = 1) -> Floats:
-    """Positive, smooth means of so many orders at the points of a grid: (M, N)."""
+    """Return positive, smooth means of the orders at the points of a grid: (M, N)."""
     rng = np.random.default_rng(seed)
     low, high = grid.points.min(axis=0), grid.points.max(axis=0)
     x = (grid.points - low) / (high - low)
@@ -35,10 +33,10 @@ def smooth_means(grid: Grid, n_orders: int, seed: int = 1) -> Floats:
 
 
 def write_library(path: Path, shape: tuple[int, int, int], n_pixels: int) -> list[str]:
-    """Write a library in Starfish's current layout; return the keys of its points, in their order.
+    """Write a library in Starfish's current layout, and return the keys of its points.
 
-    Black bodies with random lines, float32, one gzip-9 dataset a spectrum: gzip makes of them
-    what it makes of PHOENIX (to 84 % of the size), and reads them as fast.
+    The spectra are blackbodies with random lines, float32, in one gzip-9 dataset each. They
+    compress like PHOENIX (to 84 % of the size), and are read as fast.
     """
     rng = np.random.default_rng(1)
     wavelength = np.geomspace(7000.0, 9000.0, n_pixels)
@@ -60,15 +58,7 @@ def write_library(path: Path, shape: tuple[int, int, int], n_pixels: int) -> lis
 
 
 def planck(wavelength: Floats, teff: float) -> Floats:
-    """Surface flux pi B_lambda of a black body, erg/s/cm²/Å; `wavelength` in Å."""
+    """Return the surface flux pi B_lambda of a blackbody, erg/s/cm²/Å; `wavelength` in Å."""
     # 2 pi h c² in erg/s/cm² Å⁴, and h c / k in Å K
     flux: Floats = 3.741771852e27 / wavelength**5 / np.expm1(1.438776877e8 / (wavelength * teff))
     return flux
-
-
-def real_data(name: str) -> Path:
-    """Path of a real library; the benchmark is skipped where it is absent."""
-    folder = Path(os.environ.get("MIXJOBS_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / name).is_file():
-        raise Skipped(f"no real data: {name} is absent (set MIXJOBS_DATA)")
-    return folder / name

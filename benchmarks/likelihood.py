@@ -1,6 +1,6 @@
-"""The likelihood of one order, against dense matrices; its place in a step; how time grows.
+"""Likelihood of one order, against dense matrices; its part of a step; the growth of time.
 
-One order of 2304 pixels, two components, an emulator of 8 components, a continuum of degree 4,
+One order of 2304 pixels, two photospheres, an emulator of 8 eigenspectra, a continuum of degree 4,
 Matern-3/2 noise, 40 walkers, one thread.
 """
 
@@ -15,9 +15,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
 import mixjobs
-from benchmarks.fits import NOISE, RESOLUTION, build_store, observe, pixels, plan, windows
-from benchmarks.measure import Row, cpu_seconds, in_turn, ratio, same, spread
-from mixjobs.builder.segments import EmulatorSettings
+from benchmarks.fits import NOISE, RESOLUTION, build_store, observe, pixels, plan, ranges
+from benchmarks.measure import Row, cpu_seconds, in_turn, interval, ratio, same
+from mixjobs.builder.emulator import EmulatorSettings
 from mixjobs.inference.likelihood import Continuum, OrderData, fit_order
 from mixjobs.inference.noise import NoiseRows
 from mixjobs.inference.order_likelihoods import LikelihoodBatch, OrderLikelihoods
@@ -30,17 +30,17 @@ TRUTH = {
     "teff_1": 4100.0, "teff_2": 3700.0, "logg": 4.4, "feh": 0.1, "vsini": 12.0, "rv": 5.0, "c": 0.3,
     "ln_noise": 0.1, "log_amplitude": -2.0, "log_length": 1.5,
 }  # fmt: skip
-SPREAD = 0.02  # of the walkers about the truth, relative
-APART = ("logg", "feh")  # what components that move differently share
+SCATTER = 0.02  # of the walkers around the truth, relative
+SHARED = ("logg", "feh")  # by components that move differently
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured; `walkers` from the fewest to the most, of which `usual` is usual."""
+    """Size of the benchmark; growth is measured between the two numbers in `walkers`."""
 
     pixels: int
     rank: int
-    usual: int
+    n_walkers: int
     growth: Sequence[int]
     orders: int
     walkers: tuple[int, int]
@@ -52,7 +52,7 @@ SMALL = Size(200, 4, 16, (100, 200), 2, (8, 16), 2)
 
 
 class Star:
-    """A star's orders: some that are alike, then some that are longer and longer."""
+    """The orders of a star: some of equal length, then some of increasing length."""
 
     def __init__(self, folder: Path, size: Size) -> None:
         self.store = folder / "store.zarr"
@@ -63,7 +63,7 @@ class Star:
         longer = {size.orders + i: pixels(5000, n) for i, n in enumerate(size.growth)}
         waves = alike | longer
         settings = EmulatorSettings(max_rv=100, max_vsini=60, min_resolution=20_000, rank=size.rank)
-        build_store(AXES, windows(waves), settings, self.store)
+        build_store(AXES, ranges(waves), settings, self.store)
         mixture = {name: TRUTH[name] for name in TRUTH if name not in NOISE}
         self.orders = observe(self.store, waves, mixture, Continuum(4))
 
@@ -72,7 +72,7 @@ class Star:
         return plan(self.store, self.orders, **options).load(rows)
 
     def mixture(self) -> MixtureModel:
-        """Load the mixture alone, in the first order."""
+        """Load the mixture of the first order."""
         return mixjobs.load_mixture(
             self.store, orders=[0], wavelengths=[self.orders[0].wavelength], medium="vacuum",
             resolution=RESOLUTION, outside="nan",
@@ -80,11 +80,11 @@ class Star:
 
 
 def table(names: Sequence[str], n: int) -> Floats:
-    """Draw rows of parameters about the truth: (n, len(names)); those of a component lose it."""
+    """Draw n walkers around the truth: (n, len(names)); `vsini_1` has the truth of `vsini`."""
     truth = np.array([TRUTH.get(name, TRUTH.get(name.partition("_")[0])) for name in names])
-    away = np.random.default_rng(1).uniform(-SPREAD, SPREAD, (n, len(names)))
-    drawn: Floats = truth * (1 + away)
-    return drawn
+    scatter = np.random.default_rng(1).uniform(-SCATTER, SCATTER, (n, len(names)))
+    params: Floats = truth * (1 + scatter)
+    return params
 
 
 def run(small: bool) -> Iterator[Row]:
@@ -97,14 +97,14 @@ def run(small: bool) -> Iterator[Row]:
 
 
 def one_order(star: Star, size: Size) -> list[Row]:
-    """Rows of the likelihood of one order, and of its place in a whole step."""
+    """Return the rows about the likelihood of one order, and its part of a whole step."""
     model = star.mixture()
-    values = table((*model.parameters, *NOISE), size.usual)
+    values = table((*model.parameters, *NOISE), size.n_walkers)
     fits, mixtures = star.fits([0]), values[:, : -len(NOISE)]
     blocks = list(fits.stream([values]))
-    apart = star.fits([0], shared=APART)
+    apart = star.fits([0], shared=SHARED)
     names = apart.epochs[0].model.parameters
-    moving = list(apart.stream([table((*names, *NOISE), size.usual)]))
+    moving = list(apart.stream([table((*names, *NOISE), size.n_walkers)]))
     dense = {errors: [Dense(block, errors) for block in blocks[:2]] for errors in (True, False)}
     for errors, few in dense.items():
         expected = np.array([side() for side in few])
@@ -114,55 +114,54 @@ def one_order(star: Star, size: Size) -> list[Row]:
         size.rounds,
         dense=each(lambda: [side() for side in dense[True]], 2),
         dense_alone=each(lambda: [side() for side in dense[False]], 2),
-        free=each(lambda: likelihoods(blocks, free), size.usual),
-        alone=each(lambda: likelihoods(blocks, free, errors=False), size.usual),
-        moving=each(lambda: likelihoods(moving, free), size.usual),
-        fixed=each(lambda: likelihoods(blocks, fixed), size.usual),
-        diagonal=each(lambda: likelihoods(blocks, diagonal), size.usual),
-        mixture=each(lambda: list(model.stream(mixtures, errors=True)), size.usual),
-        step=each(lambda: fits([values]), size.usual),
+        free=each(lambda: likelihoods(blocks, free), size.n_walkers),
+        alone=each(lambda: likelihoods(blocks, free, errors=False), size.n_walkers),
+        moving=each(lambda: likelihoods(moving, free), size.n_walkers),
+        fixed=each(lambda: likelihoods(blocks, fixed), size.n_walkers),
+        diagonal=each(lambda: likelihoods(blocks, diagonal), size.n_walkers),
+        mixture=each(lambda: list(model.stream(mixtures, errors=True)), size.n_walkers),
+        step=each(lambda: fits([values]), size.n_walkers),
     )
     n_columns = {block.errors.shape[2] for block in (blocks[0], moving[0])}
     return rows_of_one(times, size, sorted(n_columns))
 
 
 def each(function: Callable[[], object], n: int) -> Callable[[], float]:
-    """Return what measures the CPU seconds of one of the `n` rows that a call evaluates."""
+    """Return a function that measures the CPU seconds per walker of a call with n walkers."""
     return lambda: cpu_seconds(function) / n
 
 
 def free(noise: NoiseRows) -> NoiseRows:
-    """Each row its own noise."""
+    """Return the noise of each walker."""
     return noise
 
 
 def fixed(noise: NoiseRows) -> NoiseRows:
-    """The first row's noise for all."""
+    """Return the noise of the first walker for all."""
     first = (noise.ln_noise, noise.amplitude, noise.length)
     return NoiseRows(*(np.full_like(values, values[0]) for values in first))
 
 
 def diagonal(noise: NoiseRows) -> NoiseRows:
-    """No correlated noise."""
+    """Return the noise without its correlated part."""
     return NoiseRows(noise.ln_noise, np.zeros_like(noise.amplitude), noise.length)
 
 
 def likelihoods(
     blocks: Sequence[LikelihoodBatch], kind: Callable[[NoiseRows], NoiseRows], errors: bool = True
 ) -> Floats:
-    """Evaluate the likelihood alone, of spectra that are there: (n,)."""
-    found = []
+    """Evaluate only the likelihood, of given spectra: (n,)."""
+    fits = []
     for block in blocks:
         columns = block.errors if errors else block.errors[:, :, :0]
-        found.append(fit_order(block.data, block.spectra, columns, kind(block.noise)))
-    return np.concatenate([fit.log_likelihood for fit in found])
+        fits.append(fit_order(block.data, block.spectra, columns, kind(block.noise)))
+    return np.concatenate([fit.log_likelihood for fit in fits])
 
 
 class Dense:
-    """The same of one row of a block (the first block's first, the other's last), n x n.
+    """The same for one sample of a batch (the first of the first, the last of another), n x n.
 
-    The fitted continuum that scales the spectrum's error is handed over: it is found once, before
-    anything is timed.
+    The fitted continuum that scales the error of the spectrum is found once, before any timing.
     """
 
     def __init__(self, block: LikelihoodBatch, errors: bool) -> None:
@@ -175,15 +174,17 @@ class Dense:
             self.scaled = fitted_continuum(self)[:, None] * block.errors[row]
 
     def covariance(self) -> Floats:
-        """Of the noise alone."""
+        """Return the covariance of the noise, (n_pixels, n_pixels)."""
         noise, row, velocity = self.noise, self.row, self.data.velocity
         x = np.sqrt(3) / noise.length[row] * np.abs(velocity[:, None] - velocity)
-        found: Floats = noise.amplitude[row] ** 2 * (1 + x) * np.exp(-x)
-        found[np.diag_indices_from(found)] += np.exp(noise.ln_noise[row]) * self.data.sigma**2
-        return found
+        covariance: Floats = noise.amplitude[row] ** 2 * (1 + x) * np.exp(-x)
+        covariance[np.diag_indices_from(covariance)] += (
+            np.exp(noise.ln_noise[row]) * self.data.sigma**2
+        )
+        return covariance
 
     def __call__(self) -> float:
-        """ln of the likelihood: one Cholesky decomposition."""
+        """Return ln of the likelihood, with one Cholesky decomposition."""
         columns = np.hstack([self.design, self.scaled])
         covariance = self.covariance() + columns @ columns.T
         root = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
@@ -193,61 +194,64 @@ class Dense:
 
 
 def fitted_continuum(dense: Dense) -> Floats:
-    """Most probable continuum beside the error's columns, (n_pixels,), by dense matrices."""
+    """Return the most probable continuum (n_pixels,), next to the error columns."""
     data: OrderData = dense.data
     columns = np.hstack([dense.design, dense.scaled])
     weighted = cho_solve(cho_factor(dense.covariance()), columns)
     inner = columns.T @ weighted + np.eye(columns.shape[1])
-    found = np.linalg.solve(inner, weighted.T @ (data.flux - dense.spectrum))
+    coefficients = np.linalg.solve(inner, weighted.T @ (data.flux - dense.spectrum))
     k = data.polynomials.shape[1]
-    continuum: Floats = data.polynomials @ (np.eye(k)[0] + data.continuum_sigma * found[:k])
+    continuum: Floats = data.polynomials @ (np.eye(k)[0] + data.continuum_sigma * coefficients[:k])
     return continuum
 
 
 def rows_of_one(times: dict[str, Floats], size: Size, n_columns: Sequence[int]) -> list[Row]:
-    """Rows of the table about one order."""
+    """Return the rows about one order."""
     ours, step = times["free"], times["step"]
-    here = f"{1e3 * float(np.median(ours)):.2f} ms here"
+    own_time = f"{1e3 * float(np.median(ours)):.2f} ms here"
     rest = step - ours - times["mixture"]
 
-    def told(above: Floats, below: Floats, digits: str = ".2f") -> str:
-        return f"{ratio(above, below):{digits}} ({spread(above, below)})"
+    def cell(above: Floats, below: Floats, digits: str = ".2f") -> str:
+        return f"{ratio(above, below):{digits}} ({interval(above, below)})"
 
-    def against_dense(what: str, above: Floats, below: Floats, more: str = "") -> Row:
+    def against_dense(quantity: str, above: Floats, below: Floats, more: str = "") -> Row:
         gain = ratio(above, below)
-        return Row(what, f"{told(above, below, '.0f')}{more}", f">= {AIM_DENSE}", gain >= AIM_DENSE)
+        return Row(
+            quantity, f"{cell(above, below, '.0f')}{more}", f">= {AIM_DENSE}", gain >= AIM_DENSE
+        )
 
     return [
         against_dense(
             f"dense evaluation (one n x n Cholesky) / ours; {size.pixels} px, {n_columns[0]} "
             "columns of error, continuum of degree 4, Matern-3/2",
-            times["dense"], ours, f"; {here}",
+            times["dense"], ours, f"; {own_time}",
         ),
         against_dense(
             "the same without the emulator's error", times["dense_alone"], times["alone"]
         ),
-        Row("the emulator's error: with / without", told(ours, times["alone"])),
+        Row("the emulator's error: with / without", cell(ours, times["alone"])),
         Row(
-            f"components that move differently ({n_columns[-1]} columns) / alike ({n_columns[0]})",
-            told(times["moving"], ours),
+            f"components that move differently ({n_columns[-1]} columns) / "
+            f"together ({n_columns[0]})",
+            cell(times["moving"], ours),
         ),
-        Row("Matern-3/2 / diagonal noise alone", told(ours, times["diagonal"])),
-        Row("each walker its own noise / one noise for all", told(ours, times["fixed"])),
+        Row("Matern-3/2 / diagonal noise alone", cell(ours, times["diagonal"])),
+        Row("different noise for each walker / the same for all", cell(ours, times["fixed"])),
         Row(
             "whole step of one order (mixture, its level, likelihood) / likelihood",
-            f"{told(step, ours)}; mixture {ratio(times['mixture'], step):.0%}, likelihood "
-            f"{ratio(ours, step):.0%}, between them {ratio(rest, step):.0%} of the step",
+            f"{cell(step, ours)}; mixture {ratio(times['mixture'], step):.0%}, likelihood "
+            f"{ratio(ours, step):.0%}, the rest {ratio(rest, step):.0%} of the step",
         ),
     ]  # fmt: skip
 
 
 def growth(star: Star, size: Size) -> list[Row]:
-    """Rows on how the time of a whole step grows: over linear growth."""
+    """Return the rows about the growth of the time of a whole step, over linear growth."""
     one, many = star.fits([0]), star.fits(range(size.orders))
     by_pixels = {n: star.fits([size.orders + i]) for i, n in enumerate(size.growth)}
     names = (*one.epochs[0].model.parameters, *NOISE)
     few, most = size.walkers
-    values, short, long = (table(names, n) for n in (size.usual, few, most))
+    values, short, long = (table(names, n) for n in (size.n_walkers, few, most))
     same("likelihood, orders", many([values])[0], one([values])[0], rtol=1e-12)
     same("likelihood, walkers", one([long])[0][:few], one([short])[0], rtol=1e-10)
     sides = {f"{n}": linear(fits, values, n) for n, fits in by_pixels.items()}
@@ -268,16 +272,16 @@ def growth(star: Star, size: Size) -> list[Row]:
 
 
 def linear(fits: OrderLikelihoods, values: Floats, factor: float) -> Callable[[], float]:
-    """Return what measures a step's CPU seconds over a factor."""
+    """Return a function that measures the CPU seconds of a step, over a factor."""
     return lambda: cpu_seconds(lambda: fits([values])) / factor
 
 
-def grown(what: str, above: Floats, below: Floats, between: str = "") -> Row:
-    """A row of growth."""
-    found = ratio(above, below)
+def grown(quantity: str, above: Floats, below: Floats, between: str = "") -> Row:
+    """Return a row about growth."""
+    value = ratio(above, below)
     return Row(
-        f"growth of a step's time with {what}, over linear growth",
-        f"{found:.2f} ({spread(above, below)}){'; ' * bool(between)}{between}",
+        f"growth of a step's time with {quantity}, over linear growth",
+        f"{value:.2f} ({interval(above, below)}){'; ' * bool(between)}{between}",
         f"<= {AIM_GROWTH:g}",
-        found <= AIM_GROWTH,
+        value <= AIM_GROWTH,
     )

@@ -1,4 +1,4 @@
-"""What every benchmark uses: timing in turn, ratios, rows of the table."""
+"""Timing in turn, ratios of times, and rows of the table of benchmarks."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ from numpy.typing import NDArray
 
 from mixjobs.typing import Floats
 
-at_end = ExitStack()  # what is to be closed when the table is printed
-
-
-class Skipped(Exception):
-    """A benchmark that cannot be run here, with the reason."""
+at_end = ExitStack()  # closed when the table is complete
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; `met` is None where there is no aim."""
+    """One row of the table; `met` is None where there is no goal."""
 
     what: str
     measured: str
@@ -31,9 +27,9 @@ class Row:
 
 @dataclass
 class StageClock:
-    """The `report` of a build: when each stage was first and last heard of.
+    """The `report` of a build: when each stage first and last reported progress.
 
-    `after` is called, outside the clock, when a stage's last block is done.
+    `after` is called, outside the measured time, when the last task of a stage is complete.
     """
 
     after: Callable[[str], None] | None = None
@@ -49,28 +45,28 @@ class StageClock:
 
 
 def seconds(function: Callable[[], object], repeat: int = 1) -> float:
-    """Seconds that one call takes, as the mean of `repeat` calls."""
-    begun = time.perf_counter()
+    """Return the seconds per call, the mean of `repeat` calls."""
+    start = time.perf_counter()
     for _ in range(repeat):
         function()
-    return (time.perf_counter() - begun) / repeat
+    return (time.perf_counter() - start) / repeat
 
 
 def cpu_seconds(function: Callable[[], object], repeat: int = 1) -> float:
-    """Seconds of this process's CPU that one call takes, as the mean of `repeat` calls.
+    """Return the CPU seconds of this process per call, the mean of `repeat` calls.
 
-    For what runs in one thread and waits for nothing: what else the machine does hits it less.
+    Use this for code that runs in one thread without waiting: other programs disturb it less.
     """
-    begun = time.process_time()
+    start = time.process_time()
     for _ in range(repeat):
         function()
-    return (time.process_time() - begun) / repeat
+    return (time.process_time() - start) / repeat
 
 
 def in_turn(rounds: int, **sides: Callable[[], float]) -> dict[str, Floats]:
-    """Measure all sides in turn, A B A B, so that the machine's noise hits all of them.
+    """Measure all sides in turn, A B A B, so that the noise of the machine affects all of them.
 
-    Each side returns its own seconds. The first of several rounds is not counted.
+    Each side returns its own seconds. The first of several rounds is discarded.
     """
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
@@ -80,22 +76,22 @@ def in_turn(rounds: int, **sides: Callable[[], float]) -> dict[str, Floats]:
 
 
 def counted(values: Sequence[float]) -> Floats:
-    """Leave out the first of several values: what runs for the first time is slower."""
+    """Discard the first of several values: a first run is slower."""
     return np.array(values[1:] or values)
 
 
 def ratio(above: Floats, below: Floats) -> float:
-    """Median of the ratios of the rounds."""
+    """Return the median ratio of the rounds."""
     return float(np.median(above / below))
 
 
-def spread(above: Floats, below: Floats) -> str:
-    """The smallest and the largest ratio of any round."""
-    each = above / below
-    return f"{each.min():.3g} to {each.max():.3g}"
+def interval(above: Floats, below: Floats) -> str:
+    """Write the smallest and the largest ratio of any round."""
+    ratios = above / below
+    return f"{ratios.min():.3g} to {ratios.max():.3g}"
 
 
 def same(what: str, ours: NDArray[np.generic], theirs: NDArray[np.generic], rtol: float) -> None:
-    """Stop where the two sides of a benchmark have not computed the same thing."""
+    """Stop if the two sides of a benchmark did not compute the same thing."""
     if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=rtol, atol=0):
         raise RuntimeError(f"{what}: the two sides of the benchmark disagree")

@@ -1,6 +1,6 @@
-"""Mixture spectra for all walkers in Fourier space, against one at a time in real space.
+"""Mixture spectra of all walkers in Fourier space, against one at a time in real space.
 
-One order of 8192 grid pixels on 2304 data pixels, ten components, two photospheres that share
+One order of 8192 grid pixels on 2304 data pixels, ten eigenspectra, two photospheres that share
 rotation and velocity, 40 walkers, one thread.
 """
 
@@ -10,7 +10,8 @@ import numpy as np
 from scipy.fft import irfft
 from scipy.interpolate import CubicSpline
 
-from benchmarks.measure import Row, cpu_seconds, in_turn, ratio, spread
+from benchmarks.measure import Row, cpu_seconds, in_turn, interval, ratio
+from mixjobs.builder.emulator import EmulatorSettings
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import interpolation
@@ -25,15 +26,15 @@ from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid
 
-AIM_REAL, AIM_IRFFT, AIM_SHARE = 50, 10, 0.8
+AIM_REAL, AIM_IRFFT, AIM_FRACTION = 50, 10, 0.8
 GRID_PIXELS, DATA_PIXELS, RANK, WALKERS = 8192, 2304, 10, 40
-RESOLUTION = 44_000.0  # of TRES, whose orders have so many pixels
+RESOLUTION = 44_000.0  # of TRES, whose orders have as many pixels
 EDGE = 600  # grid pixels on either side of the data
 AXES = {"teff": (3600, 3800, 4000, 4200), "logg": (4.0, 4.5, 5.0), "feh": (-0.5, 0.0, 0.5)}
 
 
 def run(small: bool) -> list[Row]:
-    """Measure one order: against real space, in inverse transforms, its parts, its growth."""
+    """Measure one order against real space and inverse transforms, its parts and its growth."""
     sizes = (1024, 288, 4, 200) if small else (GRID_PIXELS, DATA_PIXELS, RANK, EDGE)
     order = Order(*sizes)
     model, values = order.model(), parameters(WALKERS)
@@ -57,46 +58,47 @@ def run(small: bool) -> list[Row]:
 
 
 def table(times: dict[str, Floats], n_columns: int) -> list[Row]:
-    """Rows of one order."""
+    """Return the rows about one order."""
     ours, each = times["ours"], times["ours"] / WALKERS
     against = {name: ratio(times[name], ours) for name in ("alone", "mixed")}
-    units, share = ratio(each, times["irfft"]), ratio(times["pieces"], ours)
+    transforms, fraction = ratio(each, times["irfft"]), ratio(times["pieces"], ours)
     column = (times["errors"] - ours) / WALKERS / n_columns
     return [
         Row(
             "the same spectra one at a time in real space, each component shifted, convolved and "
-            "resampled by itself / ours",
-            f"{against['alone']:.0f} ({spread(times['alone'], ours)})",
+            "resampled separately / ours",
+            f"{against['alone']:.0f} ({interval(times['alone'], ours)})",
             f">= {AIM_REAL}",
             against["alone"] >= AIM_REAL,
         ),
         Row(
-            "the same with the components mixed first, where they move alike / ours",
-            f"{against['mixed']:.0f} ({spread(times['mixed'], ours)})",
+            "the same with the components mixed first, possible if they move together / ours",
+            f"{against['mixed']:.0f} ({interval(times['mixed'], ours)})",
             f">= {AIM_REAL}",
             against["mixed"] >= AIM_REAL,
         ),
         Row(
-            "a spectrum, in numpy.fft.irfft of as many doubles as the grid has pixels",
-            f"{units:.2f} ({spread(each, times['irfft'])})",
+            "one spectrum, in units of a numpy.fft.irfft of as many doubles as the grid has pixels",
+            f"{transforms:.2f} ({interval(each, times['irfft'])})",
             f"<= {AIM_IRFFT}",
-            units <= AIM_IRFFT,
+            transforms <= AIM_IRFFT,
         ),
         Row(
-            "share of weights times basis, Fourier factors and inverse transforms in the call",
-            f"{share:.0%} ({spread(times['pieces'], ours)})",
-            f">= {AIM_SHARE:.0%}",
-            share >= AIM_SHARE,
+            "fraction of the call spent on weights times basis, Fourier factors and inverse "
+            "transforms",
+            f"{fraction:.0%} ({interval(times['pieces'], ours)})",
+            f">= {AIM_FRACTION:.0%}",
+            fraction >= AIM_FRACTION,
         ),
         Row(
-            f"each of the {n_columns} columns of X, in units of a spectrum of the mixture",
-            f"{ratio(column, each):.2f} ({spread(column, each)})",
+            f"each of the {n_columns} columns of X, in units of one spectrum of the mixture",
+            f"{ratio(column, each):.2f} ({interval(column, each)})",
         ),
     ]
 
 
 def growth(order: Order, sizes: tuple[int, ...], small: bool) -> list[Row]:
-    """Rows on how time grows: over linear growth."""
+    """Return the rows about the growth of time, over linear growth."""
     values, many = parameters(WALKERS), parameters(10 * WALKERS)
     model, orders = order.model(), order.model(n_orders=10)
     high = Order(sizes[0], sizes[1], 2 * sizes[2], sizes[3]).model()
@@ -109,15 +111,15 @@ def growth(order: Order, sizes: tuple[int, ...], small: bool) -> list[Row]:
     )
     rows = []
     for name, factor in (("walkers", 10), ("rank", 2), ("orders", 10)):
-        found = ratio(times[name], factor * times["one"])
-        limits = spread(times[name], factor * times["one"])
+        value = ratio(times[name], factor * times["one"])
+        limits = interval(times[name], factor * times["one"])
         what = f"{factor} times the {name}, over {factor} times the time"
-        rows.append(Row(what, f"{found:.2f} ({limits})", "<= 1.1", found <= 1.1))
+        rows.append(Row(what, f"{value:.2f} ({limits})", "<= 1.1", value <= 1.1))
     return rows
 
 
 class Order:
-    """One order of the demo library: its emulator, and the same as a mixture model."""
+    """One order of the demo library: its emulator and its mixture model."""
 
     def __init__(self, n_pixels: int, n_data: int, rank: int, edge: int) -> None:
         library = DemoLibrary(AXES, wave_max=5000 * np.exp(n_pixels * 2.4e-6), n_pixels=n_pixels)
@@ -134,7 +136,7 @@ class Order:
         self.sigma = profile_sigma(resolution=RESOLUTION)
 
     def model(self, n_orders: int = 1) -> MixtureModel:
-        """Return the mixture in so many orders, all alike."""
+        """Return the mixture in a number of equal orders."""
         between = interpolation(self.grid, "cubic")
         axes = axis_folds(self.grid, "cubic")
         error = emulator_error(axes, self.emulator.weights, self.log_mean)
@@ -152,14 +154,14 @@ class Order:
 
 
 def parameters(n: int) -> Floats:
-    """Draw parameters of so many walkers: teff_1, teff_2, logg, feh, vsini, rv, c."""
+    """Draw n walkers: teff_1, teff_2, logg, feh, vsini, rv, c."""
     low = np.array([3600, 3600, 4.0, -0.5, 20.0, -50.0, 0.0])
     high = np.array([4200, 4200, 5.0, 0.5, 50.0, 50.0, 0.6])
     return low + (high - low) * np.random.default_rng(1).random((n, 7))
 
 
 class RealSpace:
-    """The same spectra one at a time: mixed, shifted and convolved pixel by pixel, resampled."""
+    """Spectra one at a time: mixed, shifted and convolved pixel by pixel, and resampled."""
 
     def __init__(self, order: Order) -> None:
         self.emulator, self.sigma = order.emulator, order.sigma
@@ -172,30 +174,30 @@ class RealSpace:
         self.edges = np.concatenate([ends[:1], middle, ends[1:]])
 
     def component(self, theta: Floats) -> tuple[Floats, float]:
-        """Spectrum and ln(mean flux) at one theta."""
+        """Return the spectrum and ln(mean flux) at one theta."""
         weights, _ = self.between.weights(theta[None])
         values = (weights @ self.table)[0]
         return self.emulator.mean + values[:-1] @ self.emulator.eigenspectra, values[-1]
 
     def __call__(self, row: Floats) -> Floats:
-        """One spectrum: the components are mixed first, which they allow here."""
+        """Compute one spectrum, with the components mixed first, which is possible here."""
         first, second = self.weighted(row)
-        return self.seen(first + second, *row[4:6])
+        return self.observed(first + second, *row[4:6])
 
     def one_by_one(self, row: Floats) -> Floats:
-        """The same with each component broadened and resampled by itself."""
+        """Compute the same with each component broadened and resampled separately."""
         first, second = self.weighted(row)
-        return self.seen(first, *row[4:6]) + self.seen(second, *row[4:6])
+        return self.observed(first, *row[4:6]) + self.observed(second, *row[4:6])
 
     def weighted(self, row: Floats) -> tuple[Floats, Floats]:
-        """Both components, as they are in the mixture, at rest."""
+        """Return both components, as they are in the mixture, at rest."""
         teff_1, teff_2, logg, feh, _, _, c = row
         first, mean_1 = self.component(np.array([teff_1, logg, feh]))
         second, mean_2 = self.component(np.array([teff_2, logg, feh]))
         return (1 - c) * first, c * np.exp(mean_2 - mean_1) * second
 
-    def seen(self, mixed: Floats, vsini: float, rv: float) -> Floats:
-        """A spectrum shifted, rotated, through the instrument and on the data's pixels."""
+    def observed(self, mixed: Floats, vsini: float, rv: float) -> Floats:
+        """Shift, rotate, convolve with the instrument, and average over the data's pixels."""
         shifted = CubicSpline(self.x, mixed)(self.x - np.arctanh(rv / SPEED_OF_LIGHT))
         half = int(vsini / SPEED_OF_LIGHT / self.step) + 1
         v2 = np.clip(
@@ -205,14 +207,14 @@ class RealSpace:
         half = int(5 * self.sigma / self.step) + 1
         gauss = np.exp(-0.5 * (np.arange(-half, half + 1) * self.step / self.sigma) ** 2)
         rotated = np.convolve(shifted, profile / profile.sum(), "same")
-        blurred = np.convolve(rotated, gauss / gauss.sum(), "same")
-        integral = CubicSpline(self.x, blurred).antiderivative()(self.edges)
+        convolved = np.convolve(rotated, gauss / gauss.sum(), "same")
+        integral = CubicSpline(self.x, convolved).antiderivative()(self.edges)
         spectrum: Floats = np.diff(integral) / np.diff(self.edges)
         return spectrum
 
 
 class Pieces:
-    """The three pieces that no evaluation in Fourier space is without, and nothing else."""
+    """The three unavoidable pieces of an evaluation in Fourier space."""
 
     def __init__(self, model: MixtureModel, values: Floats) -> None:
         source = model.sources[0]
@@ -224,9 +226,9 @@ class Pieces:
         self.n_out = self.basis.matrix.shape[1]
 
     def __call__(self) -> None:
-        """Do them for all walkers, in the blocks in which the model does."""
+        """Compute them for all walkers, in the batches of the model."""
         for i in range(0, self.n, MAX_SPECTRA_PER_BATCH):
-            here = slice(i, i + MAX_SPECTRA_PER_BATCH)
-            factors = self.basis.broadening(self.rv[here], self.vsini[here])
-            spectra = self.basis.combine(self.coefficients[here], factors)
+            batch = slice(i, i + MAX_SPECTRA_PER_BATCH)
+            factors = self.basis.broadening(self.rv[batch], self.vsini[batch])
+            spectra = self.basis.combine(self.coefficients[batch], factors)
             irfft(spectra, self.n_out, axis=-1, overwrite_x=True, norm="forward")

@@ -1,4 +1,4 @@
-"""The double loop of the notebook that this method comes from, against the job."""
+"""Double loop of the notebook in which this method originated, against a build."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 import mixjobs
-from benchmarks.measure import Row, in_turn, ratio, same, seconds, spread
+from benchmarks.measure import Row, in_turn, interval, ratio, same, seconds
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.typing import Floats
 
@@ -44,7 +44,7 @@ def run(small: bool) -> list[Row]:
     return [
         Row(
             f"double loop over pairs / mixjobs.build; {size}",
-            f"{gain:.0f} ({spread(times['loop'], times['job'])})",
+            f"{gain:.0f} ({interval(times['loop'], times['job'])})",
             f">= {AIM}",
             gain >= AIM,
         )
@@ -53,7 +53,7 @@ def run(small: bool) -> list[Row]:
 
 @dataclass(frozen=True)
 class Interface:
-    """What the notebook used of Starfish's `HDF5Interface`: the file and its key pattern."""
+    """The part of Starfish's `HDF5Interface` that the notebook used: the file and its keys."""
 
     path: Path
     key_name: str
@@ -66,7 +66,7 @@ class Interface:
 
 
 def double_loop(path: Path, points: Floats) -> Floats:
-    """Two loads and two means for every pair: mean_i / mean_j, the notebook's direction."""
+    """Load two spectra and take two means for every pair: mean_i / mean_j, as the notebook does."""
     with h5py.File(path, "r") as file:
         interface = Interface(path, file["flux"].attrs["key_name"])
     table = np.empty((len(points), len(points)))

@@ -1,7 +1,7 @@
-"""A whole step of an ensemble: 40 walkers x 51 orders, here and on one and two workers.
+"""Whole step of an ensemble: 40 walkers x 51 orders, in this process and on workers.
 
-Orders and pixels of LkCa 15's TRES spectrum, a simulated star, an emulator of ten components, two
-photospheres that share rotation and velocity, all noise parameters free. One thread a process.
+Orders and pixels of LkCa 15's TRES spectrum, a simulated star, an emulator of ten eigenspectra, two
+photospheres that share rotation and velocity, and free noise parameters. One thread per process.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from distributed import Client
 import mixjobs
 from benchmarks.cluster import WORKERS, workers
 from benchmarks.fits import NOISE, observe, plan
-from benchmarks.libraries import real_data
-from benchmarks.measure import Row, counted, in_turn, ratio, same, seconds, spread
+from benchmarks.measure import Row, counted, in_turn, interval, ratio, same, seconds
 from benchmarks.mixture_orders import Size, build_store
 from mixjobs.cluster import connect
 from mixjobs.config.cluster import ClusterConfig
@@ -31,6 +30,7 @@ from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.inference.run_folder import Segment
 from mixjobs.inference.sampler import Ensembles, Step, random_states, segment
 from mixjobs.typing import Floats
+from validation.real_data import real_data
 
 AIM_WORKERS, AIM_OUTSIDE = 1.7, 0.1
 TRUTH = {
@@ -47,27 +47,27 @@ PRIORS = {
 FULL = Size(51, 1, 40, 6)
 SMALL = Size(4, 16, 20, 2)
 
-_busy: list[tuple[float, float]] = []  # of this process: seconds in likelihoods, and CPU seconds
+_busy: list[tuple[float, float]] = []  # seconds and CPU seconds in likelihoods, in this process
 
 
 class TimedPlan(LikelihoodPlan):
-    """A plan whose likelihoods say how long they take."""
+    """A plan whose likelihoods record how long they take."""
 
-    def load(self, share: Sequence[int]) -> Any:
+    def load(self, partition: Sequence[int]) -> Any:
         """Load the models of some orders."""
-        fits = super().load(share)
+        likelihoods = super().load(partition)
 
         def timed(tables: Sequence[Floats]) -> list[Floats]:
-            begun, cpu = time.perf_counter(), time.thread_time()
-            found = fits(tables)
-            _busy.append((time.perf_counter() - begun, time.thread_time() - cpu))
-            return found
+            start, cpu = time.perf_counter(), time.thread_time()
+            values = likelihoods(tables)
+            _busy.append((time.perf_counter() - start, time.thread_time() - cpu))
+            return values
 
         return timed
 
 
-def taken() -> tuple[float, float]:
-    """Sum up what this process has spent in likelihoods since this was last called."""
+def time_in_likelihoods() -> tuple[float, float]:
+    """Return the seconds and CPU seconds in likelihoods since the last call, in this process."""
     wall, cpu = np.sum(_busy, axis=0) if _busy else (0.0, 0.0)
     _busy.clear()
     return float(wall), float(cpu)
@@ -79,9 +79,9 @@ def run(small: bool) -> Iterator[Row]:
     data = real_data("LkCa15-2013-10-12.hdf5")
     with TemporaryDirectory(prefix="mixjobs-benchmark-") as folder:
         fit = simulated(data, Path(folder) / "store.zarr", size)
-        double = workers()  # they end last, so they come first
+        double = workers()  # entered first, because they end last
         with connect(ClusterConfig(workers=1)) as single:
-            yield from measured(fit, {"here": None, "one": single, "two": double}, size)
+            yield from measured(fit, {"local": None, "one": single, "two": double}, size)
 
 
 def simulated(data: Path, store: Path, size: Size) -> LikelihoodPlan:
@@ -99,39 +99,39 @@ def simulated(data: Path, store: Path, size: Size) -> LikelihoodPlan:
 
 
 def measured(fit: LikelihoodPlan, clients: dict[str, Client | None], size: Size) -> list[Row]:
-    """Advance one ensemble a side, in step, and time them."""
+    """Advance one ensemble per side, in step, and time them."""
     names = mixjobs.load_mixture(fit.store).parameters
     parameters = make_parameters((*names, *NOISE), PRIORS, constraints=["teff_2 < teff_1"])
     targets = {
         name: make_log_probability(parameters, fit, client) for name, client in clients.items()
     }
-    first = start(targets["here"], size.walkers)
-    going = {
+    first = start(targets["local"], size.walkers)
+    ensembles = {
         name: Ensembles(target.by_order, parameters.bounds, first)
         for name, target in targets.items()
     }
-    steps = {name: ensembles.step() for name, ensembles in going.items()}
+    steps = {name: each.step() for name, each in ensembles.items()}
     for name, step in steps.items():
-        for ours, theirs in zip(step[:3], steps["here"][:3], strict=True):
+        for ours, theirs in zip(step[:3], steps["local"][:3], strict=True):
             same(f"sampling_step, {name}", ours, theirs, rtol=0)
-    watched = {name: Watched(each, clients[name]) for name, each in going.items()}
-    times = in_turn(size.rounds, **watched)
-    return rows(times, watched, size)
+    timed_steps = {name: TimedStep(each, clients[name]) for name, each in ensembles.items()}
+    times = in_turn(size.rounds, **timed_steps)
+    return rows(times, timed_steps, size)
 
 
 def start(target: LogProbability, n: int) -> Segment:
-    """Scatter walkers about the truth: a step to go on from."""
+    """Scatter walkers around the truth, as a step to continue from."""
     truth = np.array([TRUTH[name] for name in target.names])
-    away = np.random.default_rng(1).normal(size=(n, len(truth)))
-    positions = truth + away * np.maximum(1e-3 * np.abs(truth), 1e-3)
+    scatter = np.random.default_rng(1).normal(size=(n, len(truth)))
+    positions = truth + scatter * np.maximum(1e-3 * np.abs(truth), 1e-3)
     values = np.concatenate([target.by_order(half) for half in np.split(positions, 2)])[None]
     moved = np.zeros(1, dtype=np.int64)
     step = Step(positions[None], values[..., 0], values[..., 1:], moved, random_states(1, 1))
     return segment([step])
 
 
-class Watched:
-    """Measures a step, and keeps what of it the likelihoods took, by the process that took most."""
+class TimedStep:
+    """Measure a step, and the part of it in likelihoods, in the process that took longest."""
 
     def __init__(self, ensembles: Ensembles, client: Client | None) -> None:
         self.ensembles, self.client = ensembles, client
@@ -139,24 +139,24 @@ class Watched:
         self._cpu: list[float] = []
 
     def __call__(self) -> float:
-        """Make a step; return its seconds."""
-        self.taken()
+        """Run a step, and return its seconds."""
+        self.time_in_likelihoods()
         whole = seconds(self.ensembles.step)
-        wall, cpu = self.taken()
+        wall, cpu = self.time_in_likelihoods()
         self._outside.append(1 - wall / whole)
         self._cpu.append(cpu)
         return whole
 
-    def taken(self) -> tuple[float, float]:
-        """Seconds, and CPU seconds, in likelihoods since this was last called."""
+    def time_in_likelihoods(self) -> tuple[float, float]:
+        """Return the seconds and CPU seconds in likelihoods since the last call."""
         if self.client is None:
-            return taken()
-        wall, cpu = zip(*self.client.run(taken).values(), strict=True)
+            return time_in_likelihoods()
+        wall, cpu = zip(*self.client.run(time_in_likelihoods).values(), strict=True)
         return max(wall), max(cpu)
 
     @property
     def outside(self) -> Floats:
-        """The share of each step outside the likelihoods."""
+        """The fraction of each step outside the likelihoods."""
         return counted(self._outside)
 
     @property
@@ -165,43 +165,42 @@ class Watched:
         return counted(self._cpu)
 
 
-def rows(times: dict[str, Floats], watched: dict[str, Watched], size: Size) -> list[Row]:
-    """Rows of the table."""
+def rows(times: dict[str, Floats], timed_steps: dict[str, TimedStep], size: Size) -> list[Row]:
+    """Return the rows of the table."""
     gain = ratio(times["one"], times["two"])
-    here = float(np.median(times["here"]))
-    each = 1e3 * here / (size.walkers * size.n_orders)
+    local = float(np.median(times["local"]))
+    each = 1e3 * local / (size.walkers * size.n_orders)
     return [
         Row(
             f"a step of {size.walkers} walkers x {size.n_orders} orders in this process",
-            f"{here:.2f} s, {each:.2f} ms a walker and order",
+            f"{local:.2f} s, {each:.2f} ms per walker and order",
         ),
         Row(
             f"1 worker / {WORKERS} workers, a whole step",
-            f"{gain:.2f} ({spread(times['one'], times['two'])})",
+            f"{gain:.2f} ({interval(times['one'], times['two'])})",
             f">= {AIM_WORKERS:g}",
             gain >= AIM_WORKERS,
         ),
         Row(
-            f"the same by CPU time of the likelihoods, of the busier of {WORKERS}: on idle cores",
-            f"{ratio(watched['one'].cpu, watched['two'].cpu):.2f} "
-            f"({spread(watched['one'].cpu, watched['two'].cpu)})",
+            f"the same by CPU time of the likelihoods, for the busier of {WORKERS}: on idle cores",
+            f"{ratio(timed_steps['one'].cpu, timed_steps['two'].cpu):.2f} "
+            f"({interval(timed_steps['one'].cpu, timed_steps['two'].cpu)})",
         ),
         Row(
             "this process / 1 worker",
-            f"{ratio(times['here'], times['one']):.2f} ({spread(times['here'], times['one'])})",
+            f"{ratio(times['local'], times['one']):.2f} ({interval(times['local'], times['one'])})",
         ),
         *(
             Row(
-                f"share of a step outside the likelihoods, {what}",
-                f"{np.median(watched[name].outside):.1%} ({watched[name].outside.min():.1%} to "
-                f"{watched[name].outside.max():.1%})",
+                f"fraction of a step outside the likelihoods, {where}",
+                f"{np.median(outside):.1%} ({outside.min():.1%} to {outside.max():.1%})",
                 f"<= {AIM_OUTSIDE:.0%}",
-                bool(np.median(watched[name].outside) <= AIM_OUTSIDE),
+                bool(np.median(outside) <= AIM_OUTSIDE),
             )
-            for name, what in (
-                ("here", "in this process"),
-                ("one", "1 worker"),
-                ("two", f"{WORKERS} workers, by the one that takes longer"),
+            for outside, where in (
+                (timed_steps["local"].outside, "in this process"),
+                (timed_steps["one"].outside, "1 worker"),
+                (timed_steps["two"].outside, f"{WORKERS} workers, by the slower one"),
             )
         ),
     ]

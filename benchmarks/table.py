@@ -1,4 +1,4 @@
-"""Writing the ratio table from two workers, against one process that saves the same bytes."""
+"""Writing of the ratio table from two workers, against one process that saves the same bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distributed import Client
 import mixjobs
 from benchmarks.cluster import WORKERS, workers
 from benchmarks.libraries import write_library
-from benchmarks.measure import Row, StageClock, counted, in_turn, ratio, same, seconds, spread
+from benchmarks.measure import Row, StageClock, counted, in_turn, interval, ratio, same, seconds
 from mixjobs.library import Library
 from mixjobs.typing import Floats
 
@@ -24,7 +24,7 @@ AIM = 1.0
 
 @dataclass(eq=False)
 class Case:
-    """A library, its orders, the cluster, and the seconds until the bytes are on the disk."""
+    """A library, its orders, the cluster, and the seconds until the bytes are on disk."""
 
     library: Library
     orders: mixjobs.Orders
@@ -34,12 +34,12 @@ class Case:
 
     @property
     def store(self) -> Path:
-        """The store that is built."""
+        """Path of the store."""
         return self.folder / "store.zarr"
 
 
 def run(small: bool) -> list[Row]:
-    """Measure writing, with and without waiting for the disk, and reading back."""
+    """Measure writing, with and without waiting for the disk, and reading."""
     shape, n_orders, rounds = ((4, 3, 3), 3, 1) if small else ((10, 10, 10), 20, 8)
     with TemporaryDirectory(prefix="mixjobs-benchmark-") as folder:
         write_library(Path(folder) / "library.hdf5", shape, 512)
@@ -56,7 +56,7 @@ def run(small: bool) -> list[Row]:
 def writing(
     times: dict[str, Floats], on_disk: dict[str, Floats], case: Case, values: Floats
 ) -> list[Row]:
-    """Rows about writing."""
+    """Return the rows about writing."""
     speed = ratio(times["save"], times["stage"])
     on_disk_speed = ratio(on_disk["save"], on_disk["stage"])
     files = [file for file in (case.store / "flux_ratio" / "c").rglob("*") if file.is_file()]
@@ -64,13 +64,13 @@ def writing(
     return [
         Row(
             f"speed of the table stage ({WORKERS} workers) / np.save, to the page cache; {size}",
-            f"{speed:.2f} ({spread(times['save'], times['stage'])})",
+            f"{speed:.2f} ({interval(times['save'], times['stage'])})",
             f">= {AIM:g}",
             speed >= AIM,
         ),
         Row(
             "the same, both synced to the disk (fsync of every file)",
-            f"{on_disk_speed:.2f} ({spread(on_disk['save'], on_disk['stage'])})",
+            f"{on_disk_speed:.2f} ({interval(on_disk['save'], on_disk['stage'])})",
             f">= {AIM:g}",
             on_disk_speed >= AIM,
         ),
@@ -79,7 +79,7 @@ def writing(
 
 
 def save(case: Case, values: Floats) -> float:
-    """Seconds of one process's np.save."""
+    """Return the seconds of np.save in one process."""
     path = case.folder / "table.npy"
     path.unlink(missing_ok=True)
     os.sync()
@@ -89,7 +89,7 @@ def save(case: Case, values: Floats) -> float:
 
 
 def stage(case: Case) -> float:
-    """Seconds of the table stage within a build: from the last mean to the last block."""
+    """Return the seconds of the table stage within a build: last mean to last block."""
     shutil.rmtree(case.store, ignore_errors=True)
     synced: list[float] = []
 
@@ -114,7 +114,7 @@ def build(case: Case, clock: StageClock) -> None:
 
 
 def to_disk(*paths: Path) -> None:
-    """Wait until files (and folders) are on the disk."""
+    """Wait until files and folders are on disk."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)
@@ -122,7 +122,7 @@ def to_disk(*paths: Path) -> None:
 
 
 def reading_back(case: Case, values: Floats, rounds: int) -> list[Row]:
-    """Rows about reading one order and one row, against the saved file mapped into memory."""
+    """Return the rows about reading one order and one row, against a memory-mapped file."""
     m, i = values.shape[0] // 2, values.shape[1] // 3
     table = mixjobs.open_store(case.store).flux_ratio
     saved = np.load(case.folder / "table.npy", mmap_mode="r")

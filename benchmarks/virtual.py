@@ -12,9 +12,10 @@ import numpy as np
 
 from benchmarks.libraries import planck, points
 from mixjobs.grid import Grid
-from mixjobs.library.base import Medium, Rawness
+from mixjobs.library.base import FluxCalibration
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats, Ints
+from mixjobs.wavelengths import LibraryMedium
 
 PHOENIX_SECONDS = 0.037  # to decode a gzip spectrum of 1.5 million pixels
 _ENDS = (9_500.0, 24_500.0)  # Å
@@ -124,9 +125,11 @@ class VirtualLibrary:
     path: str = "virtual library"
     format: str = "virtual"
     original_names: tuple[str, ...] = ("T", "logg", "Z")
-    medium: Medium = "vacuum"
+    medium: LibraryMedium = "vacuum"
     flux_unit: str = "erg/s/cm^2/AA"
-    raw: Rawness = field(default=Rawness("raw", "made as the flux at the star's surface"))
+    flux_calibration: FluxCalibration = field(
+        default=FluxCalibration("raw", "made as the flux at the star's surface")
+    )
 
     @classmethod
     def of_shape(cls, shape: tuple[int, int, int], seconds: float) -> VirtualLibrary:
@@ -156,9 +159,9 @@ class VirtualLibrary:
         """Return the library of only these spectra."""
         return replace(self, grid=self.grid.take(rows))
 
-    def assumed_raw(self) -> VirtualLibrary:
+    def assume_raw(self) -> VirtualLibrary:
         """Return the library with its spectra taken as raw."""
-        return replace(self, raw=Rawness("assumed", "taken as raw on request"))
+        return replace(self, flux_calibration=FluxCalibration("assumed", "taken as raw on request"))
 
     def means(self, orders: Orders) -> Floats:
         """Return the means (M, N) that a store of this library must contain, at no cost."""

@@ -1,4 +1,4 @@
-"""One call for all walkers, against scipy's interpolator called point by point."""
+"""Flux ratios of all walkers in one call, against scipy's interpolator point by point."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 import mixjobs
 from benchmarks.libraries import points, smooth_means
-from benchmarks.measure import Row, cpu_seconds, in_turn, ratio, same, spread
+from benchmarks.measure import Row, cpu_seconds, in_turn, interval, ratio, same
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.typing import Floats
@@ -18,7 +18,7 @@ SHAPE = (20, 6, 7)
 
 
 def run(small: bool) -> list[Row]:
-    """Measure linear against the peer, and cubic beside it."""
+    """Measure linear and cubic against the peer."""
     grid = Grid(points(SHAPE), ("teff", "logg", "feh"))
     orders = mixjobs.Orders.log_spaced(ORDERS, 7000, 50000)
     mean_flux = smooth_means(grid, ORDERS)
@@ -45,7 +45,7 @@ def run(small: bool) -> list[Row]:
 
 
 def table(times: dict[str, Floats]) -> list[Row]:
-    """Rows of the table."""
+    """Return the rows of the table."""
     gain = ratio(times["peer"], times["linear"])
     micro = {name: 1e6 * float(np.median(t)) for name, t in times.items()}
     size = f"{WALKERS} walkers x {ORDERS} orders, {' x '.join(map(str, SHAPE))} grid"
@@ -53,16 +53,17 @@ def table(times: dict[str, Floats]) -> list[Row]:
     return [
         Row(
             f"{2 * WALKERS} calls of a linear RegularGridInterpolator / one call of linear; {size}",
-            f"{gain:.0f} ({spread(times['peer'], times['linear'])})",
+            f"{gain:.0f} ({interval(times['peer'], times['linear'])})",
             f">= {AIM}",
             gain >= AIM,
         ),
         Row("the same calls / one call of cubic", f"{ratio(times['peer'], times['cubic']):.0f}"),
-        Row("linear, one call here", f"{micro['linear'] / WALKERS:.1f} µs a walker"),
+        Row("linear, one call here", f"{micro['linear'] / WALKERS:.1f} µs per walker"),
         Row(
-            "cubic, one call here; a compiled peer (MSG) takes 60 µs a point, cubic, one at a time",
-            f"{micro['cubic'] / WALKERS:.1f} µs a walker, {per_point:.1f} a point",
-            f"<= {AIM_CUBIC:g} a point",
+            "cubic, one call here; a compiled peer (MSG) takes 60 µs per point, cubic, "
+            "one at a time",
+            f"{micro['cubic'] / WALKERS:.1f} µs per walker, {per_point:.1f} per point",
+            f"<= {AIM_CUBIC:g} per point",
             per_point <= AIM_CUBIC,
         ),
     ]

@@ -29,10 +29,10 @@ ROOT = Path(__file__).parent.parent
 # Files that take longest, or wait most. They come first: a file is run by one process, and one
 # that begins late would leave the other cores idle in the end.
 LONG = (
-    "builder/test_random_kills.py", "test_benchmarks.py", "inference/test_sampler.py",
-    "cli/test_sample.py", "builder/test_faults.py", "cli/test_cluster.py",
-    "cluster/test_cluster.py", "cli/test_cli.py", "builder/test_disk_full.py",
-    "builder/test_stages.py",
+    "builder/test_random_kills.py", "test_benchmarks.py", "test_validation.py",
+    "inference/test_sampler.py", "cli/test_sample.py", "builder/test_faults.py",
+    "cli/test_cluster.py", "cluster/test_cluster.py", "cli/test_cli.py",
+    "builder/test_disk_full.py", "builder/test_stages.py",
 )  # fmt: skip
 
 # No deadline: other programs may have the cores. Few draws of each law: they are many.

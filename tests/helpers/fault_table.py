@@ -1,4 +1,4 @@
-"""Print the table of docs/faults.md: ``python tests/fault_table.py [SEEDS]``.
+"""Print the table of docs/faults.md: ``python -m tests.helpers.fault_table [SEEDS]``.
 
 In each run, one process of a job is killed at a random moment. A run takes some seconds, and all of
 them a quarter of an hour on two free cores.

@@ -1,15 +1,16 @@
-"""Evidence 3: q from the tables, or the ratio of black bodies in its place?
+"""Bias of c and Teff_2 when q is taken from blackbodies.
 
-A warm photosphere with a cool spot that has molecular bands, of real spectra, is fitted in several
-orders with one c: once with q from the library's means, once with q the ratio of Planck means and
-all else alike. Both fits see the same pixels and the same noise.
+``python -m validation.blackbody_ratio [--small] [--processes N] [--out FOLDER] [--report]``: a warm
+photosphere with a cool spot, both real spectra of a library, is fitted in several orders with one
+c. One fit takes q from the library's means, the other from Planck means; all else is equal,
+including pixels and noise. An interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -20,18 +21,6 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize
 
 import mixjobs
-from benchmarks.blackbody_q_report import figure, report
-from benchmarks.libraries import real_data
-from benchmarks.measure import Skipped
-from benchmarks.trials import (
-    Options,
-    Trial,
-    averaged,
-    posterior,
-    read_options,
-    results,
-    run_trials,
-)
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
 from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
@@ -40,6 +29,10 @@ from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.library import Library
 from mixjobs.model.blackbody import planck_mean
 from mixjobs.typing import Floats
+from validation.blackbody_ratio_report import figure, report
+from validation.real_data import Skipped, real_data
+from validation.sampling import posterior
+from validation.trials import Options, Trial, read_options, read_results, run_trials
 
 ORDERS = mixjobs.Orders.log_spaced(20, 7000, 50000)
 SPREAD = "5 orders, 0.77-4.1 µm"
@@ -60,7 +53,7 @@ ON_GRID, HELD_OUT = "on the grid", "held out"
 
 
 def trials(small: bool) -> Iterator[Trial]:
-    """All order sets without noise; some of them with noise and posteriors."""
+    """Yield all sets of orders without noise, and some with noise."""
     if small:
         for seed, name in product((None, 0), SMALL):
             yield from pair(seed, CONTRASTS[0], 0, name, HELD_OUT)
@@ -79,7 +72,7 @@ def trials(small: bool) -> Iterator[Trial]:
 
 
 def pair(seed: int | None, teff_2: float, degree: int, orders: str, truth: str) -> Iterator[Trial]:
-    """The two fits of one simulated star; without a seed it has no noise."""
+    """Yield the two fits of one simulated star; without a seed it has no noise."""
     for q in KINDS:
         yield {
             "seed": seed, "teff_2": teff_2, "degree": degree, "orders": orders, "truth": truth,
@@ -89,12 +82,12 @@ def pair(seed: int | None, teff_2: float, degree: int, orders: str, truth: str) 
 
 @cache
 def open_real() -> Library:
-    """The real library, opened once."""
+    """Return the real library, opened once."""
     return mixjobs.open_library(real_data("btsettl_prism.hdf5"))
 
 
 def build_stores(folder: Path, small: bool) -> None:
-    """Build stores with and without the spectra that stars are made of, and their stand-ins."""
+    """Build stores with and without the spectra of the star, and their copies with blackbody q."""
     library = open_real()
     teff, logg, feh = library.grid.points.T
     near = (logg == LOGG) & (feh == FEH)
@@ -103,41 +96,40 @@ def build_stores(folder: Path, small: bool) -> None:
     kept = {HELD_OUT: near & ~np.isin(teff, [TEFF_1, *CONTRASTS]), ON_GRID: near}
     for truth in [HELD_OUT] if small else kept:
         path = store_path(folder, truth, "tables")
-        stand_in = store_path(folder, truth, "blackbody")
-        if stand_in.is_dir():
+        blackbody_path = store_path(folder, truth, "blackbody")
+        if blackbody_path.is_dir():
             continue
         mixjobs.build(
             library.take(np.flatnonzero(kept[truth])), ORDERS.select(numbers), path,
             emulator=settings, table=False, overwrite=True,
         )  # fmt: skip
-        replace_means(path, stand_in)
+        replace_means(path, blackbody_path)
 
 
 def store_path(folder: Path, truth: str, q: str) -> Path:
-    """Where a store is."""
+    """Return the path of a store."""
     return folder / f"{truth.replace(' ', '-')}-{q}.zarr"
 
 
-def replace_means(path: Path, stand_in: Path) -> None:
-    """Copy a store, with the means of black bodies in the place of the library's.
+def replace_means(path: Path, blackbody_path: Path) -> None:
+    """Copy a store, with Planck means instead of the library's.
 
-    A mixture takes nothing from the means but q: its shapes are the emulator's, and what is stated
-    of the errors is stored beside them.
+    A mixture takes only q from the means: shapes come from the emulator, and so do their errors.
     """
-    aside = stand_in.with_suffix(".aside")
-    shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(path, aside)
+    copy = blackbody_path.with_suffix(".copy")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(path, copy)
     store = mixjobs.open_store(path)
     teff = store.grid.points[:, store.grid.names.index("teff")]
     means = planck_mean(store.orders.wave_min, store.orders.wave_max, teff).T
-    zarr.open_array(aside / "mean_flux", mode="r+")[...] = means
-    aside.rename(stand_in)
+    zarr.open_array(copy / "mean_flux", mode="r+")[...] = means
+    copy.rename(blackbody_path)
 
 
 def observe(trial: Trial) -> list[EpochOrder]:
-    """Simulate the star: raw spectra of the library, added up, averaged over its pixels, noise."""
+    """Simulate the star: two raw spectra, averaged over the library's pixels, with noise."""
     library = open_real()
-    rows = [row_of(library.grid.points, teff) for teff in (TEFF_1, trial["teff_2"])]
+    rows = [point_index(library.grid.points, teff) for teff in (TEFF_1, trial["teff_2"])]
     mixed = (1 - C) * library.flux(rows[0]) + C * library.flux(rows[1])
     star = CubicSpline(np.log(library.wavelength), mixed)
     orders = ORDERS.select((SETS | SMALL)[trial["orders"]])
@@ -147,7 +139,7 @@ def observe(trial: Trial) -> list[EpochOrder]:
         orders.number, *orders.pixel_ranges(library.wavelength), strict=True
     ):
         wavelength = library.wavelength[low:high]
-        flux = averaged(star, wavelength)
+        flux = pixel_means(star, wavelength)
         sigma = np.full(len(flux), np.median(flux) / SNR)
         noise = 0.0 if trial["seed"] is None else sigma * rng.normal(size=len(flux))
         used, continuum = np.ones(len(flux), dtype=bool), Continuum(trial["degree"])
@@ -157,50 +149,51 @@ def observe(trial: Trial) -> list[EpochOrder]:
     return observed
 
 
-def row_of(points: Floats, teff: float) -> int:
-    """Row of the library with this Teff and the star's log g and [M/H]."""
+def point_index(points: Floats, teff: float) -> int:
+    """Return the point of the library with this Teff and the star's log g and [M/H]."""
     return int(np.flatnonzero((points == [teff, LOGG, FEH]).all(axis=1))[0])
 
 
 def log_probability(folder: Path, trial: Trial) -> LogProbability:
-    """What is sampled: both Teff, c, and the noise's scale where there is noise."""
-    usual = {
+    """Return the log-probability of both Teff, c, and the noise scale where there is noise."""
+    priors = {
         "teff_1": Normal(3900, 100, low=3500, high=4400), "teff_2": Uniform(2600, 3900),
         "c": Uniform(0, 1), "ln_noise": Normal(0, 1),
     }  # fmt: skip
-    said = {"vsini": 0.0, "rv": 0.0} | ({"ln_noise": 0.0} if trial["seed"] is None else {})
-    fit = ("teff_1", "teff_2", "vsini", "rv", "c", "ln_noise")
-    parameters = make_parameters(fit, usual, said, constraints=["teff_2 < teff_1"])
+    fixed = {"vsini": 0.0, "rv": 0.0} | ({"ln_noise": 0.0} if trial["seed"] is None else {})
+    names = ("teff_1", "teff_2", "vsini", "rv", "c", "ln_noise")
+    parameters = make_parameters(names, priors, fixed, constraints=["teff_2 < teff_1"])
     store = str(store_path(folder, trial["truth"], trial["q"]))
-    known = {"medium": "vacuum", "barycentric_velocity": 0.0}
-    # the emulator answers exactly at its grid points, so there its error is no part of the test
-    plan = LikelihoodPlan(store, 2, {}, [known], observe(trial), trial["truth"] == HELD_OUT)
+    epoch = {"medium": "vacuum", "barycentric_velocity": 0.0}
+    # The emulator is exact at its grid points, so its error is included only for held-out spectra.
+    emulator_error = trial["truth"] == HELD_OUT
+    plan = LikelihoodPlan(store, 2, {}, [epoch], observe(trial), emulator_error)
     return make_log_probability(parameters, plan)
 
 
 def fit(folder: Path, steps: int, trial: Trial) -> Trial:
-    """Run one fit: the optimum without noise, or means and deviations of a posterior."""
-    begun = time.perf_counter()
+    """Run one fit: the optimum without noise, or the statistics of a posterior."""
+    start_time = time.perf_counter()
     target = log_probability(folder, trial)
     truth = {"teff_1": TEFF_1, "teff_2": trial["teff_2"], "c": C, "ln_noise": 0.0}
     start = np.array([truth[name] for name in target.names])
     if trial["seed"] is None:
         best = optimum(target, start).tolist()
-        found = {"best": best, "at_truth": float(target(start))}
+        result = {"best": best, "at_truth": float(target(start))}
     else:
         sampled = posterior(target, start, trial["seed"], WALKERS, steps)
         low, high = np.quantile(sampled.samples, [0.025, 0.975], axis=0)
-        found = {
+        result = {
             "mean": sampled.samples.mean(axis=0).tolist(), "tau": sampled.tau,
             "sd": sampled.samples.std(axis=0).tolist(), "low": low.tolist(),
             "high": high.tolist(), "log_p": sampled.best,
         }  # fmt: skip
-    seconds = time.perf_counter() - begun
-    return trial | {"names": target.names, "truth_at": start.tolist(), "seconds": seconds} | found
+    seconds = time.perf_counter() - start_time
+    return trial | {"names": target.names, "truth_at": start.tolist(), "seconds": seconds} | result
 
 
 def optimum(target: LogProbability, start: Floats) -> Floats:
-    """Climb from the truth to the nearest maximum, and with it how far ln P rises: (P + 1,)."""
+    """Return the maximum nearest to the truth, and how far ln P rises: (P + 1,)."""
     scale = np.array([{"teff_1": 30.0, "teff_2": 60.0, "c": 0.05}[name] for name in target.names])
 
     def minus(u: Floats) -> float:
@@ -211,38 +204,49 @@ def optimum(target: LogProbability, start: Floats) -> Floats:
         options = {"maxfev": 400, "fatol": 1e-4, "xatol": 1e-3, "initial_simplex": simplex}
         best = minimize(minus, simplex[0], method="Nelder-Mead", options=options)
         simplex = best.x + np.vstack([np.zeros(len(start)), -0.5 * np.eye(len(start))])
-    found: Floats = np.append(start + best.x * scale, -best.fun - float(target(start)))
-    return found
+    maximum: Floats = np.append(start + best.x * scale, -best.fun - float(target(start)))
+    return maximum
 
 
 def main(options: Options) -> None:
-    """Build, fit, and print the table."""
-    path = options.out / "fits.jsonl"
+    """Build the stores, run the missing trials, print the tables, and draw the figure."""
+    path = options.folder / "fits.jsonl"
     if not options.report:
-        build_stores(options.out, options.small)
-        one = partial(fit, options.out, 30 if options.small else STEPS)
-        run_trials(list(trials(options.small)), one, path, options.processes)
-    found = results(path)
-    print(report(found))
-    figure(found, stand_in_over_true(), options.out / "blackbody_q.png")
+        build_stores(options.folder, options.small)
+        run_one = partial(fit, options.folder, 30 if options.small else STEPS)
+        run_trials(list(trials(options.small)), run_one, path, options.processes)
+    results = read_results(path)
+    print(report(results))
+    figure(results, blackbody_over_true(), options.folder / "blackbody_ratio.png")
 
 
-def stand_in_over_true() -> dict[float, Floats]:
-    """The ratio of Planck means over the library's q in each of the 20 orders, at each contrast."""
+def pixel_means(function: Callable[[Floats], Floats], wavelength: Floats) -> Floats:
+    """Average a function of ln(wavelength) over adjacent pixels, by quadrature."""
+    centre = np.log(wavelength)
+    middle = (centre[1:] + centre[:-1]) / 2
+    edges = np.concatenate([[2 * centre[0] - middle[0]], middle, [2 * centre[-1] - middle[-1]]])
+    node, weight = np.polynomial.legendre.leggauss(8)
+    half = np.diff(edges)[:, None] / 2
+    mean: Floats = function((edges[1:] + edges[:-1])[:, None] / 2 + half * node) @ weight / 2
+    return mean
+
+
+def blackbody_over_true() -> dict[float, Floats]:
+    """Return the ratio of Planck means over the library's q in each order, for each contrast."""
     library = open_real()
-    windows = list(zip(*ORDERS.pixel_ranges(library.wavelength), strict=True))
+    ranges = list(zip(*ORDERS.pixel_ranges(library.wavelength), strict=True))
     middle = np.sqrt(ORDERS.wave_min * ORDERS.wave_max) / 1e4
-    found = {0.0: middle}
+    ratios = {0.0: middle}
     for teff_2 in CONTRASTS:
-        first, second = (row_of(library.grid.points, teff) for teff in (TEFF_1, teff_2))
-        q = [library.flux(second, *w).mean() / library.flux(first, *w).mean() for w in windows]
+        first, second = (point_index(library.grid.points, teff) for teff in (TEFF_1, teff_2))
+        q = [library.flux(second, *w).mean() / library.flux(first, *w).mean() for w in ranges]
         planck = planck_mean(ORDERS.wave_min, ORDERS.wave_max, [TEFF_1, teff_2])
-        found[teff_2] = planck[1] / planck[0] / np.array(q)
-    return found
+        ratios[teff_2] = planck[1] / planck[0] / np.array(q)
+    return ratios
 
 
 if __name__ == "__main__":
     try:
-        main(read_options("blackbody_q", __doc__.split("\n")[0]))
+        main(read_options("blackbody_ratio", __doc__.split("\n")[0]))
     except Skipped as reason:
         print(f"skipped: {reason}")

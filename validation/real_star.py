@@ -1,9 +1,9 @@
-"""The whole path on real pixels: Gl 51 with BT-Settl, and LkCa 15's orders with PHOENIX-ACES.
+"""Fits of two real stars: Gl 51 with BT-Settl, and LkCa 15 with PHOENIX-ACES.
 
-Not a claim about the stars: these grids are too coarse or too narrow. Gl 51's spectrum is averaged
-over BT-Settl's pixels, which are ten times wider than its own, so that both have one resolution.
-
-    python -m benchmarks.real_star [gl51] [lkca15] [--small] [--out FOLDER]
+``python -m validation.real_star [gl51] [lkca15] [--small] [--out FOLDER]``: this exercises every
+step on real pixels, but is not a claim about the stars, because these grids are too coarse or too
+narrow. The spectrum of Gl 51 is averaged over the pixels of BT-Settl, which are ten times wider, so
+that both have the same resolution. An interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 import mixjobs
-from benchmarks.libraries import real_data
 from mixjobs.cli import main as mixjobs_command
 from mixjobs.observed.writer import write_spectrum
+from validation.real_data import real_data
 
 GL51 = """\
 output = "gl51"
@@ -53,16 +53,15 @@ walkers = 16
 checkpoint = 50
 """
 ORDERS = mixjobs.Orders.log_spaced(20, 7000, 50000).take(range(2, 12))
-_FEWEST = 5  # pixels of Gl 51 in one of the library's
+_MIN_PIXELS = 5  # of Gl 51 in one pixel of the library
 
 
-def averaged(folder: Path) -> None:
-    """Write Gl 51's spectrum averaged over the library's pixels, order by order."""
+def write_averaged_spectrum(folder: Path) -> None:
+    """Write the spectrum of Gl 51 averaged over the library's pixels, order by order."""
     star = mixjobs.open_spectrum(real_data("Gl51.hdf5"))
     library = mixjobs.open_library(real_data("btsettl_prism.hdf5"))
-    wave, flux, sigma = (
-        part[0][star.mask[0]] for part in (star.wavelength, star.flux, star.flux_error)
-    )
+    columns = (star.wavelength, star.flux, star.flux_error)
+    wave, flux, sigma = (column[0][star.mask[0]] for column in columns)
     middle = np.log(library.wavelength)
     edges = np.exp((middle[1:] + middle[:-1]) / 2)
     pixel = np.digitize(wave, edges)
@@ -70,18 +69,19 @@ def averaged(folder: Path) -> None:
     weight = np.bincount(pixel, 1 / sigma**2, len(middle))
     mean = np.bincount(pixel, flux / sigma**2, len(middle)) / np.maximum(weight, 1e-300)
     error = 1 / np.sqrt(np.maximum(weight, 1e-300))
-    inside = (n >= _FEWEST) & (library.wavelength > wave[0]) & (library.wavelength < wave[-1])
+    inside = (n >= _MIN_PIXELS) & (library.wavelength > wave[0]) & (library.wavelength < wave[-1])
     orders = []
     for number, lo, hi in zip(ORDERS.number, *ORDERS.pixel_ranges(library.wavelength), strict=True):
-        here = np.flatnonzero(inside[lo:hi])[1:-1] + lo  # whole pixels
-        if len(here) > 10:
-            orders.append((int(number), library.wavelength[here], mean[here], error[here]))
+        pixels = np.flatnonzero(inside[lo:hi])[1:-1] + lo  # complete pixels only
+        if len(pixels) > 10:
+            values = (library.wavelength[pixels], mean[pixels], error[pixels])
+            orders.append((int(number), *values))
     write_spectrum(folder / "gl51.ecsv", orders, {"medium": "vacuum"})
 
 
 def fit_gl51(folder: Path, small: bool) -> None:
     """Fit Gl 51 with BT-Settl."""
-    averaged(folder)
+    write_averaged_spectrum(folder)
     store = folder / "gl51.zarr"
     if not store.is_dir():
         settings = mixjobs.EmulatorSettings(min_resolution=50)
@@ -103,7 +103,7 @@ def fit_lkca15(folder: Path, small: bool) -> None:
 
 
 def run(job: Path, text: str) -> None:
-    """Sample, go on where a run was stopped, and draw what was found."""
+    """Sample, or resume a run, and draw its figures."""
     job.write_text(text, encoding="utf-8")
     status = mixjobs_command(["sample", str(job), "--resume"])
     if status == 0:
@@ -111,15 +111,15 @@ def run(job: Path, text: str) -> None:
 
 
 def main() -> None:
-    """Run what is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.real_star", description=__doc__)
-    parser.add_argument("stars", nargs="*", metavar="STAR", help="gl51, lkca15; or both")
-    parser.add_argument("--small", action="store_true", help="a few steps, to see that it runs")
+    """Fit the stars named on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m validation.real_star", description=__doc__)
+    parser.add_argument("stars", nargs="*", metavar="STAR", help="gl51 or lkca15 (default: both)")
+    parser.add_argument("--small", action="store_true", help="a few steps, to check that it runs")
     parser.add_argument("--out", type=Path, default=Path("real_star"), help="folder for the runs")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    for name in given.stars or ("gl51", "lkca15"):
-        {"gl51": fit_gl51, "lkca15": fit_lkca15}[name](given.out, given.small)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.stars or ("gl51", "lkca15"):
+        {"gl51": fit_gl51, "lkca15": fit_lkca15}[name](arguments.out, arguments.small)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Are the intervals right? Fits of simulated stars whose parameters are drawn from the fit's prior.
+"""Coverage of the credible intervals: fits of simulated stars drawn from the prior of the fit.
 
-``python -m benchmarks.calibration [--processes N] [--out FOLDER] [--report]``: each star is fitted
-twice, with and without the emulator's error in the covariance. The rank of the truth among the
-samples is then uniform from 0 to 1 (Talts et al. 2018, arXiv:1804.06788). Runs that were cut short
-go on.
+``python -m validation.calibration [--small] [--processes N] [--out FOLDER] [--report]``: each star
+is fitted twice, with and without the emulator's error in the covariance. If the posterior is
+correct, the rank of the truth among the samples is uniform from 0 to 1 (Talts et al. 2018,
+arXiv:1804.06788). An interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.simulated import demo_library, make_fit, make_store, observe
-from benchmarks.trials import Options, Trial, posterior, read_options, results, run_trials
 from mixjobs.inference.optimum import find_optimum
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.typing import Floats
+from validation.sampling import posterior
+from validation.simulated_stars import demo_library, make_fit, make_store, observe
+from validation.trials import Options, Trial, read_options, read_results, run_trials
 
-SETTINGS = {"on": True, "off": False}  # the emulator's error
+SETTINGS = {"on": True, "off": False}  # the emulator's error in the covariance
 BINS = 10
 COLOURS = {"on": "tab:blue", "off": "tab:red"}
 LABELS = {"teff_1": "Teff 1", "teff_2": "Teff 2", "feh": "[Fe/H]", "ln_noise": "ln noise"}
@@ -34,7 +35,7 @@ LABELS = {"teff_1": "Teff 1", "teff_2": "Teff 2", "feh": "[Fe/H]", "ln_noise": "
 
 @dataclass(frozen=True)
 class Size:
-    """How much is run."""
+    """Number of stars and steps, and the grid."""
 
     stars: int
     steps: int
@@ -56,7 +57,7 @@ def fit_star(size: Size, folder: Path, trial: Trial) -> Trial:
     """Draw a star, observe it, and fit it with and without the emulator's error."""
     seed = int(trial["name"])
     library = demo_library(size.teff, size.feh)
-    store = make_store(folder, library, {})
+    store = make_store(folder, library)
     priors = {
         "teff_1": Uniform(size.teff[0], size.teff[-1]),
         "teff_2": Uniform(size.teff[0], size.teff[-1]),
@@ -64,46 +65,46 @@ def fit_star(size: Size, folder: Path, trial: Trial) -> Trial:
         "rv": Uniform(-30, 30), "c": Uniform(0, 1), "ln_noise": Normal(0, 0.5),
     }  # fmt: skip
     rng = np.random.default_rng([seed, 20])
-    drawn = make_fit(store, [], priors, settings=dict(size.fixed)).parameters
-    star = dict(zip(drawn.names, drawn.draw(rng, 1)[0], strict=True))
+    prior = make_fit(store, [], priors, settings=dict(size.fixed)).parameters
+    star = dict(zip(prior.names, prior.draw(rng, 1)[0], strict=True))
     truth = dict(size.fixed) | star
     orders = observe(library, truth, size.noise, rng, np.exp(truth["ln_noise"]))[: size.orders]
     fits = {}
     best = find_optimum(make_fit(store, orders, priors, False, dict(size.fixed)), seed)
     for name, emulator_error in SETTINGS.items():
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         fit = make_fit(store, orders, priors, emulator_error, dict(size.fixed))
         sampled = posterior(fit, best, seed, 32, size.steps)
         samples = sampled.samples
         theta = np.array(list(star.values()))
         fits[name] = summary(samples, theta) | {
             "density": float((fit(samples[:: len(samples) // 300]) < fit(theta)).mean()),
-            "effective": len(samples) / sampled.tau, "seconds": time.perf_counter() - began,
+            "effective": len(samples) / sampled.tau, "seconds": time.perf_counter() - start_time,
         }  # fmt: skip
     return trial | {"star": star, "fits": fits}
 
 
 def summary(samples: Floats, truth: Floats) -> dict[str, Any]:
     """Rank of the truth among the samples (0 to 1), mean and standard deviation."""
-    found = {
+    statistics = {
         "rank": (samples < truth).mean(axis=0), "mean": samples.mean(axis=0),
         "sd": samples.std(axis=0),
     }  # fmt: skip
-    return {name: values.tolist() for name, values in found.items()}
+    return {name: values.tolist() for name, values in statistics.items()}
 
 
-def ranks(found: Sequence[Trial], setting: str) -> Floats:
+def ranks(stars: Sequence[Trial], setting: str) -> Floats:
     """Ranks of all stars and parameters, (n_stars, P)."""
-    return np.array([result["fits"][setting]["rank"] for result in found])
+    return np.array([star["fits"][setting]["rank"] for star in stars])
 
 
 def report(stars: Sequence[Trial]) -> str:
-    """Coverage of the central intervals with its binomial error, tests of the ranks, effort.
+    """Write the coverage of the central intervals with its binomial error, and tests of the ranks.
 
-    The last rows are of the region of highest density of all parameters together: the truth is
-    in that of 68 % when its density is above that of 32 % of the samples. Error / sd is 1.48 times
-    the median of |mean - truth| / sd: 1 where errors are normal and rightly stated, and not upset
-    by a fit that is in another mode than the truth.
+    The last rows are for the joint region of highest density: the truth is inside the 68 % region
+    when its density exceeds that of 32 % of the samples. Error / sd is 1.48 times the median of
+    |mean - truth| / sd. It is 1 where errors are normal and correctly stated, and robust against a
+    fit that lies in a different mode from the truth.
     """
     head = "| parameter | emulator term | in 68 % | in 95 % | KS p | chi² p | error / sd |"
     lines = [efforts(stars), "", head, "|---|---|---|---|---|---|---|"]
@@ -121,45 +122,45 @@ def report(stars: Sequence[Trial]) -> str:
     return "\n".join(lines)
 
 
-def row(name: str, setting: str, u: Floats, needed: Floats, last: str) -> str:
-    """One line of the table; `needed` is the level from which on an interval has the truth."""
+def row(name: str, setting: str, u: Floats, level_of_truth: Floats, last: str) -> str:
+    """Write one row; `level_of_truth` is the smallest level whose interval contains the truth."""
     chi2 = stats.chisquare(np.histogram(u, BINS, (0, 1))[0]).pvalue
     cells = [
-        name, setting, *(covered(needed < level) for level in (0.68, 0.95)),
+        name, setting, *(covered(level_of_truth < level) for level in (0.68, 0.95)),
         f"{stats.kstest(u, 'uniform').pvalue:.2g}", f"{chi2:.2g}", last,
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
 
 def covered(inside: NDArray[np.bool_]) -> str:
-    """Share in per cent, with the binomial error."""
-    share, n = inside.mean(), len(inside)
-    return f"{100 * share:.0f} ± {100 * np.sqrt(max(share * (1 - share), 1 / n**2) / n):.0f}"
+    """Write a fraction in per cent, with its binomial error."""
+    p, n = inside.mean(), len(inside)
+    return f"{100 * p:.0f} ± {100 * np.sqrt(max(p * (1 - p), 1 / n**2) / n):.0f}"
 
 
 def efforts(stars: Sequence[Trial]) -> str:
-    """One line on effective samples and time."""
+    """Write one line on effective samples and time."""
     fits = [fit for result in stars for fit in result["fits"].values()]
-    least = [fit["effective"] for fit in fits]
+    effective = [fit["effective"] for fit in fits]
     return (
         f"{len(stars)} stars; effective samples of the slowest parameter: median "
-        f"{np.median(least):.0f}, least {min(least):.0f}; "
-        f"{np.median([fit['seconds'] for fit in fits]):.0f} s a fit"
+        f"{np.median(effective):.0f}, minimum {min(effective):.0f}; "
+        f"{np.median([fit['seconds'] for fit in fits]):.0f} s per fit"
     )
 
 
 def draw_ranks(stars: Sequence[Trial]) -> Figure:
-    """Histograms of the truth's rank: a row with the emulator's term and one without."""
+    """Draw histograms of the rank of the truth: one row with the emulator's term, one without."""
     names = list(stars[0]["star"])
     figure = Figure(figsize=(1.7 * len(names), 4.2), layout="constrained")
     rows = figure.subplots(2, len(names), sharex=True, sharey=True)
     low, high = stats.binom.ppf([0.005, 0.995], len(stars), 1 / BINS)
     for row, setting in zip(rows, SETTINGS, strict=True):
-        places = ranks(stars, setting)
+        u = ranks(stars, setting)
         for p, (axes, name) in enumerate(zip(row, names, strict=True)):
             axes.axhspan(low, high, color="0.88")
             axes.axhline(len(stars) / BINS, color="0.5", lw=0.8)
-            counts, edges = np.histogram(places[:, p], BINS, (0, 1))
+            counts, edges = np.histogram(u[:, p], BINS, (0, 1))
             axes.stairs(counts, edges, color=COLOURS[setting], fill=True, alpha=0.8)
             axes.set_title(LABELS.get(name, name), fontsize=10)
         row[0].set_ylabel(f"stars, emulator term {setting}")
@@ -168,16 +169,16 @@ def draw_ranks(stars: Sequence[Trial]) -> Figure:
 
 
 def main(options: Options) -> None:
-    """Run what is missing, print the table, and draw the figure."""
+    """Run the missing trials, print the table, and draw the figure."""
     size = SMALL if options.small else FULL
-    path = options.out / "results.jsonl"
+    path = options.folder / "results.jsonl"
     if not options.report:
-        make_store(options.out, demo_library(size.teff, size.feh), {})
+        make_store(options.folder, demo_library(size.teff, size.feh))
         stars = [{"name": f"{seed:03d}"} for seed in range(size.stars)]
-        run_trials(stars, partial(fit_star, size, options.out), path, options.processes)
-    found = results(path)
-    print(report(found))
-    draw_ranks(found).savefig(options.out / "calibration_ranks.png", dpi=90)
+        run_trials(stars, partial(fit_star, size, options.folder), path, options.processes)
+    results = read_results(path)
+    print(report(results))
+    draw_ranks(results).savefig(options.folder / "calibration_ranks.png", dpi=90)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""A small simulated star for the evidence scripts: true spectra, data, and fits.
+"""Simulated stars of the demo library: true spectra, data and fits.
 
-The truth is the demo generator's own spectrum at the star's theta, never the emulator's, and it is
-rotated, blurred and averaged over pixels in real space, by the integrals that define these.
+The true spectrum comes from the demo generator at the star's theta, never from the emulator. It is
+rotated, convolved and averaged over pixels in real space, by the integrals that define these steps.
+This code shares nothing with the package.
 """
 
 from __future__ import annotations
@@ -25,75 +26,74 @@ from mixjobs.inference.priors import Prior
 from mixjobs.typing import Floats
 
 C = constants.c / 1e3  # km/s
-LIMB_DARKENING = 0.6  # what load_mixture takes
+LIMB_DARKENING = 0.6  # the default of load_mixture
 RESOLUTION = 30000
-PIXEL = 2.3  # km/s, of the data; the library's are 1
+PIXEL = 2.3  # km/s, of the data; a pixel of the library is 1 km/s wide
 CONTINUUM = Continuum(degree=2, sigma=0.2)
-WINDOWS = {1: (6002.0, 6016.0), 2: (6016.0, 6030.0)}  # Å; 300 pixels each
+RANGES = {1: (6002.0, 6016.0), 2: (6016.0, 6030.0)}  # Å; 300 pixels each
 N_LIBRARY = 2600
 LOGG = 4.5
 PARAMETERS = ("teff_1", "teff_2", "feh", "vsini", "rv", "c")
 
 
 def demo_library(teff: Sequence[float], feh: Sequence[float]) -> DemoLibrary:
-    """The demo library around the orders, at one log g."""
+    """Return the demo library around the orders, at one log g."""
     axes = {"teff": tuple(teff), "logg": (LOGG,), "feh": tuple(feh)}
     end = 5990 * np.exp((N_LIBRARY - 1) / C)
     return DemoLibrary(axes, wave_min=5990.0, wave_max=end, n_pixels=N_LIBRARY)
 
 
-def make_store(folder: Path, library: DemoLibrary, accuracy: dict[str, Any]) -> str:
-    """Build the library's store with its emulator, where it is not there yet."""
+def make_store(folder: Path, library: DemoLibrary) -> str:
+    """Build the library's store with its emulator, unless it exists."""
     store = folder / "store.zarr"
     if not store.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        low, high = zip(*WINDOWS.values(), strict=True)
-        emulator = mixjobs.EmulatorSettings(
-            max_rv=60, max_vsini=30, min_resolution=20000, **accuracy
-        )
+        low, high = zip(*RANGES.values(), strict=True)
+        emulator = mixjobs.EmulatorSettings(max_rv=60, max_vsini=30, min_resolution=20000)
         path = library.write(folder / "library.hdf5")
-        orders = mixjobs.Orders(list(WINDOWS), low, high)
+        orders = mixjobs.Orders(list(RANGES), low, high)
         mixjobs.build(path, orders, store, emulator=emulator, table=False)
     return str(store)
 
 
 def true_mixture(library: DemoLibrary, star: Mapping[str, float], edges: Floats) -> Floats:
-    """Spectrum of the star averaged over pixels (n,), whose edges (n + 1,) are ln(wavelength)."""
+    """Average the star's spectrum over pixels (n,) with edges (n + 1,) in ln(wavelength)."""
     thetas = [[star[f"teff_{k}"], LOGG, star["feh"]] for k in (1, 2)]
     first, second = library.spectrum(thetas)
     raw = (1 - star["c"]) * first + star["c"] * second
     x = np.log(library.wavelength)
-    emitted = rotated(x, raw, star["vsini"])
-    seen = make_interp_spline(x, blurred(x, emitted, 1 / RESOLUTION / np.sqrt(8 * np.log(2))), k=5)
+    emitted = rotate(x, raw, star["vsini"])
+    profile_sigma = 1 / RESOLUTION / np.sqrt(8 * np.log(2))
+    spectrum = make_interp_spline(x, convolve(x, emitted, profile_sigma), k=5)
     node, weight = np.polynomial.legendre.leggauss(8)
-    places = (edges[1:] + edges[:-1])[:, None] / 2 + np.diff(edges)[:, None] / 2 * node
-    averaged: Floats = seen(places - shift(star["rv"])) @ weight / 2
-    return averaged
+    points = (edges[1:] + edges[:-1])[:, None] / 2 + np.diff(edges)[:, None] / 2 * node
+    pixel_means: Floats = spectrum(points - shift(star["rv"])) @ weight / 2
+    return pixel_means
 
 
 def shift(velocity: float) -> float:
-    """By how much a receding source's ln(wavelength) grows."""
+    """Return the shift in ln(wavelength) of a receding source; `velocity` in km/s."""
     return float(np.arctanh(velocity / C))
 
 
-def rotated(x: Floats, flux: Floats, vsini: float) -> Floats:
-    """Sum over strips of the disc, each at its own velocity (Gray 2005, equation 18.14)."""
-    strip = make_interp_spline(x, flux, k=5)
+def rotate(x: Floats, flux: Floats, vsini: float) -> Floats:
+    """Sum strips of the stellar disc, each at its own velocity (Gray 2005, equation 18.14)."""
+    spectrum = make_interp_spline(x, flux, k=5)
     angle, weight = np.polynomial.legendre.leggauss(64)
     angle, weight = np.pi / 2 * angle, np.pi / 2 * weight
     e, height = LIMB_DARKENING, np.cos(angle)
     profile = (2 * (1 - e) * height + np.pi * e / 2 * height**2) / (np.pi * (1 - e / 3))
     total = np.zeros(len(x))
     for v, p in zip(vsini * np.sin(angle), weight * height * profile, strict=True):
-        total += p * strip(np.clip(x - shift(v), x[0], x[-1]))
+        total += p * spectrum(np.clip(x - shift(v), x[0], x[-1]))
     return total
 
 
-def blurred(x: Floats, flux: Floats, sigma: float) -> Floats:
-    """Sum over the Gaussian's weight on the grid; the ends, within 7 sigma, mean nothing."""
+def convolve(x: Floats, flux: Floats, profile_sigma: float) -> Floats:
+    """Convolve with a Gaussian sampled on the grid; within 7 sigma of the ends it is not valid."""
     step = (x[-1] - x[0]) / (len(x) - 1)
-    away = step * np.arange(-int(7 * sigma / step), int(7 * sigma / step) + 1)
-    weight = np.exp(-0.5 * (away / sigma) ** 2)
+    n = int(7 * profile_sigma / step)
+    weight = np.exp(-0.5 * (step * np.arange(-n, n + 1) / profile_sigma) ** 2)
     return np.convolve(flux, weight / weight.sum(), mode="same")
 
 
@@ -101,17 +101,17 @@ def observe(
     library: DemoLibrary, star: Mapping[str, float], noise: float, rng: np.random.Generator,
     factor: float = 1.0,
 ) -> list[EpochOrder]:  # fmt: skip
-    """Observe a star: continuum drawn from its prior, pixels with normal errors.
+    """Observe a star: a continuum drawn from its prior, and pixels with normal errors.
 
     Parameters
     ----------
     noise : float
-        The stated standard error, over the order's median flux.
+        Stated standard error, relative to the order's median flux.
     factor : float
-        Of the true variances over the stated ones.
+        Ratio of the true variances to the stated ones.
     """
     orders = []
-    for number, (low, high) in WINDOWS.items():
+    for number, (low, high) in RANGES.items():
         edges = np.arange(np.log(low + 0.2), np.log(high - 0.2), PIXEL / C)
         wave = np.exp((edges[1:] + edges[:-1]) / 2)
         flux = true_mixture(library, star, edges)
@@ -124,7 +124,7 @@ def observe(
 
 
 def draw_continuum(wave: Floats, rng: np.random.Generator) -> Floats:
-    """Draw from the prior of the continuum, until it stays above 0.3."""
+    """Draw a continuum from its prior, until it stays above 0.3."""
     x = 2 * (wave - wave[0]) / (wave[-1] - wave[0]) - 1
     while True:
         coefficients = CONTINUUM.sigma * rng.normal(size=CONTINUUM.degree + 1)
@@ -137,7 +137,7 @@ def make_fit(
     store: str, orders: Sequence[EpochOrder], priors: Mapping[str, Prior],
     emulator_error: bool = True, settings: Mapping[str, Any] | None = None, **options: Any,
 ) -> LogProbability:  # fmt: skip
-    """The fit of two components to one star; `options` go to `load_mixture`."""
+    """Return the fit of two components to one star; `options` go to `load_mixture`."""
     names = (*PARAMETERS, "ln_noise")
     parameters = make_parameters(names, priors, settings, constraints=["teff_2 < teff_1"])
     epoch = {"medium": "vacuum", "barycentric_velocity": 0.0}
