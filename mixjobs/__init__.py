@@ -20,12 +20,13 @@ From a library to a posterior
    ``Orders.from_edges``, ``Orders.from_table``, or the orders of an observed
    spectrum, ``open_spectrum("star.hdf5").orders``.
 3. Build a store, once for all stars: ``build(library, orders, "ratios.zarr",
-   emulator=EmulatorSettings())``. It holds the mean flux and the flux ratios of
+   emulator=True)``. It holds the mean flux and the flux ratios of
    all grid points, and an emulator of the spectra. Open it again with
    ``store = open_store("ratios.zarr")``.
 4. Evaluate the model: ``q = load_flux_ratio("ratios.zarr")`` gives the flux
    ratio of two components in every order, ``load_mixture("ratios.zarr")`` gives
-   the spectrum of their mixture, and ``mix`` adds two spectra that you have.
+   the spectrum of their mixture, ``evaluate_spectra`` writes and draws it, and
+   ``mix`` adds two spectra that you have.
 5. Sample the parameters of a star: ``run = sample("job.toml")``. To use another
    sampler, start from ``load_log_probability("job.toml")``.
 6. Read the posterior: ``run.posterior``, ``run.summary()`` and
@@ -87,9 +88,10 @@ if TYPE_CHECKING:
     from mixjobs.model.mixture import MixtureModel, mix
     from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
     from mixjobs.orders import Orders
+    from mixjobs.report.check import check_store
     from mixjobs.store.format import Store, open_store
     from mixjobs.store.loading import load_flux_ratio, load_mixture
-    from mixjobs.store.spectra import evaluate_spectra
+    from mixjobs.store.spectra import Spectra, evaluate_spectra
 
     __version__: str
 
@@ -113,8 +115,9 @@ _MODULES = {
     "observed.spectrum": ("ObservedSpectrum", "open_spectrum"),
     "orders": ("Orders",),
     "store.format": ("Store", "open_store"),
-    "store.spectra": ("evaluate_spectra",),
     "store.loading": ("load_flux_ratio", "load_mixture"),
+    "store.spectra": ("Spectra", "evaluate_spectra"),
+    "report.check": ("check_store",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -138,12 +141,14 @@ __all__ = [
     "OutputExists",
     "OutsideGrid",
     "Run",
+    "Spectra",
     "Store",
     "StoreError",
     "StoreLocked",
     "UnreadableFile",
     "build",
     "build_job",
+    "check_store",
     "evaluate_spectra",
     "load_flux_ratio",
     "load_log_probability",

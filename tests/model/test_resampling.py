@@ -176,8 +176,9 @@ def test_bad_wavelengths(places):
 
 @pytest.mark.parametrize("first", [0.0, -5000.0, math.inf])
 def test_wavelengths_must_be_positive_and_finite(first):
-    with pytest.raises(InvalidInput, match=f"wavelength {first:g} of pixel 0"):
+    with pytest.raises(InvalidInput) as error:
         pixel_edges([first, 5001.0, 5002.0])
+    assert (error.value.value, error.value.pixel) == (first, 0)
 
 
 def test_the_grids_own_pixels_lie_within_it():

@@ -4,9 +4,9 @@ import io
 
 import numpy as np
 import pytest
-from mixjobs.model.held_out import HeldOut
 from rich.console import Console
 
+from mixjobs.model.ratio_errors import HeldOutErrors
 from mixjobs.orders import Orders
 from mixjobs.report import store as tables
 from mixjobs.report.console import print_facts
@@ -52,9 +52,9 @@ def test_an_invariant_with_a_nan_deviation_does_not_hold():
 def results():
     error = np.array([[0.01, 0.02, 0.03, np.nan], [0.1, 0.1, 0.1, np.nan]])
     return [
-        HeldOut("teff", "cubic", error),
-        HeldOut("teff", "linear", 2 * error),
-        HeldOut("logg", "cubic", error[:, :3]),
+        HeldOutErrors("teff", "cubic", error),
+        HeldOutErrors("teff", "linear", 2 * error),
+        HeldOutErrors("logg", "cubic", error[:, :3]),
     ]
 
 

@@ -15,7 +15,7 @@ import mixjobs
 from mixjobs import EmulatorSettings, Orders
 from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.report.figure import axis_label, choose_orders, make_panels, new_figure
-from mixjobs.store.spectra_files import Spectra
+from mixjobs.store.spectra import Spectra
 
 
 @pytest.fixture(autouse=True)
