@@ -1,4 +1,4 @@
-"""Lock of a folder: one job at a time, with a heartbeat that shows that it is running."""
+"""Locks of folders: one job at a time, with a heartbeat while it is alive."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Holder:
 
 
 class JobLock:
-    """Lock of a folder in which one job works, held from `acquire` to `release`.
+    """Lock of a folder that only one job may use, held from `acquire` to `release`.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ class JobLock:
             The holder of the lock is alive.
         """
         try:
-            mine = self._write_aside()
+            draft = self._write_aside()
             try:
-                os.link(mine, self.folder / _NAME)  # fails if the lock exists; atomic, also on NFS
+                os.link(draft, self.folder / _NAME)  # fails if the lock exists; atomic, also on NFS
             except FileExistsError:
-                self._take_over(mine)
+                self._take_over(draft)
             finally:
-                mine.unlink(missing_ok=True)
+                draft.unlink(missing_ok=True)
         except FileNotFoundError:
             raise StoreLocked(
                 f"{self.folder}: another job has just finished or stopped; start again",
@@ -112,21 +112,21 @@ class JobLock:
             raise
         return path
 
-    def _take_over(self, mine: Path) -> None:
+    def _take_over(self, draft: Path) -> None:
         lock = self.folder / _NAME
-        dead = lock.stat()
+        stale = lock.stat()
         holder = read_holder(self.folder)
         if holder is not None:
             refuse_living(holder, self.me, self.folder)
         try:  # of several jobs that found this lock stale, only one can create this file
-            os.link(mine, self.folder / f".after-{dead.st_ino}-{dead.st_mtime_ns}")
+            os.link(draft, self.folder / f".after-{stale.st_ino}-{stale.st_mtime_ns}")
         except FileExistsError:
             raise StoreLocked(
                 f"{self.folder}: another job is taking over the lock; "
                 f"wait for it, or remove {lock} if there is no such job",
                 path=self.folder,
             ) from None
-        mine.replace(lock)
+        draft.replace(lock)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT):

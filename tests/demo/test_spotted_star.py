@@ -5,7 +5,7 @@ import numpy as np
 from mixjobs.demo.spotted_star import LIBRARY, ORDERS, TRUTH, observe
 
 
-def test_an_observation():
+def test_observation_has_the_stated_noise_and_ranges():
     orders = observe()
     assert [number for number, *_ in orders] == ORDERS.number.tolist()
     for (_, wave, flux, sigma), low, high in zip(
@@ -17,7 +17,7 @@ def test_an_observation():
     assert LIBRARY.wavelength[0] < ORDERS.wave_min[0]
 
 
-def test_noise_depends_on_the_seed_alone():
-    first, again, other = observe(1)[0][2], observe(1)[0][2], observe(2)[0][2]
-    assert first.tobytes() == again.tobytes() != other.tobytes()
-    assert np.std(first - other) < 0.02
+def test_noise_depends_only_on_the_seed():
+    flux, repeated, other = observe(1)[0][2], observe(1)[0][2], observe(2)[0][2]
+    assert flux.tobytes() == repeated.tobytes() != other.tobytes()
+    assert np.std(flux - other) < 0.02
