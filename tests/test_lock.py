@@ -145,7 +145,7 @@ class TestSecondJob:
         other.end()
         assert heartbeat_age(tmp_path) < STALE
         job.acquire()
-        assert read_holder(tmp_path) == job.me
+        assert read_holder(tmp_path) == job.this_process
 
     def test_takes_over_from_a_hanging_process_which_notices(
         self, tmp_path, other, job, monkeypatch
@@ -216,7 +216,7 @@ class TestSlurm:
 def test_an_unreadable_lock_is_taken_over(tmp_path, job, content):
     (tmp_path / NAME).write_bytes(content)
     job.acquire()
-    assert read_holder(tmp_path) == job.me
+    assert read_holder(tmp_path) == job.this_process
 
 
 class TestHeartbeat:

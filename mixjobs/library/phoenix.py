@@ -52,7 +52,7 @@ class PhoenixSpectrum:
 
 @dataclass(frozen=True)
 class PhoenixReader:
-    """Reader of some spectra of a directory, with one file open at a time."""
+    """Reader of some spectra of a directory; one file is open at a time."""
 
     folder: str
     names: tuple[str, ...]
