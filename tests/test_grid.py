@@ -292,6 +292,6 @@ def test_pickling_keeps_the_grid(used):
     if used:
         assert grid.is_product
         assert grid.lattice.size == 6
-    again = pickle.loads(pickle.dumps(grid))
-    np.testing.assert_array_equal(again.points, grid.points)
-    assert (again.names, again.is_product, len(again)) == (grid.names, True, 6)
+    copy = pickle.loads(pickle.dumps(grid))
+    np.testing.assert_array_equal(copy.points, grid.points)
+    assert (copy.names, copy.is_product, len(copy)) == (grid.names, True, 6)

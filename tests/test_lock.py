@@ -121,9 +121,9 @@ def test_release_leaves_no_files(tmp_path, job):
     job.check()
     job.release()
     assert list(tmp_path.iterdir()) == []
-    again = JobLock(tmp_path)
-    again.acquire()
-    again.release()
+    second = JobLock(tmp_path)
+    second.acquire()
+    second.release()
 
 
 class TestSecondJob:

@@ -54,9 +54,9 @@ def test_type_checkers_import_the_same_objects():
     tree = ast.parse(Path(mixjobs.__file__).read_text())
     block = next(n for n in tree.body if isinstance(n, ast.If) and "TYPE" in ast.unparse(n.test))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
-    seen = {alias.name: node.module for node in imports for alias in node.names}
-    assert set(seen) == NAMES
-    for name, module in seen.items():
+    imported = {alias.name: node.module for node in imports for alias in node.names}
+    assert set(imported) == NAMES
+    for name, module in imported.items():
         assert getattr(mixjobs, name) is getattr(import_module(module), name)
 
 
@@ -138,7 +138,7 @@ def test_plain_xarray_opens_a_store(store):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         dataset = xr.open_zarr(store.path)
-        again = store.to_xarray()
+        converted = store.to_xarray()
     assert dict(dataset.sizes) == {
         "order": 2, "point": 12, "parameter": 3, "point_1": 12, "point_2": 12,
     }  # fmt: skip
@@ -153,4 +153,4 @@ def test_plain_xarray_opens_a_store(store):
     assert float(q) == store.mean_flux[1, 8] / store.mean_flux[1, 3]
     assert dataset.attrs["schema_version"] == 2
     assert dataset.attrs["library"] == store.attributes["library"]
-    assert again.identical(dataset)
+    assert converted.identical(dataset)

@@ -217,9 +217,9 @@ class TestJob:
         assert store.attributes["medium"] == "vacuum"
 
     def test_workers_give_the_same_bits(self, small: Path, tmp_path: Path, client) -> None:
-        one = mixjobs.build(small, ORDERS, tmp_path / "one.zarr")
-        other = mixjobs.build(small, ORDERS, tmp_path / "other.zarr", client)
-        assert one.mean_flux.tobytes() == other.mean_flux.tobytes()
+        serial = mixjobs.build(small, ORDERS, tmp_path / "serial.zarr")
+        distributed = mixjobs.build(small, ORDERS, tmp_path / "distributed.zarr", client)
+        assert serial.mean_flux.tobytes() == distributed.mean_flux.tobytes()
 
     def test_both_layouts_give_the_same_ratios(self, small: Path, tmp_path: Path) -> None:
         fits_store = mixjobs.build(small, ORDERS, tmp_path / "fits.zarr")

@@ -224,8 +224,8 @@ class TestReading:
         first = [s(0, 64) for s in reader]
         pickled = pickle.dumps(reader)
         assert len(pickled) < 600
-        again = [s(0, 64) for s in pickle.loads(pickled)]
-        np.testing.assert_array_equal(first, again)
+        repeated = [s(0, 64) for s in pickle.loads(pickled)]
+        np.testing.assert_array_equal(first, repeated)
 
     def test_reader_opens_one_file_at_a_time_and_closes_it(self, library):
         def open_files():
@@ -237,17 +237,17 @@ class TestReading:
         assert open_files() == 0
 
     def test_library_survives_pickling(self, library):
-        again = pickle.loads(pickle.dumps(library))
-        np.testing.assert_array_equal(again.flux(2), library.flux(2))
-        assert again.fingerprint == library.fingerprint
+        copy = pickle.loads(pickle.dumps(library))
+        np.testing.assert_array_equal(copy.flux(2), library.flux(2))
+        assert copy.fingerprint == library.fingerprint
 
     def test_take_keeps_each_spectrum_with_its_point(self, library):
         part = library.take(np.array([5, 1, 3]))
         np.testing.assert_array_equal(part.grid.points, POINTS[[5, 1, 3]])
         for i, row in enumerate((5, 1, 3)):
             np.testing.assert_array_equal(part.flux(i), spectrum(row))
-        again = part.take([2, 0])
-        np.testing.assert_array_equal(again.flux(1), spectrum(5))
+        subset = part.take([2, 0])
+        np.testing.assert_array_equal(subset.flux(1), spectrum(5))
 
     def test_a_relative_path_is_made_absolute(self, tmp_path, monkeypatch):
         write(tmp_path / "a.hdf5")
@@ -276,13 +276,13 @@ class TestFingerprint:
         assert open_library(path).fingerprint != before
 
     def test_other_wavelengths_or_points_change_it_at_equal_time_and_size(self, tmp_path):
-        seen = []
+        fingerprints = []
         for name, change in (("a", {}), ("b", {"wave": WAVE + 1}), ("c", {"points": POINTS + 1})):
             path = write(tmp_path / name, **change)
             os.utime(path, (1e9, 1e9))
-            seen.append(open_library(path).fingerprint)
-        assert len({(f["size"], f["modified"]) for f in seen}) == 1
-        assert len({tuple(f.values()) for f in seen}) == 3
+            fingerprints.append(open_library(path).fingerprint)
+        assert len({(f["size"], f["modified"]) for f in fingerprints}) == 1
+        assert len({tuple(f.values()) for f in fingerprints}) == 3
 
 
 def change(function):

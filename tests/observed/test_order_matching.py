@@ -175,15 +175,15 @@ class TestCut:
             "cut into the store's orders 3, 4: 25 of the 30 pixels to use",
             "orders left out, fewer than 5 pixels to use: 9",
         )
-        again = arranged.in_orders(orders, "air")
-        for one, other in zip(arranged.wavelength, again.wavelength, strict=True):
-            np.testing.assert_array_equal(one, other)
+        rearranged = arranged.in_orders(orders, "air")
+        for wave, wave_again in zip(arranged.wavelength, rearranged.wavelength, strict=True):
+            np.testing.assert_array_equal(wave, wave_again)
 
     def test_one_piece_keeps_its_number(self, tmp_path):
         observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)])
-        one = observed.in_orders(Orders([3], [5000], [5015]), "air")
-        again = one.in_orders(Orders([2, 3], [4990, 5000], [5010, 5015]), "air")
-        assert again.orders.number.tolist() == [3]
+        arranged = observed.in_orders(Orders([3], [5000], [5015]), "air")
+        rearranged = arranged.in_orders(Orders([2, 3], [4990, 5000], [5010, 5015]), "air")
+        assert rearranged.orders.number.tolist() == [3]
 
     def test_cut_is_stable_if_conversion_depends_on_the_pixels(self):
         """A piece that is converted again on its own, as in a mixture model, stays in its range."""

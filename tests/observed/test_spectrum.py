@@ -200,9 +200,9 @@ class TestContent:
         observed = open_spectrum(str(write(tmp_path / "o.hdf5")))
         with pytest.raises(ValueError, match="read-only"):
             observed.flux[0][0] = 1.0
-        again = pickle.loads(pickle.dumps(observed))
-        for one, other in zip(_arrays(observed), _arrays(again), strict=True):
-            np.testing.assert_array_equal(one, other)
+        copy = pickle.loads(pickle.dumps(observed))
+        for array, copied in zip(_arrays(observed), _arrays(copy), strict=True):
+            np.testing.assert_array_equal(array, copied)
 
     def test_a_locked_file_is_read(self, tmp_path):
         path = write(tmp_path / "o.hdf5")
