@@ -26,13 +26,16 @@ from tests.helpers.small_fits import build_store
 
 ROOT = Path(__file__).parent.parent
 
-# Files that take longest, or wait most. They come first: a file is run by one process, and one
-# that begins late would leave the other cores idle in the end.
-LONG = (
-    "builder/test_random_kills.py", "test_benchmarks.py", "test_validation.py",
-    "inference/test_sampler.py", "cli/test_sample.py", "builder/test_faults.py",
-    "cli/test_cluster.py", "cluster/test_cluster.py", "cli/test_cli.py",
-    "builder/test_disk_full.py", "builder/test_stages.py",
+# Files whose tests kill processes, start clusters, fill disks, sample to convergence, or run the
+# benchmarks, longest first; `pytest -m "not slow"` leaves them out. They also come first in a whole
+# run: one process runs a file, and a long one that begins late leaves the other cores idle.
+SLOW = (
+    "cli/test_sample.py", "builder/test_random_kills.py", "test_benchmarks.py",
+    "inference/test_sampler.py", "builder/test_faults.py", "test_validation.py",
+    "cli/test_cluster.py", "slurm/test_builds.py", "slurm/test_sample_script.py",
+    "slurm/test_slurm_itself.py", "inference/test_recovery.py", "builder/test_disk_full.py",
+    "inference/test_distributed.py", "builder/test_retry.py", "cluster/test_cluster.py",
+    "test_project.py",
 )  # fmt: skip
 
 # No deadline: other programs may have the cores. Few draws of each law: they are many.
@@ -43,8 +46,11 @@ settings.load_profile("mixjobs")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path, len(LONG)))
+    places = {ROOT / "tests" / name: place for place, name in enumerate(SLOW)}
+    for item in items:
+        if item.path in places:
+            item.add_marker("slow")
+    items.sort(key=lambda item: places.get(item.path, len(SLOW)))
 
 
 def unavailable(reason: str) -> NoReturn:
