@@ -26,13 +26,16 @@ from tests.helpers.small_fits import build_store
 
 ROOT = Path(__file__).parent.parent
 
-# Slow tests: they kill processes, start clusters or take long. Their files come first, because a
-# file is run by one process, and a late start would leave the other cores idle at the end.
+# Files whose tests kill processes, start clusters, fill disks, sample to convergence, or run the
+# benchmarks, longest first; `pytest -m "not slow"` leaves them out. They also come first in a whole
+# run: each file is run by one process, and a long file that starts late leaves other cores idle.
 SLOW = (
-    "builder/test_random_kills.py", "test_benchmarks.py", "test_validation.py",
-    "inference/test_sampler.py", "cli/test_sample.py", "builder/test_faults.py",
-    "cli/test_cluster.py", "cluster/test_cluster.py", "cli/test_cli.py",
-    "builder/test_disk_full.py", "builder/test_stages.py",
+    "cli/test_sample.py", "builder/test_random_kills.py", "test_benchmarks.py",
+    "inference/test_sampler.py", "builder/test_faults.py", "test_validation.py",
+    "cli/test_cluster.py", "slurm/test_builds.py", "slurm/test_sample_script.py",
+    "slurm/test_slurm_itself.py", "inference/test_recovery.py", "builder/test_disk_full.py",
+    "inference/test_distributed.py", "builder/test_retry.py", "cluster/test_cluster.py",
+    "test_project.py",
 )  # fmt: skip
 
 # No deadline, because other programs may use the cores. Few examples for each of many properties.
@@ -44,10 +47,10 @@ settings.load_profile("mixjobs")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(SLOW)}
-    items.sort(key=lambda item: ranks.get(item.path, len(SLOW)))
     for item in items:
-        if item.path in ranks or ROOT / "tests" / "slurm" in item.path.parents:
+        if item.path in ranks:
             item.add_marker("slow")
+    items.sort(key=lambda item: ranks.get(item.path, len(SLOW)))
 
 
 def unavailable(reason: str) -> NoReturn:
