@@ -30,7 +30,7 @@ class ChosenOrders:
     ----------
     orders : Orders
     source : str
-        Where they come from, for the store's attribute ``orders_from``; may be empty.
+        Origin of the orders, for the store's attribute ``orders_from``; may be empty.
     notes : tuple of str
         What was assumed, converted or left out, one line each.
     """
@@ -55,9 +55,9 @@ def choose_orders(
         the table ``[orders]`` of a job file.
     library : Library
     medium : {"air", "vacuum"}, optional
-        Medium of the wavelengths, where `orders` does not say; by default the library's.
+        Medium of the wavelengths, if `orders` does not declare it; by default the library's.
     skip_uncovered : bool
-        Leave out orders that the library does not cover, rather than refuse them later.
+        Leave out orders that the library does not cover, instead of refusing them later.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _configured(config: OrdersConfig, library: Library, medium: str | None) -> C
 def _given(orders: Orders, library: Library, medium: str | None) -> ChosenOrders:
     if not _differ(medium, library):
         return ChosenOrders(orders, "")
-    both = np.stack([orders.wave_min, orders.wave_max])  # so that common edges stay common
+    both = np.stack([orders.wave_min, orders.wave_max])  # so that shared edges stay equal
     low, high = in_library_medium(both, medium, library.medium)
     return ChosenOrders(Orders(orders.number, low, high), f"ranges ({_converted(medium, library)})")
 
