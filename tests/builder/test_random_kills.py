@@ -6,7 +6,7 @@ import mixjobs
 from mixjobs.store.format import partial_path
 from tests.helpers.killing import N_BLOCKS, ORDERS, VICTIMS, Cluster, strike
 
-LOST = "the connection to the scheduler was lost; start again: what is finished is kept"
+LOST = "the connection to the scheduler was lost; start again (finished work is kept)"
 
 
 @pytest.fixture(scope="module")
