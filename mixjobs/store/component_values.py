@@ -1,4 +1,4 @@
-"""The components of a mixture, and the values of their parameters, from a user's arguments."""
+"""The components of a mixture and their parameters, from the arguments of `evaluate_spectra`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ComponentValues:
     fractions : list of K - 1 floats
         Filling factors.
     varied : tuple or None
-        The user's name of the parameter that varies, and its values (n,).
+        Name of the parameter that varies, as the user gave it, and its values (n,).
     """
 
     components: list[str]
@@ -91,7 +91,9 @@ def component_values(
             component[name] = numbers[k % len(numbers)]
     varied = _scan(vary)
     if varied and (numbered := re.fullmatch(r"(.+?)_?\d", varied[0])):
-        shared = [name for name in shared if name != numbered[1]]  # it varies in one component
+        shared = [
+            name for name in shared if name != numbered[1]
+        ]  # the parameter varies in one component only
     black = _numbers(to_value(blackbodies, "K", "blackbodies"), "blackbodies")
     components = ["library"] * len(own) + ["blackbody"] * len(black)
     own += [{"teff": teff} for teff in black]
@@ -105,7 +107,8 @@ def one_theta(grid: Grid, given: Theta, argument: str) -> Floats:
     Raises
     ------
     InvalidInput
-        An unknown or missing parameter, several theta, or not numbers; its `name` is `argument`.
+        An unknown or missing parameter, several theta, or values that are not numbers. The `name`
+        of the error is `argument`.
     """
     try:
         theta = grid.theta(given)
@@ -120,7 +123,7 @@ def one_theta(grid: Grid, given: Theta, argument: str) -> Floats:
 
 
 def _complete(theta2: Theta, theta1: Floats, grid: Grid) -> Theta:
-    """Take from theta1 what a mapping omits, except teff."""
+    """Add to a mapping the parameters of theta1 that it omits, except teff."""
     if not isinstance(theta2, Mapping):
         return theta2
     values = zip(grid.names, theta1.tolist(), strict=True)
@@ -153,7 +156,7 @@ def _fractions(given: ArrayLike | None, n_components: int, varied: str | None) -
     if len(numbers) != len(names):
         expected = f"{len(names)}, one for each component after the first"
         raise InvalidInput(
-            f"c = {given!r}: expected {expected if names else 'a second component with it'}",
+            f"c = {given!r}: expected {expected if names else 'none without a second component'}",
             name="c", value=given,
         )  # fmt: skip
     return numbers
