@@ -51,8 +51,8 @@ def choose_orders(
     Parameters
     ----------
     orders : Orders, ObservedSpectrum, str, Path, mapping or OrdersConfig
-        Ranges, an observed spectrum or its path, the wavelengths of each order by its number, or
-        the table ``[orders]`` of a job file.
+        Ranges, an observed spectrum or its path, wavelengths by order number, or the table
+        ``[orders]`` of a job file.
     library : Library
     medium : {"air", "vacuum"}, optional
         Medium of the wavelengths, if `orders` does not declare it; by default the library's.

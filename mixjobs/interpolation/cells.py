@@ -272,7 +272,7 @@ def slope_matrix(grid: Grid, d: int, has_value: Bools) -> tuple[csr_array, Bools
     """Matrix (N, N) that turns values at the nodes into slopes along parameter `d`.
 
     The slope at a node is the derivative of the polynomial through the node and its neighbours on
-    the axis, so it is exact on uneven steps. It is five-point with two neighbours on each side and
+    the axis, also on uneven steps. It is five-point with two neighbours on each side and
     three-point with one on each side. At an edge or next to a hole it is one-sided: three-point,
     or two-point if there is only one neighbour. Without neighbours it is zero. Second neighbours
     are excluded where the steps differ by more than a factor of 4.
@@ -312,8 +312,8 @@ def find_stencil(grid: Grid, d: int, has_value: Bools) -> Stencil:
     """Find the neighbours of each node along parameter `d`.
 
     A neighbour without a value is missing, and so is everything beyond it. A far neighbour is
-    excluded if its step differs from the near one by more than a factor of 4, or if the near
-    steps on the two sides do.
+    excluded if its step and the near step differ by more than a factor of 4, or if the near steps
+    on the two sides do.
     """
     lattice = np.where(np.append(has_value, False)[grid.lattice], grid.lattice, -1)
     margins = [(2, 2) if axis == d else (0, 0) for axis in range(lattice.ndim)]

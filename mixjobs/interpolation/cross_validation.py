@@ -175,7 +175,7 @@ def doubled_step_factor(method: Method, n_values: int, doubled: float, coarse: f
     `cubic`, otherwise 0.73).
 
     On an axis with at least seven values the gain is measured: it is `doubled` over `coarse`. It is
-    at least that of the method's order (1/16 for `cubic`, otherwise 1/4), and at most 1, for a
+    at least that of the method's order (1/16 for `cubic`, otherwise 1/4). It is at most 1, as for a
     library that is rough from point to point. On shorter axes it is 1/4. For `cubic` with three or
     four values it is 1/8, because held-out values are then predicted from edges alone; this was
     measured on a library whose true spectra are known.

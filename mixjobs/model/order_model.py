@@ -1,7 +1,7 @@
 """Spectra of one order from one library: weighted, broadened and resampled.
 
-Everything that does not depend on the parameters is computed once: the Fourier transforms of the
-mean spectrum and the eigenspectra, the instrumental profile, the prefilter of the spline, and the
+Everything that does not depend on the parameters is computed once. This includes the transforms of
+the mean spectrum and eigenspectra, the instrumental profile, the prefilter of the spline, and the
 matrix onto the pixels of the data. Each spectrum then takes a weighted sum of transforms, a factor
 for rotation and velocity, one inverse transform, and a product with the matrix.
 """

@@ -53,8 +53,8 @@ def held_out_errors(
 ) -> list[HeldOutErrors]:
     """Leave out each inner value of each axis in turn, and predict q at its points.
 
-    The step across a value that is left out is twice the grid's own, so these errors are larger
-    than those between the nodes of the complete grid.
+    The step across a missing value is twice the grid's own, so these errors exceed those between
+    the nodes of the complete grid.
 
     Parameters
     ----------

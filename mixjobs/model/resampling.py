@@ -133,9 +133,9 @@ def resampling_matrix(
 ) -> csr_array:
     """Matrix from the B-spline coefficients of a grid to the values of data pixels.
 
-    A wide pixel gets the exact average of the spline over the pixel, in ln(wavelength), so that
-    sum(value * width) over adjacent pixels is the integral of the spline. A narrow pixel gets the
-    value of the spline at its wavelength. A pixel is wide if its width exceeds the step of the
+    A wide pixel gets the exact average of the spline over the pixel, in ln(wavelength). The sum of
+    value * width over adjacent pixels is therefore the integral of the spline. A narrow pixel gets
+    the value of the spline at its wavelength. A pixel is wide if its width exceeds the step of the
     grid, or `max_point_width`, by more than 1 part in 1000. The B-splines are those of Schoenberg
     (1946, Quart. Appl. Math. 4, 45), of degree 7.
 

@@ -85,8 +85,8 @@ def load_mixture(
     weighting : {"c", "log_omega"}
         With "c", components are weighted by filling factors (`c`, or `c_2`, `c_3`, ...; component 1
         has the remainder), and spectra are in units of component 1's mean flux. With "log_omega",
-        each component has the ``log10`` of its solid angle ``(R/d)**2``, where R is the radius and
-        d the distance, and spectra are absolute fluxes.
+        each component has the ``log10`` of its solid angle ``(R/d)**2`` (radius R, distance d), and
+        spectra are absolute fluxes.
     outside : {"raise", "nan"}
         Whether invalid parameters raise an error or give NaN.
 

@@ -21,7 +21,7 @@ N_POINTS = 12
 
 @dataclass(frozen=True)
 class FailingReader(StarfishReader):
-    """Reading fails some times, whatever the process; a file counts the attempts, a byte each."""
+    """The first reads fail, in any process; a file counts the attempts, one byte each."""
 
     attempts: Path
     times: int
@@ -36,7 +36,7 @@ class FailingReader(StarfishReader):
 
 
 class FailingLibrary(StarfishLibrary):
-    """A library whose spectrum of point 7 cannot be read some times."""
+    """A library whose spectrum of point 7 fails to be read a few times."""
 
     def reader(self, rows):
         reader = super().reader(rows)
@@ -97,8 +97,8 @@ def test_a_read_that_always_fails(kind, where, demo, reference, attempts, tmp_pa
     assert_same(resumed, reference)
 
 
-def test_content_is_not_read_again(where, demo, attempts, tmp_path):
-    """A spectrum that is of another length, or NaN, will be so the next time."""
+def test_unusable_content_is_not_read_again(where, demo, attempts, tmp_path):
+    """A spectrum with the wrong length or NaN will not change."""
     library = failing(demo, attempts, 99, LibraryError("of 7 pixels"))
     with pytest.raises(LibraryError, match=r"^of 7 pixels$"):
         mixjobs.build(library, ORDERS, tmp_path / "q.zarr", where)
@@ -112,15 +112,15 @@ class Damaged:
     def __init__(self, path, copy):
         self.path, self.whole, self.status = copy, path.read_bytes(), path.stat()
         copy.write_bytes(self.whole)
-        self.mend()
+        self.restore()
 
     def cut(self, stage, done, total):
-        """Report progress; the file is cut in two when four blocks are done."""
+        """Truncate the file to half its size once four blocks are done."""
         if (stage, done) == ("mean_flux", 4):
             os.truncate(self.path, len(self.whole) // 2)
 
-    def mend(self):
-        """Fill the same file as it was, its time of change included."""
+    def restore(self):
+        """Restore the file's content and its modification time."""
         self.path.write_bytes(self.whole)
         os.utime(self.path, ns=(self.status.st_atime_ns, self.status.st_mtime_ns))
 
@@ -130,13 +130,13 @@ def damaged(demo, tmp_path):
     return Damaged(demo, tmp_path / "library.hdf5")
 
 
-def test_a_file_that_is_mended_between_two_attempts(damaged, reference, tmp_path):
+def test_a_file_restored_between_two_attempts(damaged, reference, tmp_path):
     begun = []
 
     def report(*stage):
         damaged.cut(*stage)
         if stage[:2] == ("mean_flux", 4):
-            begun.append(Timer(0.1, damaged.mend))
+            begun.append(Timer(0.1, damaged.restore))
             begun[0].start()
 
     store = mixjobs.build(damaged.path, ORDERS, tmp_path / "q.zarr", report=report)
@@ -144,7 +144,7 @@ def test_a_file_that_is_mended_between_two_attempts(damaged, reference, tmp_path
     assert_same(store, reference)
 
 
-def test_a_file_that_is_mended_after_the_job_has_failed(damaged, reference, tmp_path):
+def test_a_file_restored_after_the_job_has_failed(damaged, reference, tmp_path):
     path = tmp_path / "q.zarr"
     with pytest.raises(UnreadableFile) as failed:
         mixjobs.build(damaged.path, ORDERS, path, report=damaged.cut)
@@ -156,7 +156,7 @@ def test_a_file_that_is_mended_after_the_job_has_failed(damaged, reference, tmp_
     assert len(progress.read(partial_path(path))) == 4
     with pytest.raises(UnreadableFile, match="not a complete HDF5 file"):
         mixjobs.build(damaged.path, ORDERS, path)
-    damaged.mend()
+    damaged.restore()
     reports = []
     store = mixjobs.build(damaged.path, ORDERS, path, report=lambda *r: reports.append(r))
     assert reports[0] == ("mean_flux", 4, N_POINTS)

@@ -45,7 +45,7 @@ class TestRoundTrip:
             np.testing.assert_array_equal(store.flux_ratio[...], expected)
             np.testing.assert_array_equal(store.flux_ratio[1, 2], expected[1, 2])
 
-    def test_means_that_are_not_there_yet_are_nan(self, tmp_path):
+    def test_missing_means_are_nan(self, tmp_path):
         create(tmp_path / "a.zarr")
         assert np.isnan(read_group(tmp_path / "a.zarr").mean_flux).all()
         write_whole(open_array(tmp_path / "a.zarr", "mean_flux"), (0, 0), MEANS)
@@ -81,7 +81,7 @@ class TestSchema:
         same = open_store(whole).to_xarray()
         xr.testing.assert_identical(same.load(), dataset.load())
 
-    def test_is_zarr_v3_with_names_on_every_array_and_free_strings(self, whole):
+    def test_zarr_v3_with_dimension_names_and_variable_length_strings(self, whole):
         for name, dims in DIMS.items():
             described = json.loads((whole / name / "zarr.json").read_text())
             assert described["zarr_format"] == 3
@@ -104,8 +104,8 @@ class TestSchema:
             assert rows == 1 or rows * n * size <= CHUNK_BYTES
             n_pieces = -(-n // rows)
             most = max(1, CHUNK_BYTES // (n * size))
-            assert n_pieces == -(-n // most)  # no more pieces than there must be
-            assert rows * n_pieces - n < n_pieces  # and hardly a row filled up on disk
+            assert n_pieces == -(-n // most)  # no more chunks than necessary
+            assert rows * n_pieces - n < n_pieces  # and less than a row of padding per chunk
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ class TestBadStore:
 
     @pytest.mark.parametrize("name", [n for n in DIMS if n != "flux_ratio"])
     @pytest.mark.parametrize("text", [None, "", "{", '{"zarr_format": 3}'], ids=repr)
-    def test_an_array_that_is_lost_or_broken(self, store, name, text):
+    def test_a_missing_or_damaged_array(self, store, name, text):
         group = json.loads((store / "zarr.json").read_text())
         del group["consolidated_metadata"]
         (store / "zarr.json").write_text(json.dumps(group))
@@ -178,7 +178,7 @@ class TestBadStore:
         self.refused(store, StoreError, "damaged, or not a store")
 
     @pytest.mark.parametrize("name", ["grid_points", "parameter", "order", "mean_flux"])
-    def test_a_lost_piece_of_a_small_array(self, store, name):
+    def test_a_missing_chunk_of_a_small_array(self, store, name):
         for piece in (store / name / "c").rglob("*"):
             if piece.is_file():
                 piece.unlink()
@@ -186,7 +186,7 @@ class TestBadStore:
 
 
 def starts_and_sizes(shape, zarr_chunks):
-    """Aligned regions of an array, counted one after the other along each dimension."""
+    """Starts and sizes of all aligned regions along each dimension of an array."""
     for length, step in zip(shape, zarr_chunks, strict=True):
         edges = [*range(0, length, step), length]
         yield [(a, b - a) for i, a in enumerate(edges) for b in edges[i + 1 :]]

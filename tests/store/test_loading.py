@@ -1,4 +1,4 @@
-"""Flux ratios that are loaded from a store."""
+"""Flux ratios loaded from a store."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ THETA2 = np.array([5810, 4.4, 0])
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_it_equals_the_flux_ratio_of_the_arrays(method, store):
+def test_a_loaded_ratio_equals_that_of_the_arrays(method, store):
     q = mixjobs.load_flux_ratio(store.path, method)
     of_arrays = flux_ratio(store.grid, store.orders, store.mean_flux, method)
     assert q.method == method
