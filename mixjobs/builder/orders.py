@@ -16,7 +16,7 @@ from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 from mixjobs.units import to_value
-from mixjobs.wavelengths import in_library_medium, ranges_of_pixels
+from mixjobs.wavelengths import in_library_medium, ranges_of_pixels, settle_medium
 
 # What `mixjobs.build` accepts.
 OrdersLike = Orders | ObservedSpectrum | str | os.PathLike[str] | Mapping[int, Any]
@@ -155,22 +155,13 @@ def _checked(number: Any, wavelength: Any) -> Floats:
 def _of_spectrum(
     spectrum: ObservedSpectrum, numbers: list[int] | None, library: Library, medium: str | None
 ) -> ChosenOrders:
-    path, settled = spectrum.path, spectrum.medium or medium
-    if medium not in (None, settled):
-        raise InvalidInput(
-            f"medium = {medium!r}, but {path} declares {settled}: leave the medium out",
-            path=path,
-            name="medium",
-            value=medium,
-        )
-    if settled is None:
-        how = f"assumed to be in {library.medium}, like the library's: the file does not say"
-    else:
-        how = _converted(settled, library) if _differ(settled, library) else settled
+    path = spectrum.path
+    settled, how = settle_medium(path, spectrum.medium, medium, library.medium)
+    if _differ(settled, library):
+        how += f"; converted to {library.medium}, the library's"
     low, high = ranges_of_pixels(spectrum.wavelength, settled, library.medium)
     orders = Orders(spectrum.orders.number, low, high)
-    notes = [f"{path}: {len(orders)} orders; wavelengths: {how}"]
-    notes += [f"{path}: {note}" for note in spectrum.notes]
+    notes = [f"{path}: {note}" for note in (f"{len(orders)} orders; {how}", *spectrum.notes)]
     chosen = orders.select(numbers) if numbers else orders
     return ChosenOrders(chosen, f"{path} ({how})", tuple(notes))
 

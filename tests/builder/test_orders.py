@@ -87,8 +87,8 @@ class TestSpectrum:
         chosen = choose_orders(path if as_path else observed, library)
         assert chosen.orders.number.tolist() == [0, 1]
         assert_pixels_inside(chosen.orders, observed.wavelength)
-        assert chosen.source.startswith(f"{path} (assumed to be in vacuum")
-        assert chosen.notes[0].startswith(f"{path}: 2 orders; wavelengths: assumed")
+        assert chosen.source.startswith(f"{path} (wavelengths in vacuum, like the library's")
+        assert chosen.notes[0].startswith(f"{path}: 2 orders; wavelengths in vacuum, like the")
 
     def test_the_numbers_of_a_job_file(self, library, tmp_path):
         path = write_star(tmp_path / "star.hdf5", WAVES.values())
@@ -99,7 +99,7 @@ class TestSpectrum:
         path = write_star(tmp_path / "star.hdf5", WAVES.values(), air=True)
         observed = mixjobs.open_spectrum(path)
         chosen = choose_orders(path, library)
-        assert "air, converted to vacuum" in chosen.source
+        assert "in air, as its file declares; converted to vacuum" in chosen.source
         converted = [in_library_medium(w, "air", "vacuum") for w in observed.wavelength]
         assert_pixels_inside(chosen.orders, converted)
         with pytest.raises(InvalidInput) as error:
