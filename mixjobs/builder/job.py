@@ -152,7 +152,7 @@ def build_job(
     Raises
     ------
     MixjobsError
-        The job file cannot be used, or a reason given for `build`.
+        The job file cannot be used; otherwise see `build`.
     """
     config = job if isinstance(job, BuildConfig) else read_build_job(job)
     note = _note(note, report)

@@ -1,4 +1,4 @@
-"""Workers as separate Slurm jobs, a minimum to a maximum of them, submitted by dask-jobqueue."""
+"""Workers as separate Slurm jobs, submitted by dask-jobqueue as they are needed."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from mixjobs.library.starfish import StarfishLibrary, StarfishReader
 from mixjobs.store import progress
 from mixjobs.store.format import partial_path
 from tests.helpers.command import complaints, finish, start, wait_for
+from tests.helpers.small_stores import assert_same
 
 N_ORDERS = 8
 ORDERS = Orders.log_spaced(N_ORDERS, 5000, 5028)
@@ -41,13 +42,6 @@ def large_reference(large, tmp_path_factory):
 def reference(demo, tmp_path_factory):
     """The same for the small library."""
     return mixjobs.build(demo, ORDERS, tmp_path_factory.mktemp("reference") / "q.zarr")
-
-
-def assert_same(path, reference):
-    store = mixjobs.open_store(path)
-    assert store.mean_flux.tobytes() == reference.mean_flux.tobytes()
-    assert store.flux_ratio[...].tobytes() == reference.flux_ratio[...].tobytes()
-    assert not partial_path(path).exists()
 
 
 def pairs_done(path):
