@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mixjobs.display import PlotAccessor, Summarised
 from mixjobs.errors import MissingFile, StoreError
 from mixjobs.grid import Grid
+from mixjobs.model.flux_ratio import summarise_axes, summarise_orders
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 
@@ -70,18 +71,14 @@ class Store(Summarised):
     def _facts(self) -> dict[str, object]:
         from mixjobs.store.emulator import emulated_orders  # circular import
 
-        axes = [
-            f"{name} {axis[0]:g} to {axis[-1]:g} ({len(axis)})"
-            for name, axis in zip(self.grid.names, self.grid.axes, strict=True)
-        ]
-        low, high = self.orders.wave_min.min(), self.orders.wave_max.max()
+        medium = self.attributes.get("medium", "unknown")
         table, n_emulated = self.flux_ratio, len(emulated_orders(self.path))
         return {
             "path": self.path,
             "library": self.attributes.get("library", "unknown"),
-            "grid": f"{len(self.grid)} points, {len(self.grid.holes)} holes: {', '.join(axes)}",
-            "orders": f"{len(self.orders)}, {low:.6g} to {high:.6g} Å "
-            f"({self.attributes.get('medium', 'unknown')})",
+            "grid": f"{len(self.grid)} points, {len(self.grid.holes)} holes",
+            **summarise_axes(self.grid),
+            "orders": f"{summarise_orders(self.orders)} ({medium})",
             "flux_ratio": "none" if table is None else f"{table.shape}, {table.dtype}",
             "emulator": f"{n_emulated} orders" if n_emulated else "none",
         }
