@@ -157,8 +157,8 @@ def test_a_lost_scheduler(large, large_reference, tmp_path):
     status, out, err = finish(driver)
     assert (status, out) == (2, "")
     assert complaints(err) == [
-        "mixjobs: mean_flux: the connection to the scheduler was lost; start again: what is "
-        "finished is kept"
+        "mixjobs: mean_flux: the connection to the scheduler was lost; start again "
+        "(finished work is kept)"
     ]
     assert pairs_done(path)
     mixjobs.build(large, ORDERS, path, block=(1, 1))
