@@ -112,7 +112,7 @@ def make_segments(
         segments.append(segment)
     if not any(segments):
         raise OrderError(
-            "the library covers the buffer of no order; choose a smaller max_rv or max_vsini",
+            "the library covers no order with its buffer; choose a smaller max_rv or max_vsini",
             name="short_buffer",
             value=settings.short_buffer,
         )

@@ -228,8 +228,8 @@ class DeadlyLibrary(StarfishLibrary):
 
 
 def test_a_task_that_kills_every_worker(demo, client, tmp_path):
-    whole = mixjobs.open_library(demo)
-    deadly = DeadlyLibrary(**{f.name: getattr(whole, f.name) for f in fields(whole)})
+    library = mixjobs.open_library(demo)
+    deadly = DeadlyLibrary(**{f.name: getattr(library, f.name) for f in fields(library)})
     allowed = client.run_on_scheduler(_allow_failures, n=1)  # the job's own limit of 3 takes longer
     try:
         with pytest.raises(JobFailed) as failed:

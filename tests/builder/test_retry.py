@@ -47,8 +47,8 @@ class FailingLibrary(StarfishLibrary):
 
 
 def failing(path, attempts, times, error):
-    whole = mixjobs.open_library(path)
-    library = FailingLibrary(**{f.name: getattr(whole, f.name) for f in fields(whole)})
+    original = mixjobs.open_library(path)
+    library = FailingLibrary(**{f.name: getattr(original, f.name) for f in fields(original)})
     object.__setattr__(library, "failing", (attempts, times, error))
     return library
 
@@ -106,18 +106,18 @@ class Damaged:
     """A copy of a library that is cut short while a job reads it."""
 
     def __init__(self, path, copy):
-        self.path, self.whole, self.status = copy, path.read_bytes(), path.stat()
-        copy.write_bytes(self.whole)
+        self.path, self.content, self.status = copy, path.read_bytes(), path.stat()
+        copy.write_bytes(self.content)
         self.restore()
 
     def cut(self, stage, done, total):
         """Truncate the file to half its size once four blocks are done."""
         if (stage, done) == ("mean_flux", 4):
-            os.truncate(self.path, len(self.whole) // 2)
+            os.truncate(self.path, len(self.content) // 2)
 
     def restore(self):
         """Restore the file's content and its modification time."""
-        self.path.write_bytes(self.whole)
+        self.path.write_bytes(self.content)
         os.utime(self.path, ns=(self.status.st_atime_ns, self.status.st_mtime_ns))
 
 

@@ -78,10 +78,12 @@ def assert_same(store, reference):
     assert store.flux_ratio[...].tobytes() == reference.flux_ratio[...].tobytes()
 
 
-WAYS = [(e, b) for e in ("serial", "processes") for b in BLOCKS]
+EXECUTORS_AND_BLOCKS = [(e, b) for e in ("serial", "processes") for b in BLOCKS]
 
 
-@pytest.mark.parametrize(("executor", "block"), [*WAYS, ("threads", (1, 1)), ("threads", (3, 5))])
+@pytest.mark.parametrize(
+    ("executor", "block"), [*EXECUTORS_AND_BLOCKS, ("threads", (1, 1)), ("threads", (3, 5))]
+)
 def test_every_executor_and_block_gives_the_same_bits(
     executor, block, cases, serial, client, threads, tmp_path
 ):
@@ -183,20 +185,20 @@ def test_single_precision_is_the_table_rounded(executor, cases, serial, client, 
 
 
 def test_selected_points_have_the_values_of_the_whole_library(demo, serial, tmp_path):
-    whole = serial["demo"]
+    reference = serial["demo"]
     ranges = {"teff": (5700, 6100), "feh": (0, 0)}
-    store = mixjobs.build(demo, whole.orders, tmp_path / "q.zarr", select=ranges)
-    rows = [whole.grid.row(theta) for theta in store.grid.points]
+    store = mixjobs.build(demo, reference.orders, tmp_path / "q.zarr", select=ranges)
+    rows = [reference.grid.row(theta) for theta in store.grid.points]
     assert store.grid.axes[0].tolist() == [5800, 6000]
     assert len(rows) == 4
-    assert (store.mean_flux == whole.mean_flux[:, rows]).all()
-    assert (store.flux_ratio[...] == whole.flux_ratio[...][:, rows][:, :, rows]).all()
+    assert (store.mean_flux == reference.mean_flux[:, rows]).all()
+    assert (store.flux_ratio[...] == reference.flux_ratio[...][:, rows][:, :, rows]).all()
 
 
 def test_a_library_may_be_open_already(demo, serial, tmp_path):
-    whole = serial["demo"]
-    store = mixjobs.build(mixjobs.open_library(demo), whole.orders, tmp_path / "q.zarr")
-    assert_same(store, whole)
+    reference = serial["demo"]
+    store = mixjobs.build(mixjobs.open_library(demo), reference.orders, tmp_path / "q.zarr")
+    assert_same(store, reference)
 
 
 def test_assumed_raw_leaves_the_numbers_unchanged(cases, tmp_path):
@@ -212,18 +214,18 @@ def test_assumed_raw_leaves_the_numbers_unchanged(cases, tmp_path):
 
 
 def test_attributes_of_the_store(cases, serial):
-    says = {name: store.attributes for name, store in serial.items()}
-    assert says["PHOENIX_ACES"]["raw"] == "rescaled"
-    assert "PHX headers" in says["PHOENIX_ACES"]["raw_how"]
-    assert says["PHOENIX_ACES"]["medium"] == "air"
-    assert says["PHOENIX_ACES"]["flux_unit"] == "erg/s/cm2/AA"
-    assert says["btsettl_prism"]["raw"] == "raw"
-    assert says["btsettl_prism"]["medium"] == "vacuum"
+    by_name = {name: store.attributes for name, store in serial.items()}
+    assert by_name["PHOENIX_ACES"]["raw"] == "rescaled"
+    assert "PHX headers" in by_name["PHOENIX_ACES"]["raw_how"]
+    assert by_name["PHOENIX_ACES"]["medium"] == "air"
+    assert by_name["PHOENIX_ACES"]["flux_unit"] == "erg/s/cm2/AA"
+    assert by_name["btsettl_prism"]["raw"] == "raw"
+    assert by_name["btsettl_prism"]["medium"] == "vacuum"
     # this file declares a flux per Å, but its numbers are per cm
-    assert says["PHOENIX_50k"]["flux_unit_declared"] == "erg/cm^2/s/A"
-    assert says["PHOENIX_50k"]["flux_unit"] == "erg/s/cm2/cm"
-    assert "although the library declares" in says["PHOENIX_50k"]["raw_numbers"]
-    for name, attributes in says.items():
+    assert by_name["PHOENIX_50k"]["flux_unit_declared"] == "erg/cm^2/s/A"
+    assert by_name["PHOENIX_50k"]["flux_unit"] == "erg/s/cm2/cm"
+    assert "although the library declares" in by_name["PHOENIX_50k"]["raw_numbers"]
+    for name, attributes in by_name.items():
         assert attributes["library"] == str(cases[name].library.resolve())
         assert attributes["library_format"] == "starfish"
         assert attributes["schema_version"] == 2

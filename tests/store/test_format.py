@@ -70,29 +70,29 @@ DIMS = {
 
 
 class TestSchema:
-    def test_plain_xarray_reads_it(self, whole):
+    def test_plain_xarray_reads_it(self, complete):
         """Warnings are errors in the suite, so there are none."""
-        dataset = xr.open_zarr(whole)
+        dataset = xr.open_zarr(complete)
         assert {name: v.dims for name, v in dataset.variables.items()} == DIMS
         assert dataset["parameter"].values.tolist() == ["teff", "[é/H]"]
         np.testing.assert_array_equal(dataset["mean_flux"], MEANS)
         assert float(dataset["flux_ratio"].sel(order=20)[1, 3]) == MEANS[1, 3] / MEANS[1, 1]
         assert dataset.attrs["schema_version"] == 2
-        same = open_store(whole).to_xarray()
+        same = open_store(complete).to_xarray()
         xr.testing.assert_identical(same.load(), dataset.load())
 
-    def test_zarr_v3_with_dimension_names_and_variable_length_strings(self, whole):
+    def test_zarr_v3_with_dimension_names_and_variable_length_strings(self, complete):
         for name, dims in DIMS.items():
-            described = json.loads((whole / name / "zarr.json").read_text())
+            described = json.loads((complete / name / "zarr.json").read_text())
             assert described["zarr_format"] == 3
             assert tuple(described["dimension_names"]) == dims
             if name == "parameter":
                 assert described["data_type"] == "string"
-        group = json.loads((whole / "zarr.json").read_text())
+        group = json.loads((complete / "zarr.json").read_text())
         assert set(group["consolidated_metadata"]["metadata"]) == set(DIMS)
 
-    def test_plain_zarr_reads_it(self, whole):
-        group = zarr.open_group(whole, mode="r")
+    def test_plain_zarr_reads_it(self, complete):
+        group = zarr.open_group(complete, mode="r")
         assert group["mean_flux"].chunks == (2, 6)
         np.testing.assert_array_equal(group["flux_ratio"][0], flux_ratio_rows(MEANS[0], 0, 6))
 
@@ -109,14 +109,14 @@ class TestSchema:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return fill(tmp_path_factory.mktemp("store") / "whole.zarr")
+def complete(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("store") / "complete.zarr")
 
 
 class TestBadStore:
     @pytest.fixture
-    def store(self, tmp_path, whole):
-        return shutil.copytree(whole, tmp_path / "a.zarr")
+    def store(self, tmp_path, complete):
+        return shutil.copytree(complete, tmp_path / "a.zarr")
 
     def refused(self, path, error, message):
         with pytest.raises(error, match=message) as caught:
@@ -198,15 +198,15 @@ def array(tmp_path_factory):
     return zarr.create_array(path, shape=(10, 7), chunks=(4, 3), dtype="i4", fill_value=-1)
 
 
-def test_the_repr_is_short(whole):
-    lines = repr(open_store(whole)).splitlines()
+def test_the_repr_is_short(complete):
+    lines = repr(open_store(complete)).splitlines()
     assert len(lines) < 10
     assert lines[0] == "<Store>"
     facts = dict(line.split(maxsplit=1) for line in lines[1:])
     assert facts["grid"] == "6 points, 0 holes"
     assert (facts["teff"], facts["[é/H]"]) == ("5000 to 5300 (3 values)", "4 to 4.5 (2 values)")
     assert facts["emulator"] == "none"
-    assert "<table>" in open_store(whole)._repr_html_()
+    assert "<table>" in open_store(complete)._repr_html_()
 
 
 class TestWriteWhole:
