@@ -127,15 +127,15 @@ class BuildPlan(Summarised):
         """Return the work and the resources of the build, as text."""
         from dask.utils import format_bytes
 
-        emulator = self.emulator
-        n_bytes = self.table_bytes + 8 * self.n_points * len(self.orders)
+        orders, emulator = self.orders, self.emulator
+        n_bytes = self.table_bytes + 8 * self.n_points * len(orders)
         seconds = self.seconds * self.n_points / self.n_workers
         facts = {
-            "orders": summarise_orders(self.orders),
+            "orders": summarise_orders(orders),
             "points": f"{self.n_points} ({len(self.library.grid.holes)} holes)",
             "flux calibration": f"{self.library.flux_calibration.evidence}; {self.flux_level.how}",
             "mean flux": f"{self.n_tasks} tasks of {self.block[0]} orders x {self.block[1]} points",
-            "ratio table": f"{len(self.orders) * len(self.table_rows)} tasks",
+            "ratio table": f"{len(orders) * len(self.table_rows)} tasks",
             "memory per task": f"about {format_bytes(self.worker_bytes)} beyond the program itself",
             "disk space": f"{format_bytes(n_bytes)} in about {self.n_files} files",
             "reading time": f"about {seconds:.2g} s with {self.n_workers} worker(s), "

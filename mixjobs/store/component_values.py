@@ -156,7 +156,7 @@ def _fractions(given: ArrayLike | None, n_components: int, varied: str | None) -
     if len(numbers) != len(names):
         expected = f"{len(names)}, one for each component after the first"
         raise InvalidInput(
-            f"c = {given!r}: expected {expected if names else 'none without a second component'}",
+            f"c = {given!r}: expected {expected if names else 'a second component with it'}",
             name="c", value=given,
         )  # fmt: skip
     return numbers

@@ -134,7 +134,7 @@ def write_files(files: Mapping[Path, Callable[[Path], None]]) -> None:
                 write(stack.enter_context(atomic_write(path)))
     except OSError as error:
         raise InvalidInput(
-            f"{path}: cannot be written ({error.strerror or error}); choose another path", path=path
+            f"{path}: cannot be written ({error.strerror or error}); name another place", path=path
         ) from None
 
 

@@ -475,7 +475,7 @@ def test_a_folder_that_cannot_be_written(name, refused):
     """Not even by root."""
     said = refused(*STAR, *ONE, "-o", f"/proc/{name}")
     assert said.startswith(f"mixjobs: /proc/{name}: cannot be written (")
-    assert said.endswith("); choose another path")
+    assert said.endswith("); name another place")
 
 
 # -- the command itself -----------------------------------------------------------------------
