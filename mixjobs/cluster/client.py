@@ -65,8 +65,9 @@ def job_client(
         return
     logs = Path(f"{output}.logs") if config.kind in _REMOTE else None
     with connect(config, Path(config.logs) if config.logs is not None else logs) as client:
-        for line in dashboard_lines(client, config) if note else ():
-            note(line)  # type: ignore[misc]
+        if note is not None:
+            for line in dashboard_lines(client, config):
+                note(line)
         yield client
 
 

@@ -98,13 +98,13 @@ class FluxRatio(Summarised):
                     name="theta2",
                     value=second.shape,
                 ) from None
-        leading, d = first.shape[:-1], first.shape[-1]
-        q, valid = self.evaluator.ratio(first.reshape(-1, d), second.reshape(-1, d))
+        pairs = [theta.reshape(-1, theta.shape[-1]) for theta in (first, second)]
+        q, valid = self.evaluator.ratio(*pairs)
         if not valid.all():
             if self.outside == "raise":
-                self._refuse(first.reshape(-1, d)[~valid][0], second.reshape(-1, d)[~valid][0])
+                self._refuse(*(theta[~valid][0] for theta in pairs))
             q[~valid] = np.nan
-        return q.reshape(*leading, q.shape[-1])
+        return q.reshape(*first.shape[:-1], q.shape[-1])
 
     def _refuse(self, theta1: Floats, theta2: Floats) -> None:
         _, valid = self.evaluator.ratio(theta1[None], theta1[None])

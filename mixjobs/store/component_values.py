@@ -94,9 +94,9 @@ def component_values(
         shared = [
             name for name in shared if name != numbered[1]
         ]  # the parameter varies in one component only
-    black = _numbers(to_value(blackbodies, "K", "blackbodies"), "blackbodies")
-    components = ["library"] * len(own) + ["blackbody"] * len(black)
-    own += [{"teff": teff} for teff in black]
+    teffs = _numbers(to_value(blackbodies, "K", "blackbodies"), "blackbodies")
+    components = ["library"] * len(own) + ["blackbody"] * len(teffs)
+    own += [{"teff": teff} for teff in teffs]
     fractions = _fractions(c, len(own), varied[0] if varied else None)
     return ComponentValues(components, own, shared, fractions, varied)
 
