@@ -182,7 +182,7 @@ BY_NAME = [
     (spectrum(barycentric_velocity=float("nan")), "spectra.1.barycentric_velocity", "nan"),
     ({"model": {"metod": "cubic"}}, "model.metod", "did you mean method"),
     ({"continuum": {"degree": {"2": 1.5}}}, "continuum.degree", "a whole number of 0 or more"),
-    ({"continuum": {"sigma": 1.0}}, "continuum.sigma", "known are degree, prior_sd"),
+    ({"continuum": {"sigma": 1.0}}, "continuum.sigma", "degree, prior_sd"),
     ({"parameters": {"feh": {"uniform": [1]}}}, "parameters.feh.uniform", "a prior such as"),
     ({"parameters": {"feh": {"unifrm": [1, 2]}}}, "parameters.feh.unifrm", "did you mean uniform"),
     ({"sampling": {"max_stps": 1}}, "sampling.max_stps", "did you mean max_steps"),
