@@ -262,15 +262,18 @@ def test_normalised_spectra_may_be_forced(library, tmp_path):
 # -- options of a build -----------------------------------------------------------------------
 
 
-@pytest.fixture
-def star(tmp_path):
-    """An observed spectrum in air, which the demo library is not."""
-    path = tmp_path / "star.hdf5"
+def write_star(path):
+    """Write an observed spectrum in air; the demo library is in vacuum."""
     with h5py.File(path, "w") as file:
         file["waves"] = np.linspace(5001, 5020, 50)[None]
         file["fluxes"] = file["sigmas"] = np.ones((1, 50))
         file["waves"].attrs["air"] = True
     return path
+
+
+@pytest.fixture
+def star(tmp_path):
+    return write_star(tmp_path / "star.hdf5")
 
 
 SOURCES = "--orders-from, --n-orders, --edges and --order-table"

@@ -19,7 +19,8 @@ from mixjobs.cli import main
 from mixjobs.cli.parser import parser
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import OutputExists
-from tests.helpers.command import complaints, error, refuse
+from tests.helpers.command import complaints, refuse
+from tests.helpers.command import error as expected_error
 
 COMMANDS = (
     "demo", "build", "status", "info", "ratio", "check", "plot", "spectrum", "sample", "summary",
@@ -275,7 +276,8 @@ def test_a_dry_run_writes_nothing(demo, tmp_path, run):
     path = tmp_path / "q.zarr"
     out, _ = run("build", demo, "-o", path, "--edges", EDGES, "--dry-run", "--workers", "3")
     assert list(tmp_path.iterdir()) == []
-    facts = dict(re.split(" {2,}", line.strip(), maxsplit=1) for line in out.splitlines())
+    rows = (re.split(" {2,}", line.strip(), maxsplit=1) for line in out.splitlines())
+    facts = dict(row for row in rows if len(row) == 2)
     assert facts["orders"] == "3, 5001 to 5029 Å"
     assert facts["points"] == "12 (0 holes)"
     assert facts["tasks of the mean fluxes"].startswith("36, ")
@@ -330,7 +332,7 @@ def test_the_demo(tmp_path, run):
     assert mixjobs.open_store(folder / "ratios.zarr").flux_ratio.shape == (8, 36, 36)
     (folder / "ratios.zarr").rename(folder / "ratios.zarr.partial")  # as after an interruption
     run("demo", folder, "--workers", "1")
-    error(OutputExists, "--overwrite", path="demo").check(refuse(["demo", folder]))
+    expected_error(OutputExists, "--overwrite", path="demo").check(refuse(["demo", folder]))
 
 
 # -- help -------------------------------------------------------------------------------------

@@ -1,0 +1,37 @@
+"""Masks of what differs between machines, versions and runs."""
+
+import re
+
+# In the order in which they apply.
+_MASKS = (
+    (r"\d+:\d\d:\d\d", "H:MM:SS"),
+    (r"\b\d+\.\d+\.\d+(\.\w+|\+[\w.]+)*", "VERSION"),
+    (r"\((Unable to|Can't) (synchronously|open).*?\)(?=\)*;|\)* )", "(TEXT OF HDF5)"),
+    (r"\(No group found in store .*?\)", "(TEXT OF ZARR)"),
+    (r"(not a TOML job file: ).*", r"\1TEXT OF TOMLLIB"),
+    (r"\(choose from .*?\)", "(choose from ...)"),  # argparse
+    (r"\.(\w|\.)+\.[0-9a-f]{32}\.aside", "TEMPORARY"),
+    (r"(http://127\.0\.0\.1):\d+", r"\1:PORT"),
+    (r"process \d+ on \S+", "process N on HOST"),
+    (r"[\d.]+ (k|M|G)(i?)B\b", r"N \1\2B"),
+    (r"[\d.]+ (µs|ms|s|min|h)\b(?!/)", r"N \1"),
+    (r"[\d.]+ per (second|minute)", r"N per \1"),
+)
+_BOX = str.maketrans("", "", "┏┓┗┛┡┩┳┻╇┴├┤┼┬╭╮╰╯└┘┌┐")
+
+
+def mask(text, root):
+    """Mask paths, versions, times, sizes and the text of other packages."""
+    text = text.replace(f"{root.resolve()}/", "").replace(f"{root}/", "")
+    for pattern, replacement in _MASKS:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def mask_numbers(text):
+    """Mask the results of a computation, and the widths of the tables that hold them."""
+    text = re.sub(r"[-−+]?\d+(\.\d+)?([eE][-+]?\d+)", "#", text)
+    text = re.sub(r"[-−+]?\d*\.\d+", "#", text)
+    text = re.sub(r"(?<![\w.])[-−+]?\d{3,}(?![\w])", "#", text)
+    lines = (re.sub(" {2,}", "  ", line.translate(_BOX)).rstrip(" ─━═") for line in text.split("\n"))
+    return "\n".join(line for line in lines if line.strip("│┃ "))
