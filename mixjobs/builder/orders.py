@@ -13,7 +13,7 @@ from mixjobs.config.build import OrdersConfig
 from mixjobs.errors import InvalidInput, OrderError
 from mixjobs.library import Library
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
-from mixjobs.orders import Orders
+from mixjobs.orders import Orders, number_list
 from mixjobs.typing import Floats
 from mixjobs.units import to_value
 from mixjobs.wavelengths import in_library_medium, ranges_of_pixels
@@ -66,7 +66,7 @@ def choose_orders(
     """
     if medium not in (None, "air", "vacuum"):
         raise InvalidInput(
-            f"medium = {medium!r}: expected air or vacuum", name="medium", value=medium
+            f"medium = {medium!r}; expected 'air' or 'vacuum'", name="medium", value=medium
         )
     if isinstance(orders, OrdersConfig):
         skip_uncovered = skip_uncovered or orders.skip_uncovered
@@ -158,18 +158,19 @@ def _of_spectrum(
     path, settled = spectrum.path, spectrum.medium or medium
     if medium not in (None, settled):
         raise InvalidInput(
-            f"medium = {medium!r}, but {path} declares {settled}: leave the medium out",
+            f"medium = {medium!r}, but {path} declares {settled}; leave the medium out",
             path=path,
             name="medium",
             value=medium,
         )
     if settled is None:
-        how = f"assumed to be in {library.medium}, like the library's: the file does not say"
+        how = f"assumed to be in {library.medium}, like the library's, as the file does not say"
     else:
-        how = _converted(settled, library) if _differ(settled, library) else settled
+        converted = _differ(settled, library)
+        how = f"in {_converted(settled, library) if converted else settled}"
     low, high = ranges_of_pixels(spectrum.wavelength, settled, library.medium)
     orders = Orders(spectrum.orders.number, low, high)
-    notes = [f"{path}: {len(orders)} orders; wavelengths: {how}"]
+    notes = [f"{path}: {len(orders)} orders; wavelengths {how}"]
     notes += [f"{path}: {note}" for note in spectrum.notes]
     chosen = orders.select(numbers) if numbers else orders
     return ChosenOrders(chosen, f"{path} ({how})", tuple(notes))
@@ -191,12 +192,12 @@ def _covered(chosen: ChosenOrders, library: Library) -> ChosenOrders:
         return chosen
     if len(uncovered) == len(orders):
         raise InvalidInput(
-            "the library covers none of the orders; choose others",
+            "the library covers none of the orders; choose other orders",
             path=library.path,
             name="orders",
             value=orders.number.tolist(),
         )
-    numbers = ", ".join(str(n) for n in orders.number[uncovered])
+    numbers = number_list(orders.number[uncovered])
     note = f"left out {len(uncovered)} orders that the library does not cover: {numbers}"
     covered = orders.take(np.delete(np.arange(len(orders)), uncovered))
     return replace(chosen, orders=covered, notes=(*chosen.notes, note))

@@ -31,7 +31,7 @@ def status(args: Namespace) -> dict[str, Any]:
 
     if is_run(args.store):
         raise InvalidInput(
-            f"{args.store}: a run folder, not a store; see mixjobs summary {args.store}",
+            f"{args.store}: this is a run, not a store; use mixjobs summary {args.store}",
             path=args.store,
         )
     facts = job_status(Path(args.store))

@@ -68,7 +68,7 @@ def mean_flux(
 def unusable(low: float, mean: float) -> str:
     """Return why an order with this lowest and mean flux is unusable, or an empty string."""
     if not np.isfinite(mean):
-        return "a flux that is not finite"
+        return "NaN or infinite flux"
     if low < 0:
         return f"negative flux ({low:g})"
     return "no flux at all (all zero)" if mean == 0 else ""

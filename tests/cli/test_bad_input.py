@@ -503,12 +503,14 @@ THETAS = {
     "too short": ("6000,4.0", error(InvalidInput, "2", "3", NAMES, name="theta1")),
     "too long": ("6000,4.0,0,0", error(InvalidInput, "4", "3", NAMES, name="theta1")),
     "outside": (
-        "6300,4.0,0", error(OutsideGrid, "theta1", "5600 to 6200", name="teff", value=6300)
+        "6300,4.0,0",
+        error(OutsideGrid, "theta1", "5600 to 6200", name="teff", value=6300),
     ),
     "infinite": ("6000,inf,0", error(OutsideGrid, "theta1", "4 to 5", name="logg", value=np.inf)),
     "in a hole": ("5600,4.0,-1", error(OutsideGrid, "theta1", HOLE, "hole")),
     "beside a hole": (
-        "teff=5650,logg=4.2,feh=-0.8", error(OutsideGrid, "theta1", "teff=5650", HOLE)
+        "teff=5650,logg=4.2,feh=-0.8",
+        error(OutsideGrid, "theta1", "teff=5650", HOLE),
     ),
     "NaN": ("6000,nan,0", error(InvalidInput, "logg=nan", name="theta1")),
     "an unknown name": ("teff=6000,logg=4,mh=0", error(InvalidInput, "'mh'", NAMES)),

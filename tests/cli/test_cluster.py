@@ -1,4 +1,4 @@
-"""The command on clusters: the choice of a cluster, its description, and the progress of a build."""
+"""The command on clusters: choice and description of a cluster, and progress of a build."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 
 import mixjobs
 from mixjobs.cli import main
-from mixjobs.cluster.client import n_workers, named_cluster
+from mixjobs.cluster.client import n_workers
 from mixjobs.config.build import make_build_job
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput, MissingFile, OutputExists

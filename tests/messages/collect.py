@@ -1,6 +1,7 @@
 """Run the command with a fixed list of inputs, and collect what it prints."""
 
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,8 @@ python -m tests.messages writes this file; a test checks that it is current. Upp
 stand for what differs between machines: paths, versions, times, sizes, results, and the text of
 other packages.
 """
-_WIDTH = "100"
+_WIDTH = "200"  # characters: no line is wrapped
+_PROGRESS = re.compile(r"(\w+): (step )?\d+ of ")
 
 
 class Collector:
@@ -58,8 +60,8 @@ class Collector:
         returned, out, err, _ = run(words)
         assert returned == status, (title, returned, out, err)
         text = self._mask(err + out)
-        text = text if numbers else mask_numbers(text)
-        self.add(title, f"{_command(words)}\n{_trimmed(text)}")
+        text = _trimmed(text)
+        self.add(title, f"{_command(words)}\n{text if numbers else mask_numbers(text)}")
 
     def text(self):
         """Return everything collected."""
@@ -74,7 +76,12 @@ def _command(words):
 
 
 def _trimmed(text):
-    return "\n".join(line.rstrip() for line in text.splitlines())
+    """Remove trailing blanks, and lines of progress that another one of the same stage follows."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    stages = [match and match[1] for match in map(_PROGRESS.match, lines)]
+    following = [*stages[1:], None]
+    kept = zip(lines, stages, following, strict=True)
+    return "\n".join(line for line, stage, after in kept if stage is None or stage != after)
 
 
 def help_text(name=None):
@@ -84,7 +91,9 @@ def help_text(name=None):
     lines = [chosen.description, ""]
     for group in chosen._action_groups:
         actions = [action for action in group._group_actions if action.help]
-        choices = [a for action in group._group_actions for a in vars(action).get("_choices_actions", ())]
+        choices = [
+            a for action in group._group_actions for a in vars(action).get("_choices_actions", ())
+        ]
         if actions or choices:
             lines.append(f"{group.title}:")
             lines += [f"  {_option(action)}" for action in actions]

@@ -4,8 +4,6 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 import mixjobs
 from mixjobs.cli.parser import COMMANDS
 from mixjobs.demo.library import DemoLibrary
@@ -25,7 +23,6 @@ _RATIO = ["ratio", "q.zarr", "--theta2", "6000,4.5,0", "--theta1"]
 
 def _enter(collector, name, *files):
     """Work in a new folder, with copies of some files of the folder that all sections share."""
-
 
     folder = collector.root / name
     folder.mkdir()
@@ -92,9 +89,16 @@ def builds(collector):
     collector.output("a dry run", [*words, "--edges", _EDGES, "--workers", "2", "--dry-run"])
     emulator = [*words, *_ORDERS, *_EMULATOR]
     collector.output("a dry run with an emulator", [*emulator, "--dry-run"])
-    skipped = [*words, "--edges", "4000,4100,5003,5010", "--skip-uncovered", "--dry-run"]
+    skipped = [
+        *words,
+        "--edges",
+        "4000,4100,5003,5010",
+        "--skip-uncovered",
+        "--serial",
+        "--dry-run",
+    ]
     collector.output("orders that the library does not cover", skipped)
-    short = [*words, "--edges", _EDGES, "--max-vsini", "150", "--short-buffer", "skip"]
+    short = [*words, *_ORDERS, "--max-vsini", "150", "--short-buffer", "skip"]
     collector.output("orders at the ends of the library", [*short, "--dry-run"])
     collector.output("a store with an emulator", emulator)
     collector.output("the same job again", emulator)

@@ -4,18 +4,20 @@ import re
 
 # In the order in which they apply.
 _MASKS = (
-    (r"\d+:\d\d:\d\d", "H:MM:SS"),
+    (r"\d{4}-\d\d-\d\dT[\d:+]+", "DATE"),
+    (r'(?<!")\d+:\d\d:\d\d', "H:MM:SS"),
+    (r"http://127\.0\.0\.1:\d+", "http://ADDRESS"),
     (r"\b\d+\.\d+\.\d+(\.\w+|\+[\w.]+)*", "VERSION"),
-    (r"\((Unable to|Can't) (synchronously|open).*?\)(?=\)*;|\)* )", "(TEXT OF HDF5)"),
-    (r"\(No group found in store .*?\)", "(TEXT OF ZARR)"),
-    (r"(not a TOML job file: ).*", r"\1TEXT OF TOMLLIB"),
+    (r"\((Unable to|Can't) ([^()]|\([^()]*\))*\)", "(TEXT OF HDF5)"),
+    (r"\(No group found in store ([^()]|\([^()]*\))*\)", "(TEXT OF ZARR)"),
+    (r"(not a valid TOML file: ).*", r"\1TEXT OF TOMLLIB"),
     (r"\(choose from .*?\)", "(choose from ...)"),  # argparse
     (r"\.(\w|\.)+\.[0-9a-f]{32}\.aside", "TEMPORARY"),
-    (r"(http://127\.0\.0\.1):\d+", r"\1:PORT"),
     (r"process \d+ on \S+", "process N on HOST"),
-    (r"[\d.]+ (k|M|G)(i?)B\b", r"N \1\2B"),
-    (r"[\d.]+ (µs|ms|s|min|h)\b(?!/)", r"N \1"),
-    (r"[\d.]+ per (second|minute)", r"N per \1"),
+    (r"[\d.]+ [kMG]i?B\b", "SIZE"),
+    (r"[\de.+-]+ (µs|ms|s)\b(?!/)", "TIME"),
+    (r"[\de.+-]+ per second", "N per second"),
+    (r"\d+ processes on this machine", "N processes on this machine"),
 )
 _BOX = str.maketrans("", "", "┏┓┗┛┡┩┳┻╇┴├┤┼┬╭╮╰╯└┘┌┐")
 
@@ -33,5 +35,7 @@ def mask_numbers(text):
     text = re.sub(r"[-−+]?\d+(\.\d+)?([eE][-+]?\d+)", "#", text)
     text = re.sub(r"[-−+]?\d*\.\d+", "#", text)
     text = re.sub(r"(?<![\w.])[-−+]?\d{3,}(?![\w])", "#", text)
-    lines = (re.sub(" {2,}", "  ", line.translate(_BOX)).rstrip(" ─━═") for line in text.split("\n"))
+    lines = (
+        re.sub(" {2,}", "  ", line.translate(_BOX)).rstrip(" ─━═") for line in text.split("\n")
+    )
     return "\n".join(line for line in lines if line.strip("│┃ "))
