@@ -111,7 +111,7 @@ class Orders(Summarised):
             raise OrderError(f"{n} orders; at least one is needed", name="n", value=n)
         if not 0 < low < high < np.inf:
             raise OrderError(
-                f"orders from {low:g} to {high:g} Å: "
+                f"orders from {low:g} to {high:g} Å; "
                 "expected two positive wavelengths, the smaller one first",
                 name="wave_min",
                 value=(low, high),

@@ -101,8 +101,8 @@ def check_raw(grid: Grid, orders: Orders, mean_flux: Floats, declared_unit: str)
     if not 1 / MAX_FACTOR < median < MAX_FACTOR:
         raise NotRaw(
             f"the mean flux is {exp(level):.2g} times that of a blackbody (median), not about 1 "
-            "(in erg/s/cm2/AA) or 1e8 (in erg/s/cm2/cm), so the spectra are normalised or in another "
-            f"unit; {ADVICE}",
+            "(in erg/s/cm2/AA) or 1e8 (in erg/s/cm2/cm), so the spectra are normalised or in "
+            f"another unit; {ADVICE}",
             name="flux",
             value=exp(level),
         )

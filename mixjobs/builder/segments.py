@@ -128,8 +128,8 @@ def _short_buffer(number: int, ends: Floats, wavelength: Floats, settings: Emula
     )
     if settings.short_buffer == "refuse":
         raise OrderError(
-            f"{short}; lower max_rv, max_vsini or the buffer, or skip or shrink such orders "
-            "(short_buffer)",
+            f"{short}; lower max_rv or max_vsini, or set short_buffer to skip such orders or to "
+            "shrink their buffers",
             order=number,
             name="short_buffer",
             value=settings.short_buffer,

@@ -71,9 +71,8 @@ def job_from(args: Namespace) -> BuildConfig:
         extra = sorted({*given, *orders, *(["select"] if args.select else [])} - _WITH_A_FILE)
         if extra:
             raise InvalidInput(
-                f"{args.source}: {', '.join(extra)} cannot be given as options along with a job "
-                "file; set them in the file (only --cluster, --overwrite and --dry-run are "
-                "allowed)",
+                f"{args.source}: set {', '.join(extra)} in this job file, not as options; only "
+                "--cluster, --overwrite and --dry-run can be added to a job file",
                 path=args.source,
                 name=extra[0],
             )

@@ -50,7 +50,8 @@ def check(args: Namespace) -> dict[str, Any]:
     if not args.json:
         print_check(result)
     if result.broken:
-        say(f"mixjobs: {args.store}: violated: {'; '.join(result.broken)}; build it again")
+        broken = ", ".join(result.broken)
+        say(f"mixjobs: {args.store}: does not satisfy {broken}; build the store again")
     return result.to_dict()
 
 

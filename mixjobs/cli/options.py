@@ -139,7 +139,7 @@ def parse_integers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise InvalidInput(
-            f"{text!r} is not a whole number, or a list such as 21,22", value=text
+            f"{text!r} is not a list of whole numbers, separated by commas", value=text
         ) from None
 
 
@@ -155,7 +155,7 @@ def parse_floats(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise InvalidInput(
-            f"{text!r} is not a number, or a list such as 6000,4.5", value=text
+            f"{text!r} is not a number, or a list of numbers separated by commas", value=text
         ) from None
 
 
@@ -222,13 +222,18 @@ def parse_theta(text: str) -> ThetaValues:
     ([6000.0, 4.0, -1.5], {'teff': 6000.0, 'logg': 4.0})
     """
     if "=" not in text:
-        return parse_floats(text)
+        try:
+            return parse_floats(text)
+        except InvalidInput:
+            raise InvalidInput(
+                f"{text!r} is not a theta such as 6000,4.0,0 or teff=6000,logg=4,feh=0", value=text
+            ) from None
     values: dict[str, float] = {}
     for part in text.split(","):
         name, _, number = (piece.strip() for piece in part.partition("="))
         if name in values:
             raise InvalidInput(f"{text!r} gives {name} twice; give it once", value=text)
-        (values[name],) = parse_floats(number)
+        values[name] = parse_number(number)
     return values
 
 

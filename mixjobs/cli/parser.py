@@ -86,7 +86,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         """Raise the error that the command prints."""
-        raise InvalidInput(f"{message}; see {self.prog} --help")
+        text = message.replace("the following arguments are required:", "missing")
+        raise InvalidInput(f"{text}; see {self.prog} --help")
 
     def flag(self, name: str) -> str | None:
         """Return the option for an argument or a dotted key of the job file, if there is one."""

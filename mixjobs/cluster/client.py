@@ -34,7 +34,7 @@ def named_cluster(name: str) -> ClusterConfig:
     """
     if name.endswith(".toml"):
         return read_cluster(name)
-    return make_cluster({"kind": name}, f"cluster {name} (a kind, or a file FILE.toml)")
+    return make_cluster({"kind": name}, f"cluster {name!r}, not a file FILE.toml")
 
 
 @contextmanager

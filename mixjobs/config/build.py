@@ -82,12 +82,12 @@ class OrdersConfig(Config):
         if len(given) != 1:
             raise contradiction(
                 "",
-                f"{', '.join(given) or 'none'} given; give exactly one source of orders: "
+                f"{' and '.join(given) or 'no source of orders'} given; expected exactly one of "
                 f"{', '.join(_ORDER_SOURCES.values())}",
             )
         for key, needs in (("numbers", "from"), ("range", "n")):
             if getattr(self, key) is not None and needs not in given:
-                raise contradiction(key, f"only applies together with {needs}; leave it out")
+                raise contradiction(key, f"this needs orders.{needs}; give both, or leave this out")
         return self
 
 
@@ -207,8 +207,8 @@ class BuildConfig(Config):
         if len(named) > 1:
             raise contradiction(
                 named[0],
-                f"{' and '.join(named)} exclude each other; give only one of serial, workers, "
-                "scheduler and cluster",
+                f"cannot be combined with {' and '.join(named[1:])}; give only one of serial, "
+                "workers, scheduler and cluster",
             )
         return self
 

@@ -198,7 +198,9 @@ def check_ranges(parameters: Parameters, ranges: Mapping[str, Range]) -> list[st
         if isinstance(rule, float):
             if not low <= rule <= high:
                 raise InvalidInput(
-                    f"{name} is fixed at {rule:g}, but {defined}", name=name, value=rule
+                    f"{name} is fixed at {rule:g}, but {defined}; change the value",
+                    name=name,
+                    value=rule,
                 )
             continue
         first, last = rule.quantile(np.array([_TAIL, 1 - _TAIL])).tolist()

@@ -243,7 +243,7 @@ def profile_sigma(
 def _positive(value: float | None, name: str) -> float | None:
     if value is not None and not 0 < value < math.inf:
         raise InvalidInput(
-            f"{name} = {value:g}: expected a positive, finite number", name=name, value=value
+            f"{name} = {value:g}; expected a positive, finite number", name=name, value=value
         )
     return value
 

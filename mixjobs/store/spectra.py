@@ -264,10 +264,10 @@ def _choose_pixels(
     numbers = list(orders or common)
     missing = [number for number in numbers if number not in waves]
     if missing or not numbers:
-        fault = f"no order {missing[0]}" if missing else "none of its orders is in the store"
+        fault = f"no order {missing[0]}" if missing else "none of its orders are in the store"
         raise InvalidInput(
-            f"{source}: {fault}; the spectrum has {number_list(waves)}, the store has "
-            f"{number_list(available)}",
+            f"{source}: {fault} (orders of the spectrum: {number_list(waves)}; of the store: "
+            f"{number_list(available)}); choose orders that both have",
             name="orders", value=orders,
         )  # fmt: skip
     if not orders and len(common) < len(waves):

@@ -146,7 +146,8 @@ def test_info_of_a_store_that_is_not_complete(demo, tmp_path, facts):
         mixjobs.build(demo, mixjobs.Orders.from_edges([5001, 5006, 5012, 5029]), path, report=stop)
     says = facts("info", path)
     assert says["complete"] is False
-    assert says["missing"] == ["1 of 3 blocks of the ratio table"]
+    (missing,) = says["missing"]
+    assert missing.startswith("1 of 3 ")
     assert (says["n_orders"], says["n_points"]) == (3, 12)
 
 
@@ -212,7 +213,7 @@ def test_check_of_a_damaged_table(store, tmp_path, capsys):
     assert main(["check", str(path), "--json"]) == 2
     out, err = capsys.readouterr()
     assert json.loads(out, parse_constant=str)["ok"] is False
-    assert "violated: q_ii = 1" in err
+    assert "q_ii = 1" in err
     assert err.count("\n") == 1
 
 
@@ -318,7 +319,7 @@ def test_the_demo(tmp_path, run):
     ]
     assert re.search(r"dashboard: http://127\.0\.0\.1:\d+/status", err)
     assert "NO" not in out  # every invariant holds
-    (error,) = re.findall(r"differs from the true q by (\d\.\d+)%", " ".join(out.split()))
+    (error,) = re.findall(r"largest error of q .* is (\d\.\d+)%", out)
     assert float(error) < 0.5
     assert {path.name for path in folder.iterdir()} == {
         "library.hdf5",

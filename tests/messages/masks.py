@@ -1,11 +1,12 @@
 """Masks of what differs between machines, versions and runs."""
 
 import re
+from pathlib import Path
 
 # In the order in which they apply.
 _MASKS = (
     (r"\d{4}-\d\d-\d\dT[\d:+]+", "DATE"),
-    (r'(?<!")\d+:\d\d:\d\d', "H:MM:SS"),
+    (r'(?<!["\d])\d+:\d\d:\d\d', "H:MM:SS"),
     (r"http://127\.0\.0\.1:\d+", "http://ADDRESS"),
     (r"\b\d+\.\d+\.\d+(\.\w+|\+[\w.]+)*", "VERSION"),
     (r"\((Unable to|Can't) ([^()]|\([^()]*\))*\)", "(TEXT OF HDF5)"),
@@ -24,7 +25,8 @@ _BOX = str.maketrans("", "", "┏┓┗┛┡┩┳┻╇┴├┤┼┬╭╮�
 
 def mask(text, root):
     """Mask paths, versions, times, sizes and the text of other packages."""
-    text = text.replace(f"{root.resolve()}/", "").replace(f"{root}/", "")
+    for folder in (Path.cwd(), root.resolve(), root):
+        text = text.replace(f"{folder}/", "")
     for pattern, replacement in _MASKS:
         text = re.sub(pattern, replacement, text)
     return text
@@ -34,8 +36,7 @@ def mask_numbers(text):
     """Mask the results of a computation, and the widths of the tables that hold them."""
     text = re.sub(r"[-−+]?\d+(\.\d+)?([eE][-+]?\d+)", "#", text)
     text = re.sub(r"[-−+]?\d*\.\d+", "#", text)
-    text = re.sub(r"(?<![\w.])[-−+]?\d{3,}(?![\w])", "#", text)
-    lines = (
-        re.sub(" {2,}", "  ", line.translate(_BOX)).rstrip(" ─━═") for line in text.split("\n")
-    )
+    text = re.sub(r"(?<![\w.])[-−+]?\d{2,}(?!\w| %)", "#", text)
+    text = re.sub(r"/ \d+\b", "/ #", text)
+    lines = (re.sub(" {2,}", " ", line.translate(_BOX)).rstrip(" ─━═") for line in text.split("\n"))
     return "\n".join(line for line in lines if line.strip("│┃ "))
