@@ -194,7 +194,7 @@ class LibraryModel:
                 value=vsini,
             )
         if not abs(rv) <= self.max_velocity - vsini:
-            fast = bool(abs(rv) > vsini)
+            fast = bool(abs(rv) >= vsini)
             return OutsideGrid(
                 f"{prefix}: rv = {rv:g} and vsini = {vsini:g} km/s exceed the emulator's buffer, "
                 f"which allows |rv| + vsini up to {self.max_velocity:.4g} km/s; "

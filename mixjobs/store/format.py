@@ -164,7 +164,7 @@ def _check_schema(path: Path, schema: Any) -> None:
             fault = "not a mixjobs store, as it has no schema version; check the path"
         else:
             fault = (
-                f"the store has schema {schema}, but this version of mixjobs reads schema "
+                f"the store has schema {schema!r}, but this version of mixjobs reads schema "
                 f"{SCHEMA}; build the store again"
             )
         raise StoreError(

@@ -351,7 +351,7 @@ class TestBadDirectories:
     def test_a_directory_of_another_kind(self, name: str, small: Path) -> None:
         """A folder with nothing, and one too deep: one line says what is expected."""
         (small / "empty").mkdir()
-        with pytest.raises(LibraryError, match=r"expected a PHOENIX directory with WAVE.*Z-0\.0/"):
+        with pytest.raises(LibraryError, match=r"expected a PHOENIX folder with WAVE.*Z-0\.0/"):
             mixjobs.open_library(small / name)
 
     def test_a_format_that_cannot_be(self, small: Path, demo: Path) -> None:
@@ -416,7 +416,7 @@ class TestBadSpectra:
 
     def test_no_flux_is_named_by_its_file(self, small: Path, tmp_path: Path) -> None:
         image(np.zeros(64, np.float32))(first_spectrum(small))
-        with pytest.raises(LibraryError, match=r"spectrum Z-0\.0/lte05000-4\.00.*no flux at all"):
+        with pytest.raises(LibraryError, match=r"spectrum Z-0\.0/lte05000-4\.00.*order 0 .*zero"):
             mixjobs.build(small, ORDERS, tmp_path / "q.zarr")
 
     def test_missing_padding_and_compression_do_no_harm(self, small: Path) -> None:

@@ -33,10 +33,11 @@ def mask(text, root):
 
 
 def mask_numbers(text):
-    """Mask the results of a computation, and the widths of the tables that hold them."""
+    """Mask the results of a computation, and join the table rows that this makes equal."""
     text = re.sub(r"[-−+]?\d+(\.\d+)?([eE][-+]?\d+)", "#", text)
     text = re.sub(r"[-−+]?\d*\.\d+", "#", text)
     text = re.sub(r"(?<![\w.])[-−+]?\d{2,}(?!\w| %)", "#", text)
     text = re.sub(r"/ \d+\b", "/ #", text)
     lines = (re.sub(" {2,}", " ", line.translate(_BOX)).rstrip(" ─━═") for line in text.split("\n"))
-    return "\n".join(line for line in lines if line.strip("│┃ "))
+    kept = [line for line in lines if line.strip("│┃ ")]
+    return "\n".join(line for n, line in enumerate(kept) if n == 0 or line != kept[n - 1])
