@@ -287,7 +287,7 @@ def _add_spectrum(sub: CommandParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--vary", type=reader(parse_scan), action="append", metavar="NAME=LOW:HIGH:N",
-        help="vary one parameter, such as teff_2, rv or c, in N equal steps",
+        help="vary one parameter, such as teff_2, rv or c: N evenly spaced values",
     )  # fmt: skip
     model = FieldOptions(group, ModelConfig, sub.flags)
     model.add("method")

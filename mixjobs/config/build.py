@@ -135,8 +135,8 @@ class EmulatorConfig(Config):
     max_residual: float = Field(
         default=0.02,
         gt=0,
-        description="and enough that no pixel of any library spectrum is off by more than this "
-        "fraction of its mean flux",
+        description="keep enough eigenspectra that no pixel of a library spectrum is off by more "
+        "than this fraction of the spectrum's mean flux",
         json_schema_extra={"metavar": "FRACTION"},
     )
     max_rank: PositiveInt = Field(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 # Labels of facts whose names, the keys of the JSON output, are too short for a reader.
@@ -45,9 +46,7 @@ def print_facts(facts: dict[str, Any]) -> None:
 
 def _text(name: str, value: Any) -> str:
     if name == "bytes":
-        from dask.utils import format_bytes
-
-        return format_bytes(value)
+        return decimal(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

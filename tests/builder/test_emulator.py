@@ -169,7 +169,7 @@ def test_an_order_whose_buffer_is_not_covered(demo, tmp_path):
     assert emulated_orders(path) == [7]
     notes = zarr.open_group(path / "emulator", mode="r").attrs["notes"]
     assert len(notes) == 2
-    assert all("left out" in note for note in notes)
+    assert all("no emulator" in note for note in notes)
 
 
 @pytest.mark.parametrize(

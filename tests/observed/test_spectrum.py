@@ -95,7 +95,7 @@ class TestReal:
         assert sorted(set(range(51)) - set(uncovered)) == list(range(21, 31))
 
     def test_a_library_is_not_an_observed_spectrum(self, data):
-        with pytest.raises(UnreadableFile, match="waves, .*contains flux, grid_points, wl$"):
+        with pytest.raises(UnreadableFile, match=r"waves, .*contains flux, grid_points, wl$"):
             open_spectrum(data / "btsettl_prism.hdf5")
 
 
