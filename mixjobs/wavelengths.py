@@ -257,12 +257,12 @@ def settle_medium(
     """
     fault = ""
     if requested not in (None, *MEDIA):
-        fault = "; expected 'air' or 'vacuum'"
+        fault = "expected air or vacuum"
     elif declared and requested not in (None, declared):
-        fault = f", but {os.fspath(path)} declares {declared}; leave the medium out"
+        fault = f"{os.fspath(path)} declares {declared}; leave the medium out"
     if fault:
         raise InvalidInput(
-            f"medium = {requested!r}{fault}", path=path, name="medium", value=requested
+            f"medium {requested!r}: {fault}", path=path, name="medium", value=requested
         )
     for medium in MEDIA:
         if medium == (declared or requested or library_medium):

@@ -158,19 +158,18 @@ def _of_spectrum(
     path, settled = spectrum.path, spectrum.medium or medium
     if medium not in (None, settled):
         raise InvalidInput(
-            f"medium = {medium!r}, but {path} declares {settled}; leave the medium out",
+            f"medium = {medium!r}, but {path} declares {settled}: leave the medium out",
             path=path,
             name="medium",
             value=medium,
         )
     if settled is None:
-        how = f"assumed to be in {library.medium}, like the library's, as the file does not say"
+        how = f"assumed to be in {library.medium}, like the library's: the file does not say"
     else:
-        converted = _differ(settled, library)
-        how = f"in {_converted(settled, library) if converted else settled}"
+        how = _converted(settled, library) if _differ(settled, library) else settled
     low, high = ranges_of_pixels(spectrum.wavelength, settled, library.medium)
     orders = Orders(spectrum.orders.number, low, high)
-    notes = [f"{path}: {len(orders)} orders; wavelengths {how}"]
+    notes = [f"{path}: {len(orders)} orders; wavelengths: {how}"]
     notes += [f"{path}: {note}" for note in spectrum.notes]
     chosen = orders.select(numbers) if numbers else orders
     return ChosenOrders(chosen, f"{path} ({how})", tuple(notes))

@@ -62,7 +62,8 @@ def open_library(path: str | Path, format: str | None = None) -> Library:
         )
     if is_folder and (Path(path) / "zarr.json").is_file():
         raise InvalidInput(
-            f"{path}: this is a store, not a library; give the library that it was built from",
+            f"{path}: a Zarr store; expected a library of spectra: give the library that the store "
+            "was built from, as named by `mixjobs info`",
             path=path,
         )
     return FORMATS[recognised](path)

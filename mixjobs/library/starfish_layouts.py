@@ -188,7 +188,7 @@ def _existing(keys: list[str], points: Floats, file: Any, path: str) -> tuple[st
         twice = int(first[counts > 1][0])
         raise LibraryError(
             f"{path}: several grid points share the key {keys[twice]!r} "
-            f"(such as {points[twice].tolist()}); remove repeated points, or write the library "
+            f"(such as {points[twice].tolist()}): remove repeated points, or write the library "
             "again with more digits in key_name",
             path=path,
             value=keys[twice],

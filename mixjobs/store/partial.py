@@ -119,7 +119,7 @@ def check_output(path: Path, overwrite: bool) -> None:
         )
     if path.exists() and not is_group(path):
         raise OutputExists(
-            f"{path}: not a store, so it will not be overwritten; choose another name", path=path
+            f"{path}: not a store, so it is not overwritten; choose another name", path=path
         )
     if not path.parent.is_dir():
         raise InvalidInput(

@@ -88,7 +88,7 @@ class TestSpectrum:
         assert chosen.orders.number.tolist() == [0, 1]
         assert_pixels_inside(chosen.orders, observed.wavelength)
         assert chosen.source.startswith(f"{path} (assumed to be in vacuum")
-        assert chosen.notes[0].startswith(f"{path}: 2 orders; wavelengths assumed")
+        assert chosen.notes[0].startswith(f"{path}: 2 orders; wavelengths: assumed")
 
     def test_the_numbers_of_a_job_file(self, library, tmp_path):
         path = write_star(tmp_path / "star.hdf5", WAVES.values())

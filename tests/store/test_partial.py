@@ -127,12 +127,12 @@ class TestComplete:
     def test_overwrite_never_takes_what_is_not_a_store(self, making):
         making.path.mkdir()
         (making.path / "thesis.tex").write_text("precious")
-        with pytest.raises(OutputExists, match="not a store"):
+        with pytest.raises(OutputExists, match="not a store, so it is not overwritten"):
             making.finish(overwrite=True)
         (making.path / "thesis.tex").unlink()
         making.path.rmdir()
         making.path.write_text("precious")
-        with pytest.raises(OutputExists, match="not a store"):
+        with pytest.raises(OutputExists, match="not a store, so it is not overwritten"):
             making.finish(overwrite=True)
         assert making.left() == ["a.zarr"]
 
