@@ -132,7 +132,7 @@ class TestComplete:
         (making.path / "thesis.tex").unlink()
         making.path.rmdir()
         making.path.write_text("precious")
-        with pytest.raises(OutputExists, match="not a store, so it is not overwritten"):
+        with pytest.raises(OutputExists, match="not a store"):
             making.finish(overwrite=True)
         assert making.left() == ["a.zarr"]
 
