@@ -71,7 +71,8 @@ class Grid(Summarised):
             )
         if len(points) < 2:
             raise LibraryError(
-                f"the grid has {len(points)} point(s); a flux ratio needs at least 2",
+                f"the grid has {len(points)} point{'' if len(points) == 1 else 's'}; a flux ratio "
+                "needs at least 2",
                 name="points",
                 value=len(points),
             )
@@ -187,15 +188,14 @@ class Grid(Summarised):
         theta = self._by_name(value) if isinstance(value, Mapping) else to_theta(value, self.names)
         if theta.ndim == 0 or theta.shape[-1] != len(self.names):
             raise InvalidInput(
-                f"theta has shape {theta.shape}; expected (..., {len(self.names)}) with "
-                f"{', '.join(self.names)}, or a mapping with these names",
+                f"theta has {_count(theta)}; expected {len(self.names)}: {', '.join(self.names)}",
                 name="theta",
                 value=theta.shape,
             )
         if np.isnan(theta).any():
             first = theta[np.isnan(theta).any(axis=-1)][0]
             raise InvalidInput(
-                f"theta {describe(first, self.names)} contains NaN; expected numbers",
+                f"theta {describe(first, self.names)} contains NaN; expected finite numbers",
                 name=self.names[int(np.flatnonzero(np.isnan(first))[0])],
                 value=first.tolist(),
             )
@@ -258,7 +258,8 @@ class Grid(Summarised):
             low, high = to_value(limits, THETA_UNITS.get(name, ""), name)
             if not low <= high:
                 raise InvalidInput(
-                    f"the range {name}={low}:{high} is reversed; put the lower value first",
+                    f"the range of {name} is reversed, {low:g} to {high:g}; put the lower value "
+                    "first",
                     name=name,
                     value=(low, high),
                 )
@@ -266,7 +267,8 @@ class Grid(Summarised):
             keep &= (low <= column) & (column <= high)
         if keep.sum() < 2:
             raise InvalidInput(
-                f"the selection leaves {keep.sum()} of {len(self)} points; at least 2 are needed",
+                f"the selection leaves {keep.sum()} of {len(self)} grid points; widen it to keep "
+                "at least 2",
                 name="select",
                 value=int(keep.sum()),
             )
@@ -308,6 +310,14 @@ def to_theta(value: ArrayLike, names: Sequence[str]) -> Floats:
         value = [to_value(*arguments) for arguments in zip(value, units, names, strict=True)]
     only = names[0] if len(names) == 1 else "theta"
     return _floats(to_value(value, THETA_UNITS.get(only, ""), only))
+
+
+def _count(theta: Floats) -> str:
+    """Return how many values theta (..., D) has for its parameters, as text."""
+    if theta.ndim > 1:
+        return f"shape {theta.shape}"
+    n_values = theta.size
+    return "1 value" if n_values == 1 else f"{n_values} values"
 
 
 def lattice_fraction(index: NDArray[np.int64]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +79,7 @@ class Orders(Summarised):
         if (counts > 1).any():
             repeated = int(unique[counts > 1][0])
             raise OrderError(
-                f"order number {repeated} is repeated; give every order a number of its own",
+                f"order {repeated} is given twice; give each order number once",
                 order=repeated,
             )
         for name, array in (("number", number), ("wave_min", low), ("wave_max", high)):
@@ -111,7 +111,7 @@ class Orders(Summarised):
             raise OrderError(f"{n} orders; at least one is needed", name="n", value=n)
         if not 0 < low < high < np.inf:
             raise OrderError(
-                f"orders from {low:g} to {high:g} Å: "
+                f"orders from {low:g} to {high:g} Å; "
                 "expected two positive wavelengths, the smaller one first",
                 name="wave_min",
                 value=(low, high),
@@ -151,7 +151,8 @@ class Orders(Summarised):
             array = np.stack([array[:-1], array[1:]], axis=1)
         if array.ndim != 2 or array.shape[1] != 2:
             raise OrderError(
-                f"order edges of shape {array.shape}; expected (M + 1,) with M >= 1, or (M, 2)",
+                f"order edges of shape {array.shape}; expected two or more edges, or (M, 2) for "
+                "the ends of M orders",
                 name="edges",
                 value=array.shape,
             )
@@ -236,6 +237,9 @@ class Orders(Summarised):
             numbers = [*numbers[:3], "...", numbers[-1]]
         return ", ".join(numbers)
 
+    def _range(self, m: int) -> str:
+        return f"{self.wave_min[m]:.8g} to {self.wave_max[m]:.8g} Å"
+
     def _extent(self) -> str:
         return f"{self.wave_min.min():.8g} to {self.wave_max.max():.8g} Å"
 
@@ -262,8 +266,7 @@ class Orders(Summarised):
         unknown = [m for m in numbers if m not in rows]
         if unknown:
             raise InvalidInput(
-                f"there is no order {', '.join(map(str, unknown))}; "
-                f"choose from {', '.join(map(str, self.number))}",
+                f"there is no order {number_list(unknown)}; choose from {number_list(self.number)}",
                 name="orders",
                 value=list(unknown),
                 order=unknown[0],
@@ -301,12 +304,11 @@ class Orders(Summarised):
         uncovered = self.uncovered(wavelength)
         if uncovered:
             m = uncovered[0]
-            more = f" (and {len(uncovered) - 1} more)" if len(uncovered) > 1 else ""
+            more = f" and {len(uncovered) - 1} more are" if len(uncovered) > 1 else " is"
             raise OrderError(
-                f"order {self.number[m]} ({self.wave_min[m]:.6g} to {self.wave_max[m]:.6g} Å)"
-                f"{more} is not covered by the library, "
-                f"{wavelength[0]:.6g} to {wavelength[-1]:.6g} Å; "
-                "choose other orders, or skip the orders that are not covered",
+                f"order {self.number[m]} ({self._range(m)}){more} not covered by the library, "
+                f"which extends from {wavelength[0]:.6g} to {wavelength[-1]:.6g} Å; choose other "
+                "orders, or skip those that are not covered",
                 order=int(self.number[m]),
                 value=(float(self.wave_min[m]), float(self.wave_max[m])),
             )
@@ -316,12 +318,30 @@ class Orders(Summarised):
         if len(empty):
             m = empty[0]
             raise OrderError(
-                f"order {self.number[m]} ({self.wave_min[m]:.6g} to {self.wave_max[m]:.6g} Å) "
-                "contains no pixel of the library; widen the order",
+                f"order {self.number[m]} ({self._range(m)}) contains no pixel of the library; "
+                "widen the order",
                 order=int(self.number[m]),
                 value=(float(self.wave_min[m]), float(self.wave_max[m])),
             )
         return lo, hi
+
+
+def number_list(numbers: Iterable[int]) -> str:
+    """Return order numbers as text, runs of consecutive numbers in short.
+
+    Examples
+    --------
+    >>> number_list([0, 1, 2, 3, 21, 22, 30])
+    '0 to 3, 21, 22, 30'
+    """
+    runs: list[list[int]] = []
+    for number in map(int, numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    texts = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(texts)
 
 
 def _ends(number: int, wavelength: ArrayLike) -> tuple[float, float]:

@@ -217,7 +217,7 @@ def finished_store(plan: BuildPlan, path: Path, overwrite: bool, note: Note) -> 
     if is_group(path) and not overwrite:
         store = open_store(path)
         if store.attributes.get("identity") == plan.identity:
-            note(f"{path}: already complete, built by the same job; nothing to do")
+            note(f"{path}: already complete, so there is nothing to do")
             return store
     check_output(path, overwrite)
     return None

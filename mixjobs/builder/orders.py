@@ -13,7 +13,7 @@ from mixjobs.config.build import OrdersConfig
 from mixjobs.errors import InvalidInput, OrderError
 from mixjobs.library import Library
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
-from mixjobs.orders import Orders
+from mixjobs.orders import Orders, number_list
 from mixjobs.typing import Floats
 from mixjobs.units import to_value
 from mixjobs.wavelengths import in_library_medium, ranges_of_pixels, settle_medium
@@ -66,7 +66,7 @@ def choose_orders(
     """
     if medium not in (None, "air", "vacuum"):
         raise InvalidInput(
-            f"medium = {medium!r}: expected air or vacuum", name="medium", value=medium
+            f"medium = {medium!r}; expected 'air' or 'vacuum'", name="medium", value=medium
         )
     if isinstance(orders, OrdersConfig):
         skip_uncovered = skip_uncovered or orders.skip_uncovered
@@ -182,12 +182,12 @@ def _covered(chosen: ChosenOrders, library: Library) -> ChosenOrders:
         return chosen
     if len(uncovered) == len(orders):
         raise InvalidInput(
-            "the library covers none of the orders; choose others",
+            "the library covers none of the orders; choose other orders",
             path=library.path,
             name="orders",
             value=orders.number.tolist(),
         )
-    numbers = ", ".join(str(n) for n in orders.number[uncovered])
+    numbers = number_list(orders.number[uncovered])
     note = f"left out {len(uncovered)} orders that the library does not cover: {numbers}"
     covered = orders.take(np.delete(np.arange(len(orders)), uncovered))
     return replace(chosen, orders=covered, notes=(*chosen.notes, note))

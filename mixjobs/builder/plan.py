@@ -134,17 +134,18 @@ class BuildPlan(Summarised):
             "orders": summarise_orders(orders),
             "points": f"{self.n_points} ({len(self.library.grid.holes)} holes)",
             "flux calibration": f"{self.library.flux_calibration.evidence}; {self.flux_level.how}",
-            "mean flux": f"{self.n_tasks} tasks of {self.block[0]} orders x {self.block[1]} points",
-            "ratio table": f"{len(orders) * len(self.table_rows)} tasks",
+            "mean flux": f"{_count(self.n_tasks, 'task')}, each of up to "
+            f"{_count(self.block[0], 'order')} x {_count(self.block[1], 'grid point')}",
+            "ratio table": _count(len(orders) * len(self.table_rows), "task"),
             "memory per task": f"about {format_bytes(self.worker_bytes)} beyond the program itself",
             "disk space": f"{format_bytes(n_bytes)} in about {self.n_files} files",
-            "reading time": f"about {seconds:.2g} s with {self.n_workers} worker(s), "
+            "reading time": f"about {seconds:.2g} s with {_count(self.n_workers, 'worker')}, "
             f"{1000 * self.seconds:.3g} ms per spectrum",
         }
         if emulator:
             facts["emulator"] = (
-                f"{emulator.n_orders} orders, {emulator.n_pixels} pixels with a buffer of "
-                f"{emulator.settings.buffer_velocity:.0f} km/s; "
+                f"{_count(emulator.n_orders, 'order')}, {emulator.n_pixels} pixels with a buffer "
+                f"of {emulator.settings.buffer_velocity:.0f} km/s; "
                 f"{format_bytes(emulator.scratch_bytes)} of temporary disk space, at most "
                 f"{format_bytes(emulator.stored_bytes)} in the store"
             )
@@ -152,6 +153,10 @@ class BuildPlan(Summarised):
 
     def _facts(self) -> Mapping[str, object]:
         return {"library": self.library.path, **self.facts()}
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def plan_build(
@@ -276,8 +281,8 @@ def _selected(
         library = library.assume_raw()
     if library.flux_calibration.status == "normalised":
         raise NotRaw(
-            f"{library.path}: {library.flux_calibration.evidence}; flux ratios need raw spectra: "
-            f"{ADVICE}",
+            f"{library.path}: {library.flux_calibration.evidence}, but flux ratios need raw "
+            f"spectra; {ADVICE}",
             path=library.path,
             name="raw",
             value="normalised",

@@ -34,7 +34,7 @@ _ENDINGS = {
     "erg/s/cm2/AA": re.compile(r"(/\s*|\b)(a|aa|å|angstroms?)(\^?-1)?$"),
     "erg/s/cm2/cm": re.compile(r"(/\s*|\b)cm(\^?-1|\^?-?3)?$"),
 }
-ADVICE = "use the raw library, or declare the spectra to be raw if you know that they are"
+ADVICE = "use the raw library, or declare the spectra raw if you know that they are"
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def check_raw(grid: Grid, orders: Orders, mean_flux: Floats, declared_unit: str)
     median = exp(level - log(UNITS[unit]))
     if not 1 / MAX_FACTOR < median < MAX_FACTOR:
         raise NotRaw(
-            f"the mean flux is {exp(level):.2g} times that of a blackbody (median); expected about "
-            "1 in erg/s/cm2/AA or 1e8 in erg/s/cm2/cm: the spectra are normalised or in another "
-            f"unit; {ADVICE}",
+            f"the mean flux is {exp(level):.2g} times that of a blackbody (median), not about 1 "
+            "(in erg/s/cm2/AA) or 1e8 (in erg/s/cm2/cm), so the spectra are normalised or in "
+            f"another unit; {ADVICE}",
             name="flux",
             value=exp(level),
         )
@@ -138,7 +138,7 @@ def _check_not_scaled(excess: Floats, grid: Grid) -> None:
     if np.hypot(*np.divide(scaled, _DEVIATIONS)) < np.hypot(*np.divide(raw, _DEVIATIONS)):
         raise NotRaw(
             f"the mean flux is {np.exp(raw[1]):.2g} times that of a blackbody (median), and the "
-            f"factor goes as Teff^{exponent:.1f}: the spectra are scaled to one luminosity; "
+            f"factor scales as Teff^{exponent:.1f}, so the spectra are scaled to one luminosity; "
             f"{ADVICE}",
             name="flux",
             value=exponent,

@@ -122,18 +122,20 @@ def make_segments(
 def _short_buffer(number: int, ends: Floats, wavelength: Floats, settings: EmulatorSettings) -> str:
     """Return the note about an order whose buffer extends beyond the library, or refuse it."""
     short = (
-        f"order {number} needs {np.exp(ends[0]):.6g} to {np.exp(ends[1]):.6g} Å with its "
-        f"buffer of {settings.buffer * SPEED_OF_LIGHT:.0f} km/s; the library covers "
+        f"order {number} with its buffer of {settings.buffer * SPEED_OF_LIGHT:.0f} km/s needs "
+        f"{np.exp(ends[0]):.6g} to {np.exp(ends[1]):.6g} Å, but the library covers only "
         f"{wavelength[0]:.6g} to {wavelength[-1]:.6g} Å"
     )
     if settings.short_buffer == "refuse":
         raise OrderError(
-            f"{short}; set short_buffer to skip such orders or to shrink their buffer",
+            f"{short}; lower max_rv or max_vsini, or set short_buffer to skip such orders or to "
+            "shrink their buffers",
             order=number,
             name="short_buffer",
             value=settings.short_buffer,
         )
-    return f"{short}: {'left out' if settings.short_buffer == 'skip' else 'buffer shortened'}"
+    action = "no emulator" if settings.short_buffer == "skip" else "buffer shortened"
+    return f"{short}: {action}"
 
 
 def _segment(log_wave: Floats, ends: Floats, step: float | None) -> Segment:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mixjobs.builder.job import build_job, plan_job
-from mixjobs.cli.options import parse_floats, parse_range, parse_select, say
+from mixjobs.cli.options import parse_select, say
 from mixjobs.cli.signals import is_told, stop_if_told
 from mixjobs.cluster.client import named_cluster
 from mixjobs.config.build import BuildConfig, EmulatorConfig, make_build_job, read_build_job
@@ -71,14 +71,14 @@ def job_from(args: Namespace) -> BuildConfig:
         extra = sorted({*given, *orders, *(["select"] if args.select else [])} - _WITH_A_FILE)
         if extra:
             raise InvalidInput(
-                f"{args.source}: a job file allows only the options --cluster, --overwrite and "
-                f"--dry-run, not {', '.join(extra)}; put these into the file",
+                f"{args.source}: set {', '.join(extra)} in this job file, not as options; only "
+                "--cluster, --overwrite and --dry-run can be added to a job file",
                 path=args.source,
                 name=extra[0],
             )
         return read_build_job(args.source).model_copy(update=given)
     if args.output is None:
-        raise InvalidInput("no output: name the store with -o STORE", name="output")
+        raise InvalidInput("no output; name the store to write with --output", name="output")
     given["select"] = parse_select(args.select or ())
     data = {"library": args.source, "orders": orders, **given}
     return make_build_job(data, "mixjobs build")
@@ -89,8 +89,8 @@ def _orders_from(args: Namespace) -> dict[str, Any]:
         "from": args.orders_from,
         "numbers": args.numbers,
         "n": args.n_orders,
-        "range": args.range and parse_range(args.range),
-        "edges": args.edges and parse_floats(args.edges),
+        "range": args.range,
+        "edges": args.edges,
         "table": args.order_table,
         "skip_uncovered": args.skip_uncovered,
     }

@@ -35,7 +35,7 @@ def demo(args: Namespace) -> None:
     interrupted = library.exists() and partial_path(store_path).exists()
     if (library.exists() or store_path.exists()) and not (args.overwrite or interrupted):
         raise OutputExists(
-            f"{folder}: contains a demo already; choose another folder or allow overwriting",
+            f"{folder}: already contains a demo; choose another folder or allow overwriting",
             path=folder,
         )
     make_folder(folder)
@@ -51,8 +51,8 @@ def demo(args: Namespace) -> None:
         print(f"figure: {path}")
     error, expected = mixture_errors(store, truth)
     print(
-        f"a mixture of both with c = {C:g}, unbroadened: the r.m.s. error is {error:.2%} of the "
-        f"mean flux (the emulator's own estimate is {expected:.2%})"
+        f"for a mixture of the two with c = {C:g}, without broadening, the r.m.s. error is "
+        f"{error:.2%} of the mean flux (the emulator's own estimate is {expected:.2%})"
     )
     _draw_mixture(store, folder)
     if args.sample:
@@ -68,7 +68,7 @@ def _draw_mixture(store: Store, folder: Path) -> None:
         store, BETWEEN1, {"teff": teff_2}, c=C, resolution=50_000.0, vsini=8.0, rv=20.0
     )
     for path in save({"mixture": draw_spectra(spectra, range(_N_ORDERS))}, folder):
-        print(f"figure: {path}, as drawn by")
+        print(f"figure: {path}, also drawn by")
         print(
             f"  mixjobs spectrum {store.path} --theta1 {teff_1:g},{logg:g},{feh:g} "
             f"--theta2 teff={teff_2:g} --c {C:g} --resolution 50000 --vsini 8 --rv 20 -o {path}"

@@ -31,7 +31,7 @@ def status(args: Namespace) -> dict[str, Any]:
 
     if is_run(args.store):
         raise InvalidInput(
-            f"{args.store}: a run folder, not a store; see mixjobs summary {args.store}",
+            f"{args.store}: this is a run, not a store; use mixjobs summary {args.store}",
             path=args.store,
         )
     facts = job_status(Path(args.store))
@@ -50,7 +50,8 @@ def check(args: Namespace) -> dict[str, Any]:
     if not args.json:
         print_check(result)
     if result.broken:
-        say(f"mixjobs: {args.store}: violated: {'; '.join(result.broken)}; build it again")
+        broken = ", ".join(result.broken)
+        say(f"mixjobs: {args.store}: does not satisfy {broken}; build the store again")
     return result.to_dict()
 
 

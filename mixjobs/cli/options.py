@@ -92,7 +92,7 @@ def _argument_type(field: FieldInfo) -> dict[str, Any]:
         return {"choices": get_args(kind)}
     if get_origin(kind) in (list, tuple) and {_plain(part) for part in get_args(kind)} == {int}:
         return {"type": reader(parse_integers)}
-    readers: dict[Any, Any] = {int: reader(parse_positive), float: float}
+    readers: dict[Any, Any] = {int: reader(parse_positive), float: reader(parse_number)}
     return {"type": readers[kind]} if kind in readers else {}
 
 
@@ -115,8 +115,16 @@ def reader(parse: Callable[[str], T]) -> Callable[[str], T]:
 def parse_positive(text: str) -> int:
     """Parse a whole number of 1 or more."""
     if not text.isdecimal() or int(text) < 1:
-        raise InvalidInput(f"{text!r} is not a whole number of 1 or more", value=text)
+        raise InvalidInput(f"{text!r} is not a whole number of at least 1", value=text)
     return int(text)
+
+
+def parse_number(text: str) -> float:
+    """Parse a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInput(f"{text!r} is not a number", value=text) from None
 
 
 def parse_integers(text: str) -> list[int]:
@@ -131,7 +139,7 @@ def parse_integers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise InvalidInput(
-            f"{text!r} is not a list of whole numbers such as 21,22", value=text
+            f"{text!r} is not a list of whole numbers, separated by commas", value=text
         ) from None
 
 
@@ -147,7 +155,7 @@ def parse_floats(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise InvalidInput(
-            f"{text!r} is not a list of numbers such as 5000,5500,6000", value=text
+            f"{text!r} is not a number, or a list of numbers separated by commas", value=text
         ) from None
 
 
@@ -176,7 +184,7 @@ def parse_range(text: str) -> tuple[float, float]:
         return float(low), float(high if colon else "x")
     except ValueError:
         raise InvalidInput(
-            f"{text!r} is not a range; expected LOW:HIGH, such as 3000:4500", value=text
+            f"{text!r} is not a range LOW:HIGH, such as 3000:4500", value=text
         ) from None
 
 
@@ -193,12 +201,12 @@ def parse_select(texts: Iterable[str]) -> dict[str, tuple[float, float]]:
         name, equals, limits = text.partition("=")
         if not equals:
             raise InvalidInput(
-                f"select {text!r}: expected NAME=LOW:HIGH, such as teff=3000:4500",
+                f"select = {text!r}; expected NAME=LOW:HIGH, such as teff=3000:4500",
                 name="select", value=text,
             )  # fmt: skip
         if name in ranges:
             raise InvalidInput(
-                f"select: two ranges for {name}; give one per parameter",
+                f"select gives two ranges for {name}; give one for each parameter",
                 name="select", value=text,
             )  # fmt: skip
         ranges[name] = parse_range(limits)
@@ -214,13 +222,18 @@ def parse_theta(text: str) -> ThetaValues:
     ([6000.0, 4.0, -1.5], {'teff': 6000.0, 'logg': 4.0})
     """
     if "=" not in text:
-        return parse_floats(text)
+        try:
+            return parse_floats(text)
+        except InvalidInput:
+            raise InvalidInput(
+                f"{text!r} is not a theta such as 6000,4.0,0 or teff=6000,logg=4,feh=0", value=text
+            ) from None
     values: dict[str, float] = {}
     for part in text.split(","):
         name, _, number = (piece.strip() for piece in part.partition("="))
         if name in values:
             raise InvalidInput(f"{text!r} gives {name} twice; give it once", value=text)
-        (values[name],) = parse_floats(number)
+        values[name] = parse_number(number)
     return values
 
 
@@ -240,7 +253,7 @@ def parse_scan(text: str) -> tuple[str, list[float]]:
         low, high, n = 0.0, 0.0, 0
     if not (name and float("-inf") < low < high < float("inf") and 2 <= n <= _MAX_SCAN):
         raise InvalidInput(
-            f"{text!r}: expected NAME=LOW:HIGH:N with N from 2 to {_MAX_SCAN}, such as "
+            f"{text!r} is not NAME=LOW:HIGH:N with LOW < HIGH and N from 2 to {_MAX_SCAN}, such as "
             "teff_2=3000:4000:5",
             value=text,
         )
@@ -264,7 +277,7 @@ def make_folder(path: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(
-            f"{folder}: cannot create this folder ({error.strerror}); choose another name",
+            f"{folder}: this folder cannot be created ({error.strerror}); choose another name",
             path=folder,
         ) from None
     return folder

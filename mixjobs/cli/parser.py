@@ -14,9 +14,12 @@ from typing import Any
 
 from mixjobs.cli.options import (
     FieldOptions,
+    parse_floats,
     parse_integers,
+    parse_number,
     parse_number_or_list,
     parse_positive,
+    parse_range,
     parse_scan,
     parse_theta,
     reader,
@@ -24,9 +27,10 @@ from mixjobs.cli.options import (
 from mixjobs.errors import InvalidInput
 
 _CLUSTERS = (
-    "allocation: all of the current Slurm allocation; slurm: submit Slurm jobs; or a file with a "
-    "[cluster] table"
+    "allocation: use the whole current Slurm allocation; slurm: submit Slurm jobs; FILE.toml: as "
+    "described in its table [cluster]"
 )
+_THETA1 = "parameters of component 1, such as 6000,4.0,0 or teff=6000,logg=4,feh=0"
 METHODS = ("cubic", "linear", "simplex", "pairwise", "blackbody")  # of a flux ratio
 
 _DESCRIPTION = """\
@@ -34,7 +38,7 @@ Fit stars whose spectrum is a mixture of two photospheres: spotted stars, unreso
 veiled stars. mixjobs measures how bright each component is in every echelle order, and samples
 the temperatures, the filling factor and the velocities of the mixture."""
 _EPILOG = """\
-To see everything at work on a small artificial library:
+To try everything on a small artificial library:
   mixjobs demo
 
 A typical session, from a library and an observed spectrum to the parameters of a star:
@@ -48,8 +52,9 @@ Theta is a point of the library's grid. Give it in the order of the library's pa
 name; `mixjobs info` lists the parameters. The flux ratio q is component 2 over component 1:
   mixjobs ratio ratios.zarr --theta1 6000,4.0,-1.5 --theta2 teff=5000,logg=4.0,feh=-1.5
 
-`mixjobs COMMAND --help` describes the options of a command. For completion by the Tab key, add
-to your shell's startup file:  eval "$(register-python-argcomplete mixjobs)" """
+`mixjobs COMMAND --help` describes the options of a command. To complete commands and options with
+the Tab key, add this line to your shell's startup file:
+  eval "$(register-python-argcomplete mixjobs)" """
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -71,12 +76,22 @@ class CommandParser(argparse.ArgumentParser):
         # of ours begins with a digit or a dot.
         self._negative_number_matcher = re.compile(r"-\.?\d")
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments; an unknown option is an error of the command that was given."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            command = self.commands.get(parsed.command, self)
+            command.error(f"unknown option or argument {' '.join(unknown)}")
+        return parsed
+
     def error(self, message: str) -> Any:
         """Raise the error that the command prints."""
-        raise InvalidInput(f"{message}; see {self.prog} --help")
+        text = message.replace("the following arguments are required:", "missing")
+        raise InvalidInput(f"{text}; see {self.prog} --help")
 
     def flag(self, name: str) -> str | None:
         """Return the option for an argument or a dotted key of the job file, if there is one."""
+        name = name.rstrip(".0123456789") if "." in name else name  # of a list's element
         plain = f"--{name.replace('_', '-')}"
         return self.flags.get(name) or (plain if plain in self._option_string_actions else None)
 
@@ -133,7 +148,7 @@ def chosen_command(words: Iterable[str]) -> str | None:
 def _add_demo(sub: CommandParser) -> None:
     sub.add_argument(
         "folder", metavar="FOLDER", nargs="?", default="mixjobs-demo",
-        help="folder for the files (default: mixjobs-demo)",
+        help="folder to write to (default: mixjobs-demo)",
     )  # fmt: skip
     sub.add_argument(
         "--sample", action="store_true",
@@ -159,8 +174,8 @@ def _add_build(sub: CommandParser) -> None:
     orders.add("from_file", "--orders-from")
     orders.add("numbers")
     orders.add("n", "--n-orders")
-    orders.add("range")
-    orders.add("edges")
+    orders.add("range", type=reader(parse_range))
+    orders.add("edges", type=reader(parse_floats))
     orders.add("table", "--order-table")
     orders.add("skip_uncovered")
     sub.flags["orders"] = "--orders-from, --n-orders, --edges and --order-table"
@@ -170,12 +185,16 @@ def _add_build(sub: CommandParser) -> None:
     result.add("dtype")
     result.add(
         "table", "--no-table", dest="table",
-        help="omit the N x N ratio table; a model needs only the mean fluxes",
+        help="omit the ratio table of all pairs of grid points; models do not need it",
     )  # fmt: skip
     result.add("assume_raw")
 
-    group = sub.add_argument_group("emulator of the spectra (any of these options builds one)")
-    group.add_argument("--emulator", action="store_true", help="build one with the defaults")
+    group = sub.add_argument_group(
+        "emulator of the spectra (built if any of these options is given)"
+    )
+    group.add_argument(
+        "--emulator", action="store_true", help="build an emulator with the default settings"
+    )
     emulator = FieldOptions(group, EmulatorConfig, sub.flags, "emulator.")
     for name in EmulatorConfig.model_fields:
         emulator.add(name)
@@ -189,7 +208,9 @@ def _add_build(sub: CommandParser) -> None:
     execution.add("block")
     execution.add("overwrite")
     group.add_argument(
-        "--dry-run", action="store_true", help="print what the job would do and need, and stop"
+        "--dry-run",
+        action="store_true",
+        help="print what the job would do and what it needs, and stop",
     )
 
 
@@ -204,25 +225,29 @@ def _add_info(sub: CommandParser) -> None:
 
 
 def _add_ratio(sub: CommandParser) -> None:
-    sub.add_argument("store", metavar="STORE")
-    _add_theta(sub, "--theta1", required=True, help="component 1: 6000,4.0,0 or teff=6000,...")
-    _add_theta(sub, "--theta2", required=True, help="component 2, in the same way")
+    sub.add_argument("store", metavar="STORE", help="the store to use")
+    _add_theta(sub, "--theta1", required=True, help=_THETA1)
+    _add_theta(sub, "--theta2", required=True, help="parameters of component 2")
     _add_ratio_method(sub)
     _add_json(sub)
 
 
 def _add_check(sub: CommandParser) -> None:
-    sub.add_argument("store", metavar="STORE")
+    sub.add_argument("store", metavar="STORE", help="the store to check")
     _add_json(sub)
 
 
 def _add_plot(sub: CommandParser) -> None:
-    sub.add_argument("store", metavar="STORE|RUN")
+    sub.add_argument("store", metavar="STORE|RUN", help="a store, or the folder of a run")
     sub.add_argument(
         "-o", "--output", metavar="FOLDER",
-        help="folder for the figures (default for a run: its folder `figures`)",
+        help="folder for the figures (default for a run: RUN/figures)",
     )  # fmt: skip
-    _add_theta(sub, "--theta1", help="component 1 (default: the grid point nearest the middle)")
+    _add_theta(
+        sub,
+        "--theta1",
+        help="parameters of component 1 (default: the grid point nearest the middle)",
+    )
     _add_ratio_method(sub)
 
 
@@ -232,20 +257,21 @@ def _add_spectrum(sub: CommandParser) -> None:
     sub.add_argument("store", metavar="STORE", help="a store with an emulator")
     sub.add_argument(
         "-o", "--output", metavar="FILE", nargs="+", action="extend", required=True,
-        help="files to write: .ecsv, .h5 or .hdf5, .png, .pdf or .svg",
+        help="files to write, in the formats .ecsv, .h5 or .hdf5, .png, .pdf or .svg",
     )  # fmt: skip
     sub.add_argument("--overwrite", action="store_true", help="replace existing files")
 
     group = sub.add_argument_group("components")
     numbers = reader(parse_number_or_list)
-    _add_theta(group, "--theta1", required=True, help="component 1: 6000,4.0,0 or teff=6000,...")
+    _add_theta(group, "--theta1", required=True, help=_THETA1)
     _add_theta(
         group, "--theta2",
-        help="component 2; by name, it takes everything but teff from component 1 unless given",
+        help="parameters of component 2; by name, those other than teff may be left out, and are "
+        "then those of component 1",
     )  # fmt: skip
     group.add_argument(
-        "--black-body", type=float, nargs="+", action="extend", metavar="TEFF",
-        help="effective temperatures in K of further components, which are black bodies",
+        "--black-body", type=reader(parse_number), nargs="+", action="extend", metavar="TEFF",
+        help="effective temperatures in K of further components that are blackbodies",
     )  # fmt: skip
     group.add_argument(
         "--c", type=numbers, metavar="C2,C3,...",
@@ -261,7 +287,7 @@ def _add_spectrum(sub: CommandParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--vary", type=reader(parse_scan), action="append", metavar="NAME=LOW:HIGH:N",
-        help="N spectra along one parameter, such as teff_2, rv or c",
+        help="vary one parameter, such as teff_2, rv or c: N evenly spaced values",
     )  # fmt: skip
     model = FieldOptions(group, ModelConfig, sub.flags)
     model.add("method")
@@ -269,8 +295,8 @@ def _add_spectrum(sub: CommandParser) -> None:
     group = sub.add_argument_group("instrument and pixels")
     profile = group.add_mutually_exclusive_group()
     instrument = FieldOptions(profile, SpectrumConfig, sub.flags)
-    instrument.add("resolution", type=float, metavar="R")
-    instrument.add("fwhm", type=float, metavar="KM/S")
+    instrument.add("resolution", type=reader(parse_number), metavar="R")
+    instrument.add("fwhm", type=reader(parse_number), metavar="KM/S")
     FieldOptions(group, ModelConfig, sub.flags).add("library_resolution", metavar="R")
     group.add_argument(
         "--wavelengths", metavar="FILE",
@@ -280,7 +306,7 @@ def _add_spectrum(sub: CommandParser) -> None:
     pixels.add("medium")
     group.add_argument(
         "--orders", type=reader(parse_integers), metavar="21,22,...",
-        help="only these orders (default: all)",
+        help="compute only these orders (default: all)",
     )  # fmt: skip
     _add_json(sub)
 
@@ -288,7 +314,7 @@ def _add_spectrum(sub: CommandParser) -> None:
 def _add_sample(sub: CommandParser) -> None:
     sub.add_argument("job", metavar="JOB.toml", help="the job file; see docs/sampling.md")
     group = sub.add_argument_group("execution")
-    _add_workers(group, "processes that share the orders (default: this one only)")
+    _add_workers(group, "number of worker processes that share the orders (default: none)")
     group.add_argument(
         "--serial", action="store_true", help="run in this process, whatever the job file says"
     )
@@ -298,7 +324,9 @@ def _add_sample(sub: CommandParser) -> None:
     )
     group.add_argument("--overwrite", action="store_true", help="replace an existing run")
     group.add_argument(
-        "--dry-run", action="store_true", help="print the data, parameters and priors, and stop"
+        "--dry-run",
+        action="store_true",
+        help="print the data, the parameters and their priors, and stop",
     )
 
 
@@ -310,7 +338,7 @@ def _add_summary(sub: CommandParser) -> None:
 def _add_cluster(sub: CommandParser) -> None:
     sub.add_argument(
         "cluster", metavar="KIND|FILE.toml", nargs="?", default="local",
-        help=f"local: processes on this machine; {_CLUSTERS} (default: local)",
+        help=f"local: start processes on this machine; {_CLUSTERS} (default: local)",
     )  # fmt: skip
     sub.add_argument(
         "--show", action="store_true",
@@ -362,7 +390,7 @@ COMMANDS: dict[str, tuple[str, str, Callable[[CommandParser], None]]] = {
         _add_build,
     ),
     "status": (
-        "show the progress of a build, from any machine that sees the store",
+        "show the progress of a build, from any machine that can see the store",
         "mixjobs status ratios.zarr",
         _add_status,
     ),
@@ -385,14 +413,14 @@ COMMANDS: dict[str, tuple[str, str, Callable[[CommandParser], None]]] = {
         _add_spectrum,
     ),
     "sample": (
-        "sample the posterior of a star's parameters, as a job file describes them",
+        "sample the posterior of a star's parameters, as described by a job file",
         "mixjobs sample job.toml --workers 4\n"
         "  mixjobs sample job.toml --resume\n\n"
         "docs/sampling.md describes the job file.",
         _add_sample,
     ),
     "summary": (
-        "summarise a run: medians, intervals, the limit on c, and one component against all",
+        "summarise a run: medians, intervals, limits on c, convergence, and model comparison",
         "mixjobs summary run",
         _add_summary,
     ),

@@ -26,7 +26,7 @@ def plot(args: Namespace) -> None:
         figures = save(run.plot.all(), args.output or run.path / "figures", _COLOURS)
     elif args.output is None:
         raise InvalidInput(
-            f"{args.store}: no folder for the figures; give one with -o FOLDER", name="output"
+            f"{args.store}: no folder for the figures; name one with --output", name="output"
         )
     else:
         figures = save(draw_all(open_store(args.store), args.theta1, args.method), args.output)

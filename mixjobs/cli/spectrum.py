@@ -46,7 +46,7 @@ def spectrum(args: Namespace) -> dict[str, Any]:
 def _scan(scans: Sequence[tuple[str, list[float]]]) -> Mapping[str, list[float]]:
     names = [name for name, _ in scans]
     if len({name.replace("_", "") for name in names}) < len(names):
-        raise InvalidInput(f"--vary {names[0]} is given twice; give it once", name="vary")
+        raise InvalidInput(f"--vary gives {names[0]} twice; give it once", name="vary")
     return dict(scans)
 
 
@@ -54,7 +54,7 @@ def _check_ending(output: Path) -> None:
     endings = (*WRITERS, *FIGURES)
     if output.suffix.lower() not in endings:
         raise InvalidInput(
-            f"{output}: unknown ending {output.suffix!r}; expected {', '.join(endings)}",
+            f"{output}: unknown file type {output.suffix!r}; use one of {', '.join(endings)}",
             path=output, value=output.suffix,
         )  # fmt: skip
 
@@ -67,10 +67,11 @@ def _plan_files(
     for output in outputs:
         for path, write in _writers(output, spectra):
             if path in files:
-                raise InvalidInput(f"{path}: named twice; give each file its own name", path=path)
+                raise InvalidInput(f"{path}: this output is given twice; give it once", path=path)
             if observed and path.exists() and path.samefile(observed):
                 raise InvalidInput(
-                    f"{path}: this is the observed spectrum; choose another name", path=path
+                    f"{path}: this would overwrite the observed spectrum; choose another name",
+                    path=path,
                 )
             check_new(path, overwrite)
             files[path] = write

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from dask.utils import format_bytes
 
@@ -17,6 +17,7 @@ from mixjobs.cluster.machine import memory_here, workers_here
 from mixjobs.cluster.monitor import dashboard_lines
 from mixjobs.cluster.slurm import job_script
 from mixjobs.config.cluster import ClusterConfig, make_cluster, read_cluster
+from mixjobs.errors import InvalidInput
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -34,7 +35,13 @@ def named_cluster(name: str) -> ClusterConfig:
     """
     if name.endswith(".toml"):
         return read_cluster(name)
-    return make_cluster({"kind": name}, f"cluster {name} (a kind, or a file FILE.toml)")
+    if name not in get_args(ClusterConfig.model_fields["kind"].annotation):
+        raise InvalidInput(
+            f"cluster {name!r}; expected local, allocation, slurm, or a file FILE.toml",
+            name="cluster.kind",
+            value=name,
+        )
+    return make_cluster({"kind": name}, f"cluster {name}")
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from mixjobs.config.toml import (
 # Used where pydantic's own wording does not help.
 _EXPECTED: Expected = {
     **EXPECTED,
-    ("block",): "[ORDERS, POINTS], two whole numbers of 1 or more",
+    ("block",): "[ORDERS, POINTS], two whole numbers of at least 1",
     ("select",): "a range for each parameter, such as { teff = [3000, 4500] }",
     ("orders", "edges"): "edges [5000, 5500, 6000], or pairs [[5000, 5400], [5300, 5800]]",
     ("orders", "range"): "[LOW, HIGH] in Å",
@@ -58,7 +58,7 @@ class OrdersConfig(Config):
     )
     range: Pair | None = Field(
         default=None,
-        description="wavelength range of these N orders in Å (default: the whole library)",
+        description="wavelength range of the N orders in Å (default: all of the library)",
         json_schema_extra={"metavar": "LOW:HIGH"},
     )
     edges: list[float] | list[Pair] | None = Field(
@@ -82,12 +82,12 @@ class OrdersConfig(Config):
         if len(given) != 1:
             raise contradiction(
                 "",
-                f"give exactly one source of orders: {', '.join(_ORDER_SOURCES.values())}"
-                f" (given: {', '.join(given) or 'none'})",
+                f"{' and '.join(given) or 'no source of orders'} given; expected exactly one of "
+                f"{', '.join(_ORDER_SOURCES.values())}",
             )
         for key, needs in (("numbers", "from"), ("range", "n")):
             if getattr(self, key) is not None and needs not in given:
-                raise contradiction(key, f"give it only with {needs}")
+                raise contradiction(key, f"this needs orders.{needs}; give both, or leave this out")
         return self
 
 
@@ -122,8 +122,8 @@ class EmulatorConfig(Config):
     )
     short_buffer: Literal["refuse", "skip", "shrink"] = Field(
         default="refuse",
-        description="what to do with an order whose margins the library does not cover far "
-        "enough: refuse to build, skip the order, or shrink its margins",
+        description="if the library does not cover the buffer around an order: refuse to build, "
+        "skip the order, or shrink its buffer",
     )
     explained_variance: float = Field(
         default=0.999,
@@ -135,8 +135,8 @@ class EmulatorConfig(Config):
     max_residual: float = Field(
         default=0.02,
         gt=0,
-        description="and enough to reproduce every pixel of every spectrum to within this "
-        "fraction of the spectrum's mean flux",
+        description="keep enough eigenspectra that no pixel of a library spectrum is off by more "
+        "than this fraction of the spectrum's mean flux",
         json_schema_extra={"metavar": "FRACTION"},
     )
     max_rank: PositiveInt = Field(
@@ -183,7 +183,7 @@ class BuildConfig(Config):
         default=True, description="store the N x N ratio table; a model needs only the mean fluxes"
     )
     assume_raw: bool = Field(
-        default=False, description="treat the fluxes as raw, exactly as they are in the file"
+        default=False, description="treat the fluxes in the file as raw, whatever it declares"
     )
     emulator: EmulatorConfig | None = None
     overwrite: bool = Field(default=False, description="replace an existing store")
@@ -207,7 +207,8 @@ class BuildConfig(Config):
         if len(named) > 1:
             raise contradiction(
                 named[0],
-                f"give only one of serial, workers, scheduler, cluster, not {' and '.join(named)}",
+                f"cannot be combined with {' and '.join(named[1:])}; give only one of serial, "
+                "workers, scheduler and cluster",
             )
         return self
 

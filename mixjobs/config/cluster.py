@@ -20,7 +20,7 @@ from mixjobs.config.toml import (
 )
 from mixjobs.errors import InvalidInput
 
-JOBS = "[MINIMUM, MAXIMUM], two whole numbers of 1 or more"
+JOBS = "[MINIMUM, MAXIMUM], two whole numbers of at least 1"
 EXPECTED: Expected = {
     ("cluster", "jobs"): JOBS,
     ("cluster", "walltime"): 'HOURS:MINUTES:SECONDS, such as "02:00:00"',
@@ -66,7 +66,9 @@ class ClusterConfig(Config):
     @model_validator(mode="after")
     def _check(self) -> ClusterConfig:
         if (self.kind == "address") != (self.scheduler is not None):
-            raise contradiction("scheduler", 'give it for kind = "address", and only then')
+            raise contradiction(
+                "scheduler", 'give the address of a scheduler for kind = "address", and only then'
+            )
         if self.jobs[0] > self.jobs[1]:
             raise invalid("jobs", list(self.jobs), JOBS)
         return self
@@ -84,7 +86,11 @@ def read_cluster(path: str | Path) -> ClusterConfig:
     """
     data = read_toml(path)
     if not isinstance(data.get("cluster"), dict):
-        raise InvalidInput(f"{path}: no [cluster] table in this file", path=path, name="cluster")
+        raise InvalidInput(
+            f"{path}: no [cluster] table; expected one that describes the cluster",
+            path=path,
+            name="cluster",
+        )
     return make_cluster(data["cluster"], str(path))
 
 

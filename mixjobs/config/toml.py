@@ -16,6 +16,14 @@ Pair = Annotated[tuple[float, float], Strict(False)]
 PositiveInt = Annotated[int, Field(gt=0)]
 IntPair = Annotated[tuple[PositiveInt, PositiveInt], Strict(False)]
 Expected = Mapping[tuple[str, ...], str]
+# Types as pydantic names them, and as TOML users know them.
+_PLAIN = {
+    "a valid boolean": "true or false",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "text in quotes",
+    "a valid list": "a list",
+}
 _OURS = "mixjobs"  # the type of an error that a validator of ours raises
 
 
@@ -39,11 +47,13 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise MissingFile(f"{path}: no such file; check the name", path=path) from None
+        raise MissingFile(f"{path}: no such file; check the path", path=path) from None
     except IsADirectoryError:
-        raise UnreadableFile(f"{path}: is a folder; give a job file (TOML)", path=path) from None
+        raise UnreadableFile(
+            f"{path}: this is a folder; expected a job file (TOML)", path=path
+        ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UnreadableFile(f"{path}: not a TOML job file: {error}", path=path) from None
+        raise UnreadableFile(f"{path}: not a valid TOML file: {error}", path=path) from None
 
 
 def resolve(folder: Path, path: str | None) -> str | None:
@@ -117,9 +127,10 @@ def _first_error(
     words = tuple(part for part in keys if not part.isdigit())
     wanted = expected.get(words[:2]) or expected.get(words[:1])
     if first["type"] == "missing" and not wanted:
-        return name, None, f"{name!r} is missing"
+        return name, None, f"the key {name!r} is missing; add it"
     if not wanted:
         wanted = first["msg"].removeprefix("Input should be ").partition(" or instance of")[0]
+        wanted = _PLAIN.get(wanted, wanted)
     return name, value, f"{name} = {value!r}; expected {wanted}"
 
 

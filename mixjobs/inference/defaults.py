@@ -194,20 +194,27 @@ def check_ranges(parameters: Parameters, ranges: Mapping[str, Range]) -> list[st
         if limits is None or not isinstance(rule, float | Prior):
             continue
         low, high = limits
-        defined = f"the model is defined from {low:.6g} to {high:.6g}"
+        defined = f"the model is defined only from {low:.6g} to {high:.6g}"
         if isinstance(rule, float):
             if not low <= rule <= high:
-                raise InvalidInput(f"{name} is fixed at {rule:g}; {defined}", name=name, value=rule)
+                raise InvalidInput(
+                    f"{name} is fixed at {rule:g}, but {defined}; change the value",
+                    name=name,
+                    value=rule,
+                )
             continue
         first, last = rule.quantile(np.array([_TAIL, 1 - _TAIL])).tolist()
         if last < low or first > high:
             raise InvalidInput(
-                f"{name} has the prior {rule}, which lies outside the model: {defined}",
+                f"{name} has the prior {rule}, but {defined}; change the prior",
                 name=name,
                 value=str(rule),
             )
         if rule.bounds[0] < low or rule.bounds[1] > high:
-            warnings.append(f"{name}: {defined}; its prior extends beyond, where ln P is -inf")
+            warnings.append(
+                f"{name}: its prior extends beyond the model, which is defined only from "
+                f"{low:.6g} to {high:.6g}; ln P is -inf outside"
+            )
     return warnings
 
 

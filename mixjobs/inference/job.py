@@ -26,6 +26,7 @@ from mixjobs.inference.order_likelihoods import (
 )
 from mixjobs.observed.masks import read_ranges
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
+from mixjobs.orders import number_list
 from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store
 
@@ -116,7 +117,7 @@ def _observed_spectrum(
     missing = [number for number in config.orders or [] if number not in numbers]
     if missing:
         raise InvalidInput(
-            f"{store.path}: no emulator of order {missing[0]}; it has {numbers}",
+            f"{store.path}: no emulator for order {missing[0]}; choose from {number_list(numbers)}",
             path=store.path,
             order=missing[0],
         )
@@ -146,7 +147,7 @@ def _data_notes(job: SampleConfig, spectra: list[ObservedSpectrum]) -> list[str]
 
 def _velocity_note(config: SpectrumConfig, spectrum: ObservedSpectrum) -> str:
     if config.barycentric_velocity is not None:
-        return f"the barycentric velocity {config.barycentric_velocity:g} km/s of the job is added"
+        return f"barycentric velocity {config.barycentric_velocity:g} km/s, from the job file"
     if spectrum.barycentric_velocity is not None:
         velocity = f"{spectrum.barycentric_velocity:g} km/s"
         return f"barycentric velocity {velocity} in the file; assumed to be corrected for already"
@@ -258,7 +259,8 @@ def n_walkers(job: SampleConfig, log_probability: LogProbability) -> int:
     walkers = job.sampling.walkers
     if walkers is not None and walkers < 2 * n_free:
         raise InvalidInput(
-            f"{walkers} walkers for {n_free} free parameters; expected at least {2 * n_free}",
+            f"{walkers} walkers are too few for {n_free} free parameters; use at least "
+            f"{2 * n_free}",
             name="walkers",
             value=walkers,
         )

@@ -147,7 +147,7 @@ def _first_population(
     n_valid = int(np.isfinite(energies).sum())
     if n_valid < _MIN_VALID_POINTS:
         raise InvalidInput(
-            f"ln P is finite at only {n_valid} of {len(points)} points that cover the priors; "
+            f"ln P is finite at {n_valid} of {len(points)} points drawn from the priors; "
             "restrict the priors to the library's grid, or relax the constraints",
             name="parameters",
             value=n_valid,

@@ -77,7 +77,8 @@ class Parameters(Summarised):
         for constraint in self.constraints:
             if not can_hold(constraint, self.rules):
                 raise InvalidInput(
-                    f"constraint {constraint} can never hold with these priors; change one of them",
+                    f"the constraint {constraint} never holds with these priors; "
+                    "change one of them",
                     name="constraints",
                     value=str(constraint),
                 )

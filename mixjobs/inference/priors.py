@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -41,10 +41,12 @@ class _ScalarPrior:
             object.__setattr__(self, field.name, value)
         requirement = self._unmet_requirement()
         if requirement:
-            values = astuple(self)  # type: ignore[call-overload]
-            text = ", ".join(f"{value:g}" for value in values)
+            values = asdict(self)  # type: ignore[call-overload]
+            text = ", ".join(f"{name} {value:g}" for name, value in values.items())
             raise InvalidInput(
-                f"{self.kind} prior ({text}): expected {requirement}", name=self.kind, value=values
+                f"{self.kind} prior with {text}; expected {requirement}",
+                name=self.kind,
+                value=tuple(values.values()),
             )
 
     def _unmet_requirement(self) -> str:
@@ -198,7 +200,7 @@ class Normal(_ScalarPrior):
 
     def _unmet_requirement(self) -> str:
         if not (np.isfinite(self.mean) and 0 < self.sd < np.inf):
-            return "a finite mean, and a positive finite standard deviation"
+            return "a finite mean, and a positive, finite sd"
         if not self.low < self.high:
             return "low below high"
         return "" if np.isfinite(self._log_mass) else "bounds with some probability between them"

@@ -168,7 +168,9 @@ class RunFolder:
             content = json.loads((path / NAME).read_text(encoding="utf-8"))
             return cls(path, dict(content["identity"]), dict(content["notes"]))
         except (FileNotFoundError, NotADirectoryError):
-            raise MissingFile(f"{path}: not a run folder (no {NAME} in it)", path=path) from None
+            raise MissingFile(
+                f"{path}: not a run, as it contains no {NAME}; check the path", path=path
+            ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UnreadableFile(
                 f"{path / NAME}: cannot be read ({error}); start a new run in another folder",
@@ -191,8 +193,8 @@ class RunFolder:
             old, new = (_as_json(each.get(key)) for each in (folder.identity, identity))
             if old != new:
                 raise InvalidInput(
-                    f"{folder.path}: the run was made with a different {key}: "
-                    f"{_difference(old, new)}; restore it or choose another output",
+                    f"{folder.path}: the job differs from the run in its {key}: "
+                    f"{_difference(old, new)}; restore the job or choose another output",
                     path=folder.path,
                     name=key,
                     value=new,

@@ -132,7 +132,8 @@ def check_output(path: str | Path, *, resume: bool, overwrite: bool) -> None:
     if is_run(path):
         if not (resume or overwrite):
             raise OutputExists(
-                f"{path}: a run exists; resume it, allow overwriting, or choose another output",
+                f"{path}: this run already exists; resume it, allow overwriting, or choose another "
+                "output",
                 path=path,
             )
     elif path.exists() and any(path.iterdir() if path.is_dir() else [path]):

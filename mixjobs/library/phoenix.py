@@ -26,7 +26,7 @@ from mixjobs.wavelengths import LibraryMedium, check_wavelength
 _WAVELENGTHS = "WAVE_PHOENIX-*.fits"
 _SPECTRA = ("Z*/lte*HiRes.fits", "PHOENIX-*/Z*/lte*HiRes.fits")
 _EXAMPLE = "lte05000-4.50-0.0.PHOENIX-ACES-AGSS-COND-2011-HiRes.fits"
-_EXPECTED = f"expected a PHOENIX directory with {_WAVELENGTHS} and files such as Z-0.0/lte*.fits"
+_EXPECTED = f"expected a PHOENIX folder with {_WAVELENGTHS} and files such as Z-0.0/lte*.fits"
 # lte05000-4.50-0.5.Alpha=+0.20.PHOENIX-...: Teff, log g after a minus sign, [Fe/H], [alpha/Fe]
 _NAME = re.compile(
     r"lte(?P<teff>\d{5})(?P<logg>[+-]\d\.\d+)(?P<feh>[+-]\d\.\d+)"
@@ -97,7 +97,7 @@ class PhoenixLibrary(SummarisedLibrary):
         folder = Path(path).resolve()
         files = _find_spectra(folder)
         if not files:
-            raise LibraryError(f"{path}: a directory without spectra; {_EXPECTED}", path=path)
+            raise LibraryError(f"{path}: a folder without spectra; {_EXPECTED}", path=path)
         names = tuple(files)
         points, parameters = parse_names(names, str(path))
         wavelength = _wavelength(folder, str(path))

@@ -43,7 +43,7 @@ class OpenSpectrum:
         except OSError as error:
             raise UnreadableFile(
                 f"{self.path}: spectrum {self.name} cannot be read ({_one_line(error)}); "
-                "the file is damaged or truncated: copy it again",
+                "the file is damaged or truncated, so copy it again",
                 path=self.path,
                 name=self.name,
             ) from None
@@ -161,8 +161,8 @@ def _check_members(file: Any, path: str) -> None:
             members = list(file)
             more = ", ..." if len(members) > 5 else ""
             raise LibraryError(
-                f"{path}: not a Starfish library: no {kind.__name__.lower()} {name!r} "
-                f"among {', '.join(members[:5]) or '(nothing)'}{more}",
+                f"{path}: not a Starfish library: expected a {kind.__name__.lower()} {name!r}, but "
+                f"the file contains {', '.join(members[:5]) or 'nothing'}{more}",
                 path=path,
                 name=name,
             )
@@ -214,8 +214,8 @@ def _inspect(spectra: Any, keys: Sequence[str], n_pixels: int, path: str) -> lis
         shape = getattr(dataset, "shape", "no shape")
         if shape != (n_pixels,) or dataset.dtype.kind not in "fiu":
             raise LibraryError(
-                f"{path}: spectrum {key} has shape {shape}; expected ({n_pixels},) numbers, "
-                "like 'wl'",
+                f"{path}: spectrum {key} has shape {shape}; expected ({n_pixels},), as "
+                "many pixels as there are wavelengths",
                 path=path,
                 name=key,
                 value=shape,

@@ -62,7 +62,9 @@ def find_spectra(file: Any, path: str) -> GridSpectra:
     """
     if not len(file["flux"]):
         raise LibraryError(
-            f"{path}: the library has no spectra: the group 'flux' is empty", path=path, name="flux"
+            f"{path}: no spectra, as the group 'flux' is empty; copy the file again",
+            path=path,
+            name="flux",
         )
     if "grid_points" in file:
         return _current_layout(file, path)
@@ -176,7 +178,7 @@ def _existing(keys: list[str], points: Floats, file: Any, path: str) -> tuple[st
     missing = [k for k in keys if k not in stored]
     if missing:
         raise LibraryError(
-            f"{path}: {len(missing)} of {len(keys)} grid points have no spectrum, starting with "
+            f"{path}: no spectrum for {len(missing)} of {len(keys)} grid points, such as "
             f"{missing[0]!r}; write the library again or remove the points",
             path=path,
             value=missing[0],

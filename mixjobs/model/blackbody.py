@@ -139,7 +139,7 @@ class BlackBody:
         """Return the error for one invalid sample (n_all,)."""
         teff = sample[columns["teff"]]
         return OutsideGrid(
-            f"{prefix}: teff = {teff:g} K: a blackbody needs a positive, finite temperature",
+            f"{prefix}: teff = {teff:g} K; a blackbody needs a positive, finite temperature",
             name="teff",
             value=teff,
         )

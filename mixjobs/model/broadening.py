@@ -243,7 +243,7 @@ def _positive(given: float | None, unit: str, name: str) -> float | None:
     value: float | None = to_value(given, unit, name)
     if value is not None and not 0 < value < math.inf:
         raise InvalidInput(
-            f"{name} = {value:g}: expected a positive, finite number", name=name, value=value
+            f"{name} = {value:g}; expected a positive, finite number", name=name, value=value
         )
     return value
 

@@ -194,12 +194,13 @@ class LibraryModel:
                 value=vsini,
             )
         if not abs(rv) <= self.max_velocity - vsini:
+            fast = bool(abs(rv) >= vsini)
             return OutsideGrid(
                 f"{prefix}: rv = {rv:g} and vsini = {vsini:g} km/s exceed the emulator's buffer, "
                 f"which allows |rv| + vsini up to {self.max_velocity:.4g} km/s; "
-                "build the store for a larger radial velocity",
-                name="rv",
-                value=rv,
+                f"build the store for a larger {'radial velocity' if fast else 'vsini'}",
+                name="rv" if fast else "vsini",
+                value=rv if fast else vsini,
             )
         return outside_grid(self.grid, self._theta(sample[None], columns)[0], prefix)
 

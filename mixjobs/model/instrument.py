@@ -87,7 +87,8 @@ def _check_within_order(wave: Floats, order: Orders, medium: str) -> None:
     if wave.ndim == 1 and len(wave) and not (wave.min() >= low and wave.max() <= high):
         raise OrderError(
             f"order {number} covers {low:.8g} to {high:.8g} Å, but its wavelengths extend from "
-            f"{wave.min():.8g} to {wave.max():.8g} Å ({medium}); trim them to the order",
+            f"{wave.min():.8g} to {wave.max():.8g} Å ({medium}); trim them to the order, "
+            "or correct their medium",
             name="wavelengths",
             value=(float(wave.min()), float(wave.max())),
             order=number,

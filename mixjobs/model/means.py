@@ -59,7 +59,10 @@ def mean_flux(
                     reason = unusable(flux.min(), mean)
                     if reason:
                         raise LibraryError(
-                            f"order {number[m]} has {reason}", name="flux", order=int(number[m])
+                            f"order {number[m]} has {reason}; fix the spectrum, or leave out this "
+                            "order or this grid point",
+                            name="flux",
+                            order=int(number[m]),
                         )
                 means[m] = mean
     return means
@@ -68,10 +71,10 @@ def mean_flux(
 def unusable(low: float, mean: float) -> str:
     """Return why an order with this lowest and mean flux is unusable, or an empty string."""
     if not np.isfinite(mean):
-        return "a flux that is not finite"
+        return "NaN or infinite flux"
     if low < 0:
         return f"negative flux ({low:g})"
-    return "no flux at all (all zero)" if mean == 0 else ""
+    return "zero flux in every pixel" if mean == 0 else ""
 
 
 def spans(lo: IntSequence, hi: IntSequence) -> list[tuple[int, int, list[int]]]:

@@ -249,12 +249,10 @@ def open_spectrum(path: str | os.PathLike[str]) -> ObservedSpectrum:
     """
     path = Path(path)
     if not path.exists():
-        raise MissingFile(
-            f"{path}: no such file; expected an observed spectrum: check the path", path=path
-        )
+        raise MissingFile(f"{path}: no such file; check the path of the spectrum", path=path)
     if not path.is_file():
         raise UnreadableFile(
-            f"{path}: is a folder; expected the file of an observed spectrum", path=path
+            f"{path}: this is a folder; expected the file of an observed spectrum", path=path
         )
     return _spectrum(path, read_table(path) if is_table(path) else read_starfish(path))
 

@@ -111,33 +111,35 @@ def _print_held_out(console: Console, check: StoreCheck) -> None:
     if not results:
         console.print("no axis has three values, so no value can be left out and predicted")
         return
-    console.print("errors of q at held-out grid points, |predicted/true - 1|: one value of an axis")
-    console.print("is left out and predicted along that axis, over twice the grid's own step")
+    console.print(
+        "errors of q at held-out grid points, |predicted/true - 1|: each value of an axis"
+    )
+    console.print("is left out in turn and predicted from its neighbours, over twice the grid step")
     console.print(held_out_table(results))
-    console.print("by order: median / 95th percentile in per cent")
+    console.print("the same in every order")
     for table in held_out_by_order(results, check.store.orders):
         console.print(table)
     n_points = min(result.error.shape[1] for result in results)
-    caution = f"; not reliable with {n_points} point(s)" if n_points < _FEW_POINTS else ""
+    caution = f"; uncertain, with only {n_points} held-out points" if n_points < _FEW_POINTS else ""
     console.print(
-        f"best method: {check.best_method} (smallest median error, geometric mean over the axes, "
-        f"among {', '.join(RANKED)}){caution}"
+        f"best method: {check.best_method} (of {', '.join(RANKED)}: the smallest geometric mean, "
+        f"over the axes, of the median error){caution}"
     )
 
 
 def _print_emulator(console: Console, check: StoreCheck) -> None:
     quality = check.emulator
-    console.print("emulator at the grid points; residuals in units of a spectrum's mean flux")
+    console.print("emulator at the grid points; residuals are fractions of a spectrum's mean flux")
     console.print(quality_table(quality))
     if not quality[0].held_out:
         return
-    console.print("emulator at held-out grid points: r.m.s. and largest residual")
+    console.print("emulator at held-out grid points; residuals as above")
     console.print(held_out_spectra_table(quality, check.store.grid))
     factors = ", ".join(
         f"{np.median([order.held_out[a].factor for order in quality]):.2g} along {axis.axis}"
         for a, axis in enumerate(quality[0].held_out)
     )
-    console.print(f"expected between grid points: these times {factors} (median order)")
+    console.print(f"between grid points, expect these residuals times {factors} (median order)")
 
 
 def _held_out_facts(result: HeldOutErrors) -> dict[str, Any]:

@@ -6,19 +6,52 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
+
+# Labels of facts whose names, the keys of the JSON output, are too short for a reader.
+_LABELS = {
+    "axes": "axis",
+    "bytes": "size",
+    "by": "built by",
+    "heard_of": "last heartbeat",
+    "is_product": "regular grid",
+    "n_holes": "number of holes",
+    "n_orders": "number of orders",
+    "n_parameters": "number of parameters",
+    "n_pixels": "number of pixels",
+    "n_points": "grid points",
+    "orders_from": "source of the orders",
+    "original_names": "names in the library",
+    "raw": "raw fluxes",
+    "raw_how": "flux calibration",
+    "raw_numbers": "flux level",
+    "wavelength": "wavelength range (Å)",
+}
 
 
 def print_facts(facts: dict[str, Any]) -> None:
     """Print one row for each fact that is known."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in facts.items():
+        label = _LABELS.get(name, name.replace("_", " "))
         if name == "axes":
             for axis, values in value.items():
-                table.add_row(f"axis {axis}", f"{len(values)}: {_brief(values)}")
+                count = "1 value" if len(values) == 1 else f"{len(values)} values"
+                table.add_row(f"{label} {axis}", f"{count}: {_brief(values)}")
         elif value is not None:
-            table.add_row(name, _brief(value) if isinstance(value, list) else str(value))
+            table.add_row(label, _text(name, value))
     Console().print(table)
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "bytes":
+        return decimal(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " to ".join(f"{v:.6g}" for v in value) if name == "wavelength" else _brief(value)
+    return str(value)
 
 
 def _brief(values: Sequence[Any], max_values: int = 8) -> str:

@@ -23,11 +23,11 @@ def print_comparison(store: Store, truth: DemoLibrary) -> None:
     console.print(invariants_table(check_invariants(store)))
     names = store.grid.names
     ratios = evaluate_ratios(store, THETA1, THETA2)
-    console.print(f"q of {describe(THETA2, names)} over {describe(THETA1, names)}")
+    console.print(f"flux ratio of {describe(THETA2, names)} to {describe(THETA1, names)}")
     console.print(ratio_table(ratios.orders, ratios.q, ratios.direct))
     console.print(
-        f"between the grid points, {describe(BETWEEN2, names)} over {describe(BETWEEN1, names)}: "
-        f"q of the worst order differs from the true q by {largest_ratio_error(store, truth):.2%}"
+        f"between grid points, for {describe(BETWEEN2, names)} over {describe(BETWEEN1, names)}, "
+        f"the largest error of q in any order is {largest_ratio_error(store, truth):.2%}"
     )
 
 

@@ -40,13 +40,13 @@ def describe_path(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.exists() and not partial_path(path).exists():
-        raise MissingFile(f"{path}: no such library or store; check the name", path=path)
+        raise MissingFile(f"{path}: no such library or store; check the path", path=path)
     if path.is_file() or is_phoenix(path):
         return describe_library(open_library(path))
     if path.is_dir() and path.suffix != ".partial" and not is_group(path):
         raise InvalidInput(
             f"{path}: neither a library nor a store; expected a Starfish HDF5 file, a PHOENIX "
-            "folder, or a store from mixjobs build",
+            "folder, or a mixjobs store",
             path=path,
         )
     return describe_store(path)
@@ -134,7 +134,7 @@ def _emulator(path: Path) -> str | None:
     settings = read_attributes(path)
     notes = "".join(f"; {note}" for note in settings["notes"])
     return (
-        f"{len(numbers)} orders, for rv up to {settings['max_rv']:g} and vsini up to "
+        f"{len(numbers)} orders; for rv up to {settings['max_rv']:g} and vsini up to "
         f"{settings['max_vsini']:g} km/s, at a resolving power of at least "
         f"{settings['min_resolution']:g}{notes}"
     )
@@ -146,9 +146,11 @@ def _missing(store: Store, done: list[progress.FinishedTask]) -> list[str]:
     n_finished = sum(block.stage == "flux_ratio" for block in done)
     missing = []
     if n_means < len(store.grid):
-        missing.append(f"means of {len(store.grid) - n_means} of {len(store.grid)} points")
+        missing.append(
+            f"mean fluxes of {len(store.grid) - n_means} of {len(store.grid)} grid points"
+        )
     if store.flux_ratio is not None:
         n_blocks = int(np.prod(store.flux_ratio.cdata_shape))
         if n_finished < n_blocks:
-            missing.append(f"{n_blocks - n_finished} of {n_blocks} blocks of the ratio table")
+            missing.append(f"{n_blocks - n_finished} of {n_blocks} chunks of the ratio table")
     return missing

@@ -41,7 +41,7 @@ def job_status(path: Path) -> dict[str, Any]:
     if not folder.is_dir():
         if not path.exists():
             raise MissingFile(
-                f"{path}: no such store, and no job is building it; check the name", path=path
+                f"{path}: no such store, and no job is building it; check the path", path=path
             )
         open_store(path)
         return {"path": str(path), "complete": True}
@@ -69,13 +69,13 @@ def progress_line(status: dict[str, Any]) -> str:
     --------
     >>> stage = {"done": 3, "total": 8, "rate": None, "seconds_left": None}
     >>> progress_line({"complete": False, "stages": {"mean_flux": stage}})
-    'mean_flux 3 of 8 done and kept'
+    'mean_flux 3 of 8 done, and kept'
     """
     stages = status.get("stages", {})
     counts = ", ".join(
         f"{name} {stage['done']} of {stage['total']}" for name, stage in stages.items()
     )
-    return f"{counts} done and kept" if counts else "complete"
+    return f"{counts} done, and kept" if counts else "complete"
 
 
 def stage_line(stage: dict[str, Any]) -> str:

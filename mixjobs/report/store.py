@@ -27,6 +27,7 @@ from mixjobs.report.figure import (
     new_figure,
     only_order,
 )
+from mixjobs.store.component_values import one_theta
 from mixjobs.store.format import Store
 from mixjobs.store.invariants import Invariant
 from mixjobs.typing import Floats
@@ -213,12 +214,7 @@ def compute_curves(
     """Evaluate the flux ratio along one parameter of component 2."""
     grid, arrays = store.grid, (store.grid, store.orders, store.mean_flux)
     method = default_method(grid) if method is None else method
-    first = middle_point(grid) if theta1 is None else grid.theta(theta1)
-    if first.ndim != 1:
-        raise InvalidInput(
-            f"theta1 has shape {first.shape}; a figure has one component 1: give one theta",
-            name="theta1", value=theta1,
-        )  # fmt: skip
+    first = middle_point(grid) if theta1 is None else one_theta(grid, theta1, "theta1")
     flux_ratio(*arrays, method)(first, first)  # raises outside the grid; the curve is NaN there
     ratio = flux_ratio(*arrays, method, outside="nan")
     d = grid.names.index("teff") if "teff" in grid.names else grid.free[0]

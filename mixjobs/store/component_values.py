@@ -55,7 +55,7 @@ class ComponentValues:
         name = given if given in values else re.sub(r"(?<!_)(\d)$", r"_\1", given)
         if name not in values:
             raise InvalidInput(
-                f"vary {given!r}: unknown parameter; choose from {', '.join(values)}",
+                f"vary gives an unknown parameter {given!r}; choose from {', '.join(values)}",
                 name="vary", value=given,
             )  # fmt: skip
         values[name] = scan
@@ -113,10 +113,12 @@ def one_theta(grid: Grid, given: Theta, argument: str) -> Floats:
     try:
         theta = grid.theta(given)
     except InvalidInput as error:
-        raise InvalidInput(f"{argument}: {error}", name=argument, value=given) from None
+        text = str(error)
+        whose = argument if text.startswith("theta ") else f"{argument}: "
+        raise InvalidInput(whose + text.removeprefix("theta"), name=argument, value=given) from None
     if theta.ndim != 1:
         raise InvalidInput(
-            f"{argument} of shape {theta.shape}: expected ({len(grid.names)},); pass one theta",
+            f"{argument} has shape {theta.shape}; expected ({len(grid.names)},), a single theta",
             name=argument, value=given,
         )  # fmt: skip
     return theta
@@ -133,9 +135,9 @@ def _complete(theta2: Theta, theta1: Floats, grid: Grid) -> Theta:
 def _velocities(given: ArrayLike, name: str, n_stars: int) -> list[float]:
     numbers = _numbers(to_value(given, "km/s", name), name)
     if len(numbers) not in {1, n_stars}:
-        each = f", or a list of {n_stars}" if n_stars > 1 else ""
+        each = f", or {n_stars}, one for each star" if n_stars > 1 else ""
         raise InvalidInput(
-            f"{name} = {given!r}: expected one velocity in km/s{each}", name=name, value=given
+            f"{name} = {given!r}; expected one velocity in km/s{each}", name=name, value=given
         )
     return numbers
 
@@ -147,16 +149,19 @@ def _fractions(given: ArrayLike | None, n_components: int, varied: str | None) -
         if names not in ([], [varied]):
             which = "component 2" if len(names) == 1 else "each component after the first"
             raise InvalidInput(
-                f"{n_components} components but no c: expected the filling factor of {which}, "
-                "from 0 to 1",
+                f"{n_components} components need c; give the filling factor of {which}, from 0 "
+                "to 1",
                 name="c",
             )
         return [0.0] * len(names)
     numbers = _numbers(given, "c")
     if len(numbers) != len(names):
-        expected = f"{len(names)}, one for each component after the first"
+        numbers_of = "filling factor" if len(names) == 1 else "filling factors"
         raise InvalidInput(
-            f"c = {given!r}: expected {expected if names else 'a second component with it'}",
+            f"c = {given!r}; expected {len(names)} {numbers_of}, one for each component after the "
+            "first"
+            if names
+            else f"c = {given!r} needs a second component; add one, or leave c out",
             name="c", value=given,
         )  # fmt: skip
     return numbers
@@ -176,7 +181,7 @@ def _scan(vary: Mapping[str, ArrayLike] | None) -> tuple[str, Floats] | None:
         return None
     if len(vary) > 1:
         raise InvalidInput(
-            f"vary has {len(vary)} parameters ({', '.join(vary)}): vary one at a time",
+            f"vary gives {len(vary)} parameters ({', '.join(vary)}); vary one at a time",
             name="vary", value=list(vary),
         )  # fmt: skip
     ((name, given),) = vary.items()

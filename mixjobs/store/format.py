@@ -97,17 +97,17 @@ def open_store(path: str | Path) -> Store:
     if not Path(path).is_dir():
         if partial_path(path).is_dir():
             raise StoreError(
-                f"{path}: incomplete, {partial_path(path).name} exists; start the same build again "
-                "to finish it",
+                f"{path}: the store is incomplete ({partial_path(path).name} exists); run the same "
+                "build again to finish it",
                 path=path,
             )
         if Path(path).exists():
             raise StoreError(
-                f"{path}: a file; expected the folder of a store, which mixjobs build makes",
+                f"{path}: this is a file, but a store is a folder; check the path",
                 path=path,
             )
         raise MissingFile(
-            f"{path}: no such store; check the name, or make it with mixjobs build", path=path
+            f"{path}: no such store; check the path, or build the store first", path=path
         )
     store = read_group(Path(path))
     if not np.isfinite(store.mean_flux).all():
@@ -151,15 +151,21 @@ def read_group(path: Path) -> Store:
 
 
 def _damaged(path: str | Path, reason: str) -> StoreError:
-    message = f"{path}: damaged, or not a store ({reason}); build it again"
+    message = f"{path}: damaged, or not a store ({reason}); build the store again"
     return StoreError(message, path=path)
 
 
 def _check_schema(path: Path, schema: Any) -> None:
     if schema != SCHEMA:
-        kind = "not a store of mixjobs" if schema is None else f"a store of schema {schema}"
+        if schema is None:
+            fault = "not a mixjobs store, as it has no schema version; check the path"
+        else:
+            fault = (
+                f"the store has schema {schema!r}, but this version of mixjobs reads schema "
+                f"{SCHEMA}; build the store again"
+            )
         raise StoreError(
-            f"{path}: {kind}; this version of mixjobs reads schema {SCHEMA}: build it again",
+            f"{path}: {fault}",
             path=path,
             name="schema_version",
             value=schema,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -20,6 +20,7 @@ from mixjobs.interpolation import default_method
 from mixjobs.model.layout import Layout
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
+from mixjobs.orders import number_list
 from mixjobs.store.component_values import ComponentValues, component_values
 from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store
@@ -86,7 +87,7 @@ class Spectra(Summarised):
         return {
             "spectra": varied,
             **{f"component {k + 1}": label for k, label in enumerate(self._short_labels)},
-            "orders": f"{len(self.number)}: {_join(self.number.tolist())}",
+            "orders": f"{len(self.number)}: {number_list(self.number)}",
             "range": f"{self.wave_min.min():.6g} to {self.wave_max.max():.6g} Å",
             "pixels": f"{sum(sizes)}, {self.notes.get('medium')}",
         }
@@ -264,14 +265,15 @@ def _choose_pixels(
     numbers = list(orders or common)
     missing = [number for number in numbers if number not in waves]
     if missing or not numbers:
-        fault = f"no order {missing[0]}" if missing else "none of the store's orders"
+        fault = f"no order {missing[0]}" if missing else "none of its orders are in the store"
         raise InvalidInput(
-            f"{source}: {fault}; it has {_join(waves)}, the store has {_join(available)}",
+            f"{source}: {fault} (orders of the spectrum: {number_list(waves)}; of the store: "
+            f"{number_list(available)}); choose orders that both have",
             name="orders", value=orders,
         )  # fmt: skip
     if not orders and len(common) < len(waves):
-        skipped = _join(number for number in waves if number not in common)
-        messages += (f"{source}: order {skipped} skipped; the store has {_join(available)}",)
+        skipped = number_list(number for number in waves if number not in common)
+        messages += (f"{source}: orders skipped, as the store does not have them: {skipped}",)
     return _Pixels(numbers, waves, medium, source, messages)
 
 
@@ -297,17 +299,14 @@ def _library_pixels(
 ) -> _Pixels:
     if medium is not None:
         raise InvalidInput(
-            f"medium {medium!r} without wavelengths; give both, or neither",
+            f"medium = {medium!r} applies only to given wavelengths; give both, or neither",
             name="medium", value=medium,
         )  # fmt: skip
     without = [n for n in store.orders.number.tolist() if n not in available]
     skipped = without and not orders
-    messages = (f"order {_join(without)} skipped: no emulator",) if skipped else ()
+    note = f"orders skipped, as they have no emulator: {number_list(without)}"
+    messages = (note,) if skipped else ()
     return _Pixels(list(orders or available), None, None, "the library's pixels", messages)
-
-
-def _join(numbers: Iterable[int]) -> str:
-    return ", ".join(map(str, numbers))
 
 
 def _evaluate(

@@ -37,7 +37,7 @@ def writer(path: Path) -> Write:
     """
     if path.suffix.lower() not in WRITERS:
         raise InvalidInput(
-            f"{path}: unknown ending {path.suffix!r}; expected {', '.join(WRITERS)}",
+            f"{path}: unknown file type {path.suffix!r}; use one of {', '.join(WRITERS)}",
             path=path, value=path.suffix,
         )  # fmt: skip
     return WRITERS[path.suffix.lower()]
@@ -58,7 +58,7 @@ def check_new(path: Path, overwrite: bool) -> None:
             f"{path}: the folder {path.parent} does not exist; create it first", path=path
         )
     if path.is_dir():
-        raise InvalidInput(f"{path}: is a folder; give the name of a file", path=path)
+        raise InvalidInput(f"{path}: this is a folder; give the name of a file", path=path)
     if path.exists() and not overwrite:
         raise OutputExists(
             f"{path}: already exists; choose another name or allow overwriting", path=path
@@ -134,7 +134,7 @@ def write_files(files: Mapping[Path, Callable[[Path], None]]) -> None:
                 write(stack.enter_context(atomic_write(path)))
     except OSError as error:
         raise InvalidInput(
-            f"{path}: cannot be written ({error.strerror or error}); name another place", path=path
+            f"{path}: cannot be written ({error.strerror or error}); choose another path", path=path
         ) from None
 
 

@@ -138,9 +138,7 @@ def test_lost_scratch_is_detected(demo, tmp_path):
     assert error.value.order == 7
 
 
-@pytest.mark.parametrize(
-    ("value", "message"), [(np.nan, "not finite"), (-1.0, r"negative flux \(-1\)")]
-)
+@pytest.mark.parametrize(("value", "message"), [(np.nan, "NaN"), (-1.0, r"negative flux \(-1\)")])
 def test_a_fault_in_the_buffer_is_named(demo, tmp_path, value, message):
     path = tmp_path / "library.hdf5"
     path.write_bytes(demo.read_bytes())
@@ -155,9 +153,7 @@ def test_a_fault_in_the_buffer_is_named(demo, tmp_path, value, message):
 
 def test_an_order_whose_buffer_is_not_covered(demo, tmp_path):
     wide = {"max_rv": 300, "max_vsini": 30, "min_resolution": 20_000}
-    message = (
-        "order 3 needs 4997.* to 5018.* Å with its buffer of 362 km/s; the library covers 5000"
-    )
+    message = "order 3 .* 362 km/s needs 4997.* to 5018.* Å, .* 5000 to 5030 Å"
     with pytest.raises(OrderError, match=message) as error:
         mixjobs.build(demo, ORDERS, tmp_path / "q.zarr", emulator=EmulatorSettings(**wide))
     assert (error.value.order, error.value.name) == (3, "short_buffer")
@@ -173,7 +169,7 @@ def test_an_order_whose_buffer_is_not_covered(demo, tmp_path):
     assert emulated_orders(path) == [7]
     notes = zarr.open_group(path / "emulator", mode="r").attrs["notes"]
     assert len(notes) == 2
-    assert all("left out" in note for note in notes)
+    assert all("no emulator" in note for note in notes)
 
 
 @pytest.mark.parametrize(

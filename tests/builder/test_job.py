@@ -26,7 +26,7 @@ def test_a_job_file_and_its_contents(job_file, tmp_path, capsys):
     notes = []
     again = mixjobs.build_job(job_file, note=notes.append)
     assert again.path == store.path
-    assert notes[-1].endswith("already complete, built by the same job; nothing to do")
+    assert "already complete" in notes[-1]
 
 
 def test_the_callers_client(job_file, client, demo, tmp_path):

@@ -181,6 +181,6 @@ class TestProbe:
             file["flux/t3000"] = np.ones(len(WAVE))
             file["flux/t3100"] = np.zeros(len(WAVE))
         library = open_library(tmp_path / "a.hdf5")
-        with pytest.raises(LibraryError, match="order 0 has no flux at all") as error:
+        with pytest.raises(LibraryError, match="order 0 has zero flux") as error:
             probe(library, Orders.from_edges([5100, 5200]))
         assert (error.value.path, error.value.name) == (library.path, "t3100")

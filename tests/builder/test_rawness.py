@@ -174,7 +174,7 @@ class TestNormalised:
         else:
             pieces = np.array_split(flux, 16, axis=1)
             flux = np.concatenate([p / p.max(axis=1, keepdims=True) for p in pieces], axis=1)
-        with pytest.raises(NotRaw, match="declare the spectra to be raw") as error:
+        with pytest.raises(NotRaw, match="declare the spectra raw") as error:
             spectra.check(flux=flux)
         assert error.value.name == "flux"
 

@@ -18,7 +18,9 @@ import mixjobs
 from mixjobs.cli import main
 from mixjobs.cli.parser import parser
 from mixjobs.demo.library import DemoLibrary
-from tests.helpers.command import complaints
+from mixjobs.errors import OutputExists
+from tests.helpers.command import complaints, refuse
+from tests.helpers.command import error as expected_error
 
 COMMANDS = (
     "demo", "build", "status", "info", "ratio", "check", "plot", "spectrum", "sample", "summary",
@@ -73,7 +75,7 @@ def test_info_of_a_library(demo, facts, run):
     assert (says["n_pixels"], says["wavelength"]) == (1024, [5000, pytest.approx(5030)])
     assert (says["medium"], says["raw"], says["format"]) == ("vacuum", True, "starfish")
     assert "norm = False" in says["raw_how"]
-    assert "mean flux over black body is 0." in says["raw_numbers"]
+    assert " 0.94 " in says["raw_numbers"]
     out = run("info", demo).out
     assert "axis teff" in out
     assert "5600, 5800, 6000" in out
@@ -94,7 +96,7 @@ def test_info_of_a_directory(phoenix, facts, run):
     assert (says["n_points"], says["n_parameters"], says["n_pixels"]) == (7, 4, 256)
     assert (says["medium"], says["raw"]) == ("vacuum", True)
     assert says["flux_unit"] == "erg/s/cm^2/cm"
-    assert "mean flux over black body is 0." in says["raw_numbers"]
+    assert " 0.79 " in says["raw_numbers"]
     assert says["raw_numbers"].endswith("in erg/s/cm2/cm")
     assert "axis alpha" in run("info", phoenix).out
 
@@ -144,7 +146,8 @@ def test_info_of_a_store_that_is_not_complete(demo, tmp_path, facts):
         mixjobs.build(demo, mixjobs.Orders.from_edges([5001, 5006, 5012, 5029]), path, report=stop)
     says = facts("info", path)
     assert says["complete"] is False
-    assert says["missing"] == ["1 of 3 blocks of the ratio table"]
+    (missing,) = says["missing"]
+    assert missing.startswith("1 of 3 ")
     assert (says["n_orders"], says["n_points"]) == (3, 12)
 
 
@@ -210,7 +213,7 @@ def test_check_of_a_damaged_table(store, tmp_path, capsys):
     assert main(["check", str(path), "--json"]) == 2
     out, err = capsys.readouterr()
     assert json.loads(out, parse_constant=str)["ok"] is False
-    assert "violated: q_ii = 1" in err
+    assert "q_ii = 1" in err
     assert err.count("\n") == 1
 
 
@@ -265,8 +268,8 @@ def test_a_build_prints_its_progress(demo, tmp_path, run):
     assert complaints(err) == []
     lines = err.splitlines()
     assert lines[0] == f"{demo}: 12 points in teff, logg, feh; vacuum"
-    assert lines[-1] == f"{path}: 3 orders, 12 points; done"
-    assert any(line.startswith("mean_flux: 36 of 36 blocks, ") for line in lines)
+    assert lines[-1].startswith(f"{path}: 3 orders, 12 points; ")
+    assert any(line.startswith("mean_flux: 36 of 36 ") for line in lines)
     assert mixjobs.open_store(path).flux_ratio is None
 
 
@@ -274,14 +277,14 @@ def test_a_dry_run_writes_nothing(demo, tmp_path, run):
     path = tmp_path / "q.zarr"
     out, _ = run("build", demo, "-o", path, "--edges", EDGES, "--dry-run", "--workers", "3")
     assert list(tmp_path.iterdir()) == []
-    says = {line[:20].strip(): line[20:].strip() for line in out.splitlines()}
-    assert says["orders"] == "3, 5001 to 5029 Å"
-    assert says["points"] == "12 (0 holes)"
-    assert says["tasks of the means"] == "36, of 1 orders x 1 points"
-    assert says["tasks of the table"] == "3"
-    assert "3.74 kB in about" in says["disk"]
-    assert "with 3 worker(s)" in says["time to read"]
-    assert {"raw", "memory of a task"} <= set(says)
+    rows = (re.split(" {2,}", line.strip(), maxsplit=1) for line in out.splitlines())
+    facts = dict(row for row in rows if len(row) == 2)
+    assert facts["orders"] == "3, 5001 to 5029 Å"
+    assert facts["points"] == "12 (0 holes)"
+    assert facts["mean flux"].startswith("36 ")
+    assert facts["ratio table"].startswith("3 ")
+    assert " 3 workers" in facts["reading time"]
+    assert {"flux calibration", "memory per task", "disk space"} <= set(facts)
 
 
 def test_orders_of_an_observed_spectrum(data, tmp_path, run):
@@ -290,14 +293,14 @@ def test_orders_of_an_observed_spectrum(data, tmp_path, run):
     path = tmp_path / "q.zarr"
     words = ["build", library, "-o", path, "--orders-from", star, "--serial", "--no-table"]
     err = run(*words, "--skip-uncovered").err
-    left = [*range(21), *range(31, 51)]
-    said = f"left out 41 orders that the library does not cover: {', '.join(map(str, left))}"
-    assert said in err.splitlines()
-    assert f"{star}: 51 orders; wavelengths: taken as air, like the library's: the file" in err
+    (line,) = [line for line in err.splitlines() if line.endswith("0 to 20, 31 to 50")]
+    assert " 41 orders " in line
+    (line,) = [line for line in err.splitlines() if line.startswith(f"{star}: 51 orders")]
+    assert " air" in line
     store = mixjobs.open_store(path)
     assert store.orders.number.tolist() == list(range(21, 31))
     assert str(star) in store.attributes["orders_from"]
-    assert "taken as air, like the library's" in store.attributes["orders_from"]
+    assert " air" in store.attributes["orders_from"]
     run(*words, "--numbers", "23,21", "--overwrite")
     chosen = mixjobs.open_store(path)
     assert chosen.orders.number.tolist() == [23, 21]
@@ -307,7 +310,7 @@ def test_orders_of_an_observed_spectrum(data, tmp_path, run):
 # -- the demo ---------------------------------------------------------------------------------
 
 
-def test_the_demo(tmp_path, run, capsys):
+def test_the_demo(tmp_path, run):
     folder = tmp_path / "new" / "demo"
     out, err = run("demo", folder, "--workers", "1")
     assert complaints(err) == [
@@ -316,7 +319,7 @@ def test_the_demo(tmp_path, run, capsys):
     ]
     assert re.search(r"dashboard: http://127\.0\.0\.1:\d+/status", err)
     assert "NO" not in out  # every invariant holds
-    (error,) = re.findall(r"differs from the true q by (\d\.\d+)%", " ".join(out.split()))
+    (error,) = re.findall(r"largest error of q .* is (\d\.\d+)%", out)
     assert float(error) < 0.5
     assert {path.name for path in folder.iterdir()} == {
         "library.hdf5",
@@ -329,8 +332,7 @@ def test_the_demo(tmp_path, run, capsys):
     assert mixjobs.open_store(folder / "ratios.zarr").flux_ratio.shape == (8, 36, 36)
     (folder / "ratios.zarr").rename(folder / "ratios.zarr.partial")  # as after an interruption
     run("demo", folder, "--workers", "1")
-    assert main(["demo", str(folder)]) == 2
-    assert "choose another folder or allow overwriting (see --overwrite)" in capsys.readouterr().err
+    expected_error(OutputExists, "--overwrite", path="demo").check(refuse(["demo", folder]))
 
 
 # -- help -------------------------------------------------------------------------------------

@@ -99,22 +99,22 @@ INVALID = [
 ]
 
 CONTRADICTIONS = [
-    ({"orders": {}}, "orders", "exactly one source of orders: from, n, edges, table"),
-    ({"orders": {"n": 1, "table": "t"}}, "orders", r"\(given: n, table\)"),
-    ({"orders": {"n": 1, "numbers": [2]}}, "orders.numbers", "give it only with from"),
-    ({"orders": {"table": "t", "range": [1, 2]}}, "orders.range", "give it only with n"),
-    ({"serial": True, "workers": 2}, "workers", "only one of .* not workers and serial"),
-    ({"scheduler": "tcp://a:1", "workers": 2}, "workers", "not workers and scheduler"),
-    ({"cluster": {"kind": "address"}}, "cluster.scheduler", "give it for kind"),
+    ({"orders": {}}, "orders", "from, n, edges"),
+    ({"orders": {"n": 1, "table": "t"}}, "orders", "n and table"),
+    ({"orders": {"n": 1, "numbers": [2]}}, "orders.numbers", "from"),
+    ({"orders": {"table": "t", "range": [1, 2]}}, "orders.range", "n"),
+    ({"serial": True, "workers": 2}, "workers", "serial"),
+    ({"scheduler": "tcp://a:1", "workers": 2}, "workers", "scheduler"),
+    ({"cluster": {"kind": "address"}}, "cluster.scheduler", "address"),
 ]
 
 UNKNOWN = [
     ({"orders": {"from_file": "a"}}, "orders.from_file", "did you mean from"),
-    ({"orders": {"n": 1, "xyz": 1}}, "orders.xyz", "known are from, numbers, n, range"),
+    ({"orders": {"n": 1, "xyz": 1}}, "orders.xyz", "from, numbers, n, range"),
     ({"emulator": {"max_rvs": 3.0}}, "emulator.max_rvs", "did you mean max_rv"),
     ({"librari": "a"}, "librari", "did you mean library"),
     ({"libary": "a", "library": None}, "libary", "did you mean library"),
-    ({"n": 3}, "n", "known are library, output, format, orders, select, block, dtype"),
+    ({"n": 3}, "n", "library, output, format, orders, select, block, dtype"),
 ]
 
 

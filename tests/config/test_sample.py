@@ -145,7 +145,7 @@ def spectrum(**change):
 
 PARAMETER = r"a prior such as \{ uniform = \[0, 1\] \}, a number, or an expression"
 INVALID = [
-    ({"spectra": "star.hdf5"}, "spectra", "star.hdf5", "a valid list"),
+    ({"spectra": "star.hdf5"}, "spectra", "star.hdf5", "a list"),
     ({"seed": -1}, "seed", -1, "greater than or equal to 0"),
     (spectrum(medium="water"), "spectra.1.medium", "water", "'air' or 'vacuum'"),
     (spectrum(resolution=0), "spectra.1.resolution", 0, "a positive number, or a list"),
@@ -161,7 +161,7 @@ INVALID = [
     ({"continuum": {"degree": -1}}, "continuum.degree", -1, "a whole number of 0 or more"),
     ({"continuum": {"degree": {"m": 1}}}, "continuum.degree", "m", "order numbers and 'default'"),
     ({"continuum": {"prior_sd": 0}}, "continuum.prior_sd", 0, "greater than 0"),
-    ({"noise": {"correlated": 1}}, "noise.correlated", 1, "a valid boolean"),
+    ({"noise": {"correlated": 1}}, "noise.correlated", 1, "true or false"),
     ({"parameters": 3}, "parameters", 3, PARAMETER),
     ({"parameters": {"teff_1": [1, 2]}}, "parameters.teff_1", [1, 2], PARAMETER),
     ({"parameters": {"teff_1": True}}, "parameters.teff_1", True, PARAMETER),
@@ -182,11 +182,11 @@ BY_NAME = [
     (spectrum(barycentric_velocity=float("nan")), "spectra.1.barycentric_velocity", "nan"),
     ({"model": {"metod": "cubic"}}, "model.metod", "did you mean method"),
     ({"continuum": {"degree": {"2": 1.5}}}, "continuum.degree", "a whole number of 0 or more"),
-    ({"continuum": {"sigma": 1.0}}, "continuum.sigma", "known are degree, prior_sd"),
+    ({"continuum": {"sigma": 1.0}}, "continuum.sigma", "degree, prior_sd"),
     ({"parameters": {"feh": {"uniform": [1]}}}, "parameters.feh.uniform", "a prior such as"),
     ({"parameters": {"feh": {"unifrm": [1, 2]}}}, "parameters.feh.unifrm", "did you mean uniform"),
     ({"sampling": {"max_stps": 1}}, "sampling.max_stps", "did you mean max_steps"),
-    ({"cluster": {"kind": "address"}}, "cluster.scheduler", "give it for kind"),
+    ({"cluster": {"kind": "address"}}, "cluster.scheduler", "address"),
     ({"cluster": {"wrkers": 2}}, "cluster.wrkers", "did you mean workers"),
     ({"workers": 2}, "workers", "unknown key"),
 ]

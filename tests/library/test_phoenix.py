@@ -351,7 +351,7 @@ class TestBadDirectories:
     def test_a_directory_without_a_library(self, name: str, small: Path) -> None:
         """An empty folder, and a folder below the right one."""
         (small / "empty").mkdir()
-        with pytest.raises(LibraryError, match=r"expected a PHOENIX directory with WAVE.*Z-0\.0/"):
+        with pytest.raises(LibraryError, match=r"expected a PHOENIX folder with WAVE.*Z-0\.0/"):
             mixjobs.open_library(small / name)
 
     def test_a_format_that_does_not_fit_the_path(self, small: Path, demo: Path) -> None:
@@ -436,7 +436,7 @@ class TestBadSpectra:
 
     def test_a_build_names_a_spectrum_without_flux(self, small: Path, tmp_path: Path) -> None:
         image(np.zeros(64, np.float32))(first_spectrum(small))
-        with pytest.raises(LibraryError, match=r"spectrum Z-0\.0/lte05000-4\.00.*no flux at all"):
+        with pytest.raises(LibraryError, match=r"spectrum Z-0\.0/lte05000-4\.00.*order 0 .*zero"):
             mixjobs.build(small, ORDERS, tmp_path / "q.zarr")
 
     def test_missing_padding_and_compression_are_accepted(self, small: Path) -> None:

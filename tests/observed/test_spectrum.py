@@ -95,7 +95,7 @@ class TestReal:
         assert sorted(set(range(51)) - set(uncovered)) == list(range(21, 31))
 
     def test_a_library_is_not_an_observed_spectrum(self, data):
-        with pytest.raises(UnreadableFile, match="the datasets flux, grid_points, wl; expected"):
+        with pytest.raises(UnreadableFile, match=r"waves, .*contains flux, grid_points, wl$"):
             open_spectrum(data / "btsettl_prism.hdf5")
 
 
@@ -283,7 +283,7 @@ def writes(**content):
 
 
 BAD = [
-    (lambda path: None, MissingFile, "no such file; expected an observed spectrum"),
+    (lambda path: None, MissingFile, "no such file"),
     (lambda path: path.mkdir(), UnreadableFile, "is a folder; expected the file"),
     (lambda path: path.write_bytes(b""), UnreadableFile, "cannot be read as HDF5"),
     (lambda path: path.write_text("5000 1 0.1\n"), UnreadableFile, "cannot be read as HDF5"),
@@ -294,19 +294,19 @@ BAD = [
     (
         lambda path: h5py.File(path, "w").close(),
         UnreadableFile,
-        r"the datasets \(none\); expected the datasets waves, fluxes, sigmas or wls, fls, sigmas",
+        "waves, fluxes, sigmas or wls, fls, sigmas, .*contains nothing$",
     ),
     (
         writes(names=("wave", "fluxes", "sigmas")),
         UnreadableFile,
-        "the datasets fluxes, sigmas, wave; ",
+        "contains fluxes, sigmas, wave$",
     ),
-    (writes(sigma=None), UnreadableFile, "the datasets fluxes, waves; expected"),
-    (group_as_waves, UnreadableFile, "the datasets fluxes, sigmas, waves; expected the datasets"),
+    (writes(sigma=None), UnreadableFile, "contains fluxes, waves$"),
+    (group_as_waves, UnreadableFile, "contains fluxes, sigmas, waves$"),
     (group_as_masks, UnreadableFile, 'masks is <HDF5 group "/masks".*expected a dataset'),
     (dangling_masks, UnreadableFile, "cannot be read as HDF5 .*expected a complete Starfish"),
-    (latin_name, UnreadableFile, r"the datasets b'\\xe5ngstrom', flux; expected"),
-    (many_names, UnreadableFile, "the datasets d0, d1, d2, d3, d4, d5, d6, d7 and 2 more;"),
+    (latin_name, UnreadableFile, r"contains b'\\xe5ngstrom', flux$"),
+    (many_names, UnreadableFile, "contains d0, d1, d2, d3, d4, d5, d6, d7 and 2 more$"),
     (
         writes(wave=wave_of_order_1(5002.0, 5001.0, 5003.0)),
         OrderError,

@@ -130,11 +130,11 @@ class TestBadStore:
 
     def test_a_file(self, tmp_path):
         (tmp_path / "a.zarr").touch()
-        self.refused(tmp_path / "a.zarr", StoreError, "a file; expected the folder of a store")
+        self.refused(tmp_path / "a.zarr", StoreError, "this is a file")
 
     def test_half_written(self, tmp_path):
         (tmp_path / "a.zarr.partial").mkdir()
-        message = r"incomplete, a.zarr.partial exists; start the same build again"
+        message = r"incomplete .*a\.zarr\.partial"
         self.refused(tmp_path / "a.zarr", StoreError, message)
 
     def test_an_empty_folder(self, tmp_path):
@@ -144,9 +144,9 @@ class TestBadStore:
     @pytest.mark.parametrize(
         ("version", "message"),
         [
-            (1, "a store of schema 1; this version of mixjobs reads schema 2"),
-            ("2", "a store of schema 2; this version of mixjobs reads schema 2"),
-            (None, "not a store of mixjobs; this version of mixjobs reads schema 2"),
+            (1, "schema 1, .*reads schema 2"),
+            ("2", "schema '2', .*reads schema 2"),
+            (None, "not a mixjobs store"),
         ],
     )
     def test_schema(self, store, version, message):
@@ -155,7 +155,7 @@ class TestBadStore:
 
     def test_another_zarr_group(self, tmp_path):
         zarr.open_group(tmp_path / "a.zarr", mode="w")
-        self.refused(tmp_path / "a.zarr", StoreError, "not a store of mixjobs")
+        self.refused(tmp_path / "a.zarr", StoreError, "not a mixjobs store")
 
     def test_a_zarr_array(self, tmp_path):
         zarr.create_array(tmp_path / "a.zarr", shape=(3,), dtype="f8")

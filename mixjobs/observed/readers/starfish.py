@@ -64,8 +64,8 @@ def _layout(path: Path, file: h5py.File) -> tuple[str, ...]:
     listed = ", ".join(members[:8]) + (f" and {len(members) - 8} more" if len(members) > 8 else "")
     expected = " or ".join(", ".join(names) for names in _LAYOUTS)
     raise UnreadableFile(
-        f"{path}: unknown layout, with the datasets {listed or '(none)'}; "
-        f"expected the datasets {expected}",
+        f"{path}: not an observed spectrum in a layout of Starfish: expected the datasets "
+        f"{expected}, but the file contains {listed or 'nothing'}",
         path=path,
         value=members,
     )

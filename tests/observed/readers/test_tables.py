@@ -224,7 +224,7 @@ def two_lines(path):
 
 
 BAD = [
-    (lambda path: None, MissingFile, "no such file; expected an observed spectrum"),
+    (lambda path: None, MissingFile, "no such file"),
     (lambda path: path.write_bytes(b""), UnreadableFile, "cannot be read as"),
     (two_lines, UnreadableFile, "cannot be read as .*expected a table with one row per pixel"),
     (
