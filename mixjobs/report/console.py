@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 def print_facts(facts: dict[str, Any]) -> None:
-    """Print one row for each fact that is known."""
+    """Print a table with one row per fact, without the facts that are None."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in facts.items():
         if name == "axes":
@@ -22,7 +22,7 @@ def print_facts(facts: dict[str, Any]) -> None:
 
 
 def _brief(values: Sequence[Any], max_values: int = 8) -> str:
-    """Write a list, without its middle if it is long."""
+    """Format a list, abbreviated if it is long."""
     texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
     if len(texts) > max_values:
         texts = [*texts[: max_values - 2], "...", texts[-1]]

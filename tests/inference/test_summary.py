@@ -104,7 +104,7 @@ def test_difference_in_ln_likelihood():
     comparison = Comparison(2, 1000, ONE, TWO)
     assert comparison.difference == 20
     assert str(comparison) == (
-        "difference in ln likelihood at the optima: 20.0 for 2 components over 1"
+        "difference in ln likelihood at the optima, 2 components minus 1: 20.0"
     )
 
 

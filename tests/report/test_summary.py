@@ -33,11 +33,11 @@ def test_a_finished_run(folder, capsys):
     assert not content["converged"]
     for text in (
         "teff_1", "vsini", "tied", "light_fraction_2", "(95 % upper limit for teff_2 ",
-        "difference in ln likelihood at the optima: 100.0 for 2 components over 1",
+        "difference in ln likelihood at the optima, 2 components minus 1: 100.0",
         f"2 ensembles of 10 walkers, {STEPS} steps", "NOT CONVERGED: ",
     ):  # fmt: skip
         assert text in out
-    assert "not finished" not in out
+    assert "unfinished" not in out
     assert "BIC" not in out
 
 
@@ -88,7 +88,7 @@ def test_an_unfinished_run(folder, capsys):
     (folder / POSTERIOR).unlink()
     (folder / COMPARISON).unlink()
     content = summary(Namespace(run=str(folder), json=False))
-    assert f"not finished: from the first {STEPS} steps" in capsys.readouterr().out
+    assert f"unfinished run: summary of the first {STEPS} steps" in capsys.readouterr().out
     assert (content["finished"], content["comparison"], content["by_order"]) == (False, None, {})
 
 
