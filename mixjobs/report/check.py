@@ -111,10 +111,9 @@ def _print_held_out(console: Console, check: StoreCheck) -> None:
     if not results:
         console.print("no axis has three values, so no grid point can be held out")
         return
-    console.print("errors of q at held-out grid points, |predicted/true - 1|; points of one axis")
-    console.print("value are predicted from their neighbours along the axis, two grid steps apart")
+    console.print("error of q at held-out grid points, |predicted/true - 1|; each is predicted")
+    console.print("from its neighbours along one axis, which are two grid steps apart")
     console.print(held_out_table(results))
-    console.print("by order: median / 95th percentile in per cent")
     for table in held_out_by_order(results, check.store.orders):
         console.print(table)
     n_points = min(result.error.shape[1] for result in results)

@@ -114,7 +114,7 @@ def held_out_spectra_table(orders: Sequence[OrderQuality], grid: Grid) -> Table:
     table = Table("order", *axes, "worst spectrum", f"at {', '.join(grid.names)}")
     for order in orders:
         worst = max(order.held_out, key=lambda held: held.worst)
-        theta = ", ".join(f"{value:g}" for value in grid.points[worst.point])
+        theta = ",".join(f"{value:g}" for value in grid.points[worst.point])
         residuals = [f"{held.rms:.1e}" for held in order.held_out]
         table.add_row(str(order.number), *residuals, f"{worst.worst:.1e}", theta)
     return table

@@ -115,11 +115,8 @@ def _text(value: object) -> str:
 
 
 def data_table(plan: LikelihoodPlan) -> Table:
-    """List the orders: pixels, signal-to-noise ratio, instrumental profile and continuum."""
-    table = Table("spectrum", "order")
-    table.add_column("range (Å)", no_wrap=True)
-    for heading in ("pixels", "used", "median S/N", "profile", "continuum degree"):
-        table.add_column(heading)
+    """List the orders: pixels, median S/N, instrumental profile and continuum."""
+    table = Table("epoch", "order", "range (Å)", "pixels used", "S/N", "profile", "continuum")
     for order in plan.orders:
         ratio = float(np.median(order.flux[order.used] / order.flux_error[order.used]))
         profile = ", ".join(
@@ -128,9 +125,9 @@ def data_table(plan: LikelihoodPlan) -> Table:
         )
         table.add_row(
             str(order.epoch + 1), str(order.number),
-            f"{order.wavelength[0]:.6g} to {order.wavelength[-1]:.6g}",
-            str(len(order.wavelength)), str(order.used.sum()), f"{ratio:.3g}",
-            profile or "none", str(order.continuum.degree),
+            f"{order.wavelength[0]:.6g}–{order.wavelength[-1]:.6g}",
+            f"{order.used.sum()}/{len(order.wavelength)}", f"{ratio:.3g}",
+            profile or "none", f"degree {order.continuum.degree}",
         )  # fmt: skip
     return table
 

@@ -35,7 +35,7 @@ def test_progress_text(progress, text):
     assert progress_text(progress) == text
 
 
-def test_a_line_now_and_then_and_one_at_the_limit(monkeypatch, capsys):
+def test_lines_at_intervals_and_at_the_limit(monkeypatch, capsys):
     class Clock:
         now = 100.0
 
@@ -58,7 +58,7 @@ def test_a_line_now_and_then_and_one_at_the_limit(monkeypatch, capsys):
 
 
 def test_bar_on_a_terminal():
-    """In a process of its own, whose standard error is a terminal."""
+    """Runs in its own process, whose standard error is a terminal."""
     program = (
         "from mixjobs.report.sampling_bar import *\n"
         "with sampling_reporter() as report:\n"

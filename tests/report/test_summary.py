@@ -41,8 +41,7 @@ def test_a_finished_run(folder, capsys):
     assert "BIC" not in out
 
 
-def test_it_needs_neither_data_nor_store(folder, tmp_path):
-    """The run refers to files by absolute paths; none of them is opened."""
+def test_data_and_store_are_not_opened(folder, tmp_path):
     content = json.loads((folder / "run.json").read_text())
     content["notes"]["job"]["store"] = str(tmp_path / "no.zarr")
     content["notes"]["job"]["spectra"][0]["file"] = str(tmp_path / "no.ecsv")
@@ -93,7 +92,7 @@ def test_an_unfinished_run(folder, capsys):
 
 
 def test_a_posterior_of_fewer_steps_is_not_used(folder):
-    """It remains when a finished run is resumed."""
+    """The old posterior remains while a finished run is resumed."""
     last = sorted((folder / "steps").iterdir())[-1]
     first, final = map(int, last.stem.split("_"))
     n = final - first + 1
@@ -102,7 +101,7 @@ def test_a_posterior_of_fewer_steps_is_not_used(folder):
     assert run.summary().n_steps == STEPS + n
     assert not run.summary().finished
     assert run.summary().tied == {}
-    assert run.posterior.attrs["n_steps"] == STEPS + n  # made anew
+    assert run.posterior.attrs["n_steps"] == STEPS + n  # made from the chain
 
 
 def test_against_the_truth():
