@@ -1,15 +1,15 @@
 """Fit stars whose light comes from two photospheres.
 
 Spots, unresolved companions and accretion veiling all add the light of a
-second photosphere to the spectrum of a star. mixjobs reads a library of raw
-model spectra, works out how bright each photosphere is in every echelle order,
-and samples the temperatures, the filling factor and the velocities of the
-mixture::
+second photosphere to the spectrum of a star. From a library of raw model
+spectra, mixjobs works out how bright each photosphere is in every echelle
+order. It then samples the temperatures, the filling factor and the velocities
+of the mixture::
 
     f_mix = (1 - c) f1/f1bar + c q f2/f2bar,    q(theta1, theta2) = f2bar/f1bar
 
-Here f1 and f2 are the raw spectra of components 1 and 2 in one order, and a bar
-is the mean over the pixels of the order. The filling factor c is the
+Here f1 and f2 are the raw spectra of the components in one order, and a bar is
+the mean over the pixels of the order. The filling factor c is the
 solid-angle fraction of component 2. The parameters theta of a component are the
 axes of the library's grid: teff, logg, feh and so on.
 
@@ -24,9 +24,9 @@ From a library to a posterior
    all grid points, and an emulator of the spectra. Open it again with
    ``store = open_store("ratios.zarr")``.
 4. Evaluate the model: ``q = load_flux_ratio("ratios.zarr")`` gives the flux
-   ratio of two components in every order, ``load_mixture("ratios.zarr")`` gives
-   the spectrum of their mixture, ``evaluate_spectra`` writes and draws it, and
-   ``mix`` adds two spectra of your own.
+   ratio of two components in every order, and ``load_mixture("ratios.zarr")``
+   the spectrum of their mixture. ``evaluate_spectra`` writes and draws mixtures,
+   and ``mix`` adds two spectra of your own.
 5. Sample the parameters of a star: ``run = sample("job.toml")``. To use another
    sampler, start from ``load_log_probability("job.toml")``.
 6. Read the posterior: ``run.posterior``, ``run.summary()`` and

@@ -52,8 +52,8 @@ class Summarised:
 class PlotAccessor:
     """The attribute `plot` of a class, which takes its figures from a module of `mixjobs.report`.
 
-    The module is imported when the attribute is first used, because matplotlib takes a second to
-    import and the layers below `report` must not depend on it.
+    The module is imported on first use, because matplotlib is slow to import, and because the
+    layers below `report` must not depend on it.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def distribute(
     -------
     callable
         ``evaluate(*arguments)`` returns a list with one result for each order, in the order of
-        `orders`. It raises whatever `build` or the evaluator raises.
+        `orders`. Errors of `build` and of the evaluator are raised.
 
     Raises
     ------
@@ -285,8 +285,8 @@ def distribute_mixture(
     -------
     callable
         ``evaluate(values)`` returns the same as the model of `mixjobs.load_mixture`: one array
-        (..., n_pixels) for each order. It raises what `load_mixture` raises (at the first
-        evaluation) and what the model raises, and `JobFailed`.
+        (..., n_pixels) for each order. It raises `JobFailed`, and the errors of
+        `load_mixture` (at the first evaluation) and of the model.
     """
     orders = wanted_orders(options.pop("orders", None), options.get("wavelengths"))
     numbers = order_numbers(path, orders)

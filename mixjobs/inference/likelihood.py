@@ -81,7 +81,7 @@ def order_data(
     Raises
     ------
     InvalidInput
-        Wavelengths do not ascend; a used pixel has no finite flux or no positive error; there are
+        Wavelengths do not ascend; a used pixel lacks a finite flux or a positive error; there are
         no more used pixels than coefficients; at least half of the used pixels have zero flux.
     """
     _check_pixels(wavelength, flux, flux_error, used, continuum.degree)
@@ -104,7 +104,7 @@ def order_data(
 def _check_pixels(
     wavelength: Floats, flux: Floats, flux_error: Floats, used: Bools, degree: int
 ) -> None:
-    """Refuse an order whose pixels cannot be used."""
+    """Refuse an order with invalid pixels."""
     if not (np.isfinite(wavelength).all() and (np.diff(wavelength) > 0).all()):
         raise InvalidInput(
             "wavelengths are not finite and ascending; sort the pixels of the order",
@@ -162,7 +162,7 @@ def fit_order(data: OrderData, spectra: Floats, errors: Floats, noise: NoisePara
     and standard deviation s, and ``A = S ∘ T``. N is the noise and X the error of the spectrum.
     The fitted continuum P multiplies X as it multiplies the spectrum.
 
-    The Woodbury identity leaves a matrix with one row for each column of A and X to be inverted
+    By the Woodbury identity, only a matrix with one row per column of A and X is inverted
     (Rasmussen & Williams 2006, equations A.9 and A.10; section 2.7 for the continuum).
 
     Parameters

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class LogProbability(Summarised):
     """ln of the posterior density of a fit; made by `mixjobs.load_log_probability`.
 
-    Every method takes the P free parameters as a vector (P,) or as n samples (n, P), in the order
-    of `names`, and returns a float or an array (n,) to match. Velocities are in km/s,
+    Every method takes the P free parameters, in the order of `names`: a vector (P,) or n samples
+    (n, P). It returns a float or an array (n,) to match. Velocities are in km/s,
     temperatures in K.
 
     An MCMC sampler needs the object itself, ``logp(x)``. A nested sampler needs `log_likelihood`

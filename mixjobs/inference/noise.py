@@ -134,8 +134,8 @@ def correlated_part(
 ) -> Floats:
     """Predict the correlated noise in residuals (n_pixels,).
 
-    Its conditional mean is ``K N⁻¹ r = r - D N⁻¹ r`` with ``N = K + D`` (Rasmussen & Williams
-    2006, equation 2.23), where K is the Matern term and D the diagonal.
+    With K the Matern term, D the diagonal and ``N = K + D``, the conditional mean of the correlated
+    noise is ``K N⁻¹ r = r - D N⁻¹ r`` (Rasmussen & Williams 2006, equation 2.23).
 
     Parameters
     ----------

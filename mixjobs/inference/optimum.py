@@ -37,9 +37,9 @@ def find_starts(
 ) -> Floats:
     """Search for the optimum once per ensemble.
 
-    If ln P has several modes, or a ridge, the searches end at different points, and the ensembles
-    agree only once they have explored the whole of it. A start in a mode of negligible weight is
-    replaced by the best one.
+    If ln P has several modes, or a ridge, the searches end at different points. The ensembles then
+    agree only once they have explored all of it. A start in a mode of negligible weight is replaced
+    by the best one.
 
     Parameters
     ----------

@@ -362,9 +362,9 @@ def make_parameters(
     defaults : mapping
         Priors of the parameters without a setting, by name; other names are ignored.
     settings : mapping, optional
-        By name: a prior (an object, or a mapping such as ``{"uniform": [0, 1]}``), a number
-        (a fixed value), a tie ("2 * logg_1 + 0.1") or, for a parameter of the noise, "optimum".
-        Numbers may be astropy quantities, except in prior objects.
+        By name: a prior object or a mapping such as ``{"uniform": [0, 1]}``; a number, which is a
+        fixed value; a tie, "2 * logg_1 + 0.1"; or "optimum", for a noise parameter. Numbers may be
+        astropy quantities, except in prior objects.
     per_epoch : sequence of str
         Parameters that differ between epochs: ``rv`` becomes ``rv_e1``, ``rv_e2`` and so on. A
         setting, tie or constraint of `rv` applies to every epoch that has none of its own. A name
@@ -378,8 +378,8 @@ def make_parameters(
     Raises
     ------
     InvalidInput
-        A name is unknown, a setting is invalid, ties form a circle, a constraint can never hold,
-        a free parameter has no prior, or no parameter is free.
+        A name is unknown; a setting is invalid; ties form a circle; a constraint can never hold; a
+        free parameter has no prior; or no parameter is free.
 
     Examples
     --------

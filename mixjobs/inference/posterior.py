@@ -50,8 +50,8 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTr
         tied ones, and the derived quantities of every order (see `derived`). `log_likelihood` holds
         `flux`, with the dimension `order`. `sample_stats` holds `lp`, the log-probability, and
         `acceptance_rate`, the fraction of the ensemble that moved in the step. An `order` belongs
-        to one spectrum; `number` and `epoch` (from 1) identify it. The root's attributes record how
-        the run was made.
+        to one spectrum; `number` and `epoch` (from 1) identify it. The attributes of the root
+        record the run, its convergence and the versions of the software.
 
     Raises
     ------

@@ -76,7 +76,7 @@ class Run(Summarised):
         Raises
         ------
         InvalidInput
-            The data, the store or the model have changed since the run was made.
+            The data, the store or the model has changed since the run was created.
         MissingFile, UnreadableFile
             The run has no job or no start, or the data or the store cannot be opened.
         """

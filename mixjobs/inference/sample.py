@@ -65,10 +65,11 @@ def sample(
 ) -> Run:
     """Sample the posterior of a job, and write it into a run folder.
 
-    The job searches for the optimum, samples until the chain has converged or reaches its limit,
-    compares one component with all of them, and writes the posterior. The chain depends only on
-    the job and its seed. It is the same, bit for bit, after an interruption and on any number of
-    workers.
+    The job searches for the optimum, and samples until the chain has converged or reaches its
+    limit. It then compares one component with all, and writes the posterior.
+
+    The chain depends only on the job and its seed. It is the same, bit for bit, after an
+    interruption and on any number of workers.
 
     Parameters
     ----------

@@ -396,8 +396,8 @@ def make_moves(bounds: Floats) -> list[tuple[Any, float]]:
     stretch moves makes it longer by a tenth, but is better in a curved valley: about 230 steps,
     instead of 360 with differential evolution alone and 530 with stretch moves alone.
 
-    Both moves are affine invariant, keep no state between steps, and propose for half of the
-    walkers at a time, so that every batch has the same shape. (The snooker move uses a quarter.)
+    Both moves are affine invariant and keep no state between steps. Both propose for half of the
+    walkers at a time, so that every batch has the same shape; the snooker move uses a quarter.
     """
     box = Box(bounds)
     return [

@@ -53,8 +53,8 @@ class Interval:
         """Return the bound of the prior that truncates the draws; None if neither does.
 
         The criterion is that the median is closer to the bound than 1.25 times half the 68 %
-        interval. This factor is 0.84 for an exponential that starts at the bound, 1.12 for half a
-        normal distribution, and 1.47 for a uniform distribution, which does not count as truncated.
+        interval. This factor is 0.84 for an exponential that starts at the bound, and 1.12 for half
+        a normal distribution. It is 1.47 for a uniform one, which does not count as truncated.
 
         Examples
         --------

@@ -13,7 +13,7 @@ from rich.table import Table
 from mixjobs.inference.run import Run
 from mixjobs.inference.summary import Interval, Summary, summarise_run
 
-_WIDTH = 100  # characters, where there is no terminal
+_WIDTH = 100  # characters, without a terminal
 
 
 def summary_text(summary: Summary) -> str:

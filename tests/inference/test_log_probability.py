@@ -32,7 +32,7 @@ def test_the_sum_agrees_with_plain_likelihoods_and_the_prior(fit_store):
     waves = [order.wavelength for order in orders]
     model = mixjobs.load_mixture(fit_store, wavelengths=waves, resolution=30_000)
     expected = logp.parameters.log_prior(x[None])[0]
-    levels = [block.level[0] for block in model.stream(TRUTH)]
+    levels = [batch.level[0] for batch in model.stream(TRUTH)]
     for order, flux, level in zip(orders, model(TRUTH), levels, strict=True):
         scale = np.median(np.abs(order.flux))
         velocity = 299792.458 * np.log(order.wavelength)
@@ -73,13 +73,13 @@ def test_the_error_of_q_is_a_derivative_of_the_normalised_mixture(fit_store):
     model = mixjobs.load_mixture(
         fit_store, orders=[4], wavelengths=[order.wavelength], resolution=30_000
     )
-    (block,) = model.stream(TRUTH, errors=True)
+    (batch,) = model.stream(TRUTH, errors=True)
     first, second = model.parts(TRUTH)[0]
     light = model.light(TRUTH)[:, 0]
-    size = (block.error[0, :, -1] / second).mean()  # the standard error of ln q
+    size = (batch.error[0, :, -1] / second).mean()  # the standard error of ln q
     assert size > 0
-    np.testing.assert_allclose(block.error[0, :, -1], size * second, rtol=1e-9)
-    _, _, errors = normalise(block, np.ones(80, bool))
+    np.testing.assert_allclose(batch.error[0, :, -1], size * second, rtol=1e-9)
+    _, _, errors = normalise(batch, np.ones(80, bool))
     step = 1e-5
 
     def fitted(q):
@@ -92,7 +92,7 @@ def test_the_error_of_q_is_a_derivative_of_the_normalised_mixture(fit_store):
 @pytest.mark.parametrize("prior_sd", [0.05, 1.0, 20.0])
 @pytest.mark.parametrize("emulator_error", [False, True])
 def test_identical_components_do_not_constrain_c(fit_store, prior_sd, emulator_error):
-    """For any prior of the continuum and any data."""
+    """This holds for any prior of the continuum and for any data."""
     orders = observed(fit_store, continuum=Continuum(3, prior_sd), tilt=0.6)
     orders[1] = replace(orders[1], flux=orders[1].flux[::-1] * np.linspace(0.2, 3, 80))
     logp = log_probability(plan_of(fit_store, orders, emulator_error=emulator_error))
@@ -104,7 +104,7 @@ def test_identical_components_do_not_constrain_c(fit_store, prior_sd, emulator_e
 
 
 def test_the_level_of_each_order_is_divided_out(fit_store):
-    """In another flux unit ln L changes only by the ln of the unit."""
+    """Another flux unit changes ln L only by a constant."""
     orders = observed(fit_store)
     scaled = [replace(o, flux=7 * o.flux, flux_error=7 * o.flux_error) for o in orders]
     logp, other = (log_probability(plan_of(fit_store, some)) for some in (orders, scaled))

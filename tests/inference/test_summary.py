@@ -157,7 +157,7 @@ def test_parameters_to_which_component_1_is_tied_stay_free(logp):
     )
 
 
-def test_two_components_are_found(logp):
+def test_two_components_are_preferred(logp):
     chain = finished().chain
     at = np.unravel_index(chain.log_probability.argmax(), chain.log_probability.shape)
     best = chain.positions[at]
