@@ -65,8 +65,8 @@ def chosen_reporter(report: Report | Literal[False] | None) -> Iterator[Report]:
     Parameters
     ----------
     report : callable, False or None
-        The caller's own function. False shows nothing, and neither does None outside a terminal or
-        a notebook, where it shows bars.
+        The caller's own function; False shows nothing. None shows bars in a terminal or a notebook,
+        and nothing elsewhere.
     """
     if callable(report):
         yield report

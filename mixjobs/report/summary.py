@@ -80,8 +80,10 @@ def _limit(summary: Summary, name: str, limit: float) -> str:
     _, number, *_ = (*name.split("_"), "2")
     intervals = summary.parameters | summary.tied
     teff = f"teff_{number if number.isdigit() else 2}"
-    where = f" for {teff} {_cells(intervals[teff])[2]}" if teff in intervals else ""
-    return f"{name} < {limit:.3g} (95 % upper limit{where})"
+    text = f"{name} < {limit:.3g} (95 % upper limit"
+    if teff in intervals:
+        text += f"; 95 % interval of {teff}: {_cells(intervals[teff])[2]}"
+    return text + ")"
 
 
 def _cells(interval: Interval) -> list[str]:

@@ -32,7 +32,7 @@ def test_a_finished_run(folder, capsys):
     assert content["finished"]
     assert not content["converged"]
     for text in (
-        "teff_1", "vsini", "tied", "light_fraction_2", "(95 % upper limit for teff_2 ",
+        "teff_1", "vsini", "tied", "light_fraction_2", "; 95 % interval of teff_2: ",
         "difference in ln likelihood at the optima, 2 components minus 1: 100.0",
         f"2 ensembles of 10 walkers, {STEPS} steps", "NOT CONVERGED: ",
     ):  # fmt: skip
