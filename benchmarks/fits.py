@@ -12,7 +12,13 @@ import mixjobs
 from mixjobs.builder.emulator import EmulatorSettings
 from mixjobs.demo.library import Axes, DemoLibrary
 from mixjobs.inference.likelihood import Continuum
-from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
+from mixjobs.inference.order_likelihoods import (
+    Epoch,
+    EpochOrder,
+    InstrumentProfile,
+    LikelihoodPlan,
+    ModelOptions,
+)
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT
@@ -56,17 +62,18 @@ def observe(
     orders = []
     for (number, wave), spectrum in zip(waves.items(), model(truth), strict=True):
         flux = 3e-14 * spectrum * (1 + 0.1 * np.linspace(-1, 1, len(wave)))
-        sigma = np.full(len(wave), 0.01 * flux.mean())
-        flux = flux + sigma * rng.normal(size=len(wave))
+        flux_error = np.full(len(wave), 0.01 * flux.mean())
+        flux = flux + flux_error * rng.normal(size=len(wave))
         used = np.ones(len(wave), dtype=bool)
-        profile = {"resolution": RESOLUTION}
-        orders.append(EpochOrder(0, number, wave, flux, sigma, used, continuum, profile))
+        profile = InstrumentProfile(resolution=RESOLUTION)
+        orders.append(EpochOrder(0, number, wave, flux, flux_error, used, continuum, profile))
     return orders
 
 
 def plan(
     store: Path, orders: Sequence[EpochOrder], emulator_error: bool = True, **options: Any
 ) -> LikelihoodPlan:
-    """Return the plan of a fit of two components to one spectrum."""
-    epochs = [{"medium": "vacuum", "barycentric_velocity": 0.0}]
-    return LikelihoodPlan(str(store), 2, options, epochs, orders, emulator_error)
+    """Plan the fit of two components to one spectrum; `options` are those of `ModelOptions`."""
+    return LikelihoodPlan(
+        str(store), 2, ModelOptions(**options), [Epoch("vacuum")], orders, emulator_error
+    )

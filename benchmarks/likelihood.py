@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
@@ -19,7 +20,7 @@ from benchmarks.fits import NOISE, RESOLUTION, build_store, observe, pixels, pla
 from benchmarks.measure import Row, cpu_seconds, in_turn, interval, ratio, same
 from mixjobs.builder.emulator import EmulatorSettings
 from mixjobs.inference.likelihood import Continuum, OrderData, fit_order
-from mixjobs.inference.noise import NoiseRows
+from mixjobs.inference.noise import NoiseParams
 from mixjobs.inference.order_likelihoods import LikelihoodBatch, OrderLikelihoods
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.typing import Floats
@@ -67,9 +68,9 @@ class Star:
         mixture = {name: TRUTH[name] for name in TRUTH if name not in NOISE}
         self.orders = observe(self.store, waves, mixture, Continuum(4))
 
-    def fits(self, rows: Sequence[int], **options: Sequence[str]) -> OrderLikelihoods:
+    def fits(self, partition: Sequence[int], **options: Any) -> OrderLikelihoods:
         """Load the likelihoods of some orders."""
-        return plan(self.store, self.orders, **options).load(rows)
+        return plan(self.store, self.orders, **options).load(partition)
 
     def mixture(self) -> MixtureModel:
         """Load the mixture of the first order."""
@@ -131,24 +132,26 @@ def each(function: Callable[[], object], n: int) -> Callable[[], float]:
     return lambda: cpu_seconds(function) / n
 
 
-def free(noise: NoiseRows) -> NoiseRows:
+def free(noise: NoiseParams) -> NoiseParams:
     """Return the noise of each walker."""
     return noise
 
 
-def fixed(noise: NoiseRows) -> NoiseRows:
+def fixed(noise: NoiseParams) -> NoiseParams:
     """Return the noise of the first walker for all."""
     first = (noise.ln_noise, noise.amplitude, noise.length)
-    return NoiseRows(*(np.full_like(values, values[0]) for values in first))
+    return NoiseParams(*(np.full_like(values, values[0]) for values in first))
 
 
-def diagonal(noise: NoiseRows) -> NoiseRows:
+def diagonal(noise: NoiseParams) -> NoiseParams:
     """Return the noise without its correlated part."""
-    return NoiseRows(noise.ln_noise, np.zeros_like(noise.amplitude), noise.length)
+    return NoiseParams(noise.ln_noise, np.zeros_like(noise.amplitude), noise.length)
 
 
 def likelihoods(
-    blocks: Sequence[LikelihoodBatch], kind: Callable[[NoiseRows], NoiseRows], errors: bool = True
+    blocks: Sequence[LikelihoodBatch],
+    kind: Callable[[NoiseParams], NoiseParams],
+    errors: bool = True,
 ) -> Floats:
     """Evaluate only the likelihood, of given spectra: (n,)."""
     fits = []
@@ -165,10 +168,10 @@ class Dense:
     """
 
     def __init__(self, block: LikelihoodBatch, errors: bool) -> None:
-        row = 0 if block.rows.start == 0 else -1
+        row = 0 if block.samples.start == 0 else -1
         self.data, self.noise, self.row = block.data, block.noise, row
         self.spectrum = block.spectra[row]
-        self.design = self.spectrum[:, None] * self.data.polynomials * self.data.continuum_sigma
+        self.design = self.spectrum[:, None] * self.data.polynomials * self.data.prior_sd
         self.scaled = np.empty((len(self.spectrum), 0))
         for _ in range(2 if errors else 0):
             self.scaled = fitted_continuum(self)[:, None] * block.errors[row]
@@ -179,7 +182,7 @@ class Dense:
         x = np.sqrt(3) / noise.length[row] * np.abs(velocity[:, None] - velocity)
         covariance: Floats = noise.amplitude[row] ** 2 * (1 + x) * np.exp(-x)
         covariance[np.diag_indices_from(covariance)] += (
-            np.exp(noise.ln_noise[row]) * self.data.sigma**2
+            np.exp(noise.ln_noise[row]) * self.data.flux_error**2
         )
         return covariance
 
@@ -201,7 +204,7 @@ def fitted_continuum(dense: Dense) -> Floats:
     inner = columns.T @ weighted + np.eye(columns.shape[1])
     coefficients = np.linalg.solve(inner, weighted.T @ (data.flux - dense.spectrum))
     k = data.polynomials.shape[1]
-    continuum: Floats = data.polynomials @ (np.eye(k)[0] + data.continuum_sigma * coefficients[:k])
+    continuum: Floats = data.polynomials @ (np.eye(k)[0] + data.prior_sd * coefficients[:k])
     return continuum
 
 

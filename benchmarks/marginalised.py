@@ -100,17 +100,17 @@ class WithCoefficients:
         if not inside.any():
             return by_order
         filled = np.where(inside[:, None], shared, shared[inside][0])
-        (values,) = self.target.parameters.table(filled)
+        (values,) = self.target.parameters.params(filled)
         for block in self.model.stream(values):
             data, rows = self.data[block.order_index], block.samples
             first = n_shared + k * block.order_index
             coefficients = x[rows, first : first + k]
             spectra = block.flux[:, data.used] / block.level[:, None]
-            residual = (data.flux - spectra * (coefficients @ data.polynomials.T)) / data.sigma
-            log_det = np.log(2 * np.pi * (data.sigma * data.scale) ** 2).sum()
+            residual = (data.flux - spectra * (coefficients @ data.polynomials.T)) / data.flux_error
+            log_det = np.log(2 * np.pi * (data.flux_error * data.scale) ** 2).sum()
             by_order[rows, 1 + block.order_index] = -0.5 * ((residual**2).sum(axis=1) + log_det)
-            unit = (coefficients - np.eye(k)[0]) / data.continuum_sigma
-            norm = k * np.log(2 * np.pi * data.continuum_sigma**2)
+            unit = (coefficients - np.eye(k)[0]) / data.prior_sd
+            norm = k * np.log(2 * np.pi * data.prior_sd**2)
             total[rows] -= 0.5 * ((unit**2).sum(axis=1) + norm)
         valid = inside & np.isfinite(by_order[:, 1:]).all(axis=1)
         by_order[~valid] = -np.inf
@@ -125,10 +125,10 @@ class WithCoefficients:
         shared: Floats = start_walkers(self.target, truth[None], walkers, seed)[0]
         if name == "ours":
             return shared
-        tables = self.target.parameters.table(shared)
+        params = self.target.parameters.params(shared)
         coefficients = np.empty((walkers, len(self.data), self.k))
-        for block in self.fits.stream(tables):
-            coefficients[block.rows, block.order] = block.fit.coefficients
+        for block in self.fits.stream(params):
+            coefficients[block.samples, block.order_index] = block.fit.coefficients
         coefficients += 1e-3 * np.random.default_rng(seed).normal(size=coefficients.shape)
         return np.hstack([shared, coefficients.reshape(walkers, -1)])
 

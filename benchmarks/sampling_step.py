@@ -57,9 +57,9 @@ class TimedPlan(LikelihoodPlan):
         """Load the models of some orders."""
         likelihoods = super().load(partition)
 
-        def timed(tables: Sequence[Floats]) -> list[Floats]:
+        def timed(params: Sequence[Floats]) -> list[Floats]:
             start, cpu = time.perf_counter(), time.thread_time()
-            values = likelihoods(tables)
+            values = likelihoods(params)
             _busy.append((time.perf_counter() - start, time.thread_time() - cpu))
             return values
 

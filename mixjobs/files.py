@@ -48,8 +48,8 @@ def disk_faults_named(path: Path) -> Iterator[None]:
 def atomic_write(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path, and rename it to `path` when the block ends without an error.
 
-    What is written there, a file or a folder, appears at `path` complete or not at all. A file is
-    flushed to the disk first, and replaces an older file. A folder replaces only an empty one.
+    The file or folder written there appears at `path` completely or not at all. A file is flushed
+    to the disk first, and replaces an older file. A folder replaces only an empty folder.
 
     Parameters
     ----------

@@ -76,12 +76,12 @@ class Grid(Summarised):
                 value=len(points),
             )
         if not np.isfinite(points).all():
-            bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
+            row = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
             raise LibraryError(
-                f"grid point {bad}, {describe(points[bad], self.names)}, is not finite; "
+                f"grid point {row}, {describe(points[row], self.names)}, is not finite; "
                 "correct the library",
                 name="points",
-                value=points[bad].tolist(),
+                value=points[row].tolist(),
             )
         _, first, counts = np.unique(points, axis=0, return_index=True, return_counts=True)
         if (counts > 1).any():
@@ -305,7 +305,7 @@ def to_theta(value: ArrayLike, names: Sequence[str]) -> Floats:
     """
     if isinstance(value, list | tuple) and len(value) == len(names):
         units = [THETA_UNITS.get(name, "") for name in names]
-        value = [to_value(*one) for one in zip(value, units, names, strict=True)]
+        value = [to_value(*arguments) for arguments in zip(value, units, names, strict=True)]
     only = names[0] if len(names) == 1 else "theta"
     return _floats(to_value(value, THETA_UNITS.get(only, ""), only))
 

@@ -1,4 +1,4 @@
-"""Lock of a folder: one job at a time, with a heartbeat that shows that it is running."""
+"""Locks of folders: one job at a time, with a heartbeat while it is alive."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Holder:
 
 
 class JobLock:
-    """Lock of a folder in which one job works, held from `acquire` to `release`.
+    """Lock of a folder that only one job may use, held from `acquire` to `release`.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class JobLock:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.me = Holder.this_process()
+        self.this_process = Holder.this_process()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -68,13 +68,13 @@ class JobLock:
             The holder of the lock is alive.
         """
         try:
-            mine = self._write_aside()
+            draft = self._write_aside()
             try:
-                os.link(mine, self.folder / _NAME)  # fails if the lock exists; atomic, also on NFS
+                os.link(draft, self.folder / _NAME)  # fails if the lock exists; atomic, also on NFS
             except FileExistsError:
-                self._take_over(mine)
+                self._take_over(draft)
             finally:
-                mine.unlink(missing_ok=True)
+                draft.unlink(missing_ok=True)
         except FileNotFoundError:
             raise StoreLocked(
                 f"{self.folder}: another job has just finished or stopped; start again",
@@ -91,7 +91,7 @@ class JobLock:
 
     def is_held(self) -> bool:
         """Whether this job still holds the lock."""
-        return read_holder(self.folder) == self.me
+        return read_holder(self.folder) == self.this_process
 
     def check(self) -> None:
         """Raise StoreLocked if another job has taken over the lock."""
@@ -99,34 +99,34 @@ class JobLock:
             holder = read_holder(self.folder) or "another process"
             raise StoreLocked(
                 f"{self.folder}: {holder} has taken over this "
-                f"job (no heartbeat from {self.me} for {STALE:g} s); this process stops",
+                f"job (no heartbeat from {self.this_process} for {STALE:g} s); this process stops",
                 path=self.folder,
             )
 
     def _write_aside(self) -> Path:
         path = self.folder / f".lock-{uuid4().hex}"
         try:
-            path.write_text(json.dumps(asdict(self.me)), encoding="utf-8")
+            path.write_text(json.dumps(asdict(self.this_process)), encoding="utf-8")
         except OSError:
             path.unlink(missing_ok=True)
             raise
         return path
 
-    def _take_over(self, mine: Path) -> None:
+    def _take_over(self, draft: Path) -> None:
         lock = self.folder / _NAME
-        dead = lock.stat()
+        stale = lock.stat()
         holder = read_holder(self.folder)
         if holder is not None:
-            refuse_living(holder, self.me, self.folder)
+            refuse_living(holder, self.this_process, self.folder)
         try:  # of several jobs that found this lock stale, only one can create this file
-            os.link(mine, self.folder / f".after-{dead.st_ino}-{dead.st_mtime_ns}")
+            os.link(draft, self.folder / f".after-{stale.st_ino}-{stale.st_mtime_ns}")
         except FileExistsError:
             raise StoreLocked(
                 f"{self.folder}: another job is taking over the lock; "
                 f"wait for it, or remove {lock} if there is no such job",
                 path=self.folder,
             ) from None
-        mine.replace(lock)
+        draft.replace(lock)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT):
@@ -149,9 +149,9 @@ def read_holder(folder: Path) -> Holder | None:
         return None
 
 
-def refuse_living(holder: Holder, me: Holder, folder: Path) -> None:
+def refuse_living(holder: Holder, this_process: Holder, folder: Path) -> None:
     """Raise StoreLocked if the holder of a lock is alive."""
-    if is_alive(holder, me, folder):
+    if is_alive(holder, this_process, folder):
         raise StoreLocked(
             f"{folder}: in use by {holder}; wait until it finishes, or stop it and start again",
             path=folder,
@@ -159,12 +159,12 @@ def refuse_living(holder: Holder, me: Holder, folder: Path) -> None:
         )
 
 
-def is_alive(holder: Holder, me: Holder, folder: Path) -> bool:
+def is_alive(holder: Holder, this_process: Holder, folder: Path) -> bool:
     """Whether the holder of a lock is alive: by its process on this machine, else by heartbeat."""
-    same_job = holder.slurm_job and holder.slurm_job == me.slurm_job
-    if same_job and holder.slurm_restart < me.slurm_restart:
+    same_job = holder.slurm_job and holder.slurm_job == this_process.slurm_job
+    if same_job and holder.slurm_restart < this_process.slurm_restart:
         return False  # the same job, before it was requeued
-    if holder.host == me.host and not _process_exists(holder.process):
+    if holder.host == this_process.host and not _process_exists(holder.process):
         return False
     return heartbeat_age(folder) < STALE
 

@@ -83,7 +83,7 @@ def attribute_text(value: Any) -> str:
 
 
 def read_flag(value: Any) -> bool | None:
-    """Read a flag stored as a bool, a number or a string; None if it is none of them.
+    """Read a flag stored as a bool, a number or a string; None if it is not a flag.
 
     Examples
     --------

@@ -88,13 +88,13 @@ def check_wavelength(
     Traceback (most recent call last):
     mixjobs.errors.InvalidInput: order 7: wavelength 5001 Å at pixel 2 follows 5002 Å; expected ...
     """
-    bad = np.flatnonzero(~(np.isfinite(wavelength) & (wavelength > 0)))
+    invalid = np.flatnonzero(~(np.isfinite(wavelength) & (wavelength > 0)))
     steps_back = np.flatnonzero(np.diff(wavelength) <= 0)
-    if not len(bad) and not len(steps_back):
+    if not len(invalid) and not len(steps_back):
         return
-    pixel = int(bad[0] if len(bad) else steps_back[0] + 1)
+    pixel = int(invalid[0] if len(invalid) else steps_back[0] + 1)
     value = float(wavelength[pixel])
-    if len(bad):
+    if len(invalid):
         fault = f"wavelength {value:g} at pixel {pixel}; expected finite, positive wavelengths: "
         remedy = "remove such pixels"
     else:
@@ -146,8 +146,8 @@ def vacuum_to_air(wavelength: ArrayLike) -> Floats:
 def air_to_vacuum(wavelength: ArrayLike) -> Floats:
     """Convert wavelengths from standard air to vacuum: the inverse of `vacuum_to_air`.
 
-    A fixed-point iteration of ``vacuum = n(vacuum) * air``, to 1e-9 Å. The refractive index n
-    varies so slowly with wavelength that each iteration adds four digits.
+    Solved by fixed-point iteration of ``vacuum = n(vacuum) * air``, to 1e-9 Å. The refractive
+    index n varies so slowly with wavelength that each iteration adds four digits.
 
     Parameters
     ----------
@@ -186,13 +186,13 @@ def _refractive_index(vacuum: Floats) -> Floats:
 
 
 def _check_range(wavelength: Floats, shortest: float, medium: str) -> None:
-    bad = wavelength[~((wavelength >= shortest) & (wavelength < np.inf))]
-    if bad.size:
+    short = wavelength[~((wavelength >= shortest) & (wavelength < np.inf))]
+    if short.size:
         raise InvalidInput(
-            f"wavelength {bad.flat[0]:.10g} Å in {medium}: expected {shortest:.10g} Å or longer, "
+            f"wavelength {short.flat[0]:.10g} Å in {medium}: expected {shortest:.10g} Å or longer, "
             "where the refractive index of air is known; remove shorter wavelengths",
             name="wavelength",
-            value=float(bad.flat[0]),
+            value=float(short.flat[0]),
         )
 
 
@@ -255,14 +255,14 @@ def settle_medium(
     >>> settle_medium("star.fits", None, "air", "vacuum")
     ('air', 'wavelengths in air, as requested')
     """
-    fault = ""
+    problem = ""
     if requested not in (None, *MEDIA):
-        fault = "expected air or vacuum"
+        problem = "expected air or vacuum"
     elif declared and requested not in (None, declared):
-        fault = f"{os.fspath(path)} declares {declared}; leave the medium out"
-    if fault:
+        problem = f"{os.fspath(path)} declares {declared}; leave the medium out"
+    if problem:
         raise InvalidInput(
-            f"medium {requested!r}: {fault}", path=path, name="medium", value=requested
+            f"medium {requested!r}: {problem}", path=path, name="medium", value=requested
         )
     for medium in MEDIA:
         if medium == (declared or requested or library_medium):

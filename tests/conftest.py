@@ -1,12 +1,12 @@
-"""Fixtures that every test may use."""
+"""Fixtures and settings for all tests."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-# Before Dask is imported, for the processes that the tests start too: many clusters wait here
-# beside each other, and each looks after itself less often than by default (10 ms to 0.5 s).
+# Set before Dask is imported, and inherited by the processes that the tests start: many clusters
+# run at the same time, so each monitors itself less often than by default (10 ms to 0.5 s).
 os.environ |= {
     "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "2s",
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
@@ -26,16 +26,19 @@ from tests.helpers.small_fits import build_store
 
 ROOT = Path(__file__).parent.parent
 
-# Files that take longest, or wait most. They come first: a file is run by one process, and one
-# that begins late would leave the other cores idle in the end.
-LONG = (
-    "builder/test_random_kills.py", "test_benchmarks.py", "test_validation.py",
-    "inference/test_sampler.py", "cli/test_sample.py", "builder/test_faults.py",
-    "cli/test_cluster.py", "cluster/test_cluster.py", "cli/test_cli.py",
-    "builder/test_disk_full.py", "builder/test_stages.py",
+# Files whose tests kill processes, start clusters, fill disks, sample to convergence, or run the
+# benchmarks, longest first; `pytest -m "not slow"` leaves them out. They also come first in a whole
+# run: each file is run by one process, and a long file that starts late leaves other cores idle.
+SLOW = (
+    "cli/test_sample.py", "builder/test_random_kills.py", "test_benchmarks.py",
+    "inference/test_sampler.py", "builder/test_faults.py", "test_validation.py",
+    "cli/test_cluster.py", "slurm/test_builds.py", "slurm/test_sample_script.py",
+    "slurm/test_slurm_itself.py", "inference/test_recovery.py", "builder/test_disk_full.py",
+    "inference/test_distributed.py", "builder/test_retry.py", "cluster/test_cluster.py",
+    "test_project.py",
 )  # fmt: skip
 
-# No deadline: other programs may have the cores. Few draws of each law: they are many.
+# No deadline, because other programs may use the cores. Few examples for each of many properties.
 settings.register_profile(
     "mixjobs", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -43,12 +46,15 @@ settings.load_profile("mixjobs")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path, len(LONG)))
+    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(SLOW)}
+    for item in items:
+        if item.path in ranks:
+            item.add_marker("slow")
+    items.sort(key=lambda item: ranks.get(item.path, len(SLOW)))
 
 
 def unavailable(reason: str) -> NoReturn:
-    """Skip a test for want of something; in CI, where everything is to be had, fail instead."""
+    """Skip a test that lacks something; fail in CI, where everything must be available."""
     if os.environ.get("MIXJOBS_CI"):
         pytest.fail(f"CI must not skip: {reason}")
     pytest.skip(reason)
@@ -56,7 +62,7 @@ def unavailable(reason: str) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of real libraries and observed spectra; the test is skipped where it is absent."""
+    """The folder of real libraries and observed spectra; tests are skipped without it."""
     folder = Path(os.environ.get("MIXJOBS_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         unavailable(f"no real data: {folder} is absent (set MIXJOBS_DATA)")
@@ -65,26 +71,26 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
-    """Two worker processes, as `mixjobs build` starts them; 2 GB each."""
+    """A client with two worker processes of 2 GB each, started like those of `mixjobs build`."""
     with connect(ClusterConfig(workers=2, memory="4GB")) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def fit_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that `small_fits` makes; read-only."""
+    """The store of `tests.helpers.small_fits`; do not change it."""
     return build_store(tmp_path_factory.mktemp("fit"))
 
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """36 points of 16384 pixels: reading them unit by unit takes a second or more."""
+    """A library of 36 points and 16384 pixels: one task per pair takes a second or more."""
     return DemoLibrary(wave_max=5030).write(tmp_path_factory.mktemp("large") / "library.hdf5")
 
 
 @pytest.fixture
 def trusted(client: Client) -> Iterator[None]:
-    """Name the certificates of `client` in Dask's settings, so that its address serves as any."""
+    """Put the certificates of `client` into Dask's settings, so that its address is sufficient."""
     names = {"ca-file": "tls_ca_file", "client.cert": "tls_client_cert",
              "client.key": "tls_client_key"}  # fmt: skip
     files = {f"distributed.comm.tls.{k}": getattr(client.security, v) for k, v in names.items()}

@@ -1,6 +1,6 @@
-"""The benchmarks still run, at small size, with the command in `benchmarks/README.md`.
+"""The benchmarks run at small size, with the command in `benchmarks/README.md`.
 
-Each checks by itself that its two sides compute the same thing. No time is asserted.
+Each benchmark checks that its two sides compute the same thing. No time is asserted.
 """
 
 import os
@@ -39,7 +39,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def table() -> dict[str, list[list[str]]]:
     """Cells of the rows of each benchmark."""
     rows = defaultdict(list)
-    for names in ([], ["scaling"]):  # those that run without a name, and one that does not
+    for names in ([], ["scaling"]):  # the default benchmarks, and one that must be named
         done = run(*names, "--small")
         assert done.returncode == 0, done.stderr[-1500:]
         for line in done.stdout.splitlines():

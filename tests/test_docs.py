@@ -1,4 +1,4 @@
-"""The Python code in the documentation runs, and prints what the page says.
+"""The Python code in the documentation runs, and prints the text on the page.
 
 ``python -m tests.test_docs`` runs the pages and rewrites the printed text in them.
 """
@@ -26,14 +26,14 @@ BLOCK = re.compile(
 def run_block(page: str, text: str, block: re.Match[str], names: dict[str, object]) -> str:
     """Run one block of a page, and return what it prints, with paths relative to the folder."""
     first_line = text.count("\n", 0, block.start("code"))
-    source = "\n" * first_line + block["code"]  # for the line numbers in a traceback
+    source = "\n" * first_line + block["code"]  # so that line numbers in a traceback are right
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(source, DOCS / page, "exec"), names)
     return printed.getvalue().replace(f"{Path.cwd()}{os.sep}", "")
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_blocks_run_and_print_what_the_page_says(page, tmp_path, monkeypatch):
+def test_blocks_run_and_print_the_text_of_the_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (DOCS / page).read_text(encoding="utf-8")
     names: dict[str, object] = {}

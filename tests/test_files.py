@@ -37,7 +37,7 @@ def test_an_error_leaves_nothing_behind(tmp_path, kind):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_replaces_no_other(tmp_path):
+def test_a_folder_does_not_replace_another(tmp_path):
     path = tmp_path / "a"
     path.mkdir()
     (path / "mine").touch()
@@ -61,7 +61,7 @@ def test_leftovers_at_a_given_temporary_path_are_removed(tmp_path):
 @pytest.mark.parametrize(
     ("number", "message"), [(errno.ENOSPC, "no space left"), (errno.EACCES, "cannot be written")]
 )
-def test_errors_of_the_disk_name_the_path(tmp_path, number, message):
+def test_disk_errors_name_the_path(tmp_path, number, message):
     path = tmp_path / "a"
     with pytest.raises(JobFailed, match=message) as failed, disk_faults_named(path):
         raise OSError(number, os.strerror(number))

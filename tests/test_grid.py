@@ -1,4 +1,4 @@
-"""Grid: points, axes, holes, and theta by name or by place."""
+"""Grids: points, axes, holes, and theta by name or by position."""
 
 import pickle
 from itertools import product
@@ -21,7 +21,7 @@ def grid_of(*axes, keep=lambda *point: True):
 
 
 def phoenix(hottest_alpha):
-    """The pattern of PHOENIX-ACES: alpha in a part of the grid, no giants among the hot."""
+    """The pattern of PHOENIX-ACES: alpha in part of the grid, and no hot giants."""
 
     def has(teff, logg, feh, alpha):
         enhanced = 3500 <= teff <= hottest_alpha and -3 <= feh <= 0
@@ -41,8 +41,8 @@ axis = st.lists(st.integers(-40, 40).map(lambda n: n / 8), min_size=1, max_size=
 
 
 @st.composite
-def holed(draw):
-    """Axes (lists), and the points of their product that are kept, in any order."""
+def grid_with_holes(draw):
+    """Draw axes, missing points of their product, and the other points in random sequence."""
     axes = draw(st.lists(axis, min_size=1, max_size=3))
     points = list(product(*axes))
     missing = draw(st.sets(st.sampled_from(points), max_size=len(points) // 12))
@@ -53,8 +53,8 @@ def holed(draw):
 # --- axes and holes -------------------------------------------------------------------------------
 
 
-@given(drawn=holed())
-def test_axes_index_and_lattice_describe_the_points(drawn):
+@given(drawn=grid_with_holes())
+def test_axes_index_and_lattice_agree_with_the_points(drawn):
     _, _, kept = drawn
     if len(kept) < 2:
         return
@@ -63,23 +63,23 @@ def test_axes_index_and_lattice_describe_the_points(drawn):
         sorted({*column}) for column in zip(*kept, strict=True)
     ]
     assert grid.free == tuple(d for d, a in enumerate(grid.axes) if len(a) > 1)
-    for row, (point, place) in enumerate(zip(kept, grid.index, strict=True)):
-        assert tuple(a[i] for a, i in zip(grid.axes, place, strict=True)) == point
-        assert grid.lattice[tuple(place)] == row == grid.row(point)
+    for row, (point, indices) in enumerate(zip(kept, grid.index, strict=True)):
+        assert tuple(a[i] for a, i in zip(grid.axes, indices, strict=True)) == point
+        assert grid.lattice[tuple(indices)] == row == grid.row(point)
     assert (grid.lattice >= 0).sum() == len(grid) == len(kept)
 
 
-@given(drawn=holed())
+@given(drawn=grid_with_holes())
 def test_holes_are_the_missing_points_of_the_product(drawn):
     _, _, kept = drawn
     if len(kept) < 2:
         return
     grid = Grid(np.array(kept), NAMES[: len(kept[0])])
     expected = set(product(*(a.tolist() for a in grid.axes))) - set(kept)
-    found = [tuple(hole) for hole in grid.holes]
-    assert len(set(found)) == len(found)
-    assert set(found) == (expected if grid.is_product else set())
-    assert all(grid.row(hole) is None for hole in found)
+    holes = [tuple(hole) for hole in grid.holes]
+    assert len(set(holes)) == len(holes)
+    assert set(holes) == (expected if grid.is_product else set())
+    assert all(grid.row(hole) is None for hole in holes)
 
 
 @pytest.mark.parametrize(
@@ -90,35 +90,35 @@ def test_holes_are_the_missing_points_of_the_product(drawn):
         ([1, 2, 5], [0.1, 0.2], [3], [4, 5, 7]),
     ],
 )
-def test_a_whole_lattice_is_a_product_without_holes(axes):
+def test_a_complete_product_has_no_holes(axes):
     grid = grid_of(*axes)
     assert grid.is_product
     assert grid.holes.shape == (0, len(axes))
 
 
-@pytest.mark.parametrize("hottest_alpha", [8000, 4000])  # the whole library, a part of it
-def test_phoenix_with_alpha_is_a_lattice_that_fills_less_than_half_of_its_product(hottest_alpha):
+@pytest.mark.parametrize("hottest_alpha", [8000, 4000])  # the whole library, and part of it
+def test_phoenix_with_alpha_is_a_product_although_less_than_half_full(hottest_alpha):
     grid = phoenix(hottest_alpha)
     assert len(grid) < 0.5 * np.prod([len(a) for a in grid.axes])
     assert grid.is_product
     assert len(grid) + len(grid.holes) == np.prod([len(a) for a in grid.axes])
 
 
-@pytest.mark.parametrize("share", [0.02, 0.05, 0.1])
-def test_a_lattice_with_scattered_holes_is_a_product(share):
+@pytest.mark.parametrize("missing_fraction", [0.02, 0.05, 0.1])
+def test_a_product_with_random_holes_is_recognised(missing_fraction):
     rng = np.random.default_rng(0)
     for axes in (
         [range(20), range(9)],
         [range(12), range(6), range(5)],
         [*map(range, (8, 6, 5, 4))],
     ):
-        grid = grid_of(*axes, keep=lambda *point: rng.random() > share)
+        grid = grid_of(*axes, keep=lambda *point: rng.random() > missing_fraction)
         assert grid.is_product
         assert len(grid.holes) == np.prod([len(axis) for axis in axes]) - len(grid) > 0
 
 
 @pytest.mark.parametrize("hole", [(0, 0), (0, 1), (1, 1), (2, 3), (3, 3)])
-def test_a_small_lattice_with_one_hole_is_a_product(hole):
+def test_a_small_product_with_one_hole_is_recognised(hole):
     grid = grid_of(range(4), range(4), keep=lambda *point: point != hole)
     assert grid.is_product
     assert [tuple(h) for h in grid.holes] == [hole]
@@ -136,20 +136,20 @@ def test_scattered_points_are_irregular(n_axes):
 @pytest.mark.parametrize(
     "points",
     [
-        # finer in teff for dwarfs only: cells in the union of the values are mostly incomplete
+        # a finer step in teff for dwarfs only: most cells of the product are incomplete
         [p for p in product(range(0, 21), range(11), range(3)) if p[1] > 8 or p[0] % 2 == 0],
-        # a log g of its own for every teff, at three metallicities
+        # log g depends on teff, at three metallicities
         [(t, t + 0.1 * g, z) for t in range(9) for g in range(2) for z in range(3)],
         [(t, 0.4 * t, z, a) for t in range(9) for z in range(3) for a in range(3)],
         [(t, 0.4 * t) for t in range(9)],
         [(0, 0), (1, 1)],
     ],
 )
-def test_points_that_only_look_like_a_lattice_are_irregular(points):
+def test_nearly_regular_points_are_irregular(points):
     assert not Grid(np.array(points, dtype=float), NAMES[: len(points[0])]).is_product
 
 
-# --- what a grid may not be -----------------------------------------------------------------------
+# --- invalid grids --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -162,18 +162,18 @@ def test_points_that_only_look_like_a_lattice_are_irregular(points):
         ([[0.0, 1], [-0.0, 1], [1, 1]], ("feh", "logg"), "points", [0, 1]),
     ],
 )
-def test_points_that_cannot_be_used_are_refused(points, names, name, value):
+def test_invalid_points_are_refused(points, names, name, value):
     with pytest.raises(LibraryError) as error:
         Grid(np.array(points, dtype=float), names)
     assert (error.value.name, error.value.value) == (name, value)
 
 
-def test_a_point_that_is_not_a_number_is_refused():
+def test_nan_in_a_point_is_refused():
     with pytest.raises(LibraryError, match=r"grid point 1, \(teff=nan, logg=4\), is not finite"):
         Grid(np.array([[1, 2], [np.nan, 4]]), ("teff", "logg"))
 
 
-def test_points_are_copied_and_cannot_be_written():
+def test_points_are_copied_and_read_only():
     points = np.array([[1.0, 2.0], [3.0, 4.0]])
     grid = Grid(points, ("teff", "logg"))
     points[0, 0] = 9.0
@@ -188,9 +188,9 @@ GRID = grid_of([5000, 5200], [4.0, 4.5], [0.1])
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
-def test_theta_by_name_is_theta_by_place(shape):
+def test_theta_by_name_equals_theta_by_position(shape):
     teff = np.random.default_rng(0).random(shape)
-    by_name = GRID.theta({"logg": 4.2, "teff": teff})  # feh is fixed, and left out
+    by_name = GRID.theta({"logg": 4.2, "teff": teff})  # feh has a single value, and is left out
     assert by_name.shape == (*shape, 3)
     np.testing.assert_array_equal(by_name[..., 0], teff)
     assert (by_name[..., 1:] == [4.2, 0.1]).all()
@@ -218,7 +218,7 @@ def test_theta_by_name_is_theta_by_place(shape):
         ([5000, 4, 0] * u.K, "theta"),
     ],
 )
-def test_a_theta_that_cannot_be_one_is_refused_in_one_line(theta, name):
+def test_an_invalid_theta_is_refused_in_one_line(theta, name):
     with pytest.raises(InvalidInput) as error:
         GRID.theta(theta)
     assert error.value.name == name
@@ -226,16 +226,16 @@ def test_a_theta_that_cannot_be_one_is_refused_in_one_line(theta, name):
     assert len(str(error.value)) < 200
 
 
-def test_row_finds_a_point_by_place_or_name():
+def test_row_takes_a_point_by_position_or_name():
     assert GRID.row([5200, 4.5, 0.1]) == 3
     assert GRID.row({"teff": 5000, "logg": 4.5}) == 1
     assert GRID.row([5100, 4.5, 0.1]) is None
 
 
-# --- parts ----------------------------------------------------------------------------------------
+# --- selections -----------------------------------------------------------------------------------
 
 
-def test_select_keeps_the_closed_range():
+def test_select_includes_both_ends():
     grid = grid_of([1, 2, 3, 4], [0.0, 0.5])
     rows = grid.select({"teff": (2, 3), "logg": (0.5, 9)})
     assert grid.points[rows].tolist() == [[2, 0.5], [3, 0.5]]
@@ -254,7 +254,7 @@ def test_select_keeps_the_closed_range():
         ({"teff": (1 * u.m, 2 * u.m)}, "teff", 1 * u.m),
     ],
 )
-def test_a_selection_that_cannot_be_made_is_refused(ranges, name, value):
+def test_an_invalid_selection_is_refused(ranges, name, value):
     with pytest.raises(InvalidInput) as error:
         grid_of([1, 2, 3, 4], [0.0, 0.5]).select(ranges)
     assert (error.value.name, error.value.value) == (name, value)
@@ -268,18 +268,18 @@ def test_quantities_are_converted():
     assert grid.theta({"teff": [5, 5.1] * u.kK, "logg": 4}).tolist() == [[5000, 4], [5100, 4]]
     assert grid.select({"teff": [5.1, 5.3] * u.kK}).tolist() == [2, 3]
     assert grid.select({"teff": (5.1 * u.kK, 5300)}).tolist() == [2, 3]
-    alone = Grid(np.array([[5000.0], [5200.0]]), ("teff",))
-    assert alone.theta([5.1] * u.kK).tolist() == [5100]
+    one_parameter = Grid(np.array([[5000.0], [5200.0]]), ("teff",))
+    assert one_parameter.theta([5.1] * u.kK).tolist() == [5100]
 
 
 def test_repr_is_a_few_lines():
-    shown = repr(grid_of(*PHOENIX_AXES))
-    assert shown.splitlines()[:3] == [
+    text = repr(grid_of(*PHOENIX_AXES))
+    assert text.splitlines()[:3] == [
         "<Grid>",
         "  points  68328",
         "  layout  product of the axes",
     ]
-    assert len(shown.splitlines()) == 7
+    assert len(text.splitlines()) == 7
 
 
 def test_describe():
@@ -292,6 +292,6 @@ def test_pickling_keeps_the_grid(used):
     if used:
         assert grid.is_product
         assert grid.lattice.size == 6
-    again = pickle.loads(pickle.dumps(grid))
-    np.testing.assert_array_equal(again.points, grid.points)
-    assert (again.names, again.is_product, len(again)) == (grid.names, True, 6)
+    copy = pickle.loads(pickle.dumps(grid))
+    np.testing.assert_array_equal(copy.points, grid.points)
+    assert (copy.names, copy.is_product, len(copy)) == (grid.names, True, 6)

@@ -1,4 +1,4 @@
-"""The lock of a folder that one job works in, held by real other processes."""
+"""The lock of a folder, held by real processes."""
 
 import json
 import os
@@ -54,7 +54,7 @@ sys.stdin.readline()
 
 
 class Child:
-    """A process that runs a script and answers line by line."""
+    """A process that runs a script and replies to each line with one line."""
 
     def __init__(self, script, *arguments):
         self.process = subprocess.Popen(
@@ -62,13 +62,13 @@ class Child:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def hear(self):
+    def read_line(self):
         return self.process.stdout.readline().strip()
 
-    def ask(self, line):
+    def request(self, line):
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
-        return self.hear()
+        return self.read_line()
 
     def end(self, number=signal.SIGKILL):
         self.process.send_signal(number)
@@ -79,9 +79,9 @@ class Child:
 
 @pytest.fixture
 def other(tmp_path):
-    """Another process that holds the lock."""
+    """A second process that holds the lock."""
     child = Child(CHILD, tmp_path)
-    assert child.hear() == "held"
+    assert child.read_line() == "held"
     yield child
     child.end()
 
@@ -94,60 +94,60 @@ def job(tmp_path):
         lock.release()
 
 
-NOBODY = 2**31 - 1  # no process has this number
-ELSEWHERE = Holder("elsewhere", NOBODY, "", 0)
+NO_PROCESS = 2**31 - 1  # no process has this number
+ELSEWHERE = Holder("elsewhere", NO_PROCESS, "", 0)
 
 
-def leave(folder, holder=ELSEWHERE, age=0.0):
-    """Leave a lock behind, with a heartbeat of some age."""
+def leave_lock(folder, holder=ELSEWHERE, age=0.0):
+    """Write a lock whose last heartbeat is `age` seconds old."""
     (folder / NAME).write_text(json.dumps(asdict(holder)))
     os.utime(folder / NAME, (time.time() - age,) * 2)
 
 
-def test_it_says_who_holds_it(tmp_path, job, monkeypatch):
+def test_the_lock_names_its_holder(tmp_path, job, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "4242")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
     job = JobLock(tmp_path)
     job.acquire()
-    mine = Holder(socket.gethostname(), os.getpid(), "4242", 2)
-    assert read_holder(tmp_path) == mine
-    assert str(mine) == f"process {os.getpid()} on {socket.gethostname()}, Slurm job 4242"
+    holder = Holder(socket.gethostname(), os.getpid(), "4242", 2)
+    assert read_holder(tmp_path) == holder
+    assert str(holder) == f"process {os.getpid()} on {socket.gethostname()}, Slurm job 4242"
     job.release()
 
 
-def test_it_is_given_back_and_leaves_nothing(tmp_path, job):
+def test_release_leaves_no_files(tmp_path, job):
     job.acquire()
     assert [p.name for p in tmp_path.iterdir()] == [NAME]
     job.check()
     job.release()
     assert list(tmp_path.iterdir()) == []
-    again = JobLock(tmp_path)
-    again.acquire()
-    again.release()
+    second = JobLock(tmp_path)
+    second.acquire()
+    second.release()
 
 
 class TestSecondJob:
-    def test_is_refused_while_the_first_lives(self, tmp_path, other, job):
-        who = f"in use by process {other.process.pid} on {socket.gethostname()}"
-        with pytest.raises(StoreLocked, match=who):
+    def test_is_refused_while_the_first_is_alive(self, tmp_path, other, job):
+        message = f"in use by process {other.process.pid} on {socket.gethostname()}"
+        with pytest.raises(StoreLocked, match=message):
             job.acquire()
         assert [p.name for p in tmp_path.iterdir()] == [NAME]
-        assert other.ask("check") == "yes"
-        assert other.ask("release") == "yes"
+        assert other.request("check") == "yes"
+        assert other.request("release") == "yes"
         job.acquire()
 
-    def test_in_the_same_process_is_refused_too(self, tmp_path, job):
+    def test_is_refused_in_the_same_process(self, tmp_path, job):
         job.acquire()
         with pytest.raises(StoreLocked, match="in use by"):
             JobLock(tmp_path).acquire()
 
-    def test_takes_over_at_once_from_a_process_that_died(self, tmp_path, other, job):
+    def test_takes_over_at_once_from_a_dead_process(self, tmp_path, other, job):
         other.end()
         assert heartbeat_age(tmp_path) < STALE
         job.acquire()
-        assert read_holder(tmp_path) == job.me
+        assert read_holder(tmp_path) == job.this_process
 
-    def test_takes_over_from_one_that_hangs_and_that_one_notices(
+    def test_takes_over_from_a_hanging_process_which_notices(
         self, tmp_path, other, job, monkeypatch
     ):
         monkeypatch.setattr(lock_module, "STALE", 0.5)
@@ -157,26 +157,28 @@ class TestSecondJob:
         time.sleep(0.6)
         job.acquire()
         other.process.send_signal(signal.SIGCONT)
-        assert f"process {os.getpid()} on" in other.ask("check")
-        assert other.ask("release") == "yes"
-        job.check()  # the other's release has not taken it away
+        assert f"process {os.getpid()} on" in other.request("check")
+        assert other.request("release") == "yes"
+        job.check()  # released by the other process, but not removed
 
-    def test_elsewhere_is_judged_by_its_heartbeat(self, tmp_path, job):
-        leave(tmp_path, age=STALE - 5)
-        with pytest.raises(StoreLocked, match=f"in use by process {NOBODY} on elsewhere"):
+    def test_on_another_host_depends_on_the_heartbeat(self, tmp_path, job):
+        leave_lock(tmp_path, age=STALE - 5)
+        with pytest.raises(StoreLocked, match=f"in use by process {NO_PROCESS} on elsewhere"):
             job.acquire()
-        leave(tmp_path, age=STALE + 1)
+        leave_lock(tmp_path, age=STALE + 1)
         job.acquire()
         assert heartbeat_age(tmp_path) < 5
 
-    @pytest.mark.parametrize("process", [NOBODY, 10**15])
-    def test_a_process_number_that_no_process_has(self, tmp_path, job, process):
-        leave(tmp_path, replace(ELSEWHERE, host=socket.gethostname(), process=process))
+    @pytest.mark.parametrize("process", [NO_PROCESS, 10**15])
+    def test_takes_over_from_a_nonexistent_process(self, tmp_path, job, process):
+        leave_lock(tmp_path, replace(ELSEWHERE, host=socket.gethostname(), process=process))
         job.acquire()
 
-    def test_process_number_that_another_process_has_now(self, tmp_path, job):
-        """Alive, but not the one that held the lock: its heartbeat has stopped."""
-        leave(tmp_path, replace(ELSEWHERE, host=socket.gethostname(), process=1), age=STALE + 1)
+    def test_takes_over_if_the_process_number_was_reused(self, tmp_path, job):
+        """The process is alive, but never held the lock, and the heartbeat has stopped."""
+        leave_lock(
+            tmp_path, replace(ELSEWHERE, host=socket.gethostname(), process=1), age=STALE + 1
+        )
         job.acquire()
 
 
@@ -186,8 +188,8 @@ class TestSlurm:
         monkeypatch.setenv("SLURM_JOB_ID", "4242")
         monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
 
-    def test_a_requeued_job_takes_over_from_itself_at_once(self, tmp_path):
-        leave(tmp_path, Holder("elsewhere", NOBODY, "4242", 0))
+    def test_a_requeued_job_takes_over_its_own_lock_at_once(self, tmp_path):
+        leave_lock(tmp_path, Holder("elsewhere", NO_PROCESS, "4242", 0))
         job = JobLock(tmp_path)
         job.acquire()
         job.release()
@@ -195,8 +197,8 @@ class TestSlurm:
     @pytest.mark.parametrize(
         ("number", "restart"), [("4242", 1), ("4242", 2), ("4243", 0), ("", 0)]
     )
-    def test_others_are_judged_by_their_heartbeat(self, tmp_path, number, restart):
-        leave(tmp_path, Holder("elsewhere", NOBODY, number, restart))
+    def test_other_jobs_depend_on_the_heartbeat(self, tmp_path, number, restart):
+        leave_lock(tmp_path, Holder("elsewhere", NO_PROCESS, number, restart))
         with pytest.raises(StoreLocked):
             JobLock(tmp_path).acquire()
 
@@ -211,14 +213,14 @@ class TestSlurm:
      b'{"host": "a", "process": "x", "slurm_job": "", "slurm_restart": 0}'],
     ids=repr,
 )  # fmt: skip
-def test_an_illegible_lock_is_taken_over(tmp_path, job, content):
+def test_an_unreadable_lock_is_taken_over(tmp_path, job, content):
     (tmp_path / NAME).write_bytes(content)
     job.acquire()
-    assert read_holder(tmp_path) == job.me
+    assert read_holder(tmp_path) == job.this_process
 
 
 class TestHeartbeat:
-    def test_goes_on(self, tmp_path, job, monkeypatch):
+    def test_continues_while_the_lock_is_held(self, tmp_path, job, monkeypatch):
         monkeypatch.setattr(lock_module, "HEARTBEAT", 0.02)
         job.acquire()
         for _ in range(2):
@@ -228,21 +230,21 @@ class TestHeartbeat:
                 time.sleep(0.01)
             assert heartbeat_age(tmp_path) < 5
 
-    def test_stops_with_release(self, tmp_path, job):
+    def test_stops_at_release(self, tmp_path, job):
         job.acquire()
         job.release()
         assert not job._thread.is_alive()
 
-    def test_another_jobs_lock_is_not_kept_alive(self, tmp_path, job, monkeypatch):
+    def test_does_not_touch_the_lock_of_another_job(self, tmp_path, job, monkeypatch):
         monkeypatch.setattr(lock_module, "HEARTBEAT", 0.02)
         job.acquire()
-        leave(tmp_path, age=1000)
+        leave_lock(tmp_path, age=1000)
         time.sleep(0.2)
         assert heartbeat_age(tmp_path) > 900
 
     @pytest.mark.parametrize("instead", ["nothing", "no folder either", "a folder"])
-    def test_survives_that_the_lock_goes_away(self, tmp_path, monkeypatch, instead):
-        """A thread that dies warns, and warnings are errors in the suite."""
+    def test_survives_the_loss_of_the_lock(self, tmp_path, monkeypatch, instead):
+        """A dying thread would cause a warning, which is an error in the test suite."""
         monkeypatch.setattr(lock_module, "HEARTBEAT", 0.02)
         folder = tmp_path / "a"
         folder.mkdir()
@@ -259,54 +261,54 @@ class TestHeartbeat:
         job.release()
 
 
-class TestLost:
-    def test_to_another(self, tmp_path, job):
+class TestLostLock:
+    def test_taken_by_another_job(self, tmp_path, job):
         job.acquire()
-        leave(tmp_path)
-        with pytest.raises(StoreLocked, match=f"process {NOBODY} on elsewhere has taken over this"):
+        leave_lock(tmp_path)
+        with pytest.raises(StoreLocked, match=f"process {NO_PROCESS} on elsewhere has taken over"):
             job.check()
         job.release()
         assert read_holder(tmp_path) == ELSEWHERE
 
-    def test_to_nobody_known(self, tmp_path, job):
+    def test_removed_by_an_unknown_process(self, tmp_path, job):
         job.acquire()
         (tmp_path / NAME).unlink()
         with pytest.raises(StoreLocked, match="another process has taken over"):
             job.check()
 
-    def test_folder_that_another_job_has_just_removed(self, tmp_path):
+    def test_folder_removed_by_another_job(self, tmp_path):
         with pytest.raises(StoreLocked, match="has just finished or stopped; start again"):
             JobLock(tmp_path / "gone").acquire()
 
 
 class TestRace:
-    def test_of_two_processes_exactly_one_wins(self, tmp_path):
+    def test_exactly_one_of_two_processes_wins(self, tmp_path):
         folders = [tmp_path / f"{k:02}" for k in range(25)]
         for k, folder in enumerate(folders):
             folder.mkdir()
-            if k:  # the first has no lock yet, the others a dead one
-                leave(folder, age=1000)
+            if k:  # the first folder has no lock, the others a dead one
+                leave_lock(folder, age=1000)
         children = [Child(RACE, *folders) for _ in range(2)]
-        assert [c.hear() for c in children] == ["ready"] * 2
+        assert [c.read_line() for c in children] == ["ready"] * 2
         start = str(time.time() + 0.1)
-        answers = [[c.ask(start)] for c in children]
-        for child, heard in zip(children, answers, strict=True):
-            heard += [child.hear() for _ in folders[1:]]
-        for child in children:  # not before: the lock of one that has ended may be taken over
+        answers = [[c.request(start)] for c in children]
+        for child, child_answers in zip(children, answers, strict=True):
+            child_answers += [child.read_line() for _ in folders[1:]]
+        for child in children:  # at the end, because the lock of a dead process can be taken over
             child.end(signal.SIGTERM)
         assert [set(pair) for pair in zip(*answers, strict=True)] == [{"won", "lost"}] * 25
 
-    def test_of_many_that_have_all_found_the_lock_dead(self, tmp_path, monkeypatch):
-        leave(tmp_path, age=1000)
+    def test_exactly_one_of_many_takes_over_a_dead_lock(self, tmp_path, monkeypatch):
+        leave_lock(tmp_path, age=1000)
         barrier, won, lost = threading.Barrier(8), [], []
-        judge = lock_module.is_alive
+        is_alive = lock_module.is_alive
 
-        def judge_together(*arguments):
-            alive = judge(*arguments)
+        def is_alive_together(*arguments):
+            alive = is_alive(*arguments)
             barrier.wait(10)
             return alive
 
-        monkeypatch.setattr(lock_module, "is_alive", judge_together)
+        monkeypatch.setattr(lock_module, "is_alive", is_alive_together)
 
         def run():
             job = JobLock(tmp_path)

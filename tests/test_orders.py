@@ -1,4 +1,4 @@
-"""Orders: half-open windows, where they come from, and which pixels they hold."""
+"""Orders: half-open ranges, their sources, and their pixels."""
 
 import pickle
 
@@ -21,14 +21,14 @@ def same(a, b):
     )
 
 
-# --- windows --------------------------------------------------------------------------------------
+# --- ranges ---------------------------------------------------------------------------------------
 
 
 @given(
     wave=st.lists(st.integers(1, 400), min_size=2, max_size=40, unique=True).map(sorted),
     data=st.data(),
 )
-def test_a_window_holds_its_lower_end_and_not_its_upper(wave, data):
+def test_an_order_includes_its_lower_end_only(wave, data):
     wave = np.array(wave) / 4.0
     halves = st.integers(int(8 * wave[0]), int(8 * wave[-1])).map(lambda n: n / 8)
     pairs = (
@@ -36,23 +36,23 @@ def test_a_window_holds_its_lower_end_and_not_its_upper(wave, data):
         .map(sorted)
         .filter(lambda p: ((p[0] <= wave) & (wave < p[1])).any())
     )
-    edges = np.array(data.draw(st.lists(pairs, min_size=1, max_size=4)))  # they may overlap
+    edges = np.array(data.draw(st.lists(pairs, min_size=1, max_size=4)))  # may overlap
     lo, hi = Orders.from_edges(edges).pixel_ranges(wave)
     for (low, high), first, after in zip(edges, lo, hi, strict=True):
         inside = np.flatnonzero((low <= wave) & (wave < high))
         assert inside.tolist() == list(range(first, after))
 
 
-def test_adjacent_orders_share_no_pixel_and_leave_none_out():
+def test_every_pixel_is_in_one_of_the_adjacent_orders():
     lo, hi = Orders.from_edges([5000, 5002, 5004, np.nextafter(5008, np.inf)]).pixel_ranges(WAVE)
     assert (lo.tolist(), hi.tolist()) == ([0, 2, 3], [2, 3, 5])
 
 
 @pytest.mark.parametrize(
-    ("window", "covered"),
+    ("ends", "covered"),
     [
         ((5000, 5008), True),
-        ((5000, np.nextafter(5008, np.inf)), True),  # so that the last pixel can be had
+        ((5000, np.nextafter(5008, np.inf)), True),  # an order that includes the last pixel
         ((5000.5, 5007), True),
         ((np.nextafter(5000, 0), 5008), False),
         ((5000, 5008.1), False),
@@ -61,8 +61,8 @@ def test_adjacent_orders_share_no_pixel_and_leave_none_out():
         ((6000, 6500), False),
     ],
 )
-def test_an_order_is_covered_wholly_or_not_at_all(window, covered):
-    orders = Orders(np.array([7, 9]), np.array([5001.0, window[0]]), np.array([5002.0, window[1]]))
+def test_a_partly_covered_order_is_uncovered(ends, covered):
+    orders = Orders(np.array([7, 9]), np.array([5001.0, ends[0]]), np.array([5002.0, ends[1]]))
     assert orders.uncovered(WAVE) == ([] if covered else [1])
     if covered:
         orders.pixel_ranges(WAVE)
@@ -83,7 +83,7 @@ def test_an_order_between_two_pixels_is_refused():
     assert (error.value.order, error.value.value) == (1, (5005, 5007))
 
 
-# --- made -----------------------------------------------------------------------------------------
+# --- sources --------------------------------------------------------------------------------------
 
 
 def test_log_spaced_orders_are_adjacent_and_equal_in_log():
@@ -111,7 +111,7 @@ def test_log_spaced_refuses(arguments, name):
     assert (error.value.name, error.value.order) == (name, None)
 
 
-def test_edges_of_adjacent_orders_or_a_pair_each():
+def test_edges_of_adjacent_orders_or_pairs_of_edges():
     adjacent = Orders.from_edges([5000, 5500, 6000])
     assert same(adjacent, Orders.from_edges([[5000, 5500], [5500, 6000]]))
     overlapping = Orders.from_edges(np.array([[5000, 5600], [5500, 6000]]))
@@ -136,13 +136,13 @@ def test_edges_of_adjacent_orders_or_a_pair_each():
         ([0, 5000], None, 0, (0, 5000)),
     ],
 )
-def test_edges_that_make_no_orders_are_refused(edges, name, order, value):
+def test_invalid_edges_are_refused(edges, name, order, value):
     with pytest.raises(OrderError) as error:
         Orders.from_edges(edges)
     assert (error.value.name, error.value.order, error.value.value) == (name, order, value)
 
 
-def test_an_edge_that_is_not_a_number_is_refused():
+def test_nan_in_the_edges_is_refused():
     with pytest.raises(OrderError, match="order 0 extends from 5000 to nan Å"):
         Orders.from_edges([5000, np.nan, 6000])
 
@@ -167,7 +167,7 @@ def test_quantities_are_converted():
         (lambda: Orders.from_wavelengths({4: [1, 2] * u.Hz}), "wavelengths"),
     ],
 )
-def test_other_quantities_are_refused(make, name):
+def test_quantities_of_other_dimensions_are_refused(make, name):
     with pytest.raises(InvalidInput) as error:
         make()
     assert error.value.name == name
@@ -191,7 +191,7 @@ def test_orders_from_wavelengths_span_their_pixels():
         ([5000.0, np.inf], {"order": 7, "value": np.inf, "pixel": 1}),
     ],
 )
-def test_wavelengths_that_make_no_order_are_refused(wave, facts):
+def test_invalid_wavelengths_are_refused(wave, facts):
     with pytest.raises(OrderError) as error:
         Orders.from_wavelengths({6: [5000.0], 7: wave})
     assert {name: getattr(error.value, name) for name in facts} == facts
@@ -205,7 +205,7 @@ def test_wavelengths_that_make_no_order_are_refused(wave, facts):
         ([[1]], [[1]], [[2]], {"name": "number", "value": (1, 1)}),
     ],
 )
-def test_arrays_that_make_no_orders_are_refused(number, low, high, facts):
+def test_invalid_arrays_are_refused(number, low, high, facts):
     with pytest.raises(OrderError) as error:
         Orders(np.array(number), np.array(low), np.array(high))
     assert {name: getattr(error.value, name) for name in facts} == facts
@@ -238,7 +238,7 @@ def test_tables_with_and_without_numbers(tmp_path, text, numbers):
     ["", "# nothing\n", "5000\n", "1 2 3 4\n", "5000 5100\n1 5000 5100\n", "lo hi\n5000 5100\n",
      "1.5 5000 5100\n", "nan 5000 5100\n"],
 )  # fmt: skip
-def test_what_is_not_a_table_is_refused_with_its_path(tmp_path, text):
+def test_an_invalid_table_is_refused_with_its_path(tmp_path, text):
     path = tmp_path / "orders.txt"
     path.write_text(text)
     with pytest.raises(UnreadableFile, match=r"orders\.txt") as error:
@@ -253,7 +253,7 @@ def test_a_binary_file_is_not_a_table(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["absent.txt", "."])
-def test_a_table_that_is_not_there(tmp_path, name):
+def test_a_missing_table_is_refused(tmp_path, name):
     with pytest.raises(MissingFile, match="no such order table"):
         Orders.from_table(tmp_path / name)
 
@@ -266,12 +266,12 @@ def test_a_reversed_order_in_a_table_is_named_by_its_number(tmp_path):
     assert (error.value.order, error.value.value) == (70, (5200, 5150))
 
 
-# --- parts ----------------------------------------------------------------------------------------
+# --- selections -----------------------------------------------------------------------------------
 
 ECHELLE = Orders(np.array([71, 70, 69]), np.array([1.0, 2, 3]), np.array([2.0, 3, 4]))
 
 
-def test_select_is_by_number_in_the_order_given():
+def test_select_takes_numbers_in_the_given_sequence():
     chosen = ECHELLE.select([69, 71])
     assert chosen.number.tolist() == [69, 71]
     assert chosen.wave_min.tolist() == [3, 1]
@@ -279,7 +279,7 @@ def test_select_is_by_number_in_the_order_given():
     assert same(ECHELLE.select(ECHELLE.number), ECHELLE)
 
 
-def test_select_refuses_what_is_not_there():
+def test_select_refuses_unknown_numbers():
     with pytest.raises(
         InvalidInput, match="there is no order 0, 3; choose from 71, 70, 69"
     ) as error:
@@ -300,7 +300,7 @@ def test_repr_is_three_lines():
     assert Orders.log_spaced(20, 7000, 50000).summary().startswith("20 orders (0, 1, 2, ..., 19)")
 
 
-def test_arrays_are_copied_and_cannot_be_written():
+def test_arrays_are_copied_and_read_only():
     low = np.array([1.0, 2.0])
     orders = Orders(np.array([0, 1]), low, low + 1)
     low[0] = 0.5

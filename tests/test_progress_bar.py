@@ -1,4 +1,4 @@
-"""Plain lines of progress; the bars need a terminal, and are tested with the command."""
+"""Plain lines of progress. Bars need a terminal, and are tested with the command."""
 
 import re
 
@@ -10,7 +10,7 @@ from mixjobs.progress_bar import reporter
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time that a report reads."""
+    """A clock that the test sets."""
 
     class Clock:
         now = 100.0
@@ -23,7 +23,7 @@ def clock(monkeypatch):
     return clock
 
 
-def test_a_line_now_and_then_and_one_at_the_end(clock, capsys):
+def test_a_line_every_ten_seconds_and_at_the_end(clock, capsys):
     with reporter() as report:
         for done in range(31):
             report("mean_flux", done, 30)
@@ -40,7 +40,7 @@ def test_a_line_now_and_then_and_one_at_the_end(clock, capsys):
     assert not re.search(r"[\x1b\r]", err)
 
 
-def test_a_job_of_ten_hours_that_goes_on_where_it_was(clock, capsys):
+def test_a_resumed_job_of_ten_hours(clock, capsys):
     with reporter() as report:
         for done in range(1000, 37001):
             report("mean_flux", done, 37000)

@@ -1,4 +1,4 @@
-"""The project's own files agree with each other, and its rules hold."""
+"""Consistency of the project's files, and its rules."""
 
 import re
 import subprocess
@@ -19,13 +19,13 @@ def run(*command: str) -> None:
 
 def test_environment_agrees_with_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {f"python{project['requires-python']}", *project["dependencies"]}
-    wanted |= set(project["optional-dependencies"]["test"])
+    required = {f"python{project['requires-python']}", *project["dependencies"]}
+    required |= set(project["optional-dependencies"]["test"])
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    assert {name for name in environment if isinstance(name, str)} - {"pip"} == wanted
+    assert {name for name in environment if isinstance(name, str)} - {"pip"} == required
 
 
-def test_layers_hold() -> None:
+def test_import_contracts() -> None:
     done = subprocess.run(
         [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True
     )
@@ -41,7 +41,7 @@ def test_style() -> None:
     run("ruff", "format", "--check", ".")
 
 
-def test_changelog_has_the_version() -> None:
+def test_changelog_has_the_current_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert re.search(rf"^## {re.escape(version)}\b", (ROOT / "CHANGELOG.md").read_text(), re.M)
 

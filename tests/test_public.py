@@ -1,4 +1,4 @@
-"""The public names and what they import, and stores as other programs see them."""
+"""The public names and their imports, and stores opened with other programs."""
 
 import ast
 import re
@@ -49,14 +49,14 @@ def test_star_import():
     assert set(names) - {"__builtins__"} == NAMES
 
 
-def test_type_checkers_see_the_same_objects():
-    """What they import is what a program gets."""
+def test_type_checkers_import_the_same_objects():
+    """The imports for type checkers give the same objects as attribute access."""
     tree = ast.parse(Path(mixjobs.__file__).read_text())
     block = next(n for n in tree.body if isinstance(n, ast.If) and "TYPE" in ast.unparse(n.test))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
-    seen = {alias.name: node.module for node in imports for alias in node.names}
-    assert set(seen) == NAMES
-    for name, module in seen.items():
+    imported = {alias.name: node.module for node in imports for alias in node.names}
+    assert set(imported) == NAMES
+    for name, module in imported.items():
         assert getattr(mixjobs, name) is getattr(import_module(module), name)
 
 
@@ -73,8 +73,8 @@ def test_errors_are_public():
     assert every <= NAMES
 
 
-def test_the_guide_names_what_exists():
-    """Every call and class in ``help(mixjobs)``."""
+def test_the_module_docstring_names_existing_objects():
+    """Every function and class in ``help(mixjobs)`` exists."""
     names = set(re.findall(r"\b([A-Za-z_]+)\(", mixjobs.__doc__))
     names |= set(re.findall(r"mixjobs\.(\w+)", mixjobs.__doc__))
     methods = {"q", "write", "corner", "summary", "log_spaced", "flux_ratio", "plot", "round"}
@@ -83,7 +83,7 @@ def test_the_guide_names_what_exists():
     assert {"open_library", "build", "load_flux_ratio", "load_log_probability"} <= names
 
 
-def test_classes_serve_isinstance_checks(store, demo):
+def test_classes_work_with_isinstance(store, demo):
     assert isinstance(mixjobs.open_library(demo), mixjobs.Library)
     assert isinstance(store, mixjobs.Store)
     assert isinstance(store.orders, mixjobs.Orders)
@@ -126,7 +126,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
 
-def test_samplers_load_neither_dask_nor_zarr():
+def test_the_model_imports_neither_dask_nor_zarr():
     done = subprocess.run([sys.executable, "-c", SAMPLER], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
@@ -138,7 +138,7 @@ def test_plain_xarray_opens_a_store(store):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         dataset = xr.open_zarr(store.path)
-        again = store.to_xarray()
+        converted = store.to_xarray()
     assert dict(dataset.sizes) == {
         "order": 2, "point": 12, "parameter": 3, "point_1": 12, "point_2": 12,
     }  # fmt: skip
@@ -153,4 +153,4 @@ def test_plain_xarray_opens_a_store(store):
     assert float(q) == store.mean_flux[1, 8] / store.mean_flux[1, 3]
     assert dataset.attrs["schema_version"] == 2
     assert dataset.attrs["library"] == store.attributes["library"]
-    assert again.identical(dataset)
+    assert converted.identical(dataset)

@@ -18,7 +18,7 @@ def test_plain_values_are_returned_unchanged():
 
 @given(st.integers(1, 10**9))
 def test_decimal_multiples_convert_exactly(number):
-    """Whatever rounding astropy's factors cause."""
+    """The rounding of astropy's conversion factors is removed."""
     assert to_value(number * u.nm, "Angstrom", "edges") == number * 10
     assert to_value(number * u.m / u.s, "km/s", "rv") == number / 1000
 
@@ -61,7 +61,7 @@ def test_medium(declarations, medium):
         ([("air", True), ("MEDIUM", "vacuum")], "MEDIUM"),
     ],
 )
-def test_a_medium_that_is_neither_or_both_is_refused(declarations, name):
+def test_an_invalid_or_contradictory_medium_is_refused(declarations, name):
     with pytest.raises(UnreadableFile) as error:
         declared_medium(declarations, "a.fits")
     assert (error.value.path, error.value.name) == ("a.fits", name)

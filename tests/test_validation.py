@@ -1,4 +1,4 @@
-"""The validation scripts still run, at small size, and resume."""
+"""The validation scripts run at small size, and resume."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from validation.trials import read_results, run_trials
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = {  # number of trials at small size, and figure
+SCRIPTS = {  # number of trials at small size, and name of the figure
     "calibration": (1, "calibration_ranks"),
     "grid_bias": (2, "grid_bias"),
     "upper_limit": (2, "upper_limit"),
@@ -40,7 +40,7 @@ def test_script_runs(request: pytest.FixtureRequest, tmp_path: Path, name: str) 
     assert sum(len(kept.read_text().splitlines()) for kept in folder.glob("*.jsonl")) == n_trials
     if figure:
         (folder / f"{figure}.png").unlink()
-    assert run(*command, "--report") == table  # from the kept results
+    assert run(*command, "--report") == table  # from the saved results
     if figure:
         assert (folder / f"{figure}.png").stat().st_size > 0
 

@@ -25,13 +25,13 @@ def test_round_trip(wave):
 
 
 @given(wave=st.floats(2000, 1e6), other=st.floats(2000, 1e6))
-def test_air_is_shorter_and_keeps_the_order(wave, other):
+def test_air_wavelengths_are_shorter_and_keep_their_sequence(wave, other):
     assert 2.7e-4 < 1 - vacuum_to_air(wave) / wave < 3.3e-4
     assert (wave < other) == (vacuum_to_air(wave) < vacuum_to_air(other))
 
 
 def test_index_of_standard_air():
-    """As published: n - 1 of air at 15 °C and 1013.25 hPa at the sodium D line is 2.77e-4.
+    """The published n - 1 of air at 15 °C and 1013.25 hPa at the sodium D line is 2.77e-4.
 
     In air the two D lines are at 5895.924 and 5889.951 Å, in vacuum at 5897.558 and 5891.583 Å
     (NIST Atomic Spectra Database).
@@ -49,26 +49,26 @@ def test_shapes():
 
 @pytest.mark.parametrize("function", [vacuum_to_air, air_to_vacuum])
 @pytest.mark.parametrize("wave", [1999.0, 0.0, -5000.0, np.nan, np.inf])
-def test_too_short_is_refused(function, wave):
+def test_too_short_wavelengths_are_refused(function, wave):
     with pytest.raises(InvalidInput, match=re.escape(f"wavelength {wave:.10g} Å")):
         function([5000.0, wave])
 
 
-def test_the_limit_is_the_same_in_both():
+def test_the_limit_is_the_same_in_air_and_vacuum():
     assert air_to_vacuum(vacuum_to_air(2000.0)) == pytest.approx(2000, abs=1e-9)
     with pytest.raises(InvalidInput, match=r"in air: expected 1999\.35"):
         air_to_vacuum(1999.3)
 
 
-def test_phoenix_in_air_is_phoenix_in_vacuum(data):
-    """The same spectra on the same numbers, one taken as air, the other as vacuum."""
+def test_phoenix_in_air_agrees_with_phoenix_in_vacuum(data):
+    """The same spectra on the same wavelength values, once in air and once in vacuum."""
     with (
         h5py.File(data / "PHOENIX_50k.hdf5") as vacuum,
         h5py.File(data / "PHOENIX_air.hdf5") as air,
     ):
         wave = vacuum["wl"][:]
         np.testing.assert_array_equal(wave, air["wl"][:])
-        inner = slice(60, -120)  # 11.6 Å, 60 pixels, are lost at the red end
+        inner = slice(60, -120)  # the red end lacks 11.6 Å, 60 pixels
         for key in vacuum["flux"]:
             flux = make_interp_spline(wave, vacuum["flux"][key][:].astype(np.float64), k=5)
             ratio = air["flux"][key][inner] / flux(air_to_vacuum(wave[inner]))
@@ -118,7 +118,7 @@ def test_pixels_that_differ_by_rounding_have_no_edges():
         (None, None, "unknown", None, "taken to be the library's"),
     ],
 )
-def test_the_medium_is_declared_else_requested_else_the_librarys(
+def test_medium_is_declared_or_requested_or_that_of_the_library(
     declared, requested, library, medium, note
 ):
     settled, explanation = settle_medium("a.fits", declared, requested, library)

@@ -23,7 +23,12 @@ from scipy.optimize import minimize
 import mixjobs
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
-from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
+from mixjobs.inference.order_likelihoods import (
+    Epoch,
+    EpochOrder,
+    LikelihoodPlan,
+    ModelOptions,
+)
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.library import Library
@@ -140,11 +145,11 @@ def observe(trial: Trial) -> list[EpochOrder]:
     ):
         wavelength = library.wavelength[low:high]
         flux = pixel_means(star, wavelength)
-        sigma = np.full(len(flux), np.median(flux) / SNR)
-        noise = 0.0 if trial["seed"] is None else sigma * rng.normal(size=len(flux))
+        flux_error = np.full(len(flux), np.median(flux) / SNR)
+        noise = 0.0 if trial["seed"] is None else flux_error * rng.normal(size=len(flux))
         used, continuum = np.ones(len(flux), dtype=bool), Continuum(trial["degree"])
         observed.append(
-            EpochOrder(0, int(number), wavelength, flux + noise, sigma, used, continuum, {})
+            EpochOrder(0, int(number), wavelength, flux + noise, flux_error, used, continuum)
         )
     return observed
 
@@ -164,10 +169,11 @@ def log_probability(folder: Path, trial: Trial) -> LogProbability:
     names = ("teff_1", "teff_2", "vsini", "rv", "c", "ln_noise")
     parameters = make_parameters(names, priors, fixed, constraints=["teff_2 < teff_1"])
     store = str(store_path(folder, trial["truth"], trial["q"]))
-    epoch = {"medium": "vacuum", "barycentric_velocity": 0.0}
     # The emulator is exact at its grid points, so its error is included only for held-out spectra.
     emulator_error = trial["truth"] == HELD_OUT
-    plan = LikelihoodPlan(store, 2, {}, [epoch], observe(trial), emulator_error)
+    plan = LikelihoodPlan(
+        store, 2, ModelOptions(), [Epoch("vacuum")], observe(trial), emulator_error
+    )
     return make_log_probability(parameters, plan)
 
 

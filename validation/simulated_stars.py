@@ -20,7 +20,13 @@ import mixjobs
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
-from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
+from mixjobs.inference.order_likelihoods import (
+    Epoch,
+    EpochOrder,
+    InstrumentProfile,
+    LikelihoodPlan,
+    ModelOptions,
+)
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Prior
 from mixjobs.typing import Floats
@@ -29,7 +35,7 @@ C = constants.c / 1e3  # km/s
 LIMB_DARKENING = 0.6  # the default of load_mixture
 RESOLUTION = 30000
 PIXEL = 2.3  # km/s, of the data; a pixel of the library is 1 km/s wide
-CONTINUUM = Continuum(degree=2, sigma=0.2)
+CONTINUUM = Continuum(degree=2, prior_sd=0.2)
 RANGES = {1: (6002.0, 6016.0), 2: (6016.0, 6030.0)}  # Å; 300 pixels each
 N_LIBRARY = 2600
 LOGG = 4.5
@@ -116,10 +122,10 @@ def observe(
         wave = np.exp((edges[1:] + edges[:-1]) / 2)
         flux = true_mixture(library, star, edges)
         flux = flux / np.median(flux) * draw_continuum(wave, rng)
-        sigma = np.full(len(wave), noise * np.median(flux))
-        flux = flux + np.sqrt(factor) * sigma * rng.normal(size=len(wave))
-        used, profile = np.ones(len(wave), dtype=bool), {"resolution": RESOLUTION}
-        orders.append(EpochOrder(0, number, wave, flux, sigma, used, CONTINUUM, profile))
+        flux_error = np.full(len(wave), noise * np.median(flux))
+        flux = flux + np.sqrt(factor) * flux_error * rng.normal(size=len(wave))
+        used, profile = np.ones(len(wave), dtype=bool), InstrumentProfile(resolution=RESOLUTION)
+        orders.append(EpochOrder(0, number, wave, flux, flux_error, used, CONTINUUM, profile))
     return orders
 
 
@@ -127,7 +133,7 @@ def draw_continuum(wave: Floats, rng: np.random.Generator) -> Floats:
     """Draw a continuum from its prior, until it stays above 0.3."""
     x = 2 * (wave - wave[0]) / (wave[-1] - wave[0]) - 1
     while True:
-        coefficients = CONTINUUM.sigma * rng.normal(size=CONTINUUM.degree + 1)
+        coefficients = CONTINUUM.prior_sd * rng.normal(size=CONTINUUM.degree + 1)
         continuum: Floats = 1 + chebval(x, coefficients)
         if continuum.min() > 0.3:
             return continuum
@@ -137,9 +143,10 @@ def make_fit(
     store: str, orders: Sequence[EpochOrder], priors: Mapping[str, Prior],
     emulator_error: bool = True, settings: Mapping[str, Any] | None = None, **options: Any,
 ) -> LogProbability:  # fmt: skip
-    """Return the fit of two components to one star; `options` go to `load_mixture`."""
+    """Return the fit of two components to one star; `options` are those of `ModelOptions`."""
     names = (*PARAMETERS, "ln_noise")
     parameters = make_parameters(names, priors, settings, constraints=["teff_2 < teff_1"])
-    epoch = {"medium": "vacuum", "barycentric_velocity": 0.0}
-    plan = LikelihoodPlan(store, 2, options, [epoch], orders, emulator_error)
+    plan = LikelihoodPlan(
+        store, 2, ModelOptions(**options), [Epoch("vacuum")], orders, emulator_error
+    )
     return make_log_probability(parameters, plan)

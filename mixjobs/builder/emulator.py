@@ -1,4 +1,4 @@
-"""The emulator of a build: its settings, the segments of its orders, and what they need."""
+"""The emulator of a build: its settings, its segments, and the resources that they need."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ _UNITS = {"max_rv": "km/s", "max_vsini": "km/s", "step": "km/s"}
 class EmulatorSettings(EmulatorConfig):
     """The velocities and instruments that an emulator must cover, and its accuracy.
 
-    All parameters are keywords, and all are optional: they are the keys of the table
-    ``[emulator]`` of a job file.
+    All parameters are optional keywords, the same as in the table ``[emulator]`` of a job file.
 
     Parameters
     ----------
@@ -40,7 +39,7 @@ class EmulatorSettings(EmulatorConfig):
     max_residual : float
         Largest residual of any pixel at the grid points, as a fraction of the mean flux.
     max_rank : int
-        Largest number of eigenspectra: it overrules the two limits above.
+        Largest number of eigenspectra, which overrules the two limits above.
     rank : int
         Exactly this number of eigenspectra.
 
@@ -60,20 +59,20 @@ class EmulatorSettings(EmulatorConfig):
         values = {
             name: to_value(value, _UNITS.get(name, ""), name) for name, value in options.items()
         }
-        # NumPy's scalars become Python's, which pydantic insists on
+        # pydantic accepts Python's scalars, but not NumPy's
         values = {name: v.item() if hasattr(v, "item") else v for name, v in values.items()}
         validate(EmulatorConfig, values, "emulator", {})
         super().__init__(**values)
 
     @property
     def buffer(self) -> float:
-        """How far a segment extends beyond its order on both sides, in ln(wavelength)."""
+        """Width of the buffer on either side of an order, in ln(wavelength)."""
         sigma = profile_sigma(resolution=self.min_resolution)
         return float(half_width(self.max_vsini, self.max_rv, sigma))
 
     @property
     def buffer_velocity(self) -> float:
-        """The same in km/s."""
+        """Width of the buffer in km/s."""
         return self.buffer * SPEED_OF_LIGHT
 
 
@@ -104,7 +103,7 @@ class EmulatorPlan:
     segments : list of M Segment or None
         None for an order that has no emulator.
     notes : tuple of str
-        The orders that were left out or whose buffer was shortened, with the numbers.
+        A line for each order that was left out or whose buffer was shortened.
     n_points : int
         Number of grid points.
     """
@@ -136,9 +135,9 @@ class EmulatorPlan:
         return 8 * (rank + 2) * (self.n_pixels + self.n_orders * self.n_points)
 
     def worker_bytes(self, points: int) -> int:
-        """Memory of a task: the spectra of `points` points, or one order of all points.
+        """Memory of a task, which holds the spectra of `points` points, or one order of all points.
 
-        An order needs its matrix and a second one; a full decomposition needs a third.
+        Decomposing an order takes its matrix and a copy; a full decomposition takes a second copy.
         """
         widest = max(segment.grid.n_pixels for segment in self.segments if segment)
         full = min(self.n_points, widest) <= 2 * self.settings.max_rank
@@ -156,7 +155,7 @@ class EmulatorPlan:
 
     @property
     def identity(self) -> str:
-        """The settings in a line, which tells a resumed job whether they are the same."""
+        """The settings in one line, which must be the same in a resumed job."""
         settings = self.settings.model_dump()
         return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
 
@@ -169,7 +168,7 @@ def plan_emulator(
     Parameters
     ----------
     wavelength : (n_pixels,) array
-        The library's, Å.
+        Pixels of the library, Å.
     orders : Orders
     settings : EmulatorSettings
     n_points : int
@@ -178,7 +177,7 @@ def plan_emulator(
     Raises
     ------
     OrderError
-        The library does not cover the buffer of an order, and the settings say to refuse it.
+        The library does not cover the buffer of an order, and `short_buffer` is "refuse".
     """
     segments, notes = make_segments(wavelength, orders, settings)
     return EmulatorPlan(settings, segments, tuple(notes), n_points)

@@ -45,9 +45,9 @@ def build(
 ) -> Store:
     """Build a store of mean fluxes and flux ratios from a library of raw spectra.
 
-    An interrupted build resumes when it is called again with the same arguments. A store that the
-    same build has finished is opened. Every block shape, number of workers and kind of client
-    gives the same values, to the last bit.
+    An interrupted build resumes when it is called again with the same arguments; a finished store
+    is opened. The values do not depend on the block shape, the number of workers or the kind of
+    client, to the last bit.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def build(
         numbers to wavelengths. The ranges of the last three extend from the first pixel to just
         past the last. They are converted to the library's medium, air or vacuum.
     path : str or Path
-        The store. It is built next to it, as ``path.partial``, and renamed when it is complete.
+        The store, which is built as ``path.partial`` and renamed when it is complete.
     client : distributed.Client, optional
         Where to compute; by default in this process.
     select : mapping from parameter name to (low, high), optional
@@ -76,17 +76,17 @@ def build(
     dtype : {"float64", "float32"}
         Data type of the ratio table.
     assume_raw : bool
-        Take the spectra as raw, exactly as they are in the files, and do not check them.
+        Take the spectra as raw, exactly as in the files, without checking them.
     block : (int, int), optional
         Number of orders and of grid points that one task computes.
     overwrite : bool
         Replace a finished store, or the partial store of another job.
     report : callable, False or None
-        Called with a stage, the number of its tasks that are finished, and of all its tasks. By
+        Called with the name of a stage, its number of finished tasks, and its number of tasks. By
         default a progress bar appears in a terminal or a notebook; False suppresses it.
     note : callable, optional
         Called with each line about what was assumed, converted or left out. By default the lines
-        are printed on standard error where the progress bar appears.
+        are printed to standard error where the progress bar appears.
 
     Returns
     -------
@@ -103,24 +103,24 @@ def build(
     InvalidInput
         Another argument cannot be used.
     OutputExists, StoreLocked, StoreError
-        The store exists, another job is building it, or a partial store is of another job.
+        The store exists, another job is building it, or the partial store is another job's.
     JobFailed
         The disk is full, or the workers died.
     """
-    tell = _note(note, report)
+    note = _note(note, report)
     path = Path(path)
     _check_path(path, overwrite)
-    opened = open_library(library) if isinstance(library, str | Path) else library
-    chosen = choose_orders(orders, opened, medium, skip_uncovered)
+    library = open_library(library) if isinstance(library, str | Path) else library
+    chosen = choose_orders(orders, library, medium, skip_uncovered)
     plan = _plan(
-        opened, chosen, tell, n_workers=n_slots(client), select=select, block=block,
+        library, chosen, note, n_workers=n_slots(client), select=select, block=block,
         table_dtype=dtype if table else None, assume_raw=assume_raw, emulator=emulator,
     )  # fmt: skip
-    finished = finished_store(plan, path, overwrite, tell)
+    finished = finished_store(plan, path, overwrite, note)
     if finished is not None:
         return finished
-    with chosen_reporter(report) as shown:
-        return run_plan(plan, path, client, overwrite, shown)
+    with chosen_reporter(report) as reporter:
+        return run_plan(plan, path, client, overwrite, reporter)
 
 
 def build_job(
@@ -152,19 +152,19 @@ def build_job(
     Raises
     ------
     MixjobsError
-        See `build`; also a job file that cannot be used.
+        The job file cannot be used; otherwise see `build`.
     """
     config = job if isinstance(job, BuildConfig) else read_build_job(job)
-    tell = _note(note, report)
+    note = _note(note, report)
     path, overwrite = Path(config.output), overwrite or config.overwrite
     _check_path(path, overwrite)
-    plan = plan_job(config, tell)
-    finished = finished_store(plan, path, overwrite, tell)
+    plan = plan_job(config, note)
+    finished = finished_store(plan, path, overwrite, note)
     if finished is not None:
         return finished
-    cluster = job_client(config.where, path, tell) if client is None else nullcontext(client)
-    with cluster as connected, chosen_reporter(report) as shown:
-        return run_plan(plan, path, connected, overwrite, shown)
+    cluster = job_client(config.where, path, note) if client is None else nullcontext(client)
+    with cluster as connected, chosen_reporter(report) as reporter:
+        return run_plan(plan, path, connected, overwrite, reporter)
 
 
 def plan_job(job: str | Path | BuildConfig, note: Note | None = None) -> BuildPlan:
@@ -187,12 +187,12 @@ def plan_job(job: str | Path | BuildConfig, note: Note | None = None) -> BuildPl
         See `build`.
     """
     config = job if isinstance(job, BuildConfig) else read_build_job(job)
-    tell = note or _silent
+    note = note or _silent
     library = open_library(config.library, config.format)
     for line in _library_notes(library):
-        tell(line)
+        note(line)
     return _plan(
-        library, choose_orders(config.orders, library), tell, n_workers=n_workers(config.where),
+        library, choose_orders(config.orders, library), note, n_workers=n_workers(config.where),
         select=config.select, block=config.block, assume_raw=config.assume_raw,
         table_dtype=config.dtype if config.table else None, emulator=config.emulator,
     )  # fmt: skip
@@ -208,7 +208,7 @@ def _plan(library: Library, chosen: ChosenOrders, note: Note, **options: Any) ->
 
 
 def finished_store(plan: BuildPlan, path: Path, overwrite: bool, note: Note) -> Store | None:
-    """Return the store if the same job has finished it; refuse a path that is taken.
+    """Return the store that the same job has finished, if any; refuse a path that is taken.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 from mixjobs.units import to_value
-from mixjobs.wavelengths import in_library_medium, ranges_of_pixels
+from mixjobs.wavelengths import in_library_medium, ranges_of_pixels, settle_medium
 
 # What `mixjobs.build` accepts.
 OrdersLike = Orders | ObservedSpectrum | str | os.PathLike[str] | Mapping[int, Any]
@@ -30,7 +30,7 @@ class ChosenOrders:
     ----------
     orders : Orders
     source : str
-        Where they come from, for the store's attribute ``orders_from``; may be empty.
+        Origin of the orders, for the store's attribute ``orders_from``; may be empty.
     notes : tuple of str
         What was assumed, converted or left out, one line each.
     """
@@ -51,13 +51,13 @@ def choose_orders(
     Parameters
     ----------
     orders : Orders, ObservedSpectrum, str, Path, mapping or OrdersConfig
-        Ranges, an observed spectrum or its path, the wavelengths of each order by its number, or
-        the table ``[orders]`` of a job file.
+        Ranges, an observed spectrum or its path, wavelengths by order number, or the table
+        ``[orders]`` of a job file.
     library : Library
     medium : {"air", "vacuum"}, optional
-        Medium of the wavelengths, where `orders` does not say; by default the library's.
+        Medium of the wavelengths, if `orders` does not declare it; by default the library's.
     skip_uncovered : bool
-        Leave out orders that the library does not cover, rather than refuse them later.
+        Leave out orders that the library does not cover, instead of refusing them later.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _configured(config: OrdersConfig, library: Library, medium: str | None) -> C
 def _given(orders: Orders, library: Library, medium: str | None) -> ChosenOrders:
     if not _differ(medium, library):
         return ChosenOrders(orders, "")
-    both = np.stack([orders.wave_min, orders.wave_max])  # so that common edges stay common
+    both = np.stack([orders.wave_min, orders.wave_max])  # so that shared edges stay equal
     low, high = in_library_medium(both, medium, library.medium)
     return ChosenOrders(Orders(orders.number, low, high), f"ranges ({_converted(medium, library)})")
 
@@ -155,22 +155,13 @@ def _checked(number: Any, wavelength: Any) -> Floats:
 def _of_spectrum(
     spectrum: ObservedSpectrum, numbers: list[int] | None, library: Library, medium: str | None
 ) -> ChosenOrders:
-    path, settled = spectrum.path, spectrum.medium or medium
-    if medium not in (None, settled):
-        raise InvalidInput(
-            f"medium = {medium!r}, but {path} declares {settled}: leave the medium out",
-            path=path,
-            name="medium",
-            value=medium,
-        )
-    if settled is None:
-        how = f"assumed to be in {library.medium}, like the library's: the file does not say"
-    else:
-        how = _converted(settled, library) if _differ(settled, library) else settled
+    path = spectrum.path
+    settled, how = settle_medium(path, spectrum.medium, medium, library.medium)
+    if _differ(settled, library):
+        how += f"; converted to {library.medium}, the library's"
     low, high = ranges_of_pixels(spectrum.wavelength, settled, library.medium)
     orders = Orders(spectrum.orders.number, low, high)
-    notes = [f"{path}: {len(orders)} orders; wavelengths: {how}"]
-    notes += [f"{path}: {note}" for note in spectrum.notes]
+    notes = [f"{path}: {note}" for note in (f"{len(orders)} orders; {how}", *spectrum.notes)]
     chosen = orders.select(numbers) if numbers else orders
     return ChosenOrders(chosen, f"{path} ({how})", tuple(notes))
 

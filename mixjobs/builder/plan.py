@@ -1,4 +1,4 @@
-"""The plan of a build: checked, divided into tasks, and with what it will need."""
+"""The plan of a build: its checks, its tasks, and the resources that it needs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from mixjobs.config.build import EmulatorConfig
 from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput, NotRaw
 from mixjobs.library import Library, open_library
+from mixjobs.model.flux_ratio import summarise_orders
 from mixjobs.model.means import spans
 from mixjobs.orders import Orders
 from mixjobs.store.format import rows_per_zarr_chunk
@@ -48,7 +49,7 @@ class BuildPlan(Summarised):
     table_dtype : str or None
         Data type of the ratio table; None leaves it out.
     flux_level : FluxLevel
-        Of the probe spectra.
+        Flux level of the probe spectra.
     seconds : float
         Time to read a spectrum.
     n_workers : int
@@ -76,7 +77,7 @@ class BuildPlan(Summarised):
 
     @property
     def identity(self) -> dict[str, str]:
-        """What a resumed job must have in common with the interrupted one."""
+        """Facts that must be the same in a resumed job and in the interrupted one."""
         identity: dict[str, str] = self.attributes["identity"]
         return identity
 
@@ -114,7 +115,7 @@ class BuildPlan(Summarised):
         return max(needed, self.emulator.worker_bytes(self.block[1])) if self.emulator else needed
 
     def check(self, mean_flux: Floats, rows: Ints) -> FluxLevel:
-        """Check that mean fluxes (M, n) of these points can be those of raw spectra.
+        """Check that mean fluxes (M, n) of the points in `rows` are consistent with raw spectra.
 
         Raises
         ------
@@ -123,15 +124,14 @@ class BuildPlan(Summarised):
         return _flux_level(self.library, self.orders, mean_flux, rows)
 
     def facts(self) -> dict[str, str]:
-        """Return what the build will do and need, as text."""
+        """Return the work and the resources of the build, as text."""
         from dask.utils import format_bytes
 
         orders, emulator = self.orders, self.emulator
         n_bytes = self.table_bytes + 8 * self.n_points * len(orders)
         seconds = self.seconds * self.n_points / self.n_workers
         facts = {
-            "orders": f"{len(orders)}, {orders.wave_min.min():.6g} to "
-            f"{orders.wave_max.max():.6g} Å",
+            "orders": summarise_orders(orders),
             "points": f"{self.n_points} ({len(self.library.grid.holes)} holes)",
             "flux calibration": f"{self.library.flux_calibration.evidence}; {self.flux_level.how}",
             "mean flux": f"{self.n_tasks} tasks of {self.block[0]} orders x {self.block[1]} points",
@@ -175,7 +175,7 @@ def plan_build(
     table_dtype : {"float64", "float32"} or None
         Data type of the ratio table; None leaves it out.
     orders_from : str
-        A sentence about where the orders come from, for the store.
+        Origin of the orders, for the store's attribute of this name.
 
     The other parameters and the errors are those of `mixjobs.build`.
     """
@@ -184,8 +184,8 @@ def plan_build(
             f"dtype {table_dtype!r}: expected float64 or float32", name="dtype", value=table_dtype
         )
     settings = emulator_settings(emulator)
-    selected = _selected(open_library(library) if isinstance(library, str | Path) else library,
-                         select, assume_raw)  # fmt: skip
+    library = open_library(library) if isinstance(library, str | Path) else library
+    selected = _selected(library, select, assume_raw)
     planned = None
     if settings is not None:
         planned = plan_emulator(selected.wavelength, orders, settings, len(selected.grid))
@@ -269,7 +269,7 @@ def blocks(n_orders: int, n_points: int, block: BlockShape) -> Iterator[tuple[sl
 def _selected(
     library: Library, select: Mapping[str, tuple[float, float]] | None, assume_raw: bool
 ) -> Library:
-    """Return the library of the selected points; refuse one that is normalised."""
+    """Return the library reduced to the selected points; refuse normalised spectra."""
     if select:
         library = library.take(library.grid.select(select))
     if assume_raw:

@@ -1,4 +1,4 @@
-"""The probe of a library: a few spectra, read to measure the flux level and the reading time."""
+"""The probe of a library: a few spectra that show its flux level and its reading time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Probe:
     Attributes
     ----------
     rows : (n,) int array
-        Their grid points, which differ only in Teff (or the first parameter) if the grid allows.
+        Grid points of the spectra: see `probe_rows`.
     mean_flux : (M, n) array
     seconds : float
         Shortest time to read a spectrum.
@@ -37,10 +37,10 @@ class Probe:
 
 
 def probe_rows(grid: Grid) -> Ints:
-    """Return a few grid points that differ only in Teff, or in the first parameter without one.
+    """Return a few grid points that differ only in Teff, or in the first parameter without Teff.
 
-    Only between such points does the trend with Teff tell whether spectra are raw. If no two points
-    differ in that parameter alone, they are spread over the whole grid.
+    Between such points, the trend with Teff reveals whether spectra are raw. If no two points
+    differ in that parameter alone, the points are spread over the whole grid.
     """
     along = grid.names.index("teff") if "teff" in grid.names else 0
     line = lines_along(grid, along)
@@ -49,8 +49,8 @@ def probe_rows(grid: Grid) -> Ints:
     on_line = line == longest[len(longest) // 2]
     rows = np.flatnonzero(on_line | (n_points.max() == 1))
     rows = rows[np.argsort(grid.points[rows, along], kind="stable")]
-    places = np.linspace(0, len(rows) - 1, min(_N_SPECTRA, len(rows))).round().astype(int)
-    chosen: Ints = rows[places]
+    evenly = np.linspace(0, len(rows) - 1, min(_N_SPECTRA, len(rows))).round().astype(int)
+    chosen: Ints = rows[evenly]
     return chosen
 
 
@@ -78,6 +78,6 @@ def probe(library: Library, orders: Orders) -> Probe:
 
 
 def in_spectrum(error: LibraryError, library: str, spectrum: str) -> LibraryError:
-    """Return the error of a spectrum with the names of the library and of the spectrum."""
+    """Add the names of the library and of the spectrum to an error."""
     message = f"{library}: spectrum {spectrum}: {error}"
     return LibraryError(message, path=library, name=spectrum, value=error.value, order=error.order)

@@ -1,6 +1,6 @@
-"""Flux calibration: whether mean fluxes can be those of raw spectra.
+"""Flux calibration: a test of whether mean fluxes are those of raw spectra.
 
-The ratio of two normalised spectra is wrong without any sign of it, so this is always checked.
+Flux ratios of normalised spectra are wrong but look plausible, so every build runs this test.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from mixjobs.units import UNITS
 # The median ratio to the Planck function, over orders and points, may deviate by this factor.
 MAX_FACTOR = 30.0
 # Standard deviations of raw mean fluxes from the Planck function: of the exponent of Teff in their
-# ratio, and of the ln of its level. Spectra scaled to one luminosity are off by -4 in the exponent
-# and by ln(F_sun / (sigma Teff^4)) in the level. In 3,600 draws of orders and sub-grids of
-# BT-Settl, the two together took no raw library for a scaled one, and 1 scaled library in 100 for a
-# raw one (2 raw libraries in all, and 2 scaled in 100, from the five probe spectra alone).
+# ratio, and of ln(ratio). Spectra scaled to one luminosity are off by -4 in the exponent and by
+# ln(F_sun / (sigma Teff^4)) in ln(ratio). In 3,600 draws of orders and sub-grids of BT-Settl, no
+# raw library was refused as scaled, and 1 % of the scaled ones passed as raw. With only the five
+# probe spectra, 2 raw libraries were refused, and 2 % of the scaled ones passed.
 _DEVIATIONS = (2.0, 0.6)
 _F_SUN = 6.3156e10  # erg/s/cm², at the surface of the Sun
 _STEFAN_BOLTZMANN = 5.670374e-5  # erg/s/cm²/K⁴
-_MIN_SCATTER = 1e-3  # relative, of the mean fluxes of one order; normalised spectra have less
+_MIN_SCATTER = 1e-3  # relative range of the mean fluxes of an order; less if normalised
 _ENDINGS = {
     "erg/s/cm2/AA": re.compile(r"(/\s*|\b)(a|aa|å|angstroms?)(\^?-1)?$"),
     "erg/s/cm2/cm": re.compile(r"(/\s*|\b)cm(\^?-1|\^?-?3)?$"),
@@ -45,7 +45,7 @@ class FluxLevel:
     ----------
     flux_unit : str
     how : str
-        One sentence for a reader.
+        The evidence, in one sentence.
     level : float or None
         Median ratio of the mean fluxes to those of blackbodies; None if it was not measured.
     contradicts : bool
@@ -128,7 +128,7 @@ def _check_positive(grid: Grid, orders: Orders, mean_flux: Floats) -> None:
 
 
 def _check_not_scaled(excess: Floats, grid: Grid) -> None:
-    """Refuse ln(mean/Planck), (M, N), that fits one luminosity better than raw spectra."""
+    """Refuse ln(mean/Planck), (M, N), that suggests one luminosity rather than raw spectra."""
     exponent = _teff_exponent(excess, grid)
     if exponent is None:
         return
@@ -148,8 +148,8 @@ def _check_not_scaled(excess: Floats, grid: Grid) -> None:
 def _teff_exponent(excess: Floats, grid: Grid) -> float | None:
     """Return the median over orders of the slope of ln(mean/Planck), (M, N), with ln(Teff).
 
-    It is measured between points that differ only in Teff, because gravity and composition change
-    the mean flux too. None if there are no such points.
+    It is measured between points that differ only in Teff, because gravity and composition also
+    change the mean flux. None if there are no such points.
     """
     column = grid.names.index("teff")
     x = np.log(grid.points[:, column])

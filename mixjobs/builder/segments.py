@@ -19,10 +19,10 @@ from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid
 if TYPE_CHECKING:
     from mixjobs.builder.emulator import EmulatorSettings
 
-_UNIFORM = 1e-3  # steps by which a pixel may be off a uniform grid
-_MARGIN = 16  # pixels beyond the buffer, where the library has them: splines have end effects
-_MIN_PIXELS = 8  # of a grid: a spline needs them
-_REFINEMENT = 2  # half the smallest step of an uneven grid keeps spectra to 1e-4
+_UNIFORM_TOLERANCE = 1e-3  # deviation from a uniform grid, in steps
+_MARGIN = 16  # pixels to read beyond the buffer, because a spline is inaccurate at its ends
+_MIN_PIXELS = 8  # of a grid, for a spline
+_REFINEMENT = 2  # of the smallest step of an uneven grid; spectra are then kept to 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +52,14 @@ class Segment:
         """
         if self.log_wave is None:
             return flux
-        from scipy.interpolate import make_interp_spline  # takes half a second
+        from scipy.interpolate import make_interp_spline  # takes half a second to import
 
         spline = make_interp_spline(self.log_wave, flux, k=3)
-        at = self.grid.start + self.grid.step * np.arange(self.grid.n_pixels)
+        centres = self.grid.start + self.grid.step * np.arange(self.grid.n_pixels)
         if self.grid.step <= np.diff(self.log_wave).min():
-            values: Floats = spline(at)
+            values: Floats = spline(centres)
             return values
-        edges = np.append(at, at[-1] + self.grid.step) - self.grid.step / 2
+        edges = np.append(centres, centres[-1] + self.grid.step) - self.grid.step / 2
         averages: Floats = np.diff(spline.antiderivative()(edges)) / self.grid.step
         return averages
 
@@ -72,7 +72,7 @@ def make_segments(
     Parameters
     ----------
     wavelength : (n_pixels,) array
-        The library's, Å.
+        Pixels of the library, Å.
     orders : Orders
     settings : EmulatorSettings
 
@@ -81,7 +81,7 @@ def make_segments(
     segments : list of M Segment or None
         None for an order that is left out.
     notes : list of str
-        The orders that were left out or whose buffer was shortened, with the numbers.
+        A line for each order that was left out or whose buffer was shortened.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def make_segments(
         segments.append(segment)
     if not any(segments):
         raise OrderError(
-            "the library covers the buffer of no order; choose a smaller max_rv or max_vsini",
+            "the library covers no order with its buffer; choose a smaller max_rv or max_vsini",
             name="short_buffer",
             value=settings.short_buffer,
         )
@@ -143,13 +143,13 @@ def _segment(log_wave: Floats, ends: Floats, step: float | None) -> Segment:
     x = log_wave[first:stop]
     mean_step = float((x[-1] - x[0]) / (len(x) - 1))
     deviation = np.abs(x - x[0] - mean_step * np.arange(len(x))).max()
-    wanted = None if step is None else step / SPEED_OF_LIGHT
-    if deviation < _UNIFORM * mean_step and (wanted is None or abs(wanted / mean_step - 1) < 1e-3):
+    requested = None if step is None else step / SPEED_OF_LIGHT
+    fits = requested is None or abs(requested / mean_step - 1) < 1e-3
+    if fits and deviation < _UNIFORM_TOLERANCE * mean_step:
         return Segment(first, stop, LogGrid(float(x[0]), mean_step, len(x)), None)
-    wanted = wanted or float(np.diff(x).min()) / _REFINEMENT
-    n_pixels = int((x[-1] - x[0]) / wanted) + 1
-    if n_pixels < _MIN_PIXELS:
-        return Segment(first, stop, LogGrid(float(x[0]), wanted, n_pixels), x)
-    if wanted > np.diff(x).min():  # pixels that average the library's lie within them
-        return Segment(first, stop, LogGrid(float(x[0]) + wanted / 2, wanted, n_pixels - 1), x)
-    return Segment(first, stop, LogGrid(float(x[0]), wanted, n_pixels), x)
+    smallest, start = np.diff(x).min(), float(x[0])
+    grid_step = requested or float(smallest) / _REFINEMENT
+    n_pixels = int((x[-1] - x[0]) / grid_step) + 1
+    if n_pixels >= _MIN_PIXELS and grid_step > smallest:  # averages need whole pixels
+        start, n_pixels = start + grid_step / 2, n_pixels - 1
+    return Segment(first, stop, LogGrid(start, grid_step, n_pixels), x)

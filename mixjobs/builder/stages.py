@@ -54,9 +54,9 @@ class Stage:
     function : callable
         Computes a task, in this process or on a worker.
     tasks : iterable
-        Those that an earlier run of the job has not finished.
+        The tasks that an earlier run of the job has not finished.
     n_tasks, n_finished : int
-        Number of all tasks, and of those that an earlier run has finished.
+        Number of all tasks, and of those finished by an earlier run.
     finish : callable
         Called with each task and its result.
     """
@@ -84,7 +84,7 @@ def run_plan(
     overwrite : bool
         Replace a finished store, or another job's partial store.
     report : callable
-        Called with a stage, the number of its tasks that are finished, and of all its tasks.
+        Called with the name of a stage, its number of finished tasks, and its number of tasks.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def create(group: Path, plan: BuildPlan) -> None:
 
 
 def run_stage(client: Client | None, stage: Stage, report: Report) -> None:
-    """Compute the tasks of a stage that are not finished."""
+    """Compute the unfinished tasks of a stage."""
     n_finished = stage.n_finished
     report(stage.name, n_finished, stage.n_tasks)
     for task, result in execute(client, stage.function, stage.tasks, stage.name):
@@ -137,10 +137,10 @@ def run_stage(client: Client | None, stage: Stage, report: Report) -> None:
 
 
 def mean_stage(plan: BuildPlan, partial: PartialStore, means: Floats) -> Stage:
-    """Compute the mean fluxes that are still NaN in `means`, (M, N), and write them into it."""
+    """Return the stage that computes the mean fluxes that are still NaN in `means` (M, N)."""
     shape = plan.block
     if plan.emulator:
-        # a resumed job writes the Zarr chunks with which the scratch arrays were created
+        # a resumed job must write whole Zarr chunks of the existing scratch arrays
         shape = shape[0], scratch_step(partial.folder / SCRATCH)
     all_blocks = list(blocks(len(plan.orders), plan.n_points, shape))
     missing = [block for block in all_blocks if np.isnan(means[block]).any()]
@@ -160,7 +160,7 @@ def mean_stage(plan: BuildPlan, partial: PartialStore, means: Floats) -> Stage:
 
 
 def mean_task(plan: BuildPlan, scratch: Path, orders: slice, points: slice) -> MeanTask:
-    """Return the task of a block of mean fluxes; with an emulator, it writes spectra too."""
+    """Return the task of a block of mean fluxes; with an emulator, it also writes spectra."""
     task = MeanTask(
         plan.library.path, plan.library.reader(range(points.start, points.stop)),
         plan.orders.number[orders], plan.lo[orders], plan.hi[orders], orders, points,
@@ -171,7 +171,7 @@ def mean_task(plan: BuildPlan, scratch: Path, orders: slice, points: slice) -> M
 
 
 def emulator_stage(plan: BuildPlan, emulator: EmulatorPlan, partial: PartialStore) -> Stage:
-    """Decompose the spectra, one task for each order."""
+    """Return the stage that decomposes the spectra, one task for each order."""
     tasks = emulator_tasks(plan, emulator, partial.group, partial.folder / SCRATCH)
     return _recorded_stage("emulator", decompose_order, tasks, partial)
 
@@ -192,7 +192,7 @@ def emulator_tasks(
 
 
 def ratio_stage(plan: BuildPlan, partial: PartialStore) -> Stage:
-    """Write the ratio table, one task for each Zarr chunk; none without a table."""
+    """Return the stage that writes the ratio table, one task for each Zarr chunk, if any."""
     job = uuid4().hex
     rows = [(m, *rows) for m in range(len(plan.orders)) for rows in plan.table_rows]
     tasks = [RatioTask(partial.group, job, *row) for row in rows]
@@ -200,7 +200,7 @@ def ratio_stage(plan: BuildPlan, partial: PartialStore) -> Stage:
 
 
 def interpolator_stage(plan: BuildPlan, partial: PartialStore, n_tasks: int) -> Stage:
-    """Build the interpolators from the store, and compare them with the ratio table."""
+    """Return the stage that builds the interpolators and compares them with the ratio table."""
     allowed = 1e-5 if plan.table_dtype == "float32" else 1e-9
     groups = np.array_split(np.arange(len(plan.orders)), min(n_tasks, len(plan.orders)))
 
@@ -224,7 +224,7 @@ def _recorded_stage(
     tasks: Sequence[EmulatorTask] | Sequence[RatioTask],
     partial: PartialStore,
 ) -> Stage:
-    """Return the stage of those tasks that are not on record; each is recorded when finished."""
+    """Return the stage of the tasks that are not on record, each recorded when it is finished."""
     recorded = {tuple(entry.block) for entry in partial.finished() if entry.stage == name}
     missing = [task for task in tasks if tuple(task.key) not in recorded]
     return Stage(

@@ -1,4 +1,4 @@
-"""The tasks of a build: what each computes, and how, in this process or on a worker."""
+"""The tasks of a build, and the functions that compute them on a worker or in this process."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from mixjobs.wavelengths import LogGrid
 if TYPE_CHECKING:
     from mixjobs.builder.emulator import EmulatorSettings
 
-# Seconds between attempts to read: network file systems fail for a moment now and then.
+# Seconds between attempts to read, because network file systems sometimes fail for a moment.
 _PAUSES = (0.2, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class MeanTask:
-    """Compute the mean fluxes of some orders and points.
+    """The mean fluxes of some orders and points.
 
     Attributes
     ----------
     library : str
-        Its path, for errors.
+        Path of the library, for error messages.
     reader : SpectrumReader
-        Of the points' spectra.
+        Reader of the points' spectra.
     number, lo, hi : (n_orders,) int arrays
-        The orders' numbers and pixels.
+        Numbers and pixel ranges of the orders.
     orders, points : slice
-        The block of the store's arrays.
+        Ranges of the block in the store's arrays.
     """
 
     library: str
@@ -59,7 +59,7 @@ class MeanTask:
 
     @property
     def key(self) -> list[int]:
-        """Name of the task in the record of its stage: the first order and the first point."""
+        """Key of the task in its stage's record: the first order and the first point."""
         return [self.orders.start, self.points.start]
 
     def __str__(self) -> str:
@@ -70,12 +70,12 @@ class MeanTask:
 
 @dataclass(frozen=True, eq=False)
 class SpectraTask(MeanTask):
-    """Compute mean fluxes, and write the spectra that the emulator is made from.
+    """Mean fluxes, and the spectra from which the emulator is made.
 
     Attributes
     ----------
     scratch : Path
-        The group of the spectra, which are divided by their means.
+        Zarr group of the spectra, which are divided by their means.
     segments : list of Segment or None
         One for each order of the block; None for an order that has no emulator.
     """
@@ -89,7 +89,7 @@ class SpectraTask(MeanTask):
 
 @dataclass(frozen=True, eq=False)
 class EmulatorTask:
-    """Decompose the spectra of one order, the store's row `order_index`."""
+    """The decomposition of the spectra of one order."""
 
     job: str
     store: Path
@@ -101,7 +101,7 @@ class EmulatorTask:
 
     @property
     def key(self) -> list[int]:
-        """Name of the task in the record of its stage."""
+        """Key of the task in its stage's record."""
         return [self.order_index]
 
     def __str__(self) -> str:
@@ -110,7 +110,7 @@ class EmulatorTask:
 
 @dataclass(frozen=True, eq=False)
 class RatioTask:
-    """Write rows `start` to `stop` of one order's ratio table, from the means in the store."""
+    """Rows `start` to `stop` of one order's ratio table, from the mean fluxes in the store."""
 
     group: Path
     job: str
@@ -120,7 +120,7 @@ class RatioTask:
 
     @property
     def key(self) -> list[int]:
-        """Name of the task in the record of its stage: the order and the first row."""
+        """Key of the task in its stage's record: the order and the first row."""
         return [self.order_index, self.start]
 
     def __str__(self) -> str:
@@ -130,7 +130,7 @@ class RatioTask:
 
 @dataclass(frozen=True, eq=False)
 class InterpolatorTask:
-    """Build the interpolators of some orders from the store, and compare them with the table."""
+    """The interpolators of some orders, built from the store and compared with the ratio table."""
 
     group: Path
     order_index: Ints
@@ -160,8 +160,8 @@ def compute_means(task: MeanTask) -> Floats:
 def in_three_attempts(read: Callable[[ReadingTask], Result], task: ReadingTask) -> Result:
     """Read the spectra of a task.
 
-    After an error of the file system, the file is opened again. Spectra that were read but cannot
-    be used are not read again.
+    After an error of the file system, the file is opened again. Spectra that cannot be used are not
+    read again.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def in_three_attempts(read: Callable[[ReadingTask], Result], task: ReadingTask) 
         kind = MissingFile if isinstance(error, FileNotFoundError) else UnreadableFile
         raise kind(
             f"{task}: {error} ({len(_PAUSES) + 1} attempts); start again when the file can be "
-            "read: what is finished is kept, as long as the library does not change",
+            "read (finished work is kept, unless the library changes)",
             path=getattr(error, "path", None) or task.library,
             name=str(task),
         ) from None
@@ -204,9 +204,9 @@ def compute_spectra(task: SpectraTask) -> Floats:
     The mean fluxes and the errors are those of `compute_means`, to the last bit.
     """
     means, spectra = in_three_attempts(_read_spectra, task)
-    for number, of_order in zip(task.number, spectra, strict=True):
-        if of_order is not None:
-            write_scratch(task.scratch, int(number), task.points.start, of_order)
+    for number, order_spectra in zip(task.number, spectra, strict=True):
+        if order_spectra is not None:
+            write_scratch(task.scratch, int(number), task.points.start, order_spectra)
     return means
 
 
@@ -226,16 +226,16 @@ def _read_spectra(task: SpectraTask) -> tuple[Floats, list[Floats | None]]:
             means[:, i] = mean_flux(flux, task.number, task.lo, task.hi)
             for m, segment in enumerate(task.segments):
                 if segment:
-                    of_segment = flux(segment.lo, segment.hi)
-                    _check_buffer(of_segment, int(task.number[m]))
-                    spectra[m][i] = segment.resample(of_segment) / means[m, i]  # type: ignore[index]
+                    raw = flux(segment.lo, segment.hi)
+                    _check_buffer(raw, int(task.number[m]))
+                    spectra[m][i] = segment.resample(raw) / means[m, i]  # type: ignore[index]
         except LibraryError as error:
             raise in_spectrum(error, task.library, spectrum.name) from None
     return means, spectra
 
 
 class _Pieces:
-    """A spectrum whose pixels are read once, although segments overlap."""
+    """A spectrum of which every pixel is read once, although segments overlap."""
 
     def __init__(self, spectrum: Spectrum, lo: Sequence[int], hi: Sequence[int]) -> None:
         self.pieces = [(start, spectrum(start, stop)) for start, stop, _ in spans(lo, hi)]
@@ -278,7 +278,7 @@ def decompose_order(task: EmulatorTask) -> None:
 
 @lru_cache(maxsize=1)
 def _held_out(store: Path, job: str) -> tuple[Store, list[AxisFolds]]:  # noqa: ARG001
-    """Store and held-out axes, which all orders of a job share; read once in each process."""
+    """Store and held-out axes, common to all orders of a job; read once in each process."""
     opened = read_group(store)
     return opened, axis_folds(opened.grid, default_method(opened.grid))
 
@@ -295,7 +295,7 @@ def write_table(task: RatioTask) -> None:
 def _means_and_table(group: Path, job: str) -> tuple[Floats, Any]:  # noqa: ARG001
     """Means and table of a store, read once in each process.
 
-    The job is a key of the cache: another job may fill another store of the same path.
+    The job is a key of the cache, because another job may fill another store at the same path.
     """
     return open_array(group, "mean_flux")[...], open_array(group, "flux_ratio")
 
@@ -320,7 +320,7 @@ def check_interpolators(task: InterpolatorTask) -> float:
 
 
 def _interval(noun: str, plural: str, first: int, last: int) -> str:
-    """Name one thing or several.
+    """Name one item or a range of items.
 
     Examples
     --------

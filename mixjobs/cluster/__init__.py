@@ -21,13 +21,13 @@ from mixjobs.config.cluster import ClusterConfig
 __all__ = ["connect"]
 
 _SETTINGS = {
-    # Results are tiny, so workers may queue any number of tasks; this doubles the task rate.
+    # Results are tiny, so workers may queue any number of tasks, which doubles the task rate.
     "distributed.scheduler.worker-saturation": "inf",
     # Number of workers that may die while running a task before the task is blamed for it.
     "distributed.scheduler.allowed-failures": 3,
     **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in KEEP_MEMORY.items()},
 }
-# Workers on other nodes can be stopped by the site, for instance at a time limit.
+# The site can stop workers on other nodes, for instance at a time limit.
 _SETTINGS_ELSEWHERE = {
     "distributed.scheduler.allowed-failures": 10,
     # A lost job is replaced immediately.

@@ -38,7 +38,7 @@ def _client(scheduler: str) -> Client:
     except (OSError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
     # A client that failed to connect closes itself when it is garbage-collected. This must happen
-    # in this thread: in a thread that Dask is just starting it would wait forever.
+    # in this thread: in a thread that Dask is just starting, closing would wait forever.
     gc.collect()
     raise InvalidInput(
         f"no scheduler answers at {scheduler!r} ({reason}); "

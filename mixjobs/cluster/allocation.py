@@ -1,7 +1,7 @@
 """Workers in all tasks of one Slurm allocation, started by ``srun``.
 
-The scheduler runs in the batch script itself. There it occupies no task, and the exit status of the
-job is that of the script.
+The scheduler runs in the batch script itself, where it occupies no task. The exit status of the job
+is that of the script.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def in_allocation(config: ClusterConfig, logs: Path | None) -> Iterator[Client]:
 
 @contextmanager
 def _workers(client: Client, command: list[str], logs: Path) -> Iterator[None]:
-    """Run the workers with ``srun``; stop the job if it ends early, instead of waiting forever."""
+    """Run the workers with ``srun``; if it ends early, stop the job instead of waiting forever."""
     with (logs / "srun.log").open("w") as output:
         srun = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
@@ -113,7 +113,7 @@ def worker_command(
     cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or 1)
     command = [
         "srun",
-        f"--cpus-per-task={cores}",  # srun does not inherit it from sbatch
+        f"--cpus-per-task={cores}",  # srun does not inherit this from sbatch
         "--no-kill", "--kill-on-bad-exit=0",  # the other workers continue
         f"--output={logs}/worker-%j-%t.log", "--open-mode=append",
         sys.executable, "-m", "distributed.cli.dask_worker", scheduler,

@@ -1,4 +1,4 @@
-"""The client of a job: its workers, where they log, and where they can be watched."""
+"""The client of a job: its workers, their logs and the dashboard."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def job_client(
     Parameters
     ----------
     config : ClusterConfig or None
-        None for a job that runs in this process: it has no client.
+        None for a job that runs in this process, without a client.
     output : str or Path
-        What the job writes. Workers on other nodes log to ``output.logs``, unless the cluster
+        Path of the job's output. Workers on other nodes log to ``output.logs``, unless the cluster
         names another folder.
     note : callable, optional
-        Called with each line that tells where the dashboard is.
+        Called with each line about the dashboard.
 
     Raises
     ------
@@ -65,8 +65,9 @@ def job_client(
         return
     logs = Path(f"{output}.logs") if config.kind in _REMOTE else None
     with connect(config, Path(config.logs) if config.logs is not None else logs) as client:
-        for line in dashboard_lines(client, config) if note else ():
-            note(line)  # type: ignore[misc]
+        if note is not None:
+            for line in dashboard_lines(client, config):
+                note(line)
         yield client
 
 
@@ -82,7 +83,7 @@ def n_workers(config: ClusterConfig | None) -> int:
 
 
 def start_command(config: ClusterConfig) -> str:
-    """Return the text that starts the workers: a batch script, a command, or a sentence."""
+    """Return the batch script or command that starts the workers, or a sentence in its place."""
     if config.kind == "slurm":
         return job_script(config)
     if config.kind == "allocation":

@@ -23,10 +23,10 @@ from mixjobs.errors import InvalidInput, JobFailed
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Tasks that the scheduler holds at a time: it slows down, and finally fails, with very many.
+# Tasks that the scheduler holds at a time. With very many it slows down, and finally fails.
 _MAX_QUEUED = 4000
-# Fetching results costs two round trips, however many they are. Results are collected for up to
-# this time in seconds, and for up to this fraction of the time elapsed.
+# Fetching any number of results costs two round trips. Results are collected for up to this time in
+# seconds, and for up to this fraction of the elapsed time.
 _MAX_WAIT, _MAX_WAIT_FRACTION = 0.1, 0.05
 
 _PROGRAM_BYTES = 150e6  # of a worker; 135 MB were measured after reading and writing
@@ -139,12 +139,12 @@ def _gather(
     try:
         return cast("list[Any]", client.gather(futures))
     except KilledWorker as error:
-        # Dask blames every task that the worker held; the first one submitted was running
+        # Dask blames all tasks that the worker held; the one submitted first was running
         task = next(task for future, task in tasks.items() if future.status == "error")
         raise JobFailed(
-            f"{task}: its worker died {error.allowed_failures + 1} times (out of memory?); give "
-            "workers more memory or choose a smaller block, and start again: what is finished is "
-            "kept",
+            f"{task}: its worker died {error.allowed_failures + 1} times (out of memory?); "
+            "give workers more memory or choose a smaller block, and start again (finished work is "
+            "kept)",
             name=str(task),
             value=error.allowed_failures + 1,
         ) from None
@@ -153,5 +153,5 @@ def _gather(
 
 
 def _lost(stage: str) -> JobFailed:
-    message = f"{stage}: the connection to the scheduler was lost; start again: what is finished "
-    return JobFailed(f"{message}is kept", name=stage)
+    message = "the connection to the scheduler was lost; start again (finished work is kept)"
+    return JobFailed(f"{stage}: {message}", name=stage)

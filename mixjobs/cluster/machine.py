@@ -10,16 +10,16 @@ from distributed.system import MEMORY_LIMIT
 
 from mixjobs.errors import InvalidInput
 
-# Settings of glibc for workers: keep freed memory for the next spectrum. With Dask's own setting it
-# is returned to the system immediately, and a step of sampling takes 1.7 times as long.
+# Settings of glibc that let workers keep freed memory for the next spectrum. Dask's own setting
+# returns memory to the system immediately, and a step of sampling takes 1.7 times as long.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**27), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 
 
 def workers_here(workers: int | None = None) -> int:
     """Return the number of workers: as requested, or one per available core.
 
-    Available are the cores in the process's affinity and control group, and in the Slurm allocation
-    if there is one.
+    Available cores are those in the process's affinity and control group, and in the Slurm
+    allocation if there is one.
     """
     granted = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE")
     cores = int(CPU_COUNT)

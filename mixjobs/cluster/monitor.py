@@ -31,7 +31,7 @@ def dashboard_lines(client: Client, config: ClusterConfig) -> list[str]:
 
 @contextmanager
 def performance(client: Client, path: Path) -> Iterator[None]:
-    """Write Dask's performance report (HTML) on the block, unless the scheduler is lost."""
+    """Write Dask's performance report (HTML) on the enclosed code, unless the scheduler is lost."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with client.as_current():
         report = performance_report(filename=str(path), stacklevel=1)

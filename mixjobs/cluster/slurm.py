@@ -1,4 +1,4 @@
-"""Workers as separate Slurm jobs, submitted by dask-jobqueue, within a minimum and a maximum."""
+"""Workers as separate Slurm jobs, submitted by dask-jobqueue as they are needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput
 
 _GB_PER_WORKER = 4
-# Workers stop before the walltime of their job, at random times: fractions of the walltime.
+# Workers stop at random times before the walltime of their job; both are fractions of it.
 _LIFETIME, _STAGGER = 0.85, 0.1
 _IDLE_SECONDS = 60
 

@@ -1,7 +1,7 @@
 """The demo library: a seeded, synthetic substitute for a large high-resolution stellar library.
 
-It has a spectrum at every theta, not only at its grid points, so that interpolation, rotation and
-velocities can be compared with the truth.
+Its true spectrum is known at every theta, not only at its grid points, so that interpolation,
+rotation and velocities can be tested.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ class DemoLibrary(Summarised):
 
 
 def in_phoenix(star: Star) -> bool:
-    """Whether a library with coverage similar to PHOENIX (Husser et al. 2013) has this point.
+    """Return whether a library similar to PHOENIX (Husser et al. 2013) has this point.
 
     The highest Teff decreases towards low log g, here as teff <= 6000 + 3000 logg (12000 K at
     log g = 2). alpha differs from 0 only for Teff from 3500 to 8000 K and [Fe/H] from -3 to 0. This
@@ -286,12 +286,12 @@ def _checked_values(name: str, values: Sequence[float]) -> tuple[float, ...]:
 
 def _check_limits(name: str, values: Floats) -> None:
     low, high = LIMITS[name]
-    bad = values[~((values >= low) & (values <= high))]
-    if bad.size:
+    outside = values[~((values >= low) & (values <= high))]
+    if outside.size:
         raise InvalidInput(
-            f"{name} = {bad.flat[0]:g}: expected a value from {low:g} to {high:g}",
+            f"{name} = {outside.flat[0]:g}: expected a value from {low:g} to {high:g}",
             name=name,
-            value=float(bad.flat[0]),
+            value=float(outside.flat[0]),
         )
 
 

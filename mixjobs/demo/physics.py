@@ -79,9 +79,9 @@ def _atom_opacity(grid: LogGrid, star: Star, atoms: Atoms) -> Floats:
     damping = atoms.damping * narrowing * pressure
     is_strong = atoms.log_strength > STRONG_LOG_STRENGTH
     total = np.zeros(grid.n_pixels)
-    for chosen, half_width in ((~is_strong, WEAK_HALF_WIDTH), (is_strong, STRONG_HALF_WIDTH)):
-        profile = _line_profile(strength[chosen], width[chosen], damping[chosen], half_width)
-        total += accumulate(grid, atoms.centre[chosen], half_width, half_width, profile)
+    for lines, half_width in ((~is_strong, WEAK_HALF_WIDTH), (is_strong, STRONG_HALF_WIDTH)):
+        profile = _line_profile(strength[lines], width[lines], damping[lines], half_width)
+        total += accumulate(grid, atoms.centre[lines], half_width, half_width, profile)
     return total
 
 
@@ -178,9 +178,9 @@ def _band_profile(strength: Floats) -> Profile:
 
 def _taper(x: Floats) -> Floats:
     """Return (1 - x^2)^3 for |x| < 1, and zero outside."""
-    inside = np.maximum(0.0, 1.0 - x * x)
-    cubed: Floats = inside * inside * inside
-    return cubed
+    base = np.maximum(0.0, 1.0 - x * x)
+    taper: Floats = base * base * base
+    return taper
 
 
 def accumulate(
@@ -209,10 +209,10 @@ def accumulate(
     position = (centre - grid.start) / grid.step
     first = np.floor(position - below / pixel_width).astype(np.int64)
     start_velocity = (first - position) * pixel_width  # velocity of the segment's first pixel
-    seen = np.flatnonzero((first < grid.n_pixels) & (first + segment.size > 0))
+    overlapping = np.flatnonzero((first < grid.n_pixels) & (first + segment.size > 0))
     padded = np.zeros(grid.n_pixels + 2 * segment.size)
     batch = max(1, BATCH // segment.size)
-    for rows in (seen[k : k + batch] for k in range(0, seen.size, batch)):
+    for rows in (overlapping[k : k + batch] for k in range(0, overlapping.size, batch)):
         lowest = int(first[rows].min())
         pixel = (first[rows] - lowest)[:, None] + segment
         velocity = start_velocity[rows, None] + pixel_width * segment

@@ -46,7 +46,7 @@ def observe(seed: int = 7) -> list[tuple[int, Floats, Floats, Floats]]:
 
     Returns
     -------
-    list of (number, wavelength, flux, sigma)
+    list of (number, wavelength, flux, flux_error)
         One tuple for each order: Å in vacuum, and flux over its median.
     """
     rng = np.random.default_rng(seed)
@@ -59,6 +59,8 @@ def observe(seed: int = 7) -> list[tuple[int, Floats, Floats, Floats]]:
             LIBRARY, thetas, fractions, wave, TRUTH["rv"], TRUTH["vsini"], _RESOLUTION
         )
         flux *= (1 + 0.1 * np.linspace(-1, 1, len(wave))) / np.median(flux)
-        sigma = np.full(len(wave), 1 / _SIGNAL_TO_NOISE)
-        orders.append((int(number), wave, flux + sigma * rng.normal(size=len(wave)), sigma))
+        flux_error = np.full(len(wave), 1 / _SIGNAL_TO_NOISE)
+        orders.append(
+            (int(number), wave, flux + flux_error * rng.normal(size=len(wave)), flux_error)
+        )
     return orders

@@ -70,10 +70,10 @@ def star_spectrum(
         e = limb_darkening
         rotation = 2 * (1 - e) * np.sqrt(y) + np.pi * e / 2 * y
         kernel = np.convolve(kernel, rotation, mode="same")
-    seen = np.convolve(flux, kernel / kernel.sum(), mode="same")
-    light = CubicSpline(x, seen).antiderivative()
-    middle = np.log(wavelength)
-    inner = (middle[1:] + middle[:-1]) / 2
-    edges = np.concatenate([[2 * middle[0] - inner[0]], inner, [2 * middle[-1] - inner[-1]]])
-    collected = light(edges - np.arctanh(rv / SPEED_OF_LIGHT))
-    return np.asarray(np.diff(collected) / np.diff(edges))
+    broadened = np.convolve(flux, kernel / kernel.sum(), mode="same")
+    cumulative = CubicSpline(x, broadened).antiderivative()
+    centre = np.log(wavelength)
+    inner = (centre[1:] + centre[:-1]) / 2
+    edges = np.concatenate([[2 * centre[0] - inner[0]], inner, [2 * centre[-1] - inner[-1]]])
+    integral = cumulative(edges - np.arctanh(rv / SPEED_OF_LIGHT))
+    return np.asarray(np.diff(integral) / np.diff(edges))

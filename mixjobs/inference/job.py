@@ -145,7 +145,9 @@ def _data_notes(job: SampleConfig, spectra: list[ObservedSpectrum]) -> list[str]
 
 def _velocity_note(config: SpectrumConfig, spectrum: ObservedSpectrum) -> str:
     if config.barycentric_velocity is not None:
-        return f"rv includes the job's barycentric velocity, {config.barycentric_velocity:g} km/s"
+        return (
+            f"rv includes the barycentric velocity {config.barycentric_velocity:g} km/s of the job"
+        )
     if spectrum.barycentric_velocity is not None:
         return (
             f"the file gives the barycentric velocity {spectrum.barycentric_velocity:g} km/s; "

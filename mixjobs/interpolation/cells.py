@@ -62,7 +62,7 @@ class Cells:
 
     @cached_property
     def box(self) -> tuple[Floats, Floats]:
-        """Smallest and largest value of every parameter, fixed ones too: two (D, 1) arrays."""
+        """Smallest and largest value of every parameter, fixed ones included: two (D, 1) arrays."""
         ends = np.array([[axis[0], axis[-1]] for axis in self.grid.axes])
         return ends[:, :1], ends[:, 1:]
 
@@ -165,7 +165,7 @@ class Cubic:
     """Tensor-product cubic Hermite interpolation, with a continuous first derivative.
 
     Values, slopes and mixed slopes belong to the nodes (see `slope_matrix`). Two cells that share
-    a face share its nodes, so values and slopes agree across it, also next to holes. The basis is
+    a face share its nodes, so values and slopes agree across it, even next to holes. The basis is
     equation 2.1 of Fritsch & Carlson (1980, SIAM J. Numer. Anal. 17, 238).
     """
 
@@ -190,7 +190,7 @@ class Cubic:
 
     @cached_property
     def slopes(self) -> list[list[csr_array]]:
-        """For each free axis, matrices (N, N) from each kind known so far to its slope."""
+        """For each free axis, matrices (N, N) from each kind of the earlier axes to its slope."""
         has_value = [np.ones(len(self.cells.grid), dtype=bool)]
         matrices = []
         for d in self.cells.grid.free:
@@ -272,7 +272,7 @@ def slope_matrix(grid: Grid, d: int, has_value: Bools) -> tuple[csr_array, Bools
     """Matrix (N, N) that turns values at the nodes into slopes along parameter `d`.
 
     The slope at a node is the derivative of the polynomial through the node and its neighbours on
-    the axis, so it is exact on uneven steps. It is five-point with two neighbours on each side and
+    the axis, also on uneven steps. It is five-point with two neighbours on each side and
     three-point with one on each side. At an edge or next to a hole it is one-sided: three-point,
     or two-point if there is only one neighbour. Without neighbours it is zero. Second neighbours
     are excluded where the steps differ by more than a factor of 4.
@@ -312,8 +312,8 @@ def find_stencil(grid: Grid, d: int, has_value: Bools) -> Stencil:
     """Find the neighbours of each node along parameter `d`.
 
     A neighbour without a value is missing, and so is everything beyond it. A far neighbour is
-    excluded if its step differs from the near one by more than a factor of 4, or if the near
-    steps on the two sides do.
+    excluded if its step and the near step differ by more than a factor of 4, or if the near steps
+    on the two sides do.
     """
     lattice = np.where(np.append(has_value, False)[grid.lattice], grid.lattice, -1)
     margins = [(2, 2) if axis == d else (0, 0) for axis in range(lattice.ndim)]
@@ -356,14 +356,14 @@ def outer(factors: NDArray[Any]) -> NDArray[Any]:
 
 def sparse_rows(data: Floats, columns: Ints, width: int) -> csr_array:
     """Return the (n, width) matrix with the entries data (n, k) in the columns (n, k)."""
-    from scipy.sparse import csr_array  # imported here because it takes a third of a second
+    from scipy.sparse import csr_array  # takes a third of a second to import
 
     pointers = np.arange(len(data) + 1, dtype=np.int32) * np.int32(data.shape[1])
     return csr_array((data.ravel(), columns.ravel(), pointers), shape=(len(data), width))
 
 
 def outside_grid(grid: Grid, theta: Floats, prefix: str) -> OutsideGrid:
-    """Return the error for one theta (D,) that is invalid; the prefix says whose theta it is."""
+    """Return the error for one invalid theta (D,); the prefix names the component."""
     name, reason = _why_invalid(grid, theta)
     value = theta[grid.names.index(name)] if name else theta
     return OutsideGrid(f"{prefix}: {reason}", name=name, value=value)

@@ -35,17 +35,16 @@ _MAX_FOLDS = 30  # on an irregular grid, where every point has its own value of 
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """One axis value left out: the points that remain, those that are predicted, and the weights.
+    """One axis value left out: the remaining points, the predicted points, and the weights.
 
     Attributes
     ----------
     kept : (n_kept,) int array
         Rows of the grid points that remain.
     predicted : (n,) int array
-        Rows of the grid points that are predicted. Those that need another missing point are
-        excluded.
+        Rows of the predicted grid points, without those that need another missing point.
     interpolation : Interpolation
-        The interpolation between the points that remain.
+        The interpolation between the remaining points.
     weights : (n, R) sparse array
         Its weights at the predicted points.
     """
@@ -76,8 +75,8 @@ class AxisFolds:
         Number of values on the axis.
     folds : tuple of Fold
     coarse_folds : tuple of Fold
-        The same on the grid of every other value, which predicts over four times the grid's step.
-        Empty on a short axis.
+        The folds on the grid of every other value, which predict across four times the grid's step;
+        empty on a short axis.
     """
 
     name: str
@@ -88,7 +87,7 @@ class AxisFolds:
 
     @property
     def predicted(self) -> Ints:
-        """Rows of the grid points that are predicted, in the sequence of `errors`: (n,)."""
+        """Rows of the predicted grid points, in the sequence of `errors`: (n,)."""
         return np.concatenate([fold.predicted for fold in self.folds])
 
     def errors(self, values: Floats) -> Floats:
@@ -96,7 +95,7 @@ class AxisFolds:
         return np.concatenate([fold.errors(values) for fold in self.folds])
 
     def factor(self, values: Floats, errors: Floats) -> float:
-        """Ratio of the errors over the grid's own step to these: see `doubled_step_factor`."""
+        """Factor from held-out errors to errors between grid points: see `doubled_step_factor`."""
         coarse = 0.0
         if self.coarse_folds:
             coarse = rms(np.concatenate([fold.errors(values) for fold in self.coarse_folds]))
@@ -115,7 +114,7 @@ def axis_folds(grid: Grid, method: Method) -> list[AxisFolds]:
     Returns
     -------
     list of AxisFolds
-        Axes without a single point that can be predicted are left out.
+        Axes on which no point can be predicted are skipped.
     """
     axes = []
     for d in grid.free:
@@ -148,7 +147,7 @@ def make_folds(grid: Grid, d: int, method: Method, rows: Ints | None = None) -> 
         kept = np.flatnonzero(~left_out)
         try:
             between = interpolation(subset.take(kept), method)
-        except InvalidInput:  # the method cannot interpolate between the points that remain
+        except InvalidInput:  # the method cannot interpolate between the remaining points
             continue
         weights, valid = between.weights(subset.points[left_out])
         if valid.any():
@@ -175,11 +174,11 @@ def doubled_step_factor(method: Method, n_values: int, doubled: float, coarse: f
     halving the step, times the r.m.s. over a cell of an error that is 1 at its centre (0.64 for
     `cubic`, otherwise 0.73).
 
-    On an axis with at least seven values the gain is measured: it is `doubled` over `coarse`,
-    limited to the order of the method (1/16 for `cubic`, otherwise 1/4) and to 1, for a library
-    that is rough from point to point. On shorter axes it is 1/4. For `cubic` with three or four
-    values it is 1/8, because held-out values are then predicted from edges alone; this was measured
-    on a library whose true spectra are known.
+    On an axis with at least seven values the gain is measured: it is `doubled` over `coarse`. It is
+    at least that of the method's order (1/16 for `cubic`, otherwise 1/4). It is at most 1, as for a
+    library that is rough from point to point. On shorter axes it is 1/4. For `cubic` with three or
+    four values it is 1/8, because held-out values are then predicted from edges alone; this was
+    measured on a library whose true spectra are known.
 
     Parameters
     ----------

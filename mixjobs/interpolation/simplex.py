@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _TOLERANCE = 1e-10  # on barycentric coordinates: a point on a face belongs to the simplex
-_SHEAR = 0.1  # of the axes towards each other, see DelaunaySimplex
+_SHEAR = 0.1  # of the axes towards each other: see `DelaunaySimplex._scaled`
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +90,13 @@ class DelaunaySimplex:
 
     @cached_property
     def spacing(self) -> Floats:
-        """Median step of each free axis, by which parameters are divided."""
+        """Median step of each free axis, the unit of the scaled parameters."""
         return np.array([np.median(np.diff(self.grid.axes[d])) for d in self.grid.free])
 
     @cached_property
     def triangulation(self) -> Delaunay:
         """The Delaunay triangulation of the scaled points."""
-        from scipy.spatial import Delaunay  # imported here because it takes a third of a second
+        from scipy.spatial import Delaunay  # takes a third of a second to import
 
         return Delaunay(self._scaled(self.grid.points))
 
@@ -124,7 +124,7 @@ class DelaunaySimplex:
         x = self._scaled(boxed)
         simplex = self.triangulation.find_simplex(x)
         weights = barycentric(self.triangulation.transform[simplex], x)
-        # search again: no simplex (-1 is the last one), one without a volume (NaN), or a near miss
+        # search again: no simplex was found (-1), it has no volume (NaN), or x is just outside it
         for i in np.flatnonzero(~(weights >= -_TOLERANCE).all(axis=1)):
             simplex[i], weights[i], inside = self._search_all(x[i])
             valid[i] &= inside

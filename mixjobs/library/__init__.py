@@ -26,7 +26,7 @@ def open_library(path: str | Path, format: str | None = None) -> Library:
     path : str or Path
         The library: a Starfish HDF5 file, or a directory of PHOENIX HiRes FITS files.
     format : str, optional
-        A key of `FORMATS`; recognised from the path by default.
+        A key of `FORMATS`; detected from the path by default.
 
     Returns
     -------
@@ -50,8 +50,8 @@ def open_library(path: str | Path, format: str | None = None) -> Library:
     if not Path(path).exists():
         raise MissingFile(f"{path}: no such library; check the path", path=path)
     is_folder = Path(path).is_dir()
-    recognised = "phoenix" if is_folder else "starfish"
-    if format not in (None, recognised):
+    detected = "phoenix" if is_folder else "starfish"
+    if format not in (None, detected):
         raise InvalidInput(
             f"{path}: a {'directory' if is_folder else 'file'}; expected a "
             f"{'Starfish HDF5 file' if is_folder else 'PHOENIX directory'} for the format "
@@ -62,8 +62,8 @@ def open_library(path: str | Path, format: str | None = None) -> Library:
         )
     if is_folder and (Path(path) / "zarr.json").is_file():
         raise InvalidInput(
-            f"{path}: a Zarr store; expected a library of spectra: give the library that the store "
-            "was built from, as named by `mixjobs info`",
+            f"{path}: a Zarr store; expected a library of spectra; `mixjobs info` names the "
+            "library that the store was built from",
             path=path,
         )
-    return FORMATS[recognised](path)
+    return FORMATS[detected](path)

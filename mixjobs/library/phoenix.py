@@ -21,8 +21,8 @@ from mixjobs.library.base import FluxCalibration, SummarisedLibrary, make_grid
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LibraryMedium, check_wavelength
 
-# The server keeps the wavelengths one folder above the spectra, and Starfish expects both in the
-# same folder. Either folder can be given, in either arrangement.
+# The server keeps the wavelengths one folder above the spectra; Starfish expects both in the same
+# folder. Both arrangements are read, from either folder.
 _WAVELENGTHS = "WAVE_PHOENIX-*.fits"
 _SPECTRA = ("Z*/lte*HiRes.fits", "PHOENIX-*/Z*/lte*HiRes.fits")
 _EXAMPLE = "lte05000-4.50-0.0.PHOENIX-ACES-AGSS-COND-2011-HiRes.fits"
@@ -33,7 +33,7 @@ _NAME = re.compile(
     r"(?:\.Alpha=(?P<alpha>[+-]\d\.\d+))?\.PHOENIX-.*HiRes\.fits"
 )
 _MIN_PIXEL_BYTES = 4
-_AT_THE_SURFACE = FluxCalibration(
+_SURFACE_FLUX = FluxCalibration(
     "raw", "PHOENIX HiRes files contain the flux at the stellar surface"
 )
 
@@ -52,7 +52,7 @@ class PhoenixSpectrum:
 
 @dataclass(frozen=True)
 class PhoenixReader:
-    """Reader of some spectra of a directory, with one file open at a time."""
+    """Reader of some spectra of a directory; one file is open at a time."""
 
     folder: str
     names: tuple[str, ...]
@@ -86,7 +86,7 @@ class PhoenixLibrary(SummarisedLibrary):
     wavelength: Floats
     names: tuple[str, ...]
     fingerprint: Mapping[str, str]
-    flux_calibration: FluxCalibration = _AT_THE_SURFACE
+    flux_calibration: FluxCalibration = _SURFACE_FLUX
     flux_unit: str = "erg/s/cm^2/cm"
     medium: LibraryMedium = "vacuum"
     format: str = "phoenix"
@@ -172,7 +172,7 @@ def _stream(path: Path) -> BinaryIO:
 
 
 def _map(stream: BinaryIO, path: Path) -> Any:
-    # Imported here because it takes half a second, which other formats do not need.
+    # Imported on demand: it takes half a second, and other formats do not need it.
     from astropy.io import fits
 
     with warnings.catch_warnings():
@@ -222,7 +222,7 @@ def parse_names(names: Sequence[str], path: str = "") -> tuple[Floats, tuple[str
                 value=name,
             )
         teff, logg, feh, alpha = match.group("teff", "logg", "feh", "alpha")
-        # file names contain minus log g: -4.50 means log g = 4.5, +0.50 means -0.5
+        # file names contain the negative of log g: -4.50 means 4.5, +0.50 means -0.5
         rows.append([float(teff), -float(logg), float(feh), float(alpha or 0)])
     points = np.array(rows) + 0.0  # no negative zero
     if not points[:, 3].any():
@@ -231,7 +231,7 @@ def parse_names(names: Sequence[str], path: str = "") -> tuple[Floats, tuple[str
 
 
 def _find_spectra(folder: Path) -> dict[str, os.stat_result]:
-    """Return the status of each spectrum file, by its path in the folder, sorted."""
+    """Return the spectrum files: their status by their path in the folder, sorted."""
     paths = sorted(path for pattern in _SPECTRA for path in folder.glob(pattern))
     try:
         return {path.relative_to(folder).as_posix(): path.stat() for path in paths}
@@ -264,16 +264,16 @@ def _wavelength(folder: Path, path: str) -> Floats:
 
 
 def _check_sizes(folder: Path, files: Mapping[str, os.stat_result], n_pixels: int) -> None:
-    """Check that the files are large enough, to detect an interrupted copy before the job."""
-    least = _MIN_PIXEL_BYTES * n_pixels
-    short = [name for name, status in files.items() if status.st_size < least]
-    if short:
+    """Check that the files are large enough, to detect an incomplete copy before the job."""
+    min_size = _MIN_PIXEL_BYTES * n_pixels
+    truncated = [name for name, status in files.items() if status.st_size < min_size]
+    if truncated:
         raise UnreadableFile(
-            f"{folder / short[0]}: truncated to {files[short[0]].st_size} bytes (in all, "
-            f"{len(short)} of {len(files)} files are); {n_pixels} pixels need at least {least}: "
-            "copy the files again, or remove them to leave holes",
-            path=folder / short[0],
-            value=files[short[0]].st_size,
+            f"{folder / truncated[0]}: truncated to {files[truncated[0]].st_size} bytes "
+            f"({len(truncated)} of {len(files)} files are truncated); expected {min_size} or more "
+            f"for {n_pixels} pixels: copy the files again, or remove them to leave holes",
+            path=folder / truncated[0],
+            value=files[truncated[0]].st_size,
         )
 
 

@@ -226,7 +226,7 @@ def _inspect(spectra: Any, keys: Sequence[str], n_pixels: int, path: str) -> lis
 
 
 def _medium(file: Any, key: str, path: str | Path) -> LibraryMedium:
-    """Return the medium by the attribute `air` of the wavelengths or of the first spectrum."""
+    """Return the medium from the attribute `air` of the wavelengths or of the first spectrum."""
     owners = (file["wl"].attrs, file["flux"][key].attrs)
     flags = [("air", attributes["air"]) for attributes in owners if "air" in attributes]
     return declared_medium(flags, path) or "unknown"

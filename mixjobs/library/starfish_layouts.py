@@ -58,7 +58,7 @@ def find_spectra(file: Any, path: str) -> GridSpectra:
     Raises
     ------
     LibraryError
-        There are no spectra, or a grid point has none.
+        The file has no spectra, or a grid point has none.
     """
     if not len(file["flux"]):
         raise LibraryError(
@@ -123,7 +123,7 @@ def _layout_of_02(file: Any, path: str) -> GridSpectra:
 
 
 def _oldest_layout(file: Any, path: str) -> GridSpectra:
-    """Read the parameters from the attributes of each spectrum, or else from its key."""
+    """Read the parameters from the attributes of each spectrum; without them, from its key."""
     spectra, keys = file["flux"], tuple(file["flux"])
     names = tuple(n for n in _ATTRIBUTES if n in spectra[keys[0]].attrs)
     if names:
@@ -147,7 +147,7 @@ def _values(attributes: Any, names: tuple[str, ...], key: str, path: str) -> lis
         return [float(attributes[name]) for name in names]
     except (KeyError, TypeError, ValueError):
         raise LibraryError(
-            f"{path}: spectrum {key!r} lacks the attributes {', '.join(names)} of the others",
+            f"{path}: spectrum {key!r} lacks some of the attributes {', '.join(names)}",
             path=path,
             name=key,
         ) from None
@@ -170,7 +170,7 @@ def _points(file: Any, name: str, path: str) -> Floats:
 
 
 def _existing(keys: list[str], points: Floats, file: Any, path: str) -> tuple[str, ...]:
-    """Return the key in the file of each point, which may contain -0.0 instead of 0."""
+    """Return the key of each point as stored in the file, where zero may be written as -0.0."""
     stored = {_SIGNED_ZERO.sub(r"\1", key): key for key in file["flux"]}
     keys = [_SIGNED_ZERO.sub(r"\1", key) for key in keys]
     missing = [k for k in keys if k not in stored]
@@ -183,12 +183,12 @@ def _existing(keys: list[str], points: Floats, file: Any, path: str) -> tuple[st
         )
     if len(set(keys)) < len(keys):
         _, first, counts = np.unique(keys, return_index=True, return_counts=True)
-        twice = int(first[counts > 1][0])
+        repeated = int(first[counts > 1][0])
         raise LibraryError(
-            f"{path}: several grid points share the key {keys[twice]!r} "
-            f"(such as {points[twice].tolist()}): remove repeated points, or write the library "
+            f"{path}: several grid points share the key {keys[repeated]!r} "
+            f"(such as {points[repeated].tolist()}): remove repeated points, or write the library "
             "again with more digits in key_name",
             path=path,
-            value=keys[twice],
+            value=keys[repeated],
         )
     return tuple(stored[k] for k in keys)

@@ -61,7 +61,7 @@ def planck(wavelength: ArrayLike, teff: ArrayLike) -> Floats:
                 name=name,
                 value=wrong,
             )
-    x = np.minimum(_HC_K / (wave * t), 700.0)  # the flux is 0 in float64 beyond this
+    x = np.minimum(_HC_K / (wave * t), 700.0)  # exp(x) overflows soon beyond this
     flux: Floats = np.pi * _TWO_H_C2 / wave**5 / np.expm1(x) * _CM
     return flux
 
@@ -96,16 +96,16 @@ def planck_mean(wave_min: ArrayLike, wave_max: ArrayLike, teff: ArrayLike) -> Fl
 
 @dataclass(frozen=True, eq=False)
 class BlackBody:
-    """A blackbody as a source of components. Without lines, it has no rotation or velocity.
+    """A blackbody as a source of components. It has no lines to shift or broaden.
 
     Attributes
     ----------
     orders : Orders
-        Ranges over which its mean flux is taken, Å.
+        Ranges over which the flux is averaged, Å.
     wavelength : sequence of M (n_pixels,) arrays
         Pixels of the data, Å, in the library's medium.
     unit : float
-        1 erg/s/cm²/Å in the flux unit of the libraries.
+        Value of 1 erg/s/cm²/Å in the flux unit of the libraries.
     """
 
     orders: Orders
@@ -168,12 +168,12 @@ class BlackBodyComponent:
 
     @property
     def covered(self) -> Bools:
-        """Whether the velocities stay within the buffers: always, as there are none."""
+        """True for every sample: a blackbody has no velocity."""
         return np.ones(len(self.teff), dtype=bool)
 
     @property
     def steps(self) -> Floats:
-        """Theta in units of a grid's steps: none, (n, 0)."""
+        """Empty, (n, 0): a blackbody has no grid."""
         return np.empty((len(self.teff), 0))
 
     def in_order(self, m: int) -> PlanckComponent:
@@ -204,15 +204,15 @@ class PlanckComponent:
 
     @property
     def covered(self) -> Bools:
-        """Whether the velocities stay within the buffer: always, as there are none."""
+        """True for every sample: a blackbody has no velocity."""
         return np.ones(len(self.teff), dtype=bool)
 
     def spectrum(self, light: Floats, batch: slice) -> Floats:
-        """Return the spectra of a batch of samples, times their light (n,): (n, n_pixels)."""
+        """Return the spectra (n, n_pixels) of a batch of samples, scaled by their light (n,)."""
         return light[:, None] * self.source.shape(self.m, self.teff[batch])
 
     def blend(self, groups: Sequence[Sequence[Self]], light: Floats, batch: slice) -> PlanckBlend:
-        """Add up blackbodies."""
+        """Add up the blackbodies of all groups."""
         components = [component for group in groups for component in group]
         spectra = [component.spectrum(light[:, k], batch) for k, component in enumerate(components)]
         return PlanckBlend(sum(spectra[1:], spectra[0]))

@@ -19,7 +19,7 @@ from mixjobs.units import to_value
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 _FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in sigma
-RUN = 64  # about the root of n_freq, so that both factors of the outer product are short
+RUN = 64  # about sqrt(n_freq), so that both factors of the outer product are short
 
 
 class FourierGrid(NamedTuple):
@@ -58,7 +58,7 @@ class FourierGrid(NamedTuple):
 
 
 def doppler_shift(rv: ArrayLike) -> Floats:
-    """Doppler shift in ln(wavelength) of a source that recedes.
+    """Doppler shift of a moving source in ln(wavelength).
 
     ``ln(lambda / lambda_0) = atanh(rv / c)`` is the logarithm of the relativistic Doppler factor
     for motion along the line of sight (Rybicki & Lightman 1979, equation 4.11).
@@ -128,7 +128,7 @@ def shift_factors(shift: ArrayLike, fourier: FourierGrid) -> Complexes:
 
 
 def _phase(turns: Floats) -> Complexes:
-    angle = -2 * np.pi * (turns - np.rint(turns))  # whole turns would cost digits
+    angle = -2 * np.pi * (turns - np.rint(turns))  # whole turns would lose digits
     phase = np.empty(angle.shape, dtype=np.complex128)
     phase.real, phase.imag = np.cos(angle), np.sin(angle)
     return phase
@@ -197,7 +197,7 @@ def profile_sigma(
     Raises
     ------
     InvalidInput
-        Both widths, a number that is not positive and finite, or a library with lower resolution
+        Both widths, a number that is not positive and finite, or a library of lower resolution
         than the instrument.
 
     Examples
@@ -207,10 +207,9 @@ def profile_sigma(
     >>> f"{profile_sigma(fwhm=6.0, library_resolution=100000):.4e}"
     '7.3621e-06'
     """
-    resolution = _positive(to_value(resolution, "", "resolution"), "resolution")
-    fwhm = _positive(to_value(fwhm, "km/s", "fwhm"), "fwhm")
-    own = to_value(library_resolution, "", "library_resolution")
-    library_resolution = _positive(own, "library_resolution")
+    resolution = _positive(resolution, "", "resolution")
+    fwhm = _positive(fwhm, "km/s", "fwhm")
+    library_resolution = _positive(library_resolution, "", "library_resolution")
     if resolution is not None and fwhm is not None:
         raise InvalidInput(
             f"resolution = {resolution:g} and fwhm = {fwhm:g} km/s: expected one of the two; "
@@ -240,7 +239,8 @@ def profile_sigma(
     return math.sqrt(max(width**2 - library_width**2, 0.0)) / _FWHM
 
 
-def _positive(value: float | None, name: str) -> float | None:
+def _positive(given: float | None, unit: str, name: str) -> float | None:
+    value: float | None = to_value(given, unit, name)
     if value is not None and not 0 < value < math.inf:
         raise InvalidInput(
             f"{name} = {value:g}: expected a positive, finite number", name=name, value=value

@@ -21,7 +21,7 @@ from mixjobs.grid import Grid
 from mixjobs.interpolation import Outside
 from mixjobs.interpolation.cells import Interpolation, outside_grid
 from mixjobs.model.flux_ratio import summarise_axes
-from mixjobs.model.layout import Layout, Values, fractions, solid_angles
+from mixjobs.model.layout import Layout, Values, fractions, solid_angles, weight_names
 from mixjobs.model.order_model import OrderBasis
 from mixjobs.typing import Bools, Complexes, Floats
 
@@ -30,7 +30,7 @@ Columns = Mapping[str, int]
 
 
 class Source(Protocol):
-    """Where the spectra of a component come from."""
+    """A library or a blackbody, which provides the spectra of components."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ class OrderComponent(Protocol):
         """Whether the velocities stay within the buffer of this order: (n,)."""
 
     def spectrum(self, light: Floats, batch: slice) -> Floats:
-        """Return the spectra of a batch of samples, times their light (n,): (n, n_pixels)."""
+        """Return the spectra (n, n_pixels) of a batch of samples, scaled by their light (n,)."""
 
     def blend(self, groups: Sequence[Sequence[Self]], light: Floats, batch: slice) -> Blend:
         """Add up components of the same library for a batch of samples.
@@ -153,7 +153,7 @@ class LibraryModel:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameters of a component; those with one value on the grid are left out."""
+        """The parameters of a component, except those with a single value on the grid."""
         return (*(self.grid.names[d] for d in self.grid.free), "vsini", "rv")
 
     @property
@@ -244,7 +244,7 @@ class LibraryComponent:
     @property
     def covered(self) -> Bools:
         """Whether the velocities of each sample stay within the buffer of every order: (n,)."""
-        return np.abs(self.rv) <= self.source.max_velocity - self.vsini  # a sum could overflow
+        return np.abs(self.rv) <= self.source.max_velocity - self.vsini  # the sum could overflow
 
     def in_order(self, m: int) -> EmulatedComponent:
         """Interpolate the mean flux and the emulator weights in the order with index `m`."""
@@ -293,12 +293,12 @@ class EmulatedComponent:
         return self.basis.broadening(self.rv[batch], self.vsini[batch])
 
     def spectrum(self, light: Floats, batch: slice) -> Floats:
-        """Return the spectra of a batch of samples, times their light (n,): (n, n_pixels)."""
+        """Return the spectra (n, n_pixels) of a batch of samples, scaled by their light (n,)."""
         coefficients = light[:, None] * self.coefficients[batch]
         return self.basis.pixels(self.basis.combine(coefficients, self.factors(batch)))
 
     def blend(self, groups: Sequence[Sequence[Self]], light: Floats, batch: slice) -> EmulatedBlend:
-        """Add up components of the same library, before the one inverse transform."""
+        """Add up components of the same library before a single inverse transform."""
         bounds = np.cumsum([0, *map(len, groups)])
         columns = [range(first, stop) for first, stop in pairwise(bounds)]
         factors = [group[0].factors(batch) for group in groups]
@@ -338,20 +338,20 @@ class EmulatedBlend:
     def errors(self, correlation: Floats) -> Iterator[Floats]:
         """Yield columns (n, J, n_pixels) of the emulator's error.
 
-        If all components move together, their columns are multiples of each other, and add up to
-        one set.
+        Components with the same velocity and rotation have proportional columns, which combine
+        into one set.
         """
         light = self.light
         if len(self.factors) == 1:
-            size = np.sqrt(np.einsum("nj,njk,nk->n", light, correlation, light))
-            yield self._columns(size[:, None] * self.factors[0])
+            amplitude = np.sqrt(np.einsum("nj,njk,nk->n", light, correlation, light))
+            yield self._columns(amplitude[:, None] * self.factors[0])
             return
         independent = light[:, :, None] * root(correlation)
         for column in independent.transpose(2, 0, 1):
             spectra: Complexes | float = 0.0
             for members, factor in zip(self.columns, self.factors, strict=True):
-                size = column[:, list(members)].sum(axis=1)
-                spectra = spectra + size[:, None] * factor
+                amplitude = column[:, list(members)].sum(axis=1)
+                spectra = spectra + amplitude[:, None] * factor
             yield self._columns(np.asarray(spectra))
 
     def _columns(self, factors: Complexes) -> Floats:
@@ -365,7 +365,7 @@ class EmulatedBlend:
 class MixtureSamples:
     """Samples of a mixture's parameters, read for every component.
 
-    Use `read_samples` to make them.
+    `read_samples` makes one.
 
     Attributes
     ----------
@@ -426,7 +426,7 @@ def read_samples(
         `outside` is "raise".
     """
     samples, leading = layout.samples(values)
-    given = samples[:, samples.shape[1] - (len(sources) - (weighting == "c")) :]
+    given = samples[:, samples.shape[1] - len(weight_names(len(sources), weighting)) :]
     weight = fractions(given) if weighting == "c" else solid_angles(given)
     components = [
         source.component(samples, columns)

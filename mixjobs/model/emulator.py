@@ -21,23 +21,23 @@ _BATCH = 32  # spectra whose residuals are computed together, so that they fit i
 
 
 class Accuracy(Protocol):
-    """How many eigenspectra to keep, such as a `mixjobs.EmulatorSettings`."""
+    """Criteria for the number of eigenspectra, such as `mixjobs.EmulatorSettings`."""
 
     @property
     def explained_variance(self) -> float:
-        """Keep at least as many as explain this fraction of the variance."""
+        """Least fraction of the variance that the eigenspectra explain."""
 
     @property
     def max_residual(self) -> float:
-        """Keep as many as bring every residual below this fraction of the mean flux ..."""
+        """Largest residual of any pixel, as a fraction of the mean flux."""
 
     @property
     def max_rank(self) -> int:
-        """... but never more than this number."""
+        """Largest number of eigenspectra, which overrules the two limits above."""
 
     @property
     def rank(self) -> int | None:
-        """Keep exactly this number, if it is given."""
+        """Exact number of eigenspectra, or None."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,20 +101,20 @@ def decompose(
     eigenspectra = _eigenspectra(spectra, most)
     weights = spectra @ eigenspectra.T
     total = np.einsum("ij,ij->i", spectra, spectra)  # (N,): squared length of each spectrum
-    left = total[:, None] - np.cumsum(weights**2, axis=1)
-    explained_variance = 1 - left.sum(axis=0) / max(total.sum(), np.finfo(float).tiny)
+    unexplained = total[:, None] - np.cumsum(weights**2, axis=1)
+    explained_variance = 1 - unexplained.sum(axis=0) / max(total.sum(), np.finfo(float).tiny)
 
     def max_residual(rank: int) -> float:
         return _max_residual(spectra, weights[:, :rank], eigenspectra[:rank])
 
     rank = most
     if accuracy.rank is None:
-        enough = explained_variance >= accuracy.explained_variance - 1e-12
-        least = int(np.argmax(enough)) + 1 if enough.any() else most
+        sufficient = explained_variance >= accuracy.explained_variance - 1e-12
+        least = int(np.argmax(sufficient)) + 1 if sufficient.any() else most
         rank = _smallest_rank(max_residual, accuracy.max_residual, least, most)
     return OrderEmulator(
         grid, wavelength, mean, eigenspectra[:rank].copy(), weights[:, :rank].copy(),
-        np.sqrt(np.maximum(left[:, rank - 1], 0) / len(mean)),
+        np.sqrt(np.maximum(unexplained[:, rank - 1], 0) / len(mean)),
         float(explained_variance[rank - 1]), max_residual(rank),
     )  # fmt: skip
 
@@ -136,12 +136,12 @@ def _smallest_rank(
 def _eigenspectra(centred: Floats, most: int) -> Floats:
     """Leading right singular vectors (most, n), each with its largest element positive."""
     if most < min(centred.shape) / 2 and centred.any():  # ARPACK cannot start on zeros
-        from scipy.sparse.linalg import svds  # imported here because it takes a third of a second
+        from scipy.sparse.linalg import svds  # takes a third of a second to import
 
-        # The same start every time. A constant would be orthogonal to the centred spectra.
+        # Fixed, for reproducible results. A constant would be orthogonal to the centred spectra.
         start = np.random.default_rng(0).normal(size=min(centred.shape))
-        _, size, vectors = svds(centred, most, v0=start)
-        vectors = vectors[np.argsort(size)[::-1]]
+        _, singular_values, vectors = svds(centred, most, v0=start)
+        vectors = vectors[np.argsort(singular_values)[::-1]]
     else:
         _, _, vectors = np.linalg.svd(centred, full_matrices=False)
         vectors = vectors[:most]
@@ -169,7 +169,7 @@ class EmulatorError:
     covariance : (K, K) float array
         Covariance of the weights, averaged over the grid. It is the sum over the axes of the
         second moments of the held-out errors, times the squared factor for the doubled step. It is
-        shrunk halfway to its diagonal, because a few held-out points do not determine so many
+        shrunk halfway to its diagonal, because a few held-out points do not constrain all
         correlations.
     log_mean : float
         Standard error of ln(mean flux), estimated in the same way.
@@ -220,9 +220,9 @@ class HeldOutResiduals:
     worst : float
         r.m.s. residual of the worst point.
     point : int
-        Row of that point.
+        Index of that point.
     factor : float
-        Ratio of the errors between the grid points to these: see `doubled_step_factor`.
+        Ratio of the errors between grid points to held-out errors: see `doubled_step_factor`.
     """
 
     axis: str

@@ -18,7 +18,7 @@ from mixjobs.model.layout import check_no_unit, without_unit
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
 
-# In eight dimensions, even the pairs of 30 points take minutes.
+# In eight dimensions, triangulating the pairs of even 30 points takes minutes.
 MAX_PAIRWISE_POINTS, MAX_PAIRWISE_PARAMETERS = 48, 3
 MAX_PAIRS_PER_BATCH = 300  # so that the interpolation weights fit in the cache
 
@@ -98,13 +98,13 @@ class FluxRatio(Summarised):
                     name="theta2",
                     value=second.shape,
                 ) from None
-        leading, d = first.shape[:-1], first.shape[-1]
-        q, valid = self.evaluator.ratio(first.reshape(-1, d), second.reshape(-1, d))
+        pairs = [theta.reshape(-1, theta.shape[-1]) for theta in (first, second)]
+        q, valid = self.evaluator.ratio(*pairs)
         if not valid.all():
             if self.outside == "raise":
-                self._refuse(first.reshape(-1, d)[~valid][0], second.reshape(-1, d)[~valid][0])
+                self._refuse(*(theta[~valid][0] for theta in pairs))
             q[~valid] = np.nan
-        return q.reshape(*leading, q.shape[-1])
+        return q.reshape(*first.shape[:-1], q.shape[-1])
 
     def _refuse(self, theta1: Floats, theta2: Floats) -> None:
         _, valid = self.evaluator.ratio(theta1[None], theta1[None])
@@ -119,7 +119,7 @@ class FluxRatio(Summarised):
 
 
 def _theta(grid: Grid, theta: Theta) -> Floats:
-    """Read theta, (..., D), whose quantities are converted if they are given by name."""
+    """Return theta (..., D); quantities are converted if they are given by name."""
     if isinstance(theta, Mapping):
         return grid.theta({name: without_unit(value, name) for name, value in theta.items()})
     check_no_unit(theta, "theta")
@@ -127,7 +127,7 @@ def _theta(grid: Grid, theta: Theta) -> Floats:
 
 
 def summarise_orders(orders: Orders) -> str:
-    """Summarise orders in a line.
+    """Summarise orders in one line.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def summarise_orders(orders: Orders) -> str:
 
 
 def summarise_axes(grid: Grid) -> dict[str, str]:
-    """Summarise each parameter of a grid in a line.
+    """Summarise each parameter of a grid in one line.
 
     Examples
     --------
@@ -193,9 +193,9 @@ class InterpolatedLogMean:
 
 @dataclass(frozen=True, eq=False)
 class Pairwise:
-    """q interpolated linearly in simplices of the 2D-dimensional space of pairs.
+    """q interpolated linearly in simplices of the space of pairs, which has 2 D dimensions.
 
-    This is the historical reference, the method of Starfish's notebook. Off the grid it satisfies
+    This is the method of Starfish's notebook, kept as a reference. Off the grid it satisfies
     neither ``q(theta, theta) = 1`` nor ``q12 q21 = 1``.
 
     Attributes
@@ -220,8 +220,7 @@ class Pairwise:
         pairs = np.concatenate([points[first], points[second]], axis=1)
         ratios = (mean_flux[:, second] / mean_flux[:, first]).T
         domain = interpolation(grid, "simplex")
-        # imported here because it takes half a second
-        from scipy.interpolate import LinearNDInterpolator
+        from scipy.interpolate import LinearNDInterpolator  # the import takes half a second
 
         return cls(grid, domain, LinearNDInterpolator(pairs, ratios, rescale=True))
 
@@ -257,7 +256,7 @@ def _check_pairwise(grid: Grid) -> None:
 
 @dataclass(frozen=True, eq=False)
 class BlackbodyRatio:
-    """q as the ratio of Planck means over each order, which depends on the two Teff alone.
+    """q as the ratio of the Planck means over each order, which depends only on the two Teff.
 
     Attributes
     ----------
@@ -316,13 +315,13 @@ def flux_ratio(
             name="mean_flux",
             value=mean_flux.shape,
         )
-    if not ((mean_flux > 0) & (mean_flux < np.inf)).all():
-        wrong = mean_flux[~((mean_flux > 0) & (mean_flux < np.inf))][0]
+    invalid = mean_flux[~((mean_flux > 0) & (mean_flux < np.inf))]
+    if invalid.size:
         raise InvalidInput(
-            f"mean_flux has the value {wrong:g}; expected positive, finite numbers; "
+            f"mean_flux has the value {invalid[0]:g}; expected positive, finite numbers; "
             "build the store again",
             name="mean_flux",
-            value=float(wrong),
+            value=float(invalid[0]),
         )
     return FluxRatio(grid, orders, method, outside, _evaluator(grid, orders, mean_flux, method))
 

@@ -149,7 +149,7 @@ def profile_sigmas(
     """Width of the instrumental profile in every order, in ln(wavelength): (M,).
 
     Parameters and errors are those of `mixjobs.model.broadening.profile_sigma`. The resolution or
-    FWHM can be one number, or one for each order.
+    FWHM is one number, or one number per order.
     """
     resolutions = of_orders(resolution, n_orders, "resolution")
     fwhms = of_orders(fwhm, n_orders, "fwhm")
@@ -161,7 +161,7 @@ def profile_sigmas(
 
 
 def of_orders(width: ArrayLike | None, n_orders: int, name: str) -> list[float] | list[None]:
-    """Return one width per order, from one number, one number per order, or None.
+    """Repeat a single width, or None, for every order; return one width per order unchanged.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def of_orders(width: ArrayLike | None, n_orders: int, name: str) -> list[float] 
     Raises
     ------
     InvalidInput
-        Another number of widths, or widths that are not numbers.
+        The wrong number of widths, or widths that are not numbers.
     """
     if width is None:
         return [None] * n_orders

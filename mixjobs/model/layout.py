@@ -1,4 +1,4 @@
-"""Parameters of a mixture: their names, which components share them, and their sequence."""
+"""Parameters of a mixture: their names, their sequence, and the components that share them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from mixjobs.units import to_value
 
 Values = ArrayLike | Mapping[str, ArrayLike]
 
-# Parameters of the field. `shared` may name them even if this library has no such parameter, or
-# has a single value of it.
-FIELD_WORDS = ("teff", "logg", "feh", "alpha", "vsini", "rv")
+# `shared` may name these even if the library has no such parameter, or only one value of it.
+_COMMON_NAMES = ("teff", "logg", "feh", "alpha", "vsini", "rv")
 _UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s"}  # all others are dimensionless
 
 _MAX_LOG_OMEGA = 100.0
-_ROUNDING = 1e-14  # by which fractions that sum to 1 may miss it
+_ROUNDING = 1e-14  # of the sum of fractions that add up to 1
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The names of a mixture's parameters, and where each component finds its own.
+    """The names of a mixture's parameters, and the columns of each component.
 
-    Use `lay_out` to make one.
+    `lay_out` makes one.
 
     Attributes
     ----------
@@ -84,12 +83,11 @@ class Layout:
         if np.isnan(params).any():
             name = self.names[int(np.argwhere(np.isnan(params))[0][-1])]
             raise InvalidInput(f"{name} is NaN; expected a number", name=name, value=np.nan)
-        rows = params.reshape(-1, len(self.names))
-        samples = np.empty((len(rows), len(self.all_names)))
+        free = params.reshape(-1, len(self.names))
+        values_of = self.fixed | dict(zip(self.names, free.T, strict=True))
+        samples = np.empty((len(free), len(self.all_names)))
         for column, name in enumerate(self.all_names):
-            samples[:, column] = (
-                self.fixed[name] if name in self.fixed else rows[:, self.names.index(name)]
-            )
+            samples[:, column] = values_of[name]
         return samples, params.shape[:-1]
 
     def _by_name(self, values: Mapping[str, ArrayLike]) -> Floats:
@@ -165,7 +163,7 @@ def lay_out(
 ) -> Layout:
     """Name the parameters of a mixture.
 
-    A shared parameter keeps its name (``logg``); any other gets the number of its component as well
+    A shared parameter keeps its name (``logg``); the number of the component is added to any other
     (``teff_1``).
 
     Parameters
@@ -175,8 +173,7 @@ def lay_out(
     shared : sequence of str
         Parameters with a common value in all components that have them.
     weighting : {"c", "log_omega"}
-        Whether components are weighted by filling factors or by solid angles: see
-        `fractions`.
+        Whether components are weighted by filling factors or by solid angles.
     fixed : mapping
         Values of parameters that do not vary.
 
@@ -192,14 +189,14 @@ def lay_out(
     ('teff_1', 'teff_2', 'rv', 'c')
     """
     _check_shared(components, shared)
-    names = [
+    full_names = [
         {own: _full_name(own, k, shared, len(components)) for own in component}
         for k, component in enumerate(components)
     ]
     # grouped by parameter, not by component: teff_1, teff_2, logg, ...
-    by_parameter = [of[own] for own in _distinct(components) for of in names if own in of]
-    all_names = (*dict.fromkeys(by_parameter), *weight_names(len(components), weighting))
-    columns = [{own: all_names.index(name) for own, name in of.items()} for of in names]
+    grouped = [full[own] for own in _distinct(components) for full in full_names if own in full]
+    all_names = (*dict.fromkeys(grouped), *weight_names(len(components), weighting))
+    columns = [{own: all_names.index(name) for own, name in full.items()} for full in full_names]
     return Layout(all_names, tuple(columns), _fixed_values(fixed, all_names))
 
 
@@ -208,7 +205,7 @@ def _distinct(components: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _full_name(own: str, k: int, shared: Sequence[str], n_components: int) -> str:
-    """Name in the mixture of a parameter of component `k`, counted from 0."""
+    """Add the component's number (`k` counts from 0) to the name of a parameter, if needed."""
     return own if own in shared or n_components == 1 else f"{own}_{k + 1}"
 
 
@@ -219,7 +216,7 @@ def _check_shared(components: Sequence[Sequence[str]], shared: Sequence[str]) ->
             raise InvalidInput(
                 f"shared names {name!r} twice; name each parameter once", name="shared", value=name
             )
-        if name not in own and name not in FIELD_WORDS:
+        if name not in own and name not in _COMMON_NAMES:
             raise InvalidInput(
                 f"shared names an unknown parameter {name!r}; choose from {', '.join(own)}",
                 name="shared",
@@ -299,7 +296,7 @@ def solid_angles(log_omega: Floats) -> Floats:
 
 
 def check_no_unit(values: Any, name: str) -> None:
-    """Refuse one astropy quantity that holds several parameters, unless it is dimensionless."""
+    """Refuse an array of several parameters that has one unit."""
     if hasattr(values, "to_value") and str(values.unit):
         raise InvalidInput(
             f"{name} in {values.unit}: an array of several parameters cannot have one unit; "

@@ -91,14 +91,14 @@ def mix(s1: ArrayLike, s2: ArrayLike, c: ArrayLike, q: ArrayLike) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class SpectrumBatch:
-    """Spectra of a mixture in one order, evaluated together.
+    """Spectra of a mixture in one order, for a batch of samples.
 
     Attributes
     ----------
     order_index : int
         Index of the order, from 0.
     samples : slice
-        The samples of the parameters.
+        The samples in the batch.
     flux : (n, n_pixels) array
         The mixture.
     level : (n,) array
@@ -124,12 +124,12 @@ class SpectrumBatch:
 class MixtureModel(Summarised):
     """Spectra of a mixture at any parameters, in M orders.
 
-    Use `mixjobs.load_mixture` to load one from a store.
+    `mixjobs.load_mixture` loads one from a store.
 
     Attributes
     ----------
     layout : Layout
-        The names and the sequence of the parameters.
+        Names and sequence of the parameters.
     sources : tuple of K sources
         The library or blackbody of each component.
     orders : Orders
@@ -215,7 +215,7 @@ class MixtureModel(Summarised):
     def stream(self, values: Values, errors: bool = False) -> Iterator[SpectrumBatch]:
         """Evaluate the mixture order by order, in batches that fit in the cache.
 
-        The leading axes of the values are flattened. Exceptions are those of a call.
+        The leading axes of the values are flattened. Errors are those of `__call__`.
 
         Parameters
         ----------
@@ -230,7 +230,7 @@ class MixtureModel(Summarised):
         """Light of each component in each order, (..., K, M).
 
         This is ``c_k q_k``; with `log_omega` it is the solid angle times the mean flux. Parameters
-        and exceptions are those of a call.
+        and errors are those of `__call__`.
         """
         samples, leading = self._read(values)
         light = [self._order(samples, m).light for m in range(len(self.orders))]
@@ -239,8 +239,8 @@ class MixtureModel(Summarised):
     def parts(self, values: Values) -> tuple[Floats, ...]:
         """Evaluate each component alone, with its light in the mixture.
 
-        Returns M arrays (..., K, n_pixels), which add up to the mixture. Parameters and exceptions
-        are those of a call.
+        Returns M arrays (..., K, n_pixels), which add up to the mixture. Parameters and errors are
+        those of `__call__`.
         """
         samples, leading = self._read(values)
         results = []
@@ -292,7 +292,7 @@ def _batches(n: int) -> Iterator[slice]:
 class OrderMixture:
     """A mixture in one order, at n samples of its parameters.
 
-    Use `order_mixture` to make one.
+    `order_mixture` makes one.
 
     Attributes
     ----------
@@ -323,9 +323,9 @@ class OrderMixture:
         """
         members = [[k for group in family for k in group] for family in self.families]
         blends = []
-        for family, of_family in zip(self.families, members, strict=True):
+        for family, indices in zip(self.families, members, strict=True):
             groups = [[self.components[k] for k in group] for group in family]
-            light = self.light[batch][:, of_family]
+            light = self.light[batch][:, indices]
             blends.append(groups[0][0].blend(groups, light, batch))
         flux = sum((blend.flux for blend in blends[1:]), blends[0].flux)
         if not errors:
@@ -336,10 +336,10 @@ class OrderMixture:
             for blend, k in zip(blends, members, strict=True)
             for column in blend.errors(correlation[:, k][:, :, k])
         ]
-        light_columns, of_level = self._light_errors(batch, flux.shape[1])
+        light_columns, level_columns = self._light_errors(batch, flux.shape[1])
         error = np.concatenate([*columns, light_columns], axis=1)
         level_error = np.zeros(error.shape[:2])  # errors of a normalised spectrum have mean 0
-        level_error[:, error.shape[1] - of_level.shape[1] :] = of_level
+        level_error[:, error.shape[1] - level_columns.shape[1] :] = level_columns
         return flux, error.transpose(0, 2, 1), level_error
 
     def part(self, k: int, batch: slice) -> Floats:
@@ -347,11 +347,11 @@ class OrderMixture:
         return self.components[k].spectrum(self.light[batch, k], batch)
 
     def _light_errors(self, batch: slice, n_pixels: int) -> tuple[Floats, Floats]:
-        """Columns (n, J, n_pixels) of the error of each light, and of the level (n, J).
+        """Error columns of the light: of the spectrum (n, J, n_pixels), and of its level (n, J).
 
-        The derivative of a part with respect to ln(light) is the part itself. ln(light) is that of
-        a mean flux or, in units of component 1's mean flux, a difference of two. The errors of the
-        mean fluxes are correlated in the same way as those of the emulators.
+        The derivative of a part with respect to ln(light) is the part itself. ln(light) contains
+        one ln(mean flux) or, relative to component 1, the difference of two. The errors of the mean
+        fluxes have the same correlation as those of the emulators.
         """
         errors = np.array([component.log_mean_error for component in self.components])
         covariance = self.samples.correlation[batch] * errors[:, None] * errors
@@ -370,7 +370,7 @@ class OrderMixture:
 def order_mixture(
     families: Sequence[Sequence[Group]], samples: MixtureSamples, m: int, relative: bool
 ) -> OrderMixture:
-    """Interpolate the mean flux and emulator weights of every component in order index `m`."""
+    """Evaluate every component of a mixture in the order with index `m`."""
     components = tuple(component.in_order(m) for component in samples.components)
     log_mean = np.column_stack([component.log_mean for component in components])
     covered = np.logical_and.reduce([component.covered for component in components])

@@ -1,9 +1,9 @@
 """Spectra of one order from one library: weighted, broadened and resampled.
 
-Everything that does not depend on the parameters is computed once: the Fourier transforms of the
-mean spectrum and the eigenspectra, the instrumental profile, the prefilter of the spline, and the
-matrix onto the pixels of the data. Each spectrum then costs weights times transforms, one factor
-for rotation and velocity, one inverse transform, and the matrix.
+Everything that does not depend on the parameters is computed once. This includes the transforms of
+the mean spectrum and eigenspectra, the instrumental profile, the prefilter of the spline, and the
+matrix onto the pixels of the data. Each spectrum then takes a weighted sum of transforms, a factor
+for rotation and velocity, one inverse transform, and a product with the matrix.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from mixjobs.model.resampling import fft_length, pad_ends, resampling_matrix, sp
 from mixjobs.typing import Complexes, Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid, pixel_edges
 
-# Frequencies that the instrument transmits by less than _MIN_TRANSMISSION are dropped. The inverse
-# transform has _PIXELS_PER_FREQUENCY pixels for each frequency that remains, for the spline between
-# them. Together they cost at most 4e-7.
+# Frequencies of which the instrument transmits less than _MIN_TRANSMISSION are dropped. The inverse
+# transform has _PIXELS_PER_FREQUENCY pixels for each remaining frequency, enough for the spline
+# between them. The error of the two approximations is at most 4e-7.
 _MIN_TRANSMISSION, _PIXELS_PER_FREQUENCY = 1e-9, 2.2
 _KEPT_VARIANCE = 0.999  # of the emulator's error, in its leading columns
 
@@ -61,7 +61,7 @@ class Broadening:
 class OrderBasis:
     """One order of one library, prepared for the pixels of the data.
 
-    Use `order_basis` to make one.
+    `order_basis` makes one.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class OrderBasis:
         Returns
         -------
         (n, n_out // 2 + 1) complex array
-            Zero from n_freq on, as the inverse transform needs.
+            Zero from n_freq on, as padding for the inverse transform.
         """
         n_freq = factors.shape[1]
         spectra = np.zeros((len(factors), self.matrix.shape[1] // 2 + 1), dtype=np.complex128)

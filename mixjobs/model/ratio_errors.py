@@ -1,4 +1,4 @@
-"""Held-out errors of the flux ratio, and the method that makes the smallest."""
+"""Held-out errors of the flux ratio, and the method with the smallest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
 
-# They interpolate ln(mean flux), so q(theta, theta) = 1 and q12 q21 = 1.
+# Methods that interpolate ln(mean flux), so that q(theta, theta) = 1 and q12 q21 = 1.
 RANKED: tuple[Method, ...] = ("cubic", "linear", "simplex")
 
 
@@ -30,7 +30,7 @@ class HeldOutErrors:
     method : str
     error : (M, n) float array
         ``|q_predicted / q_true - 1|`` at each point that was left out; NaN where the method is not
-        defined on the points that remain.
+        defined on the remaining points.
     """
 
     axis: str
@@ -53,8 +53,8 @@ def held_out_errors(
 ) -> list[HeldOutErrors]:
     """Leave out each inner value of each axis in turn, and predict q at its points.
 
-    The step across a value that is left out is twice the grid's own, so these errors are larger
-    than those between the nodes of the complete grid.
+    The step across a missing value is twice the grid's own, so these errors exceed those between
+    the nodes of the complete grid.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def held_out_errors(
     mean_flux : (M, N) array
         Mean raw flux.
     methods : sequence of str
-        Methods that cannot be used on the grid are left out.
+        Methods that cannot be used on the grid are skipped.
 
     Returns
     -------
@@ -107,8 +107,8 @@ def best_method(results: Sequence[HeldOutErrors]) -> Method | None:
 def _log_mean_errors(grid: Grid, mean_flux: Floats, d: int, method: Method) -> Floats:
     """Errors (M, n) of a method that interpolates L = ln(mean flux).
 
-    Such a method is exact at the nodes. The error of q from any point that remains is therefore
-    ``|exp(L_predicted - L_true) - 1|``, whichever point that is.
+    Such a method is exact at the nodes. The error of q is therefore
+    ``|exp(L_predicted - L_true) - 1|``, whichever of the remaining points is component 1.
     """
     log_mean = np.log(mean_flux).T
     error = np.full(mean_flux.shape, np.nan)
@@ -121,7 +121,7 @@ def _log_mean_errors(grid: Grid, mean_flux: Floats, d: int, method: Method) -> F
 def _reference_errors(
     grid: Grid, orders: Orders, mean_flux: Floats, d: int, method: Method
 ) -> Floats:
-    """Errors (M, n) of any method, for q from the nearest point that remains."""
+    """Errors (M, n) of any method, with component 1 at the nearest remaining point."""
     errors = [
         _nearest_point_errors(grid, orders, mean_flux, left_out, method)
         for left_out in inner_values(grid, d)
@@ -132,12 +132,12 @@ def _reference_errors(
 def _nearest_point_errors(
     grid: Grid, orders: Orders, mean_flux: Floats, left_out: Bools, method: Method
 ) -> Floats:
-    from scipy.spatial import cKDTree  # imported here because it takes a third of a second
+    from scipy.spatial import cKDTree  # takes a third of a second to import
 
     kept = grid.take(np.flatnonzero(~left_out))
     try:
         ratio = flux_ratio(kept, orders, mean_flux[:, ~left_out], method, outside="nan")
-    except InvalidInput:  # the method cannot be used with the points that remain
+    except InvalidInput:  # the method cannot be used on the remaining points
         return np.full((len(orders), left_out.sum()), np.nan)
     spacing = np.array([np.median(np.diff(axis)) if len(axis) > 1 else 1.0 for axis in grid.axes])
     _, nearest = cKDTree(kept.points / spacing).query(grid.points[left_out] / spacing)

@@ -30,8 +30,8 @@ def fft_length(n_pixels: int) -> int:
     """Length of the Fourier transform for a grid: even, fast, and with room for `pad_ends`.
 
     The padding is at least 1/32 of the grid and at least 32 pixels. The spectrum then returns
-    gently from its last value to its first. The prefilter, whose response falls by a factor of 0.54
-    per pixel (3e-9 over 32 pixels), does not connect the two ends.
+    smoothly from its last value to its first. The response of the prefilter falls by a factor of
+    0.54 per pixel (3e-9 over 32 pixels), so it does not connect the two ends.
 
     Parameters
     ----------
@@ -133,9 +133,9 @@ def resampling_matrix(
 ) -> csr_array:
     """Matrix from the B-spline coefficients of a grid to the values of data pixels.
 
-    A wide pixel gets the exact average of the spline over the pixel, in ln(wavelength), so that
-    sum(value * width) over adjacent pixels is the integral of the spline. A narrow pixel gets the
-    value of the spline at its wavelength. A pixel is wide if its width exceeds the step of the
+    A wide pixel gets the exact average of the spline over the pixel, in ln(wavelength). The sum of
+    value * width over adjacent pixels is therefore the integral of the spline. A narrow pixel gets
+    the value of the spline at its wavelength. A pixel is wide if its width exceeds the step of the
     grid, or `max_point_width`, by more than 1 part in 1000. The B-splines are those of Schoenberg
     (1946, Quart. Appl. Math. 4, 45), of degree 7.
 
@@ -147,8 +147,7 @@ def resampling_matrix(
     wavelength : (n,) array
         The pixels of the data, Å, as for `pixel_edges`.
     max_point_width : float, optional
-        Largest width, in ln(wavelength), of a pixel that is not averaged over; the step of the grid
-        if not given.
+        Largest width in ln(wavelength) of a narrow pixel; the step of the grid if not given.
 
     Returns
     -------

@@ -45,24 +45,24 @@ class Content(NamedTuple):
 def usable(content: Content) -> tuple[tuple[Bools, ...], tuple[str, ...]]:
     """Return the usable pixels of each order, (n_pixels,) bool arrays, and the notes."""
     notes = list(content.notes)
-    sound = [
+    finite = [
         np.isfinite(flux) & np.isfinite(flux_error) & (flux_error > 0)
         for flux, flux_error in zip(content.flux, content.flux_error, strict=True)
     ]
-    mask = sound
+    mask = finite
     if content.masks is not None:
         values = np.concatenate(content.masks)
-        stray = values[~np.isin(values, (0, 1))]
-        if len(stray):
+        invalid = values[~np.isin(values, (0, 1))]
+        if len(invalid):
             notes.append(
-                f"the masks dataset is ignored because it contains {stray[0]:g}; "
+                f"the masks dataset is ignored because it contains {invalid[0]:g}; "
                 "a mask contains only 0 and 1"
             )
         else:
-            mask = [valid & (use == 1) for valid, use in zip(sound, content.masks, strict=True)]
-    unsound = sum(int((~valid).sum()) for valid in sound)
-    if unsound:
-        notes.append(f"pixels masked because the flux or its error is not usable: {unsound}")
+            mask = [ok & (use == 1) for ok, use in zip(finite, content.masks, strict=True)]
+    n_invalid = sum(int((~ok).sum()) for ok in finite)
+    if n_invalid:
+        notes.append(f"pixels masked because the flux or its error is not usable: {n_invalid}")
     return tuple(mask), (*notes, *orders_without_pixels(content.number, mask))
 
 

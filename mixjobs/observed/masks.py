@@ -108,7 +108,7 @@ def check_ranges(ranges: ArrayLike) -> Floats:
 
 def inside(wavelength: Floats, ranges: Floats) -> Bools:
     """Return which wavelengths (n_pixels,) lie in any of the ranges (n, 2), ends included."""
-    within: Bools = np.zeros(len(wavelength), dtype=np.bool_)
+    mask: Bools = np.zeros(len(wavelength), dtype=np.bool_)
     for low, high in ranges:
-        within |= (wavelength >= low) & (wavelength <= high)
-    return within
+        mask |= (wavelength >= low) & (wavelength <= high)
+    return mask

@@ -128,7 +128,7 @@ def unmatched_orders(numbers: Sequence[int], orders: Orders) -> list[str]:
         "orders left out, not in the store": [n for n in numbers if n not in store],
         "orders of the store without data": [n for n in store if n not in numbers],
     }
-    return [f"{what}: {', '.join(map(str, which))}" for what, which in only.items() if which]
+    return [f"{note}: {', '.join(map(str, listed))}" for note, listed in only.items() if listed]
 
 
 def coverage_note(pieces: Sequence[Piece], mask: Bools) -> str:

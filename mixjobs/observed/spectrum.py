@@ -109,8 +109,8 @@ class ObservedSpectrum(Summarised):
         )
         for array in mask:
             array.setflags(write=False)
-        lost = sum(int(use.sum()) for use in self.mask) - sum(int(use.sum()) for use in mask)
-        notes = [f"pixels masked by wavelength range ({len(pairs)}): {lost}"]
+        n_masked = sum(int(use.sum()) for use in self.mask) - sum(int(use.sum()) for use in mask)
+        notes = [f"pixels masked by wavelength range ({len(pairs)}): {n_masked}"]
         empty = orders_without_pixels(self.orders.number, mask)
         notes += [note for note in empty if note not in self.notes]
         return replace(self, mask=mask, notes=(*self.notes, *notes))

@@ -84,7 +84,7 @@ class ConsoleReport(SampleReport):
     def concluding(self) -> None:
         """Announce the last stage."""
         self.close()
-        _print("comparing with a single component and writing the posterior")
+        _print("comparing with one component and writing the posterior")
 
     def close(self) -> None:
         """Remove the progress bars."""

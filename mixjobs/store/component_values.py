@@ -1,4 +1,4 @@
-"""The components of a mixture, and the values of their parameters, from a user's arguments."""
+"""The components of a mixture and their parameters, from the arguments of `evaluate_spectra`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ComponentValues:
     fractions : list of K - 1 floats
         Filling factors.
     varied : tuple or None
-        The user's name of the parameter that varies, and its values (n,).
+        Name of the parameter that varies, as the user gave it, and its values (n,).
     """
 
     components: list[str]
@@ -91,10 +91,12 @@ def component_values(
             component[name] = numbers[k % len(numbers)]
     varied = _scan(vary)
     if varied and (numbered := re.fullmatch(r"(.+?)_?\d", varied[0])):
-        shared = [name for name in shared if name != numbered[1]]  # it varies in one component
-    black = _numbers(to_value(blackbodies, "K", "blackbodies"), "blackbodies")
-    components = ["library"] * len(own) + ["blackbody"] * len(black)
-    own += [{"teff": teff} for teff in black]
+        shared = [
+            name for name in shared if name != numbered[1]
+        ]  # the parameter varies in one component only
+    teffs = _numbers(to_value(blackbodies, "K", "blackbodies"), "blackbodies")
+    components = ["library"] * len(own) + ["blackbody"] * len(teffs)
+    own += [{"teff": teff} for teff in teffs]
     fractions = _fractions(c, len(own), varied[0] if varied else None)
     return ComponentValues(components, own, shared, fractions, varied)
 
@@ -105,7 +107,8 @@ def one_theta(grid: Grid, given: Theta, argument: str) -> Floats:
     Raises
     ------
     InvalidInput
-        An unknown or missing parameter, several theta, or not numbers; its `name` is `argument`.
+        An unknown or missing parameter, several theta, or values that are not numbers. The `name`
+        of the error is `argument`.
     """
     try:
         theta = grid.theta(given)
@@ -120,7 +123,7 @@ def one_theta(grid: Grid, given: Theta, argument: str) -> Floats:
 
 
 def _complete(theta2: Theta, theta1: Floats, grid: Grid) -> Theta:
-    """Take from theta1 what a mapping omits, except teff."""
+    """Add to a mapping the parameters of theta1 that it omits, except teff."""
     if not isinstance(theta2, Mapping):
         return theta2
     values = zip(grid.names, theta1.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""The emulator of a store, and the scratch arrays of spectra that it is made from."""
+"""The emulator of a store, and the scratch arrays of the spectra from which it is made."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def read_order(path: Path, number: int) -> tuple[OrderEmulator, dict[str, Any]]:
     Raises
     ------
     StoreError
-        It is missing or damaged.
+        The emulator is missing or damaged.
     """
     try:
         group = zarr.open_group(path / GROUP / f"{number}", mode="r", use_consolidated=False)

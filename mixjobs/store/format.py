@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from mixjobs.display import PlotAccessor, Summarised
 from mixjobs.errors import MissingFile, StoreError
 from mixjobs.grid import Grid
+from mixjobs.model.flux_ratio import summarise_axes, summarise_orders
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 
 SCHEMA = 2
-# Size of the ratio table's Zarr chunks, uncompressed: few files, and one row or one order is still
-# read quickly (benchmarks/README.md has the measurements).
+# Uncompressed size of the ratio table's Zarr chunks: large enough for few files, small enough for
+# quick reading of one row or one order (measured in benchmarks/README.md).
 CHUNK_BYTES = 8 * 2**20
 
 
@@ -61,27 +62,23 @@ class Store(Summarised):
     attributes: dict[str, Any]
 
     def to_xarray(self) -> xr.Dataset:
-        """Return the store as an xarray Dataset, whose arrays are read when they are used."""
-        import xarray  # takes half a second, and workers do not need it
+        """Return the store as an xarray Dataset, whose arrays are read on use."""
+        import xarray  # takes half a second to import, and workers do not need it
 
         dataset: xr.Dataset = xarray.open_zarr(self.path)
         return dataset
 
     def _facts(self) -> dict[str, object]:
-        from mixjobs.store.emulator import emulated_orders  # which imports this module
+        from mixjobs.store.emulator import emulated_orders  # circular import
 
-        axes = [
-            f"{name} {axis[0]:g} to {axis[-1]:g} ({len(axis)})"
-            for name, axis in zip(self.grid.names, self.grid.axes, strict=True)
-        ]
-        low, high = self.orders.wave_min.min(), self.orders.wave_max.max()
+        medium = self.attributes.get("medium", "unknown")
         table, n_emulated = self.flux_ratio, len(emulated_orders(self.path))
         return {
             "path": self.path,
             "library": self.attributes.get("library", "unknown"),
-            "grid": f"{len(self.grid)} points, {len(self.grid.holes)} holes: {', '.join(axes)}",
-            "orders": f"{len(self.orders)}, {low:.6g} to {high:.6g} Å "
-            f"({self.attributes.get('medium', 'unknown')})",
+            "grid": f"{len(self.grid)} points, {len(self.grid.holes)} holes",
+            **summarise_axes(self.grid),
+            "orders": f"{summarise_orders(self.orders)} ({medium})",
             "flux_ratio": "none" if table is None else f"{table.shape}, {table.dtype}",
             "emulator": f"{n_emulated} orders" if n_emulated else "none",
         }
@@ -95,7 +92,7 @@ def open_store(path: str | Path) -> Store:
     MissingFile
         There is no such store.
     StoreError
-        The store is incomplete or damaged, not one of mixjobs, or of another schema.
+        The store is incomplete or damaged, was not made by mixjobs, or has another schema.
     """
     if not Path(path).is_dir():
         if partial_path(path).is_dir():
@@ -124,7 +121,7 @@ def is_group(path: Path) -> bool:
 
 
 def read_group(path: Path) -> Store:
-    """Read the group of a finished or a partial store; mean fluxes still missing are NaN."""
+    """Read the group of a finished or partial store; missing mean fluxes are NaN."""
     try:
         group = zarr.open_group(path, mode="r")
         attributes: dict[str, Any] = dict(group.attrs)
@@ -234,7 +231,7 @@ def rows_per_zarr_chunk(n_points: int, dtype: str) -> int:
 
 def open_array(path: Path, name: str) -> Any:
     """Open one array of a store for writing."""
-    # searching for Zarr chunks that hold only the fill value would take longer than writing them
+    # searching for chunks that hold only the fill value would take longer than writing them
     return zarr.open_array(path / name, mode="r+").with_config({"write_empty_chunks": True})
 
 
@@ -246,7 +243,7 @@ def write_whole(array: Any, start: tuple[int, ...], values: NDArray[Any]) -> Non
     Raises
     ------
     StoreError
-        The region covers a part of a Zarr chunk.
+        The region covers only part of a Zarr chunk.
     """
     for first, size, length, step in zip(
         start, values.shape, array.shape, array.chunks, strict=True
@@ -271,6 +268,6 @@ def consolidate(path: Path) -> None:
     for temporary in path.rglob("*.partial"):  # Zarr's own, left by a worker that was killed
         temporary.unlink(missing_ok=True)
     with warnings.catch_warnings():
-        # Not yet in the Zarr 3 specification; readers that do not know it ignore it.
+        # Consolidated metadata is not in the Zarr 3 specification yet; other readers ignore it.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         zarr.consolidate_metadata(path)

@@ -17,15 +17,15 @@ _N_ROWS = 48  # of each order's table, spread over the grid
 
 @dataclass(frozen=True)
 class Invariant:
-    """One invariant.
+    """An invariant of the ratio table, and the deviation from it.
 
     Attributes
     ----------
     name : str
     deviation : float
-        Largest relative deviation from it.
+        Largest relative deviation.
     allowed : float
-        What rounding explains.
+        Largest deviation that rounding explains.
     """
 
     name: str
@@ -88,4 +88,4 @@ def _exact_at_nodes(store: Store, rows: Ints) -> Invariant:
 
 
 def _largest(values: ArrayLike) -> float:
-    return float(np.max(np.abs(values)))  # NaN if any value is
+    return float(np.max(np.abs(values)))  # NaN if any value is NaN

@@ -85,8 +85,8 @@ def load_mixture(
     weighting : {"c", "log_omega"}
         With "c", components are weighted by filling factors (`c`, or `c_2`, `c_3`, ...; component 1
         has the remainder), and spectra are in units of component 1's mean flux. With "log_omega",
-        each component has the ``log10`` of its solid angle ``(R/d)**2``, where R is the radius and
-        d the distance, and spectra are absolute fluxes.
+        each component has the ``log10`` of its solid angle ``(R/d)**2`` (radius R, distance d), and
+        spectra are absolute fluxes.
     outside : {"raise", "nan"}
         Whether invalid parameters raise an error or give NaN.
 
@@ -123,12 +123,12 @@ def load_mixture(
 def wanted_orders(
     orders: Sequence[int] | None, wavelengths: Wavelengths | None
 ) -> Sequence[int] | None:
-    """Return the orders, or the keys of the wavelengths if only those name orders."""
+    """Return the orders, or the keys of the wavelengths if orders are not given."""
     return list(wavelengths) if orders is None and isinstance(wavelengths, Mapping) else orders
 
 
 def order_numbers(path: str | Path, orders: Sequence[int] | None = None) -> list[int]:
-    """Return the numbers of the orders that have an emulator, or check the ones that are given.
+    """Return the numbers of all orders with an emulator, or check the given ones.
 
     Raises
     ------
@@ -172,7 +172,7 @@ class _EmulatorStore:
         return cls(store, method or default_method(store.grid), emulated)
 
     def order_numbers(self, orders: Sequence[int] | None) -> list[int]:
-        """Return the numbers of the orders that have an emulator, or check the ones given."""
+        """Return the numbers of all orders with an emulator, or check the given ones."""
         if orders is None:
             return [int(n) for n in self.store.orders.number if n in self.emulated]
         if not isinstance(orders, Sequence | np.ndarray):
@@ -193,7 +193,7 @@ class _EmulatorStore:
         return [int(n) for n in orders]
 
     def _why_missing(self, number: int) -> str:
-        """The note that the build left about an order without an emulator."""
+        """Return the build's note about an order without an emulator."""
         notes = read_attributes(self.store.path)["notes"]
         return next((n for n in notes if n.startswith(f"order {number} ")), "the build skipped it")
 
@@ -205,15 +205,13 @@ class _EmulatorStore:
         for m, number in enumerate(numbers):
             emulator, attributes = read_order(store.path, number)
             log_mean = np.log(store.mean_flux[_order_index(store, number)])
-            resampled = None
-            if not instrument.pixels.are_own:
-                resampled = instrument.pixels.in_library_medium[m]
+            pixels = instrument.pixels
             basis = order_basis(
                 emulator,
                 log_mean,
                 between,
                 errors.of_order(emulator, log_mean, attributes),
-                wavelength=resampled,
+                wavelength=None if pixels.are_own else pixels.in_library_medium[m],
                 profile_sigma=instrument.profile_sigma[m],
                 limb_darkening=instrument.limb_darkening,
             )
@@ -272,7 +270,7 @@ def _sources(
     orders: Orders,
     instrument: _Instrument,
 ) -> tuple[Source, ...]:
-    """Load the source of each component; components of one library share theirs."""
+    """Load the source of each component; components of one library share a source."""
     own = first.store.path
     paths = {name: own if name == LIBRARY else Path(name) for name in names if name != BLACK_BODY}
     if not paths:
@@ -299,27 +297,27 @@ def _other_store(
 ) -> _EmulatorStore:
     """Open another library's store, and check that it matches the first."""
     other = _EmulatorStore.open(path, method)
-    ours, theirs = first.store, other.store
+    reference, numbers = first.store, orders.number.tolist()
     for name in ("flux_unit", "medium"):
-        values = theirs.attributes.get(name), ours.attributes.get(name)
-        if values[0] != values[1]:
+        value, expected = (s.attributes.get(name) for s in (other.store, reference))
+        if value != expected:
             raise InvalidInput(
-                f"{path}: the {name.replace('_', ' ')} is {values[0]!r}, but that of {ours.path} "
-                f"is {values[1]!r}; components need the same: convert one of the libraries",
+                f"{path}: the {name.replace('_', ' ')} is {value!r}, but that of {reference.path} "
+                f"is {expected!r}; components need the same: convert one of the libraries",
                 path=path,
                 name=name,
-                value=values[0],
+                value=value,
             )
-    same = theirs.orders.select([int(n) for n in orders.number])
+    ranges = other.store.orders.select(numbers)
     for name in ("wave_min", "wave_max"):
-        if not np.allclose(getattr(same, name), getattr(orders, name), rtol=1e-9, atol=0):
+        if not np.allclose(getattr(ranges, name), getattr(orders, name), rtol=1e-9, atol=0):
             raise InvalidInput(
-                f"{path}: the orders differ from those of {ours.path}; "
+                f"{path}: the orders differ from those of {reference.path}; "
                 "build both stores with the same orders",
                 path=path,
                 name="orders",
             )
-    other.order_numbers([int(n) for n in orders.number])
+    other.order_numbers(numbers)
     return other
 
 
@@ -364,7 +362,7 @@ def load_flux_ratio(
     Raises
     ------
     MissingFile, StoreError
-        There is no complete store at the path.
+        There is no complete store.
     InvalidInput
         An unknown order, or a method that cannot be used on this grid.
     """

@@ -52,16 +52,16 @@ def partial_store(
     create: Callable[[Path], None],
     overwrite: bool = False,
 ) -> Iterator[PartialStore]:
-    """Build a store, and rename it at the end; after an error, the job can be resumed.
+    """Lock a partial store, and rename it at the end; after an error, the job can be resumed.
 
     Parameters
     ----------
     path : Path
         The store's path when it is complete.
     identity : mapping
-        Facts that identify the job; a partial store with the same identity is resumed.
+        Facts that identify the job, which resumes a partial store of the same identity.
     create : callable
-        Creates the Zarr group at the path that it is given.
+        Creates the Zarr group at a path.
     overwrite : bool
         Replace a finished store, or the partial store of another job.
 
@@ -72,7 +72,7 @@ def partial_store(
     Raises
     ------
     OutputExists, StoreLocked, StoreError
-        The store exists, another job is building it, or a partial store is of another job.
+        The store exists, another job is building it, or the partial store is another job's.
     JobFailed
         The disk is full or cannot be written to.
     """
@@ -101,13 +101,13 @@ def _locked(folder: Path) -> JobLock:
         lock.acquire()
     except OSError:
         with suppress(OSError):
-            folder.rmdir()  # which fails if it is not empty
+            folder.rmdir()  # fails if the folder is not empty
         raise
     return lock
 
 
 def check_output(path: Path, overwrite: bool) -> None:
-    """Refuse a store that exists, or whose folder does not.
+    """Refuse a path that is taken, or whose folder does not exist.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 
 def check_not_in_use(path: Path) -> None:
-    """Refuse a store that a running job is building, before a cluster is started for another.
+    """Refuse a store that a running job is building, before a cluster is started.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def _begin(
 
 
 def _differences(folder: Path, identity: Mapping[str, str]) -> dict[str, str]:
-    """Return how the job of a partial store differs, by the name of the fact."""
+    """Return the facts in which the job of a partial store differs, by name."""
     try:
         stored = read_group(folder / GROUP).attributes.get("identity", {})
     except StoreError as error:
@@ -190,7 +190,7 @@ def _finish(folder: Path, path: Path) -> None:
 
 
 def _delete_if_useless(folder: Path, error: BaseException) -> None:
-    """Delete the partial store, unless a job can resume it."""
+    """Delete the partial store unless a job can resume it."""
     if isinstance(error, StoreLocked | StoreError):
         return
     if isinstance(error, LibraryError) or not progress.read(folder):

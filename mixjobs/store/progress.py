@@ -1,8 +1,8 @@
 """The record of finished tasks in a partial store: one line of JSON for each.
 
-Only the driver appends to it. It can be read on another machine, and a job resumes from it without
-reading the tables. A line of mean fluxes holds their values, so that none are lost and Zarr is
-written once.
+Only the driver appends to the record. Other machines can read it, and a job resumes from it without
+reading the store's arrays. A line of mean fluxes holds their values, so that none are lost and Zarr
+is written once.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class FinishedTask:
     ----------
     stage : str
     block : list of int
-        Key of the task within its stage; for mean fluxes the first order and the first point.
+        Key of the task within its stage; for mean fluxes, the first order and the first point.
     time : float
-        When it was finished (Unix time).
+        Unix time at which the task was finished.
     shape : list of int
-        Of a block of mean fluxes: number of orders and of points.
+        Number of orders and of points in a block of mean fluxes.
     means : str
-        Of a block of mean fluxes: the values, little-endian float64, in base64. As JSON numbers
-        they would take longer than all other book-keeping.
+        Values of a block of mean fluxes, as little-endian float64 in base64. JSON numbers would
+        take longer than all other book-keeping.
     """
 
     stage: str
@@ -62,7 +62,7 @@ def record(folder: Path, stage: str, block: list[int], means: Floats | None = No
 
 
 def read(folder: Path) -> list[FinishedTask]:
-    """Return the finished tasks; a line that was cut short does not count."""
+    """Return the finished tasks, skipping lines that were cut short."""
     try:
         lines = (folder / NAME).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -77,7 +77,7 @@ def read(folder: Path) -> list[FinishedTask]:
 
 
 def recorded_means(finished: Iterable[FinishedTask], shape: tuple[int, int]) -> Floats:
-    """Return the mean fluxes (M, N) on record, NaN where there are none yet."""
+    """Return the mean fluxes (M, N) on record, NaN where none is recorded."""
     means = np.full(shape, np.nan)
     for task in finished:
         if task.stage == "mean_flux":

@@ -28,7 +28,7 @@ class FluxRatios:
     q : (M,) array
         The interpolated ratio.
     direct : (M,) array or None
-        The ratio of the mean fluxes themselves, if both components are grid points.
+        The ratio of the stored mean fluxes, if both components are grid points.
     """
 
     method: Method
@@ -69,7 +69,7 @@ def evaluate_ratios(
     MissingFile, StoreError
         The store cannot be read.
     InvalidInput
-        Unknown or missing parameters, or a method that does not suit the grid.
+        Unknown or missing parameters, or a method that cannot be used on the grid.
     OutsideGrid
         A theta outside the grid or next to a hole.
     """

@@ -1,4 +1,4 @@
-"""Spectra of a star or a mixture, evaluated from a store that has an emulator."""
+"""Spectra of a star or a mixture, evaluated from a store with an emulator."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ Pixels = str | Path | ObservedSpectrum | Mapping[int, ArrayLike]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Spectra(Summarised):
-    """Spectra of a mixture of K components in M orders: n of them, along one parameter, or one.
+    """Spectra of a mixture of K components in M orders: n along one parameter, or a single one.
 
-    Made by `mixjobs.evaluate_spectra`.
+    `mixjobs.evaluate_spectra` makes them.
 
     Attributes
     ----------
@@ -55,13 +55,13 @@ class Spectra(Summarised):
     parameters : dict
         A () array for each parameter, and an (n,) array for the one that varies.
     varied : str or None
-        The parameter that varies; n is 1 without one.
+        The parameter that varies. If None, n is 1.
     labels : tuple of K str
         Descriptions of the components.
     notes : dict
         Provenance: store, medium, versions and so on, as numbers and text.
     messages : tuple of str
-        Choices that were made for the user, one line each.
+        Choices made on behalf of the user, one line each.
     """
 
     number: Ints
@@ -145,7 +145,9 @@ class Spectra(Summarised):
         OutputExists
             The file exists, and `overwrite` is not set.
         """
-        from mixjobs.store.spectra_files import write_spectra  # h5py and astropy take a second
+        from mixjobs.store.spectra_files import (
+            write_spectra,
+        )  # h5py and astropy take a second to import
 
         write_spectra(Path(path), self, overwrite)
 
@@ -177,22 +179,21 @@ def evaluate_spectra(
     theta1 : (D,) array or mapping
         Grid parameters of component 1, such as ``{"teff": 5800, "logg": 4.5, "feh": 0}``.
     theta2 : (D,) array or mapping, optional
-        Grid parameters of component 2. A mapping takes from `theta1` what it omits, except teff.
+        Grid parameters of component 2. Those that a mapping omits, except teff, are as in `theta1`.
     c : float or list of float
         Filling factor (fraction of the solid angle) of component 2, or of each component after the
         first.
     rv, vsini : float or list of float
-        Radial velocity and projected rotation velocity, km/s: one for all, or one for each
-        component of the library.
+        Radial velocity and projected rotation velocity, km/s: one for all components of the
+        library, or one for each.
     blackbodies : list of float
-        Effective temperatures of further components that are black bodies, K.
+        Effective temperatures, K, of further components that are blackbodies.
     vary : mapping, optional
         One parameter and its n values, such as ``{"teff_2": [3500, 3600]}``.
     orders : sequence of int, optional
-        Order numbers; all that have an emulator, and pixels, if not given.
+        Order numbers; by default all that have an emulator and pixels.
     wavelengths : path, ObservedSpectrum or mapping of order numbers to (n_pixels,) arrays
-        The pixels: those of an observed spectrum, or wavelengths in Å. The library's own pixels
-        if not given.
+        Pixels of an observed spectrum, or wavelengths in Å; by default the library's own pixels.
     medium : {"air", "vacuum"}, optional
         Medium of `wavelengths`, if the file does not state it; the library's if neither does.
     resolution, fwhm : float, optional
@@ -200,7 +201,7 @@ def evaluate_spectra(
     library_resolution : float, optional
         Resolving power of the library.
     method : {"cubic", "linear", "simplex"}, optional
-        Interpolation between grid points; cubic, or simplex on an irregular grid, if not given.
+        Interpolation between grid points; by default cubic, or simplex on an irregular grid.
 
     Returns
     -------
@@ -314,19 +315,19 @@ def _evaluate(
 ) -> Spectra:
     values, varied = mixture.values(model.layout)
     columns = [np.atleast_1d(values[name]) for name in model.parameters]
-    rows = np.stack(np.broadcast_arrays(*columns), axis=-1)
+    samples = np.stack(np.broadcast_arrays(*columns), axis=-1)
     n_components = len(mixture.own)
-    equal = rows.copy()  # q is the light at equal fractions, which works where c is 0
+    equal = samples.copy()  # q is the light at equal fractions, which works where c is 0
     equal[:, len(values) - n_components + 1 :] = 1 / n_components
     return Spectra(
         number=model.orders.number,
         wave_min=model.orders.wave_min,
         wave_max=model.orders.wave_max,
         wavelength=model.wavelength,
-        flux=model(rows),
-        parts=model.parts(rows),
+        flux=model(samples),
+        parts=model.parts(samples),
         q=model.light(equal) * n_components,
-        light=model.light(rows),
+        light=model.light(samples),
         parameters=values,
         varied=varied,
         labels=_labels(mixture, model.layout, varied),
@@ -339,7 +340,7 @@ def _labels(mixture: ComponentValues, layout: Layout, varied: str | None) -> tup
     labels = []
     for k, (own, columns) in enumerate(zip(mixture.own, layout.columns, strict=True)):
         constant = [name for name in own if layout.all_names[columns[name]] != varied]
-        kind = ", black body" if mixture.components[k] == "blackbody" else ""
+        kind = ", blackbody" if mixture.components[k] == "blackbody" else ""
         values = describe([own[name] for name in constant], constant)
         labels.append(f"component {k + 1}{kind} {values}")
     return tuple(labels)

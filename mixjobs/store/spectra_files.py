@@ -68,10 +68,10 @@ def check_new(path: Path, overwrite: bool) -> None:
 def write_ecsv(path: Path, spectra: Spectra) -> None:
     """Write an ECSV table with one row per pixel.
 
-    Its columns are order, wavelength, flux and the components; or order, wavelength and one flux
-    for each value of the parameter that varies.
+    The columns are order, wavelength, flux and the components. If a parameter varies, they are
+    order, wavelength and one flux for each value of the parameter.
     """
-    from astropy import units  # half a second
+    from astropy import units  # takes half a second to import
     from astropy.table import Table
 
     sizes = [len(wave) for wave in spectra.wavelength]
@@ -118,7 +118,7 @@ def write_hdf5(path: Path, spectra: Spectra) -> None:
 
 
 def write_files(files: Mapping[Path, Callable[[Path], None]]) -> None:
-    """Write several files: all of them, or none if one cannot be written.
+    """Write several files, or none of them if one cannot be written.
 
     Raises
     ------

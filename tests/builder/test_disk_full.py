@@ -1,4 +1,4 @@
-"""A disk that fills up while a real job runs, in this process and with workers that write."""
+"""A disk that fills up while a real job runs, in this process or on workers."""
 
 import pytest
 
@@ -9,13 +9,14 @@ from mixjobs.errors import JobFailed
 from mixjobs.store import progress
 from mixjobs.store.format import partial_path
 from tests.helpers.small_disk import PAGE, fill_up, mounted
+from tests.helpers.small_stores import assert_same
 
 N_ORDERS, N_POINTS = 20, 12
 ORDERS = Orders.log_spaced(N_ORDERS, 5000, 5028)
 N_PAIRS = N_ORDERS * N_POINTS
-# When the disk fills up, how many pages are left then, and how many blocks a job has on record at
-# the least and at the most when it fails. A block of the table takes a page. The means of all
-# are on record before they are written.
+# When the disk fills up, the number of pages left, and the smallest and largest number of blocks on
+# record when the job fails. A block of the table takes a page. All means are on record before they
+# are written.
 STAGES = {
     "at the start": (None, 0, 0, 0),
     "in mean_flux": (("mean_flux", 60), 0, 60, N_PAIRS - 1),
@@ -42,15 +43,9 @@ def disk(tmp_path):
         yield folder
 
 
-def assert_same(store, reference):
-    assert store.mean_flux.tobytes() == reference.mean_flux.tobytes()
-    assert store.flux_ratio[...].tobytes() == reference.flux_ratio[...].tobytes()
-    assert not partial_path(store.path).exists()
-
-
 @pytest.mark.parametrize("stage", STAGES)
 def test_disk_is_full(stage, where, demo, reference, disk):
-    """One line; an older store of the name is whole; the job goes on when there is room."""
+    """The error is one line, an older store survives, and the job resumes when there is room."""
     moment, pages, least, most = STAGES[stage]
     path, job = disk / "q.zarr", {"block": (1, 1), "overwrite": True}
     old = mixjobs.build(demo, ORDERS.take([3]), path)
@@ -61,7 +56,7 @@ def test_disk_is_full(stage, where, demo, reference, disk):
 
     if moment is None:
         fill_up(disk)
-    for _ in range(2):  # the second start finds the disk as full
+    for _ in range(2):  # the disk is still full at the second start
         with pytest.raises(JobFailed) as failed:
             mixjobs.build(demo, ORDERS, path, where, report=fill, **job)
         assert str(failed.value).startswith(f"{path}: no space left on the disk")
@@ -74,7 +69,7 @@ def test_disk_is_full(stage, where, demo, reference, disk):
     assert reports[0] == ("mean_flux", min(n_kept, N_PAIRS), N_PAIRS)
     written = [r for r in reports if r[0] == "flux_ratio"]
     assert len(written) - 1 == N_ORDERS - max(0, n_kept - N_PAIRS)
-    assert_same(store, reference)
+    assert_same(store.path, reference)
 
 
 @pytest.mark.parametrize("moment", [("mean_flux", 1), ("emulator", 0)])
@@ -94,13 +89,13 @@ def test_disk_is_full_while_the_emulator_is_made(moment, where, demo, disk, tmp_
     assert progress.read(partial_path(path))
     (disk / "ballast").unlink()
     store = mixjobs.build(demo, orders, path, where, **job)
-    assert_same(store, reference)
+    assert_same(store.path, reference)
     for file in (reference.path / "emulator").rglob("*"):
         copy = path / file.relative_to(reference.path)
         assert file.is_dir() or copy.read_bytes() == file.read_bytes()
 
 
-def test_the_command_says_it_in_one_line(demo, disk, capsys):
+def test_the_command_reports_a_full_disk_in_one_line(demo, disk, capsys):
     fill_up(disk)
     words = ["build", str(demo), "-o", str(disk / "q.zarr"), "--n-orders", "3", "--serial"]
     assert main(words) == 2

@@ -1,4 +1,4 @@
-"""The emulator of a build: against plain spectra, the same bits however made, faults, bad input."""
+"""The emulator of a build: agreement with plain spectra, identical bits, faults, invalid input."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ FULL = EmulatorSettings(max_rv=20, max_vsini=30, min_resolution=20_000, rank=12)
 
 
 def files(path: Path) -> dict[str, bytes]:
-    """Every file of a store but the one that holds the time, by name."""
+    """Contents of all files of a store by name, except the one that holds the time."""
     names = [p for p in path.rglob("*") if p.is_file() and p != path / "zarr.json"]
     return {str(p.relative_to(path)): p.read_bytes() for p in names}
 
@@ -46,7 +46,7 @@ def store(demo, tmp_path_factory):
 
 
 def test_spectra_are_those_of_the_library_over_their_means(store, demo):
-    """At full rank the emulator gives every spectrum back, buffer included."""
+    """At full rank the emulator reproduces every spectrum, including the buffer."""
     wavelength, spectra = plain.raw_spectra(demo, set(map(tuple, store.grid.points)))
     assert emulated_orders(store.path) == [3, 5, 7]
     reach = (20 + 30 + 5 * 299792.458 / 20_000 / 2.3548) / 299792.458
@@ -60,13 +60,13 @@ def test_spectra_are_those_of_the_library_over_their_means(store, demo):
         first = int(np.argmin(np.abs(wavelength - grid[0])))
         np.testing.assert_allclose(grid, wavelength[first : first + len(grid)], rtol=1e-9)
         emulated = emulator.mean + emulator.weights @ emulator.eigenspectra
-        for theta, found in zip(store.grid.points, emulated, strict=True):
+        for theta, spectrum in zip(store.grid.points, emulated, strict=True):
             flux = spectra[tuple(theta)]
             expected = flux[first : first + len(grid)] / flux[inside].mean()
-            np.testing.assert_allclose(found, expected, atol=3e-7)  # the scratch array is float32
+            np.testing.assert_allclose(spectrum, expected, atol=3e-7)  # scratch is float32
 
 
-def test_means_are_those_of_a_build_without(store, demo, tmp_path):
+def test_means_are_those_of_a_build_without_an_emulator(store, demo, tmp_path):
     without = mixjobs.build(demo, ORDERS, tmp_path / "q.zarr")
     assert without.mean_flux.tobytes() == store.mean_flux.tobytes()
 
@@ -77,7 +77,7 @@ def test_every_block_gives_the_same_bits(store, demo, client, tmp_path, block):
     assert files(other.path) == files(store.path)
 
 
-def test_the_store_is_read_by_others_and_nothing_is_left(store):
+def test_other_readers_open_the_store_and_no_files_are_left(store):
     emulator, _ = read_order(store.path, 7)
     with xr.open_zarr(store.path / "emulator" / "7") as found:
         assert found.eigenspectra.dims == ("eigenspectrum", "grid_pixel")
@@ -88,7 +88,7 @@ def test_the_store_is_read_by_others_and_nothing_is_left(store):
 
 
 @pytest.mark.parametrize("stage", ["mean_flux", "emulator", "flux_ratio"])
-def test_an_interrupted_build_goes_on(store, demo, tmp_path, stage):
+def test_an_interrupted_build_resumes(store, demo, tmp_path, stage):
     path, reports = tmp_path / "q.zarr", []
 
     def stop(now, done, total):
@@ -104,7 +104,7 @@ def test_an_interrupted_build_goes_on(store, demo, tmp_path, stage):
     with pytest.raises(StoreError) as error:
         mixjobs.build(demo, ORDERS, path, emulator=EmulatorSettings(max_rv=10, max_vsini=0))
     assert set(error.value.value) == {"emulator"}
-    # another block than at first: the scratch array's Zarr chunks decide
+    # the new block has no effect: the scratch array keeps its Zarr chunks
     mixjobs.build(
         demo, ORDERS, path, block=(3, 7), emulator=FULL, report=lambda *r: reports.append(r)
     )
@@ -125,7 +125,7 @@ def test_a_killed_worker_changes_nothing(store, demo, client, tmp_path):
     assert files(other.path) == files(store.path)
 
 
-def test_lost_scratch_is_noticed(demo, tmp_path):
+def test_lost_scratch_is_detected(demo, tmp_path):
     path = tmp_path / "q.zarr"
 
     def lose(stage, done, total):
@@ -147,7 +147,7 @@ def test_a_fault_in_the_buffer_is_named(demo, tmp_path, value, message):
     with h5py.File(path, "r+") as file:
         pixel = np.searchsorted(file["wl"][:], 5003.8)
         next(iter(file["flux"].values()))[pixel] = value
-    mixjobs.build(path, ORDERS, tmp_path / "means.zarr")  # the orders are sound
+    mixjobs.build(path, ORDERS, tmp_path / "means.zarr")  # the orders themselves are intact
     with pytest.raises(LibraryError, match=f"{message}.* in its buffer") as error:
         mixjobs.build(path, ORDERS, tmp_path / "q.zarr", emulator=FULL)
     assert (error.value.order, error.value.path) == (3, str(path))
@@ -186,14 +186,14 @@ def test_an_order_whose_buffer_is_not_covered(demo, tmp_path):
     ],
     ids=str,
 )  # fmt: skip
-def test_settings_that_cannot_be(given):
+def test_impossible_settings(given):
     ((name, value),) = given.items()
     with pytest.raises(InvalidInput, match=name) as error:
         EmulatorSettings(**given)
     assert (error.value.name, error.value.value) == (name, value)
 
 
-def test_whole_numbers_and_quantities_are_the_same_job():
+def test_integers_and_quantities_are_the_same_job():
     settings = EmulatorSettings(max_rv=50.0, max_vsini=20.0, min_resolution=1000.0, rank=3)
     assert EmulatorSettings(max_rv=50, max_vsini=20, min_resolution=1000, rank=3) == settings
     velocities = {"max_rv": 50_000 * u.m / u.s, "max_vsini": np.float32(20)}
@@ -201,7 +201,7 @@ def test_whole_numbers_and_quantities_are_the_same_job():
 
 
 def test_the_defaults_are_those_of_the_job_file(demo, tmp_path):
-    """Each is declared once."""
+    """Each default is declared once."""
     assert EmulatorSettings().model_dump() == EmulatorConfig().model_dump()
     orders = Orders.from_edges([5010, 5020])
     store = mixjobs.build(demo, orders, tmp_path / "q.zarr", emulator=True, overwrite=True)
@@ -210,8 +210,8 @@ def test_the_defaults_are_those_of_the_job_file(demo, tmp_path):
     assert emulated_orders(without.path) == []
 
 
-def test_uneven_pixels_go_through_a_spline():
-    """Against scipy's own cubic spline through the same pixels."""
+def test_uneven_pixels_are_resampled_by_a_spline():
+    """The reference is scipy's cubic spline through the same pixels."""
     rng = np.random.default_rng(0)
     wavelength = np.cumsum(rng.uniform(1, 1.5, size=400)) + 5000
     orders, settings = Orders.from_edges([5100, 5300]), EmulatorSettings(max_rv=500)
@@ -219,8 +219,8 @@ def test_uneven_pixels_go_through_a_spline():
     flux = np.sin(wavelength / 7) + 2
     used = slice(segment.lo, segment.hi)
     spline = CubicSpline(np.log(wavelength[used]), flux[used], bc_type="not-a-knot")
-    found = segment.resample(flux[used])
-    np.testing.assert_allclose(found, spline(np.log(segment.grid.wavelength)), atol=1e-9)
+    resampled = segment.resample(flux[used])
+    np.testing.assert_allclose(resampled, spline(np.log(segment.grid.wavelength)), atol=1e-9)
     assert segment.grid.step <= np.diff(np.log(wavelength[used])).min() / 2 * (1 + 1e-9)
 
 
@@ -270,8 +270,8 @@ def test_a_damaged_emulator_is_refused(store, tmp_path):
         read_order(path, 7)
 
 
-def test_real_library_within_what_is_stated(data, tmp_path):
-    """BT-Settl, uneven pixels: the library's own pixels come back within the stated worst error."""
+def test_real_library_within_the_stated_error(data, tmp_path):
+    """BT-Settl has uneven pixels; they are reproduced within the stated largest error."""
     path = data / "btsettl_prism.hdf5"
     orders = Orders.log_spaced(20, 7000, 50000).select([6, 14])
     settings = EmulatorSettings(min_resolution=100)

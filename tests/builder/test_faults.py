@@ -1,4 +1,4 @@
-"""What goes wrong while a job runs: workers, drivers and schedulers that die, second starts."""
+"""Faults while a job runs: dying workers, drivers and schedulers, and second starts."""
 
 import os
 import re
@@ -25,6 +25,7 @@ from mixjobs.library.starfish import StarfishLibrary, StarfishReader
 from mixjobs.store import progress
 from mixjobs.store.format import partial_path
 from tests.helpers.command import complaints, finish, start, wait_for
+from tests.helpers.small_stores import assert_same
 
 N_ORDERS = 8
 ORDERS = Orders.log_spaced(N_ORDERS, 5000, 5028)
@@ -33,32 +34,25 @@ WORDS = ["--n-orders", str(N_ORDERS), "--range", "5000:5028", "--block", "1,1"]
 
 @pytest.fixture(scope="module")
 def large_reference(large, tmp_path_factory):
-    """What an uninterrupted job in this process makes."""
+    """The store of an uninterrupted job in this process."""
     return mixjobs.build(large, ORDERS, tmp_path_factory.mktemp("reference") / "q.zarr")
 
 
 @pytest.fixture(scope="module")
 def reference(demo, tmp_path_factory):
-    """The same, of the small library."""
+    """The same for the small library."""
     return mixjobs.build(demo, ORDERS, tmp_path_factory.mktemp("reference") / "q.zarr")
 
 
-def assert_same(path, reference):
-    store = mixjobs.open_store(path)
-    assert store.mean_flux.tobytes() == reference.mean_flux.tobytes()
-    assert store.flux_ratio[...].tobytes() == reference.flux_ratio[...].tobytes()
-    assert not partial_path(path).exists()
-
-
 def pairs_done(path):
-    """How many (order, point) pairs have their mean on record in a partial store."""
+    """Number of (order, point) pairs whose mean is on record in a partial store."""
     done = progress.read(partial_path(path))
     means = progress.recorded_means(done, (N_ORDERS, 36))
     return int(np.isfinite(means).sum())
 
 
 def stop_at(path):
-    """A report that interrupts a job when it has something on record."""
+    """A progress report that interrupts a job once a pair is on record."""
 
     def report(stage, done, total):
         if pairs_done(path):
@@ -69,7 +63,7 @@ def stop_at(path):
 
 @pytest.fixture
 def interrupted(demo, tmp_path):
-    """The name of a store that was interrupted after its first block."""
+    """Path of a store whose build was interrupted after its first block."""
     path = tmp_path / "q.zarr"
     with pytest.raises(KeyboardInterrupt):
         mixjobs.build(demo, ORDERS, path, block=(1, 1), report=stop_at(path))
@@ -94,7 +88,7 @@ def test_a_killed_worker_changes_nothing(stage, demo, reference, client, tmp_pat
     assert_same(store.path, reference)
 
 
-def test_a_killed_driver_loses_nothing_that_was_done(
+def test_a_killed_driver_loses_no_finished_work(
     large, large_reference, client, trusted, tmp_path, capsys
 ):
     path = tmp_path / "q.zarr"
@@ -102,7 +96,7 @@ def test_a_killed_driver_loses_nothing_that_was_done(
     driver = start(*words, "--workers", "1")
     wait_for(lambda: pairs_done(path) >= 20)
 
-    assert main([*words, "--serial"]) == 2  # a second start, while the first lives
+    assert main([*words, "--serial"]) == 2  # a second start while the first is running
     (complaint,) = complaints(capsys.readouterr().err)
     assert f"process {driver.pid} on " in complaint
     assert complaint.endswith("; wait until it finishes, or stop it and start again")
@@ -110,7 +104,7 @@ def test_a_killed_driver_loses_nothing_that_was_done(
     workers = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
     finish(driver)
-    assert psutil.wait_procs(workers, timeout=30)[1] == []  # they end when their driver does
+    assert psutil.wait_procs(workers, timeout=30)[1] == []  # workers end with their driver
     n_kept = pairs_done(path)
     assert 20 <= n_kept < 36 * N_ORDERS
 
@@ -122,7 +116,7 @@ def test_a_killed_driver_loses_nothing_that_was_done(
 
 
 def test_ctrl_c_at_a_terminal(large, large_reference, tmp_path):
-    """A terminal sends it to the whole group of processes, workers included."""
+    """A terminal sends Ctrl-C to the whole process group, including workers."""
     path = tmp_path / "q.zarr"
     driver = start("build", large, "-o", path, *WORDS, "--workers", "1")
     wait_for(lambda: pairs_done(path))
@@ -137,7 +131,7 @@ def test_ctrl_c_at_a_terminal(large, large_reference, tmp_path):
 
     reports = []
     mixjobs.build(large, ORDERS, path, block=(1, 1), report=lambda *r: reports.append(r))
-    assert reports[0][1] > 0  # blocks done before the first
+    assert reports[0][1] > 0  # blocks finished before the first report
     assert_same(path, large_reference)
 
 
@@ -163,8 +157,8 @@ def test_a_lost_scheduler(large, large_reference, tmp_path):
     status, out, err = finish(driver)
     assert (status, out) == (2, "")
     assert complaints(err) == [
-        "mixjobs: mean_flux: the connection to the scheduler was lost; start again: what is "
-        "finished is kept"
+        "mixjobs: mean_flux: the connection to the scheduler was lost; start again "
+        "(finished work is kept)"
     ]
     assert pairs_done(path)
     mixjobs.build(large, ORDERS, path, block=(1, 1))
@@ -173,10 +167,9 @@ def test_a_lost_scheduler(large, large_reference, tmp_path):
 
 @pytest.mark.parametrize("stage", ["mean_flux", "flux_ratio"])
 def test_a_scheduler_lost_at_the_end_of_a_stage(stage, demo, reference, tmp_path, monkeypatch):
-    """When nothing waits for a result."""
-    monkeypatch.setattr(
-        "mixjobs.cluster.address._CONNECT_SECONDS", 1
-    )  # so long it looks for another
+    """No result is pending at that moment."""
+    # seconds until the client gives up on the lost scheduler
+    monkeypatch.setattr("mixjobs.cluster.address._CONNECT_SECONDS", 1)
     path = tmp_path / "q.zarr"
     scheduler = subprocess.Popen(
         [sys.executable, "-c", SCHEDULER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -207,14 +200,14 @@ def test_two_commands_at_the_same_moment(large, large_reference, tmp_path):
     if statuses == [0, 2]:
         (complaint,) = complaints(ended[1][2])
         assert re.search(refused, complaint)
-    else:  # the slower one began when the other had ended
+    else:  # the slower command started after the other had finished
         assert sum("already complete" in err for _, _, err in ended) == 1
     assert_same(path, large_reference)
 
 
 @dataclass(frozen=True)
 class DeadlyReader(StarfishReader):
-    """Reading some spectra ends the process, as a broken HDF5 filter or a full memory would."""
+    """Reading some spectra kills the process, as a broken HDF5 filter or lack of memory would."""
 
     driver: int
 
@@ -225,7 +218,7 @@ class DeadlyReader(StarfishReader):
 
 
 class DeadlyLibrary(StarfishLibrary):
-    """A library of which no worker survives reading the spectrum of point 7."""
+    """A library whose spectrum of point 7 kills every worker that reads it."""
 
     def reader(self, rows):
         reader = super().reader(rows)
@@ -235,21 +228,21 @@ class DeadlyLibrary(StarfishLibrary):
 
 
 def test_a_task_that_kills_every_worker(demo, client, tmp_path):
-    whole = mixjobs.open_library(demo)
-    deadly = DeadlyLibrary(**{f.name: getattr(whole, f.name) for f in fields(whole)})
-    allowed = client.run_on_scheduler(_allow_failures, n=1)  # the job's own 3 take longer
+    library = mixjobs.open_library(demo)
+    deadly = DeadlyLibrary(**{f.name: getattr(library, f.name) for f in fields(library)})
+    allowed = client.run_on_scheduler(_allow_failures, n=1)  # the job's own limit of 3 takes longer
     try:
         with pytest.raises(JobFailed) as failed:
             mixjobs.build(deadly, ORDERS.take([2]), tmp_path / "q.zarr", client, block=(1, 1))
     finally:
         client.run_on_scheduler(_allow_failures, n=allowed)
     message = str(failed.value)
-    # Dask names the deadly task, or its neighbour that waited on the same worker both times
+    # Dask names the deadly task, or a neighbour that waited on the same worker both times
     assert re.match(r"mean flux of point \d, order 2$", failed.value.name)
     assert failed.value.value == 2  # deaths
     assert "\n" not in message
-    # though `failed` keeps the error, as a notebook does, and with it the futures
-    wait_for(lambda: client.run_on_scheduler(_left_to_do) == 0)
+    # even though `failed` keeps the error and its futures alive, as a notebook does
+    wait_for(lambda: client.run_on_scheduler(_n_tasks_left) == 0)
     client.wait_for_workers(2)
     assert not (tmp_path / "q.zarr").exists()
 
@@ -259,16 +252,16 @@ def _allow_failures(dask_scheduler, n):
     return before
 
 
-def _left_to_do(dask_scheduler):
+def _n_tasks_left(dask_scheduler):
     return len(dask_scheduler.tasks)
 
 
-def test_a_failed_job_leaves_the_workers_nothing_to_do(demo, client, tmp_path):
-    """Its tasks would write into a store that another job may have taken over."""
+def test_a_failed_job_leaves_no_tasks_on_the_workers(demo, client, tmp_path):
+    """Remaining tasks would write into a store that another job may have taken over."""
     path = tmp_path / "q.zarr"
     with pytest.raises(KeyboardInterrupt):
         mixjobs.build(demo, ORDERS, path, client, block=(1, 1), report=stop_at(path))
-    wait_for(lambda: client.run_on_scheduler(_left_to_do) == 0)
+    wait_for(lambda: client.run_on_scheduler(_n_tasks_left) == 0)
     assert pairs_done(path) < 12 * N_ORDERS
 
 
@@ -290,7 +283,7 @@ def test_an_interrupted_job_is_resumed(interrupted, demo, reference):
         ({"assume_raw": True}, "spectra"),
     ],
 )
-def test_another_job_does_not_go_on_with_it(change, differs, interrupted, demo, reference):
+def test_another_job_does_not_resume_it(change, differs, interrupted, demo, reference):
     n_kept = pairs_done(interrupted)
     job = {"library": demo, "orders": ORDERS, "path": interrupted}
     with pytest.raises(mixjobs.MixjobsError) as refused:
@@ -298,11 +291,11 @@ def test_another_job_does_not_go_on_with_it(change, differs, interrupted, demo, 
     assert set(refused.value.value) == {differs}
     assert refused.value.path == str(partial_path(interrupted))
     assert pairs_done(interrupted) == n_kept
-    mixjobs.build(**job)  # the one that was refused has spoilt nothing
+    mixjobs.build(**job)  # the refused job has not damaged the partial store
     assert_same(interrupted, reference)
 
 
-def test_another_library_is_noticed(interrupted, tmp_path, capsys):
+def test_another_library_is_refused(interrupted, tmp_path, capsys):
     other = DemoLibrary(n_pixels=512, wave_max=5030, seed=1).write(tmp_path / "other.hdf5")
     words = ["build", str(other), "-o", str(interrupted), *WORDS, "--serial"]
     assert main(words) == 2
@@ -313,7 +306,7 @@ def test_another_library_is_noticed(interrupted, tmp_path, capsys):
     assert store.attributes["library"] == str(other)
 
 
-def test_overwriting_keeps_the_old_store_until_the_new_one_is_whole(demo, reference, tmp_path):
+def test_overwriting_keeps_the_old_store_until_the_new_one_is_complete(demo, reference, tmp_path):
     path = tmp_path / "q.zarr"
     mixjobs.build(demo, ORDERS.take([0]), path)
     with pytest.raises(mixjobs.MixjobsError, match="already exists"):
@@ -326,7 +319,7 @@ def test_overwriting_keeps_the_old_store_until_the_new_one_is_whole(demo, refere
     assert [p.name for p in tmp_path.iterdir()] == ["q.zarr"]
 
 
-def test_a_table_that_is_damaged_on_the_disk_is_noticed(demo, tmp_path):
+def test_a_table_damaged_on_disk_is_detected(demo, tmp_path):
     path = tmp_path / "q.zarr"
 
     def damage(stage, done, total):

@@ -29,7 +29,7 @@ def test_a_job_file_and_its_contents(job_file, tmp_path, capsys):
     assert notes[-1].endswith("already complete, built by the same job; nothing to do")
 
 
-def test_a_client_of_the_caller_s(job_file, client, demo, tmp_path):
+def test_the_callers_client(job_file, client, demo, tmp_path):
     other = mixjobs.build(demo, ORDERS, tmp_path / "other.zarr")
     store = mixjobs.build_job(job_file, client, report=False)
     assert store.mean_flux.tobytes() == other.mean_flux.tobytes()
@@ -59,7 +59,7 @@ def test_the_same_build_again_does_nothing(demo, tmp_path):
     mixjobs.build(demo, ORDERS.take([0]), path, overwrite=True)
 
 
-def test_a_store_that_is_being_built_is_refused_before_anything_is_read(tmp_path):
+def test_a_store_in_use_is_refused_before_anything_is_read(tmp_path):
     path = tmp_path / "q.zarr"
     partial_path(path).mkdir()
     lock = JobLock(partial_path(path))
@@ -83,8 +83,8 @@ def test_overwriting_a_job(job_file):
     assert len(mixjobs.build_job(config, overwrite=True).orders) == 2
 
 
-def test_progress_appears_where_somebody_watches(demo, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes standard error for a terminal
+def test_progress_appears_in_a_terminal(demo, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich treat standard error as a terminal
     mixjobs.build(demo, ORDERS, tmp_path / "a.zarr")
     out, err = capsys.readouterr()
     assert out == ""

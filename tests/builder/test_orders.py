@@ -1,4 +1,4 @@
-"""The orders of a build: every source, the medium of a spectrum, and orders beyond the library."""
+"""The orders of a build: all sources, the medium of a spectrum, and orders beyond the library."""
 
 import h5py
 import numpy as np
@@ -24,7 +24,7 @@ def library(demo):
 
 
 def write_star(path, waves, air=None):
-    """Write a spectrum of Starfish's, whose orders are numbered from 0."""
+    """Write a spectrum in Starfish's format, whose orders are numbered from 0."""
     waves = np.array([np.interp(np.linspace(0, 1, 40), np.linspace(0, 1, len(w)), w)
                       for w in waves])  # fmt: skip
     with h5py.File(path, "w") as file:
@@ -74,7 +74,7 @@ class TestWavelengths:
         ],
         ids=str,
     )  # fmt: skip
-    def test_what_cannot_be_used(self, library, waves):
+    def test_invalid_wavelengths(self, library, waves):
         with pytest.raises(MixjobsError):
             choose_orders(waves, library)
 
@@ -87,8 +87,8 @@ class TestSpectrum:
         chosen = choose_orders(path if as_path else observed, library)
         assert chosen.orders.number.tolist() == [0, 1]
         assert_pixels_inside(chosen.orders, observed.wavelength)
-        assert chosen.source.startswith(f"{path} (assumed to be in vacuum")
-        assert chosen.notes[0].startswith(f"{path}: 2 orders; wavelengths: assumed")
+        assert chosen.source.startswith(f"{path} (wavelengths in vacuum, like the library's")
+        assert chosen.notes[0].startswith(f"{path}: 2 orders; wavelengths in vacuum, like the")
 
     def test_the_numbers_of_a_job_file(self, library, tmp_path):
         path = write_star(tmp_path / "star.hdf5", WAVES.values())
@@ -99,7 +99,7 @@ class TestSpectrum:
         path = write_star(tmp_path / "star.hdf5", WAVES.values(), air=True)
         observed = mixjobs.open_spectrum(path)
         chosen = choose_orders(path, library)
-        assert "air, converted to vacuum" in chosen.source
+        assert "in air, as its file declares; converted to vacuum" in chosen.source
         converted = [in_library_medium(w, "air", "vacuum") for w in observed.wavelength]
         assert_pixels_inside(chosen.orders, converted)
         with pytest.raises(InvalidInput) as error:
@@ -107,7 +107,7 @@ class TestSpectrum:
         assert (error.value.name, error.value.path) == ("medium", str(path))
 
     def test_the_command_and_python_build_the_same(self, demo, tmp_path):
-        """And the spectrum's pixels lie in the orders of the store, to the last."""
+        """All pixels of the spectrum lie in the orders of the store."""
         star = write_star(tmp_path / "star.hdf5", WAVES.values(), air=True)
         words = ["build", str(demo), "-o", str(tmp_path / "a.zarr"), "--orders-from", str(star)]
         from mixjobs.cli import main
@@ -142,11 +142,11 @@ class TestRanges:
             ({"edges": [5005.0, 5010.0]}, "edges"),
         ],
     )
-    def test_those_of_a_job_file(self, library, config, source):
+    def test_ranges_of_a_job_file(self, library, config, source):
         assert choose_orders(OrdersConfig(**config), library).source == source
 
     @pytest.mark.parametrize("orders", [3, [5000.0, 5010.0], None])
-    def test_of_no_kind(self, library, orders):
+    def test_invalid_types(self, library, orders):
         with pytest.raises(InvalidInput) as error:
             choose_orders(orders, library)
         assert error.value.name == "orders"
@@ -155,7 +155,7 @@ class TestRanges:
 class TestUncovered:
     ORDERS = Orders([1, 2, 3], [4990, 5005, 5025], [5000, 5020, 5035])
 
-    def test_left_out(self, library, demo, tmp_path):
+    def test_uncovered_orders_are_left_out(self, library, demo, tmp_path):
         chosen = choose_orders(self.ORDERS, library, skip_uncovered=True)
         assert chosen.orders.number.tolist() == [2]
         assert chosen.notes == ("left out 2 orders that the library does not cover: 1, 3",)
@@ -165,11 +165,11 @@ class TestUncovered:
         assert store.orders.number.tolist() == [2]
         assert notes == list(chosen.notes)
 
-    def test_refused(self, demo, tmp_path):
+    def test_uncovered_orders_are_refused(self, demo, tmp_path):
         with pytest.raises(OrderError):
             mixjobs.build(demo, self.ORDERS, tmp_path / "q.zarr")
 
-    def test_all(self, library):
+    def test_no_order_is_covered(self, library):
         with pytest.raises(InvalidInput) as error:
             choose_orders(self.ORDERS.select([1, 3]), library, skip_uncovered=True)
         assert error.value.value == [1, 3]

@@ -24,7 +24,7 @@ WAVE = np.linspace(5000, 6000, 5001)
 
 
 def library(n_points):
-    """A library of which only the grid and the wavelengths are looked at."""
+    """A library with nothing but a grid and wavelengths."""
     points = np.arange(3000.0, 3000.0 + n_points)[:, None]
     raw, keys = FluxCalibration("raw", ""), ("",) * n_points
     return StarfishLibrary(
@@ -68,7 +68,7 @@ class TestCover:
         assert len({stop - start for start, stop in rows[:-1]}) <= 1
 
 
-class TestRules:
+class TestBlockShape:
     @pytest.mark.parametrize(
         ("n_points", "n_orders", "block"),
         [
@@ -94,7 +94,7 @@ class TestRules:
             (7500, 0.0, 2, 375),
             (100_000, 0.3, 2, 20),
             (36, 0.01, 2, 1),
-            (36, 0.01, 0, 3),  # workers that have not come yet
+            (36, 0.01, 0, 3),  # no worker is up yet
             (2, 10.0, 100, 1),
         ],
     )

@@ -16,7 +16,7 @@ L_SUN_FLUX = 6.3156e10
 
 
 class Spectra:
-    """All spectra of a library, raw or as its file has them, to be normalised in tests."""
+    """All spectra of a library, raw or as stored in its file, for tests to normalise."""
 
     def __init__(self, library):
         self.grid, self.wavelength, self.unit = library.grid, library.wavelength, library.flux_unit
@@ -83,11 +83,11 @@ class TestRaw:
         assert btsettl.check(Orders.log_spaced(3, low, high), rows=rows).flux_unit.endswith("/AA")
 
     def test_narrow_orders_of_metal_poor_dwarfs_pass(self, btsettl):
-        """Without bands their flux falls off faster than a black body's, as if it were scaled."""
+        """Without bands their flux falls off faster than a blackbody's, like scaled spectra."""
         rows = btsettl.grid.select({"teff": (2600, 2800), "logg": (4.5, 4.5), "feh": (-4, -3)})
         assert btsettl.check(Orders.log_spaced(1, 6000, 6700), rows=rows)
 
-    def test_per_cm_is_noticed(self, data):
+    def test_per_cm_is_detected(self, data):
         spectra = Spectra(open_library(data / "PHOENIX_50k.hdf5"))
         flux_level = spectra.check()
         assert flux_level.flux_unit == "erg/s/cm2/cm"
@@ -120,8 +120,8 @@ class TestRaw:
         assert (flux_level.flux_unit, flux_level.level) == ("x", None)
 
     @pytest.mark.parametrize("fainter", [1.0, 0.67])
-    def test_what_chemistry_does_is_not_taken_for_a_trend(self, fainter):
-        """The hotter points are metal-poor: across all four, Teff to the power -10."""
+    def test_an_effect_of_metallicity_is_not_taken_for_a_trend(self, fainter):
+        """The hotter points are metal-poor; the trend across all four is Teff to the power -10."""
         points = [[5000.0, 0.0], [5100.0, 0.0], [5200.0, -1.0], [5300.0, -1.0]]
         grid, orders = Grid(points, ("teff", "feh")), Orders.from_edges([5000, 5500, 6000])
         means = planck_mean(orders.wave_min, orders.wave_max, grid.points[:, 0]).T
@@ -131,8 +131,8 @@ class TestRaw:
         with pytest.raises(NotRaw, match="scaled to one luminosity"):
             check_raw(grid, orders, scaled, "erg/s/cm2/AA")
 
-    def test_where_no_two_points_differ_in_teff_alone_no_trend_is_taken(self, data):
-        """It could be gravity's; so these scaled spectra pass where all twelve do not."""
+    def test_no_trend_without_points_that_differ_in_teff_alone(self, data):
+        """Gravity could cause the trend, so these scaled spectra pass, but all twelve do not."""
         spectra = Spectra(open_library(data / "PHOENIX_ACES_test.hdf5").assume_raw())
         grid = spectra.grid
         assert spectra.check(rows=[grid.row([5000 + 100 * k, 3.5 + k / 2, 0, 0]) for k in range(3)])
@@ -178,8 +178,8 @@ class TestNormalised:
             spectra.check(flux=flux)
         assert error.value.name == "flux"
 
-    def test_all_alike(self, phoenix):
-        """Each order to a mean of its own, even at the level of raw flux."""
+    def test_equal_mean_fluxes(self, phoenix):
+        """Each order is normalised to its own mean, even at the level of raw flux."""
         orders = Orders.log_spaced(2, 5000, 5990)
         means = np.array([[8e6], [7e6]]) * (1 + 1e-5 * np.arange(len(phoenix.grid)))
         with pytest.raises(NotRaw, match=r"all 12 points agree to .*the spectra are normalised"):

@@ -1,4 +1,4 @@
-"""Stores as `mixjobs.build` makes them: the same bits however they are made, and invariants."""
+"""Stores made by `mixjobs.build`: identical bits from every kind of build, and invariants."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ BLOCKS = [(1, 1), (3, 5), (M, N), (2, 100), None]
 
 @dataclass
 class Case:
-    """A library, orders that it covers, and the part of it that is used."""
+    """A library, orders that it covers, and a selection of its points."""
 
     library: Path
     orders: Orders
@@ -78,11 +78,15 @@ def assert_same(store, reference):
     assert store.flux_ratio[...].tobytes() == reference.flux_ratio[...].tobytes()
 
 
-WAYS = [(e, b) for e in ("serial", "processes") for b in BLOCKS]
+EXECUTORS_AND_BLOCKS = [(e, b) for e in ("serial", "processes") for b in BLOCKS]
 
 
-@pytest.mark.parametrize(("executor", "block"), [*WAYS, ("threads", (1, 1)), ("threads", (3, 5))])
-def test_every_way_gives_the_same_bits(executor, block, cases, serial, client, threads, tmp_path):
+@pytest.mark.parametrize(
+    ("executor", "block"), [*EXECUTORS_AND_BLOCKS, ("threads", (1, 1)), ("threads", (3, 5))]
+)
+def test_every_executor_and_block_gives_the_same_bits(
+    executor, block, cases, serial, client, threads, tmp_path
+):
     where = {"serial": None, "threads": threads, "processes": client}[executor]
     store = cases["demo"].build(tmp_path / "q.zarr", where, block=block)
     assert store.mean_flux.shape == (M, N)
@@ -117,16 +121,16 @@ def test_invariants_of_the_table(name, serial):
 
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_the_mixture_is_exact_at_grid_points(name, cases, serial):
-    """On the library's own pixels, with the table's q: DESIGN, section 1."""
+    """On the library's own pixels, with q from the table."""
     store, case = serial[name], cases[name]
     library = mixjobs.open_library(case.library)
     rows = library.grid.select(case.select or {})
-    windows = np.stack(case.orders.pixel_ranges(library.wavelength), axis=1)
+    pixel_ranges = np.stack(case.orders.pixel_ranges(library.wavelength), axis=1)
     points = st.integers(0, len(rows) - 1)
 
-    @given(st.integers(0, len(windows) - 1), points, points, st.floats(0, 1))
+    @given(st.integers(0, len(pixel_ranges) - 1), points, points, st.floats(0, 1))
     def invariants(m, i, j, c):
-        f1, f2 = (library.flux(rows[k], *windows[m]) for k in (i, j))
+        f1, f2 = (library.flux(rows[k], *pixel_ranges[m]) for k in (i, j))
         q = store.flux_ratio[m, i, j]
         mixed = mixjobs.mix(f1 / f1.mean(), f2 / f2.mean(), c, q)
         np.testing.assert_allclose(f1.mean() * mixed, (1 - c) * f1 + c * f2, rtol=1e-12)
@@ -145,7 +149,7 @@ def test_interpolated_q_is_the_table_at_grid_points(name, serial):
 
 
 def test_scaled_and_raw_libraries_agree(serial):
-    """To half a per cent: Starfish's own integral of the flux is not quite PHOENIX's."""
+    """To half a per cent, because Starfish integrates the flux differently from PHOENIX."""
     scaled, raw = (serial[name].flux_ratio[...] for name in ("PHOENIX_norm", "PHOENIX_50k"))
     np.testing.assert_allclose(scaled, raw, rtol=5e-3)
     assert abs(raw[:, 0, 2] - 1).min() > 0.04
@@ -180,48 +184,48 @@ def test_single_precision_is_the_table_rounded(executor, cases, serial, client, 
     assert (store.flux_ratio[...] == serial["demo"].flux_ratio[...].astype(np.float32)).all()
 
 
-def test_selected_points_have_the_values_that_they_have_in_all(demo, serial, tmp_path):
-    whole = serial["demo"]
+def test_selected_points_have_the_values_of_the_whole_library(demo, serial, tmp_path):
+    reference = serial["demo"]
     ranges = {"teff": (5700, 6100), "feh": (0, 0)}
-    store = mixjobs.build(demo, whole.orders, tmp_path / "q.zarr", select=ranges)
-    rows = [whole.grid.row(theta) for theta in store.grid.points]
+    store = mixjobs.build(demo, reference.orders, tmp_path / "q.zarr", select=ranges)
+    rows = [reference.grid.row(theta) for theta in store.grid.points]
     assert store.grid.axes[0].tolist() == [5800, 6000]
     assert len(rows) == 4
-    assert (store.mean_flux == whole.mean_flux[:, rows]).all()
-    assert (store.flux_ratio[...] == whole.flux_ratio[...][:, rows][:, :, rows]).all()
+    assert (store.mean_flux == reference.mean_flux[:, rows]).all()
+    assert (store.flux_ratio[...] == reference.flux_ratio[...][:, rows][:, :, rows]).all()
 
 
 def test_a_library_may_be_open_already(demo, serial, tmp_path):
-    whole = serial["demo"]
-    store = mixjobs.build(mixjobs.open_library(demo), whole.orders, tmp_path / "q.zarr")
-    assert_same(store, whole)
+    reference = serial["demo"]
+    store = mixjobs.build(mixjobs.open_library(demo), reference.orders, tmp_path / "q.zarr")
+    assert_same(store, reference)
 
 
-def test_assumed_raw_takes_the_numbers_as_they_are(cases, tmp_path):
+def test_assumed_raw_leaves_the_numbers_unchanged(cases, tmp_path):
     case = cases["PHOENIX_norm"]
     store = case.build(tmp_path / "q.zarr", assume_raw=True)
     assert store.attributes["raw"] == "assumed"
     assert "not checked" in store.attributes["raw_numbers"]
-    # scaled to one luminosity, the hotter star is the fainter one here
+    # scaled to one luminosity, the hotter star is the fainter one
     assert (store.flux_ratio[:, 0, 2] < 1).all()
     with h5py.File(case.library) as file:
         first = file["flux"]["t5000g4.0z0.0"][:].astype(np.float64)
     assert store.mean_flux[:, 0].mean() == pytest.approx(first.mean(), rel=1e-3)
 
 
-def test_what_the_store_says_of_itself(cases, serial):
-    says = {name: store.attributes for name, store in serial.items()}
-    assert says["PHOENIX_ACES"]["raw"] == "rescaled"
-    assert "PHX headers" in says["PHOENIX_ACES"]["raw_how"]
-    assert says["PHOENIX_ACES"]["medium"] == "air"
-    assert says["PHOENIX_ACES"]["flux_unit"] == "erg/s/cm2/AA"
-    assert says["btsettl_prism"]["raw"] == "raw"
-    assert says["btsettl_prism"]["medium"] == "vacuum"
-    # the wrong unit of this file is noticed: it declares a flux per Å, and the numbers are per cm
-    assert says["PHOENIX_50k"]["flux_unit_declared"] == "erg/cm^2/s/A"
-    assert says["PHOENIX_50k"]["flux_unit"] == "erg/s/cm2/cm"
-    assert "although the library declares" in says["PHOENIX_50k"]["raw_numbers"]
-    for name, attributes in says.items():
+def test_attributes_of_the_store(cases, serial):
+    by_name = {name: store.attributes for name, store in serial.items()}
+    assert by_name["PHOENIX_ACES"]["raw"] == "rescaled"
+    assert "PHX headers" in by_name["PHOENIX_ACES"]["raw_how"]
+    assert by_name["PHOENIX_ACES"]["medium"] == "air"
+    assert by_name["PHOENIX_ACES"]["flux_unit"] == "erg/s/cm2/AA"
+    assert by_name["btsettl_prism"]["raw"] == "raw"
+    assert by_name["btsettl_prism"]["medium"] == "vacuum"
+    # this file declares a flux per Å, but its numbers are per cm
+    assert by_name["PHOENIX_50k"]["flux_unit_declared"] == "erg/cm^2/s/A"
+    assert by_name["PHOENIX_50k"]["flux_unit"] == "erg/s/cm2/cm"
+    assert "although the library declares" in by_name["PHOENIX_50k"]["raw_numbers"]
+    for name, attributes in by_name.items():
         assert attributes["library"] == str(cases[name].library.resolve())
         assert attributes["library_format"] == "starfish"
         assert attributes["schema_version"] == 2
@@ -229,7 +233,7 @@ def test_what_the_store_says_of_itself(cases, serial):
         assert any("library" in key for key in attributes["identity"])
 
 
-def test_nothing_is_left_beside_a_store(serial):
+def test_no_files_are_left_next_to_a_store(serial):
     folder = serial["demo"].path.parent
     assert {path.name for path in folder.iterdir()} == {f"{name}.zarr" for name in LIBRARIES}
 
@@ -267,7 +271,7 @@ def test_nothing_stays_on_the_scheduler(cases, client, tmp_path):
         ({"medium": "water"}, "medium"),
     ],
 )
-def test_options_that_cannot_be_used(options, name, demo, tmp_path):
+def test_invalid_options(options, name, demo, tmp_path):
     with pytest.raises(InvalidInput) as error:
         mixjobs.build(demo, Orders.from_edges(EDGES), tmp_path / "q.zarr", **options)
     assert (error.value.name, error.value.value) == (name, options[name])

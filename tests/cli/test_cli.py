@@ -316,7 +316,7 @@ def test_the_demo(tmp_path, run, capsys):
     ]
     assert re.search(r"dashboard: http://127\.0\.0\.1:\d+/status", err)
     assert "NO" not in out  # every invariant holds
-    (error,) = re.findall(r"differs from the true q by (\d\.\d+)%", " ".join(out.split()))
+    (error,) = re.findall(r"largest error of q over all orders: (\d\.\d+)%", " ".join(out.split()))
     assert float(error) < 0.5
     assert {path.name for path in folder.iterdir()} == {
         "library.hdf5",

@@ -1,4 +1,4 @@
-"""From what is asked for to a Dask client: processes here, or a scheduler that runs already."""
+"""Dask clients: worker processes on this machine, or a scheduler that is already running."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ from mixjobs.errors import InvalidInput, MissingFile
 
 @pytest.fixture(scope="module")
 def open_scheduler():
-    """A scheduler without encryption, as somebody else may run one."""
+    """A scheduler without encryption, such as another user may run."""
     options = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(n_workers=1, processes=False, **options) as cluster:
         yield cluster.scheduler_address
@@ -46,7 +46,7 @@ def test_only_this_machine_can_reach_it(client):
 
 
 def test_the_dashboard_is_reached_by_loopback_alone(client):
-    """By any other address of this machine the connection is refused."""
+    """Every other address of this machine refuses the connection."""
     port = urlsplit(client.dashboard_link).port
     with socket.create_connection(("127.0.0.1", port), timeout=5):
         pass
@@ -67,12 +67,12 @@ class TestEncryption:
         assert all(address.startswith("tls://") for address in addresses)
 
     def test_a_client_without_the_certificates_is_refused(self, client, open_scheduler):
-        """The port is open to every user of this machine; without encryption they were let in."""
+        """The port is open to every user of this machine; only encryption keeps them out."""
         port = urlsplit(client.scheduler.address).port
         ours = [f"{protocol}://127.0.0.1:{port}" for protocol in ("tls", "tcp")]
         assert intrude(*ours, open_scheduler) == ["refused"] * 2 + [f"ran as {os.getuid()}"]
 
-    def test_certificates_are_their_owner_s_alone_and_do_not_stay(self, tmp_path):
+    def test_certificates_are_private_and_temporary(self, tmp_path):
         with certificate_files(tmp_path) as security:
             (folder,) = tmp_path.iterdir()
             assert folder.stat().st_mode & 0o777 == 0o700
@@ -82,7 +82,7 @@ class TestEncryption:
             assert security.require_encryption
         assert list(tmp_path.iterdir()) == []
 
-    def test_those_of_a_job_that_was_killed_are_removed(self, tmp_path, monkeypatch):
+    def test_certificates_of_a_killed_job_are_removed(self, tmp_path, monkeypatch):
         monkeypatch.setenv("SLURM_JOB_ID", "17")
         dead = subprocess.Popen(["true"])
         dead.wait()
@@ -101,9 +101,9 @@ import os, sys
 from distributed import Client
 from distributed.security import Security
 own = Security.temporary()
-# Everything that is imported late is imported by root: nobody may not read every Python.
-dull = {"dashboard": False}
-with Client(processes=False, n_workers=1, security=own, scheduler_kwargs=dull) as first:
+# Import everything as root first: the user `nobody` may not be able to read this Python.
+options = {"dashboard": False}
+with Client(processes=False, n_workers=1, security=own, scheduler_kwargs=options) as first:
     first.submit(os.getuid).result()
 if os.geteuid() == 0:
     os.setgid(65534), os.setuid(65534)
@@ -119,7 +119,7 @@ for address in sys.argv[1:]:
 
 
 def intrude(*addresses):
-    """Try to run a task as another user, without the job's certificates: what came of it."""
+    """Try to run a task as another user without the job's certificates; return the outcomes."""
     done = subprocess.run(
         [sys.executable, "-c", INTRUDER, *addresses], capture_output=True, text=True, cwd="/"
     )
@@ -127,7 +127,7 @@ def intrude(*addresses):
     return done.stdout.splitlines()
 
 
-def test_the_scheduler_s_settings(client):
+def test_settings_of_the_scheduler(client):
     def settings(dask_scheduler):
         return dask_scheduler.allowed_failures, dask_scheduler.WORKER_SATURATION
 
@@ -140,15 +140,15 @@ def test_it_does_not_become_the_default(client):
 
 
 class TestAddress:
-    def test_a_scheduler_that_runs_already(self, open_scheduler):
+    def test_a_running_scheduler(self, open_scheduler):
         with connect(at(open_scheduler)) as other:
             assert other.scheduler.address == open_scheduler
             assert other.submit(os.getpid).result() == os.getpid()
         with connect(at(open_scheduler)) as again:
             assert len(again.ncores()) == 1
 
-    def test_one_with_encryption(self, client, trusted):
-        """By the certificates that Dask's own settings name."""
+    def test_a_scheduler_with_encryption(self, client, trusted):
+        """With the certificates named in Dask's own settings."""
         with connect(at(client.scheduler.address)) as other:
             assert other.submit(os.getpid).result() in client.run(os.getpid).values()
         assert client.status == "running"
@@ -180,11 +180,11 @@ class TestMachine:
             if name.startswith("SLURM"):
                 monkeypatch.delenv(name)
 
-    def test_all_cores_that_we_may_use(self):
+    def test_all_available_cores(self):
         assert workers_here(3) == 3
         assert workers_here() == len(os.sched_getaffinity(0))
 
-    def test_slurm_s_grant(self, monkeypatch):
+    def test_limits_of_slurm(self, monkeypatch):
         monkeypatch.setenv("SLURM_CPUS_ON_NODE", "2")
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
         assert workers_here() == 1
@@ -194,7 +194,7 @@ class TestMachine:
         monkeypatch.setenv("SLURM_MEM_PER_CPU", "512")
         assert memory_here() == 2**29
 
-    def test_no_limit_of_slurm_s(self, monkeypatch):
+    def test_no_limit_from_slurm(self, monkeypatch):
         without = memory_here()
         assert 0 < without <= psutil.virtual_memory().total
         monkeypatch.setenv("SLURM_MEM_PER_NODE", "0")
@@ -205,8 +205,8 @@ class TestMachine:
         workers = client.scheduler_info()["workers"].values()
         assert [worker["memory_limit"] for worker in workers] == [2_000_000_000] * 2
 
-    def test_workers_keep_what_they_free(self, client):
-        """Else arrays come from the system anew, page by page, at every step."""
+    def test_workers_keep_freed_memory(self, client):
+        """Otherwise every step of sampling would request its arrays from the system again."""
 
         def pages():
             for _ in range(20):
@@ -218,12 +218,12 @@ class TestMachine:
 
         assert max(client.run(pages).values()) < 2000  # 8,000 and more with Dask's own setting
 
-    def test_memory_that_is_none(self):
+    def test_invalid_memory(self):
         with pytest.raises(InvalidInput, match=r"memory = 'much'; expected an amount such as '4GB"):
             connect(ClusterConfig(memory="much")).__enter__()
 
 
-def test_logging_is_as_it_was(open_scheduler):
+def test_logging_is_restored(open_scheduler):
     before = logging.getLogger("distributed.client").level
     with connect(at(open_scheduler)):
         assert logging.getLogger("distributed.client").level == logging.CRITICAL

@@ -1,4 +1,4 @@
-"""The demo library: its grid, its holes, and the laws that its spectra keep."""
+"""The demo library: its grid, its holes, and properties of its spectra."""
 
 import math
 import pickle
@@ -15,7 +15,7 @@ from mixjobs.demo.physics import doppler_width
 from mixjobs.errors import InvalidInput, MixjobsError
 from mixjobs.typing import Floats
 
-LIGHT = 299792.458  # km/s
+SPEED_OF_LIGHT = 299792.458  # km/s
 FOUR_AXES = {
     "teff": (2300.0, 3800.0, 5800.0, 12000.0),
     "logg": (0.0, 4.5),
@@ -26,9 +26,9 @@ SOLAR = np.array([5800.0, 4.5, 0.0, 0.0])
 
 
 def small(**changes: Any) -> DemoLibrary:
-    """1200 pixels of the default spacing with all four parameters."""
-    chosen: dict[str, Any] = {"axes": FOUR_AXES, "wave_max": 5021.4, "n_pixels": 1200} | changes
-    return DemoLibrary(**chosen)
+    """A library of 1200 pixels of the default width, with all four parameters."""
+    options: dict[str, Any] = {"axes": FOUR_AXES, "wave_max": 5021.4, "n_pixels": 1200} | changes
+    return DemoLibrary(**options)
 
 
 def planck_flux(wavelength: Floats, teff: float) -> Floats:
@@ -45,7 +45,7 @@ thetas = st.tuples(
 
 
 class TestGrid:
-    def test_default_is_the_36_points(self) -> None:
+    def test_default_has_36_points(self) -> None:
         library = DemoLibrary()
         points = library.points
         assert points.shape == (36, 3)
@@ -55,7 +55,7 @@ class TestGrid:
         assert len(rows) == 36
         assert {(6000.0, 4.0, 0.0), (6200.0, 5.0, -1.0)} <= rows
 
-    def test_last_parameter_runs_fastest(self) -> None:
+    def test_last_parameter_varies_fastest(self) -> None:
         assert DemoLibrary().points[:4].tolist() == [
             [5600.0, 4.0, -1.0],
             [5600.0, 4.0, -0.5],
@@ -63,21 +63,23 @@ class TestGrid:
             [5600.0, 4.5, -1.0],
         ]
 
-    def test_pairs_serve_as_a_mapping(self) -> None:
+    def test_axes_as_pairs_or_as_a_mapping(self) -> None:
         pairs = [("teff", [5000.0, 6000.0]), ("feh", [-0.5, -0.0])]
         library = DemoLibrary(axes=pairs)
         assert library == DemoLibrary(axes=dict(pairs))
         assert hash(library) == hash(DemoLibrary(axes=dict(pairs)))
         assert not np.any(np.signbit(library.points[:, 1]) & (library.points[:, 1] == 0.0))
 
-    def test_wavelength_is_log_uniform_with_exact_ends(self) -> None:
+    def test_wavelengths_are_log_uniform_with_exact_ends(self) -> None:
         library = DemoLibrary()
         wavelength = library.wavelength
         assert wavelength.shape == (16384,)
         assert (wavelength[0], wavelength[-1]) == (5000.0, 5300.0)
         step = np.diff(np.log(wavelength))
         assert np.ptp(step) < 1e-14
-        assert library.dv == pytest.approx((wavelength[1] / wavelength[0] - 1) * LIGHT, rel=1e-9)
+        assert library.dv == pytest.approx(
+            (wavelength[1] / wavelength[0] - 1) * SPEED_OF_LIGHT, rel=1e-9
+        )
         assert library.medium == "vacuum"
 
 
@@ -93,13 +95,13 @@ class TestHoles:
         full = DemoLibrary(axes=self.AXES).points
         return full, DemoLibrary(axes=self.AXES, holes="phoenix").points
 
-    def test_less_than_half_of_the_product_is_left_in_its_order(self) -> None:
+    def test_less_than_half_of_the_points_remain_in_sequence(self) -> None:
         full, ragged = self.points()
         kept = np.array([np.any(np.all(ragged == row, axis=1)) for row in full])
         np.testing.assert_array_equal(full[kept], ragged)
         assert 0.2 < kept.mean() < 0.5
 
-    def test_alpha_only_in_its_box_and_everywhere_there(self) -> None:
+    def test_alpha_varies_within_its_limits_only(self) -> None:
         full, ragged = self.points()
 
         def enhanced(points: Floats) -> Floats:
@@ -121,12 +123,12 @@ class TestHoles:
         assert counts[0] < counts[1] < counts[2]
         assert set(counts[2:]) == {np.unique(full[:, 0]).size}
 
-    def test_default_axes_have_no_hole(self) -> None:
+    def test_default_axes_have_no_holes(self) -> None:
         np.testing.assert_array_equal(DemoLibrary(holes="phoenix").points, DemoLibrary().points)
 
 
 class TestSpectrum:
-    def test_same_seed_same_bits_other_seed_other_star(self) -> None:
+    def test_the_spectrum_depends_on_the_seed(self) -> None:
         first = small().spectrum(SOLAR)
         draw_features.cache_clear()
         np.testing.assert_array_equal(first, small().spectrum(SOLAR))
@@ -135,7 +137,7 @@ class TestSpectrum:
         assert np.corrcoef(first, other)[0, 1] < 0.5
 
     @given(theta=thetas)
-    def test_positive_below_the_continuum_and_near_planck(self, theta: tuple[float, ...]) -> None:
+    def test_flux_is_positive_and_below_the_continuum(self, theta: tuple[float, ...]) -> None:
         library = small()
         flux = library.spectrum(theta)
         continuum = planck_flux(library.wavelength, theta[0])
@@ -144,7 +146,9 @@ class TestSpectrum:
 
     @pytest.mark.parametrize("seed", [0, 1, 20130917])
     @pytest.mark.parametrize("waves", [(5000.0, 5300.0), (10000.0, 10600.0)])
-    def test_mean_is_well_within_30_of_planck(self, seed: int, waves: tuple[float, float]) -> None:
+    def test_mean_is_within_a_factor_of_15_of_planck(
+        self, seed: int, waves: tuple[float, float]
+    ) -> None:
         library = DemoLibrary(FOUR_AXES, *waves, n_pixels=4096, seed=seed)
         for teff in (2300.0, 3000.0, 3500.0, 4500.0, 5800.0, 8000.0, 12000.0):
             for theta in ([teff, 0.0, 0.0, 0.0], [teff, 4.5, 0.5, 0.4], [teff, 6.0, -3.0, 0.0]):
@@ -152,17 +156,17 @@ class TestSpectrum:
                 ratio = mean / planck_flux(library.wavelength, teff).mean()
                 assert 1 / 15 < ratio < 1.0
 
-    def test_bands_grow_to_cool_teff_and_pull_orders_apart(self) -> None:
+    def test_bands_strengthen_towards_cool_stars_and_differ_between_orders(self) -> None:
         library = DemoLibrary(FOUR_AXES)
-        spread = []
+        contrast = []
         for teff in (3000.0, 3800.0, 5800.0, 9000.0):
             flux = library.spectrum([teff, 4.5, 0.0, 0.0])
             ratio = flux / planck_flux(library.wavelength, teff)
             means = [order.mean() for order in np.array_split(ratio, 10)]
-            spread.append(max(means) / min(means))
-        assert spread[0] > spread[1] > spread[2]
-        assert spread[0] > 1.5
-        assert spread[2] < 1.15
+            contrast.append(max(means) / min(means))
+        assert contrast[0] > contrast[1] > contrast[2]
+        assert contrast[0] > 1.5
+        assert contrast[2] < 1.15
 
     def test_strong_lines_have_wings(self) -> None:
         library = DemoLibrary(FOUR_AXES)
@@ -172,19 +176,19 @@ class TestSpectrum:
         low_gravity = library.spectrum([5000.0, 1.0, 0.0, 0.0])
         atoms, _ = draw_features(library.seed, math.log(5000.0), math.log(5300.0))
         inside = np.where(np.abs(atoms.centre - math.log(5150.0)) < 0.02, atoms.log_strength, -9.0)
-        velocity = LIGHT * (np.log(library.wavelength) - atoms.centre[np.argmax(inside)])
+        velocity = SPEED_OF_LIGHT * (np.log(library.wavelength) - atoms.centre[np.argmax(inside)])
         wing = (np.abs(velocity) > 30.0) & (np.abs(velocity) < 60.0)
         assert np.mean(depth[wing]) > np.median(depth) + 0.05
         assert np.mean(low_gravity[wing] / flux[wing]) > 1.03
 
     @pytest.mark.parametrize("column", range(4))
     @pytest.mark.parametrize("teff", [3500.0, 5800.0, 10000.0])
-    def test_every_parameter_is_felt(self, column: int, teff: float) -> None:
+    def test_every_parameter_changes_the_spectrum(self, column: int, teff: float) -> None:
         theta = np.array([teff, 4.2, -0.3, 0.1])
-        moved = theta.copy()
-        moved[column] += (50.0, 0.25, 0.25, 0.2)[column]
+        changed = theta.copy()
+        changed[column] += (50.0, 0.25, 0.25, 0.2)[column]
         library = small()
-        change = np.abs(library.spectrum(moved) / library.spectrum(theta) - 1.0)
+        change = np.abs(library.spectrum(changed) / library.spectrum(theta) - 1.0)
         assert change.max() > 0.01
 
     def test_lines_saturate(self) -> None:
@@ -197,13 +201,15 @@ class TestSpectrum:
         ]
         growth = np.diff(np.log10(depths))
         assert np.all(growth > 0.1)
-        assert np.all(growth < 1.0)  # linear would be 1 a dex
+        assert np.all(growth < 1.0)  # linear growth would be 1 per dex
 
     @pytest.mark.parametrize(
         ("column", "span"), [(0, 400.0), (1, 1.0), (2, 1.0), (3, 0.6)], ids=str
     )
     @pytest.mark.parametrize("teff", [3600.0, 6000.0])
-    def test_smooth_in_every_parameter(self, column: int, span: float, teff: float) -> None:
+    def test_the_spectrum_is_smooth_in_every_parameter(
+        self, column: int, span: float, teff: float
+    ) -> None:
         """Chebyshev interpolation converges geometrically only where all derivatives exist."""
         library = small(n_pixels=400, wave_max=5007.0)
         middle = np.array([teff, 4.5, -0.4, 0.2])
@@ -223,14 +229,14 @@ class TestSpectrum:
         assert errors[2] < 1e-8
         assert errors[2] < 1e-4 * errors[0]
 
-    def test_batch_of_thetas_is_the_single_ones(self) -> None:
+    def test_a_batch_equals_single_spectra(self) -> None:
         library = small()
         batch = library.spectrum(library.points[:6].reshape(2, 3, 4))
         assert batch.shape == (2, 3, 1200)
         for row, theta in zip(batch.reshape(6, -1), library.points[:6], strict=True):
             np.testing.assert_array_equal(row, library.spectrum(theta))
 
-    def test_parameters_left_out_are_solar(self) -> None:
+    def test_omitted_parameters_are_solar(self) -> None:
         short = small(axes={"teff": (5800.0,)})
         np.testing.assert_array_equal(short.spectrum([5800.0]), small().spectrum(SOLAR))
         swapped = small(axes={"alpha": (0.0,), "teff": (5800.0,)})
@@ -240,14 +246,14 @@ class TestSpectrum:
 
 
 class TestSampling:
-    def test_default_pixels_resolve_100_000(self) -> None:
+    def test_default_pixels_sample_r_100000(self) -> None:
         library = DemoLibrary()
-        assert LIGHT / 100_000 / library.dv >= 2.0
+        assert SPEED_OF_LIGHT / 100_000 / library.dv >= 2.0
         narrowest = 2 * math.sqrt(math.log(2)) * doppler_width(2000.0, np.array(56.0))
-        assert narrowest >= LIGHT / 100_000
+        assert narrowest >= SPEED_OF_LIGHT / 100_000
 
     def test_no_feature_is_lost_between_the_pixels(self) -> None:
-        """Band-limited interpolation of the pixels gives the spectrum half way between them."""
+        """Band-limited interpolation of the pixels gives the spectrum midway between them."""
         coarse, fine = small(), small(n_pixels=2399)
         offset = np.arange(-31.5, 32.0)
         kernel = np.sinc(offset) * np.kaiser(offset.size, 8.0)
@@ -260,8 +266,8 @@ class TestSampling:
             assert error.max() < 1e-2 * truth.max()
             assert np.sqrt(np.mean(error**2)) < 1e-3 * truth.max()
 
-    def test_a_window_sees_the_same_star(self) -> None:
-        """Also just past the edge of a cell, with lines and bands reaching in from outside."""
+    def test_a_part_of_the_range_has_the_same_spectrum(self) -> None:
+        """The range starts just past the edge of a cell, so lines and bands extend into it."""
         edge = math.exp(8.53)
         whole = small(wave_min=edge - 20.0, wave_max=edge + 20.0, n_pixels=2401)
         wavelength = whole.wavelength

@@ -1,4 +1,4 @@
-"""The demo library in the layout of PHOENIX, read by plain astropy."""
+"""The demo library in the layout of PHOENIX, read with astropy."""
 
 from pathlib import Path
 
@@ -24,13 +24,13 @@ TAIL = "PHOENIX-ACES-AGSS-COND-2011"
     feh=st.integers(-50, 20),
     alpha=st.integers(-100, 200),
 )
-def test_a_name_is_read_as_it_was_written(teff: int, logg: int, feh: int, alpha: int) -> None:
+def test_a_written_name_is_read_back(teff: int, logg: int, feh: int, alpha: int) -> None:
     star = {"teff": float(teff), "logg": logg / 100, "feh": feh / 10, "alpha": alpha / 100}
     (point,), names = parse_names([phoenix_name(star)])
     assert dict(zip(names, point.tolist(), strict=True)) | {"alpha": star["alpha"]} == star
 
 
-def test_the_layout_is_the_servers(tmp_path: Path) -> None:
+def test_layout_is_that_of_the_server(tmp_path: Path) -> None:
     folder = LIBRARY.write(tmp_path / "HiRes", layout="phoenix")
     assert {path.name for path in folder.iterdir()} == {
         f"WAVE_{TAIL}.fits", "Z-0.0", "Z-0.0.Alpha=+0.40", "Z-1.0", "Z-1.0.Alpha=+0.40",
@@ -50,7 +50,7 @@ def test_the_layout_is_the_servers(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file[0].data, expected)
 
 
-def test_what_is_left_out_of_theta_is_solar(tmp_path: Path) -> None:
+def test_omitted_parameters_are_solar(tmp_path: Path) -> None:
     folder = DemoLibrary({"teff": (5000,)}, n_pixels=50).write(tmp_path / "a", layout="phoenix")
     assert (folder / f"Z-0.0/lte05000-4.50-0.0.{TAIL}-HiRes.fits").is_file()
 
@@ -58,7 +58,7 @@ def test_what_is_left_out_of_theta_is_solar(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("axis", "value"), [("teff", 5000.5), ("logg", 4.505), ("feh", -0.25), ("alpha", 0.125)]
 )
-def test_a_value_that_a_name_cannot_hold(axis: str, value: float, tmp_path: Path) -> None:
+def test_a_value_with_too_many_decimals_is_refused(axis: str, value: float, tmp_path: Path) -> None:
     library = DemoLibrary({"teff": (5000,)} | {axis: (value,)}, n_pixels=50)
     with pytest.raises(InvalidInput, match="decimals") as error:
         library.write(tmp_path / "a", layout="phoenix")
@@ -66,7 +66,7 @@ def test_a_value_that_a_name_cannot_hold(axis: str, value: float, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_exists_is_not_written_into(tmp_path: Path) -> None:
+def test_an_existing_path_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for target in (tmp_path, tmp_path / "file"):
         with pytest.raises(OutputExists, match="exists already"):
@@ -74,7 +74,7 @@ def test_what_exists_is_not_written_into(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_no_folder_and_an_unknown_layout(tmp_path: Path) -> None:
+def test_a_missing_folder_and_an_unknown_layout_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="does not exist"):
         LIBRARY.write(tmp_path / "missing" / "a", layout="phoenix")
     with pytest.raises(InvalidInput, match=r"layout 'zip': expected 'starfish' or 'phoenix'"):

@@ -1,4 +1,4 @@
-"""The demo library's file, read by plain h5py."""
+"""The demo library's file, read with h5py."""
 
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ AXES = {"teff": (2300.0, 5800.0), "logg": (4.5,), "feh": (-1.0, 0.0), "alpha": (
 
 
 def small(**changes: Any) -> DemoLibrary:
-    chosen: dict[str, Any] = {"axes": AXES, "wave_max": 5021.4, "n_pixels": 1200} | changes
-    return DemoLibrary(**chosen)
+    options: dict[str, Any] = {"axes": AXES, "wave_max": 5021.4, "n_pixels": 1200} | changes
+    return DemoLibrary(**options)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def path(library: DemoLibrary, tmp_path_factory: pytest.TempPathFactory) -> Path
     return library.write(tmp_path_factory.mktemp("demo") / "grid.hdf5")
 
 
-def test_layout_is_starfish(library: DemoLibrary, path: Path) -> None:
+def test_layout_is_that_of_starfish(library: DemoLibrary, path: Path) -> None:
     with h5py.File(path) as file:
         assert set(file) == {"wl", "grid_points", "flux"}
         assert file.attrs["grid_name"] == "mixjobs demo"
@@ -45,7 +45,7 @@ def test_layout_is_starfish(library: DemoLibrary, path: Path) -> None:
         assert len(file["flux"]) == len(library.points)
 
 
-def test_each_dataset_is_the_truth_to_float32(library: DemoLibrary, path: Path) -> None:
+def test_each_dataset_equals_the_truth_in_float32(library: DemoLibrary, path: Path) -> None:
     with h5py.File(path) as file:
         key_name = file["flux"].attrs["key_name"]
         assert key_name == "t{0:.0f}g{1:.1f}z{2:.2f}"
@@ -56,20 +56,20 @@ def test_each_dataset_is_the_truth_to_float32(library: DemoLibrary, path: Path) 
             np.testing.assert_array_equal(dataset[:], library.spectrum(theta).astype(np.float32))
 
 
-def test_alpha_has_starfishs_name(tmp_path: Path) -> None:
+def test_alpha_is_named_as_in_starfish(tmp_path: Path) -> None:
     with h5py.File(small(n_pixels=50).write(tmp_path / "a.hdf5")) as file:
         assert list(file["grid_points"].attrs["names"]) == ["T", "logg", "Z", "alpha"]
         assert "t5800g4.5z-1.0a0.4" in file["flux"]
 
 
-def test_long_spectra_are_auto_chunked(tmp_path: Path) -> None:
+def test_long_spectra_are_chunked(tmp_path: Path) -> None:
     library = DemoLibrary(axes={"teff": (6000.0,)})
     with h5py.File(library.write(tmp_path / "a.hdf5")) as file:
         (pixels,) = next(iter(file["flux"].values())).chunks
     assert pixels < library.n_pixels
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+def test_a_failed_write_leaves_only_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = small(n_pixels=50).write(tmp_path / "a.hdf5")
@@ -92,7 +92,7 @@ def test_an_old_file_is_replaced(tmp_path: Path) -> None:
         assert file["wl"].shape == (60,)
 
 
-def test_no_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="folder"):
         small().write(tmp_path / "missing" / "a.hdf5")
     with pytest.raises(InvalidInput, match="folder"):

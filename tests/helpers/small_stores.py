@@ -9,6 +9,8 @@ from mixjobs.store.format import (
     consolidate,
     create_group,
     open_array,
+    open_store,
+    partial_path,
     write_attributes,
     write_whole,
 )
@@ -34,3 +36,11 @@ def fill(path, dtype="float64"):
     write_attributes(path, {"flux_unit": "erg/s/cm2/AA"})
     consolidate(path)
     return path
+
+
+def assert_same(path, reference):
+    """Assert that a finished store has the bits of another, and that no partial store is left."""
+    store = open_store(path)
+    assert store.mean_flux.tobytes() == reference.mean_flux.tobytes()
+    assert store.flux_ratio[...].tobytes() == reference.flux_ratio[...].tobytes()
+    assert not partial_path(path).exists()

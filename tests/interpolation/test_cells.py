@@ -63,7 +63,7 @@ def test_it_is_exact_at_grid_points_also_next_to_holes(method, grid, seed):
     np.testing.assert_allclose(got, values, rtol=0, atol=1e-14)
 
 
-# --- what is reproduced ---------------------------------------------------------------------------
+# --- reproduced functions -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -160,9 +160,9 @@ def largest_kink(grid, surface, rng, n=15):
     worst = 0.0
     for x in anywhere(grid, rng, n):
         around = [gradient(grid, surface, x, signs) for signs in orthants(grid)]
-        known = np.array([g for g in around if g is not None])
-        if len(known) > 1:
-            worst = max(worst, float(np.ptp(known, axis=0).max()))
+        gradients = np.array([g for g in around if g is not None])
+        if len(gradients) > 1:
+            worst = max(worst, float(np.ptp(gradients, axis=0).max()))
     return worst
 
 
@@ -210,14 +210,14 @@ HOLED = Grid(
     ("theta", "valid"),
     [
         ((3.0, 3.0), False),  # the hole itself
-        ((2.0, 2.5), False),  # in a cell that has it
-        ((3.0, 2.5), False),  # on an edge that ends in it
+        ((2.0, 2.5), False),  # in a cell with a corner at the hole
+        ((3.0, 2.5), False),  # on an edge that ends at the hole
         ((3.5, 3.0), False),
         ((2.0, 2.0), True),  # on an edge whose own ends exist, between two cells or next to them
         ((1.0, 2.5), True),
         ((4.0, 4.0), True),
         ((3.5, 5.0), True),
-        ((3.0, 2.0), True),  # a grid point next to it
+        ((3.0, 2.0), True),  # a grid point next to the hole
         ((1.0, 3.0), True),
         ((4.0, 5.0), True),
         ((6.0, 6.0), True),  # the last corner

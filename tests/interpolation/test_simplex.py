@@ -74,7 +74,7 @@ BOXED = Grid(np.concatenate([BOXES, EXTRA]), NAMES[:3])
 
 @pytest.mark.parametrize("d", [0, 1, 2])
 def test_continuous_across_the_faces_of_boxes(d):
-    """The corners of a box lie on one sphere, so neighbours could be divided differently."""
+    """The corners of a box lie on a sphere, so neighbours could be divided differently."""
     assert not BOXED.is_product
     rng = np.random.default_rng(d)
     values, simplex = rng.normal(size=len(BOXED)), DelaunaySimplex(BOXED)
@@ -91,7 +91,7 @@ def test_continuous_across_the_faces_of_boxes(d):
 @example(grid=BOXED, seed=2)
 @example(grid=BOXED, seed=3)
 def test_continuous_along_lines(grid, seed):
-    """A jump would remain however finely a line is sampled where it is steepest."""
+    """However finely the steepest part of a line is sampled, a jump would remain."""
     rng = np.random.default_rng(seed)
     values, simplex = rng.normal(size=len(grid)), DelaunaySimplex(grid)
     first, last = within(grid, rng, 20).reshape(2, 10, 1, -1)

@@ -1,4 +1,4 @@
-"""A directory of PHOENIX HiRes FITS files; the demo library's own spectra are the truth."""
+"""A directory of PHOENIX HiRes FITS files; the demo library's spectra are the truth."""
 
 import gzip
 import pickle
@@ -34,12 +34,12 @@ ORDERS = mixjobs.Orders.from_edges([5010, 5100, 5200, 5290])
 
 
 def true_flux(truth: DemoLibrary, theta) -> np.ndarray:
-    """What a file should hold: float32, per cm of wavelength."""
+    """The expected content of a file: float32, per cm of wavelength."""
     return (truth.spectrum(theta) * 1e8).astype(np.float32)
 
 
 def listing(folder: Path) -> list[tuple[str, int, int]]:
-    """Everything in a folder, and when it was changed last."""
+    """Path, size and modification time of everything in a folder."""
     paths = [folder, *sorted(folder.rglob("*"))]
     return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
 
@@ -56,7 +56,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small(pristine: Path, tmp_path: Path) -> Path:
-    """12 spectra of 64 pixels, to spoil."""
+    """A copy of 12 spectra of 64 pixels, which the test may damage."""
     return Path(shutil.copytree(pristine, tmp_path / "HiRes"))
 
 
@@ -65,7 +65,7 @@ def first_spectrum(folder: Path) -> Path:
 
 
 class TestLibrary:
-    def test_the_names_are_the_servers(self) -> None:
+    def test_file_names_of_the_server_are_parsed(self) -> None:
         names = [
             f"Z-0.0/lte05000-4.50-0.0.{TAIL}-HiRes.fits",
             f"Z-0.5.Alpha=+0.20/lte12000-0.00-0.5.Alpha=+0.20.{TAIL}-HiRes.fits",
@@ -79,7 +79,7 @@ class TestLibrary:
         assert not np.signbit(points[:3, [0, 1, 3]]).any()
         assert not np.signbit(points[0]).any()
 
-    def test_every_spectrum_is_the_truth(self, folder: Path) -> None:
+    def test_every_spectrum_equals_the_truth(self, folder: Path) -> None:
         library = mixjobs.open_library(folder)
         np.testing.assert_array_equal(library.wavelength, TRUTH.wavelength)
         for theta in TRUTH.points:
@@ -90,7 +90,7 @@ class TestLibrary:
             np.testing.assert_array_equal(library.flux(row, 5, 9), expected[5:9])
             np.testing.assert_array_equal(library.flux(row, 500), expected[500:])
 
-    def test_what_is_known_of_it(self, folder: Path) -> None:
+    def test_properties_of_a_library(self, folder: Path) -> None:
         library = mixjobs.open_library(str(folder), format="phoenix")
         assert (library.format, library.path) == ("phoenix", str(folder.resolve()))
         assert library.grid.names == library.original_names == ("teff", "logg", "feh", "alpha")
@@ -101,17 +101,17 @@ class TestLibrary:
         assert assumed.flux_calibration.status == "assumed"
         np.testing.assert_array_equal(assumed.flux(3), library.flux(3))
 
-    def test_holes_are_where_the_generator_put_them(self, folder: Path) -> None:
+    def test_holes_are_those_of_the_generator(self, folder: Path) -> None:
         grid = mixjobs.open_library(folder).grid
-        there = {tuple(point) for point in TRUTH.points.tolist()}
+        points = {tuple(point) for point in TRUTH.points.tolist()}
         everywhere = np.stack(np.meshgrid(*AXES.values()), axis=-1).reshape(-1, 4)
-        holes = {tuple(point) for point in everywhere.tolist()} - there
+        holes = {tuple(point) for point in everywhere.tolist()} - points
         assert holes
         assert grid.is_product
-        assert {tuple(point) for point in grid.points.tolist()} == there
+        assert {tuple(point) for point in grid.points.tolist()} == points
         assert {tuple(point) for point in grid.holes.tolist()} == holes
 
-    def test_a_file_that_is_missing_is_a_hole(self, small: Path, tmp_path: Path) -> None:
+    def test_a_missing_file_is_a_hole(self, small: Path, tmp_path: Path) -> None:
         (small / f"Z-0.5/lte05200-4.00-0.5.{TAIL}-HiRes.fits").unlink()
         library = mixjobs.open_library(small)
         assert library.grid.holes.tolist() == [[5200, 4, -0.5]]
@@ -121,7 +121,7 @@ class TestLibrary:
             q((5200, 4, -0.5), (5000, 4.5, 0))
 
     @pytest.mark.parametrize("given", ["HiResFITS", f"HiResFITS/{TAIL}"])
-    def test_the_server_has_the_wavelengths_one_folder_up(
+    def test_wavelengths_one_folder_up_as_on_the_server(
         self, given: str, small: Path, tmp_path: Path
     ) -> None:
         expected = mixjobs.open_library(small)
@@ -133,7 +133,7 @@ class TestLibrary:
         np.testing.assert_array_equal(library.grid.points, expected.grid.points)
         np.testing.assert_array_equal(library.flux(7), true_flux(SMALL, library.grid.points[7]))
 
-    def test_other_files_are_left_alone(self, small: Path) -> None:
+    def test_other_files_are_ignored(self, small: Path) -> None:
         for name in ("README", "Z-0.0/index.html", "Z-0.0/lte05300-4.50-0.0.fits.part", "a.fits"):
             (small / name).write_text("not of the library")
         assert len(mixjobs.open_library(small).grid) == 12
@@ -143,7 +143,7 @@ class TestLibrary:
         for i, theta in enumerate(part.grid.points):
             np.testing.assert_array_equal(part.flux(i), true_flux(SMALL, theta))
 
-    def test_relative_path_is_made_whole(
+    def test_a_relative_path_is_made_absolute(
         self, small: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(small.parent)
@@ -153,7 +153,7 @@ class TestLibrary:
 
 
 class TestReading:
-    def test_readers_are_small(self, folder: Path) -> None:
+    def test_readers_pickle_to_few_bytes(self, folder: Path) -> None:
         library = mixjobs.open_library(folder)
         reader = pickle.loads(pickle.dumps(library.reader([3, 1])))
         assert len(pickle.dumps(reader)) < 1000
@@ -161,7 +161,7 @@ class TestReading:
             assert spectrum.name in library.names[row]
             np.testing.assert_array_equal(spectrum(0, 100), library.flux(row, 0, 100))
 
-    def test_one_file_is_open_at_a_time_and_none_stays_open_or_mapped(self, folder: Path) -> None:
+    def test_one_file_is_open_at_a_time_and_all_are_closed(self, folder: Path) -> None:
         def in_use() -> tuple[int, int]:
             process, under = psutil.Process(), str(folder.resolve())
             files = [f.path for f in process.open_files() if f.path.startswith(under)]
@@ -176,8 +176,8 @@ class TestReading:
         del spectrum
         assert in_use() == (0, 0)
 
-    def test_no_more_is_in_memory_than_is_asked_for(self, tmp_path: Path) -> None:
-        """A file of 8 MB, of which 100 pixels are read."""
+    def test_only_the_requested_pixels_are_in_memory(self, tmp_path: Path) -> None:
+        """Read 100 pixels of a file of 8 MB."""
         fits.PrimaryHDU(np.ones(2_000_000, dtype=np.float32)).writeto(tmp_path / "a.fits")
         tracemalloc.start()
         with open_image(tmp_path / "a.fits") as data:
@@ -192,8 +192,8 @@ class TestReading:
             path.write_bytes(b"x" * 5760)
         assert len(mixjobs.open_library(small).grid) == 12
 
-    def test_astropy_is_not_imported_before_it_is_needed(self, demo: Path) -> None:
-        """Workers import the library's modules, whatever the format."""
+    def test_astropy_is_imported_only_when_needed(self, demo: Path) -> None:
+        """Workers import the modules of all formats."""
         code = (
             "import sys, mixjobs, mixjobs.demo.library, mixjobs.builder.stages;"
             f"mixjobs.open_library({str(demo)!r}).flux(0); sys.exit('astropy' in sys.modules)"
@@ -217,9 +217,9 @@ class TestJob:
         assert store.attributes["medium"] == "vacuum"
 
     def test_workers_give_the_same_bits(self, small: Path, tmp_path: Path, client) -> None:
-        one = mixjobs.build(small, ORDERS, tmp_path / "one.zarr")
-        other = mixjobs.build(small, ORDERS, tmp_path / "other.zarr", client)
-        assert one.mean_flux.tobytes() == other.mean_flux.tobytes()
+        serial = mixjobs.build(small, ORDERS, tmp_path / "serial.zarr")
+        distributed = mixjobs.build(small, ORDERS, tmp_path / "distributed.zarr", client)
+        assert serial.mean_flux.tobytes() == distributed.mean_flux.tobytes()
 
     def test_both_layouts_give_the_same_ratios(self, small: Path, tmp_path: Path) -> None:
         fits_store = mixjobs.build(small, ORDERS, tmp_path / "fits.zarr")
@@ -231,12 +231,12 @@ class TestJob:
 
 
 class TestFingerprint:
-    def test_same_files_same_fingerprint(self, small: Path) -> None:
+    def test_reading_does_not_change_the_fingerprint(self, small: Path) -> None:
         before = mixjobs.open_library(small).fingerprint
         mixjobs.open_library(small).flux(0)
         assert mixjobs.open_library(small).fingerprint == before
 
-    def test_a_change_in_place_shows(self, small: Path) -> None:
+    def test_a_change_in_place_changes_the_fingerprint(self, small: Path) -> None:
         before = mixjobs.open_library(small).fingerprint
         path = first_spectrum(small)
         size = path.stat().st_size
@@ -259,7 +259,7 @@ class TestFingerprint:
         ],
         ids=["one less", "one more", "other wavelengths"],
     )
-    def test_other_files_show(self, change, small: Path) -> None:
+    def test_other_files_change_the_fingerprint(self, change, small: Path) -> None:
         before = mixjobs.open_library(small).fingerprint
         change(small)
         assert mixjobs.open_library(small).fingerprint != before
@@ -280,7 +280,7 @@ def remove(pattern: str):
     return damage
 
 
-def renamed(name: str):
+def rename(name: str):
     def damage(folder: Path) -> None:
         path = first_spectrum(folder)
         path.rename(path.with_name(name))
@@ -288,12 +288,12 @@ def renamed(name: str):
     return damage
 
 
-def only_one(folder: Path) -> None:
+def remove_all_but_one(folder: Path) -> None:
     for path in sorted(folder.glob("Z*/*"))[1:]:
         path.unlink()
 
 
-def twice(folder: Path) -> None:
+def repeat_point(folder: Path) -> None:
     (folder / "Z-0.0b").mkdir()
     path = first_spectrum(folder)
     shutil.copy(path, folder / "Z-0.0b" / path.name)
@@ -313,11 +313,11 @@ DIRECTORIES = {
     "two of them": (two_wavelengths, LibraryError, {"value": 2}),
     "no spectra": (remove("Z*/*"), LibraryError, {}),
     "a strange name": (
-        renamed(f"lteXXXXX-4.50-0.0.{TAIL}-HiRes.fits"), LibraryError,
+        rename(f"lteXXXXX-4.50-0.0.{TAIL}-HiRes.fits"), LibraryError,
         {"value": f"Z-0.0/lteXXXXX-4.50-0.0.{TAIL}-HiRes.fits"},
     ),
-    "one spectrum": (only_one, LibraryError, {"name": "points", "value": 1}),
-    "a point twice": (twice, LibraryError, {"name": "points", "value": [5000.0, 4.0, 0.0]}),
+    "one spectrum": (remove_all_but_one, LibraryError, {"name": "points", "value": 1}),
+    "a point twice": (repeat_point, LibraryError, {"name": "points", "value": [5000.0, 4.0, 0.0]}),
     "falling wavelengths": (wave(ASCENDING[::-1]), LibraryError, {"value": 5062.0, "pixel": 1}),
     "repeated wavelengths": (wave(ASCENDING // 2), LibraryError, {"value": 2500.0, "pixel": 1}),
     "NaN in the wavelengths": (wave(ASCENDING * np.nan), LibraryError, {"pixel": 0}),
@@ -348,13 +348,13 @@ class TestBadDirectories:
         assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize("name", ["empty", "Z-0.0"])
-    def test_a_directory_of_another_kind(self, name: str, small: Path) -> None:
-        """A folder with nothing, and one too deep: one line says what is expected."""
+    def test_a_directory_without_a_library(self, name: str, small: Path) -> None:
+        """An empty folder, and a folder below the right one."""
         (small / "empty").mkdir()
         with pytest.raises(LibraryError, match=r"expected a PHOENIX directory with WAVE.*Z-0\.0/"):
             mixjobs.open_library(small / name)
 
-    def test_a_format_that_cannot_be(self, small: Path, demo: Path) -> None:
+    def test_a_format_that_does_not_fit_the_path(self, small: Path, demo: Path) -> None:
         for path, format in ((small, "starfish"), (demo, "phoenix")):
             with pytest.raises(InvalidInput) as caught:
                 mixjobs.open_library(path, format=format)
@@ -369,31 +369,51 @@ def image(values):
     return damage
 
 
-def of_bytes(function):
+def edit(function):
     return lambda path: path.write_bytes(function(path.read_bytes()))
 
 
 SPECTRA = {
-    "cut in the header": (of_bytes(lambda b: b[:1000]), UnreadableFile, "not a complete FITS file"),
-    "cut behind it": (of_bytes(lambda b: b[:2880]), UnreadableFile, "not a complete FITS file"),
-    "cut in the pixels": (of_bytes(lambda b: b[:3000]), UnreadableFile, "not a complete .*copy it"),
-    "empty": (of_bytes(lambda b: b""), UnreadableFile, "not a complete FITS file"),
-    "zero-filled": (of_bytes(lambda b: bytes(len(b))), UnreadableFile, "not a complete FITS file"),
-    "text": (of_bytes(lambda b: b"not FITS " * 999), UnreadableFile, "not a complete FITS file"),
-    "headless": (of_bytes(lambda b: b[2880:]), UnreadableFile, "not a complete FITS file"),
+    "cut in the header": (
+        edit(lambda b: b[:1000]),
+        UnreadableFile,
+        "not a complete FITS file",
+    ),
+    "cut behind it": (edit(lambda b: b[:2880]), UnreadableFile, "not a complete FITS file"),
+    "cut in the pixels": (
+        edit(lambda b: b[:3000]),
+        UnreadableFile,
+        "not a complete .*copy it",
+    ),
+    "empty": (edit(lambda b: b""), UnreadableFile, "not a complete FITS file"),
+    "zero-filled": (
+        edit(lambda b: bytes(len(b))),
+        UnreadableFile,
+        "not a complete FITS file",
+    ),
+    "text": (
+        edit(lambda b: b"not FITS " * 999),
+        UnreadableFile,
+        "not a complete FITS file",
+    ),
+    "headless": (edit(lambda b: b[2880:]), UnreadableFile, "not a complete FITS file"),
     "gone": (lambda path: path.unlink(), UnreadableFile, "cannot be opened .*but existed"),
     "a folder": (lambda p: [p.unlink(), p.mkdir()], UnreadableFile, "cannot be opened"),
     "shorter": (image(np.ones(63, np.float32)), LibraryError, "with 63 pixels; expected 64"),
     "longer": (image(np.ones(65, np.float32)), LibraryError, "with 65 pixels; expected 64"),
     "no image": (image(None), LibraryError, "no image in"),
-    "integers": (image(np.ones(64, np.int32)), LibraryError, r"image of .*int32.*floating-point"),
+    "integers": (
+        image(np.ones(64, np.int32)),
+        LibraryError,
+        r"image of .*int32.*floating-point",
+    ),
     "two axes": (image(np.ones((1, 64), np.float32)), LibraryError, r"shape \(1, 64\)"),
 }
 
 
 class TestBadSpectra:
     @pytest.mark.parametrize("fault", SPECTRA)
-    def test_is_named_in_one_line(self, fault: str, small: Path) -> None:
+    def test_is_refused_in_one_line(self, fault: str, small: Path) -> None:
         damage, error, message = SPECTRA[fault]
         library = mixjobs.open_library(small)
         path = small / library.names[4]
@@ -407,19 +427,19 @@ class TestBadSpectra:
         assert not [f for f in psutil.Process().open_files() if f.path == str(path)]
         np.testing.assert_array_equal(library.flux(5), true_flux(SMALL, library.grid.points[5]))
 
-    def test_a_job_on_a_damaged_file_names_it(self, small: Path, tmp_path: Path) -> None:
+    def test_a_build_names_the_damaged_file(self, small: Path, tmp_path: Path) -> None:
         path = first_spectrum(small)
         path.write_bytes(path.read_bytes()[:3000])
         with pytest.raises(UnreadableFile, match=path.name):
             mixjobs.build(small, ORDERS, tmp_path / "q.zarr")
         assert not (tmp_path / "q.zarr").exists()
 
-    def test_no_flux_is_named_by_its_file(self, small: Path, tmp_path: Path) -> None:
+    def test_a_build_names_a_spectrum_without_flux(self, small: Path, tmp_path: Path) -> None:
         image(np.zeros(64, np.float32))(first_spectrum(small))
         with pytest.raises(LibraryError, match=r"spectrum Z-0\.0/lte05000-4\.00.*no flux at all"):
             mixjobs.build(small, ORDERS, tmp_path / "q.zarr")
 
-    def test_missing_padding_and_compression_do_no_harm(self, small: Path) -> None:
+    def test_missing_padding_and_compression_are_accepted(self, small: Path) -> None:
         library = mixjobs.open_library(small)
         path = small / library.names[0]
         whole = path.read_bytes()
@@ -427,8 +447,8 @@ class TestBadSpectra:
             path.write_bytes(content)
             np.testing.assert_array_equal(library.flux(0), true_flux(SMALL, library.grid.points[0]))
 
-    def test_damage_anywhere_in_the_header_never_gives_a_traceback(self, small: Path) -> None:
-        """Every eight bytes in turn; a damaged header leads astropy into many an exception."""
+    def test_damage_anywhere_in_the_header_raises_only_our_errors(self, small: Path) -> None:
+        """Damage every eight bytes in turn; astropy raises many exceptions on damaged headers."""
         library = mixjobs.open_library(small)
         path = small / library.names[0]
         whole = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Starfish libraries: real files against plain h5py, generated ones, and every kind of bad file."""
+"""Starfish libraries: real files compared with h5py, generated files, and many invalid files."""
 
 import os
 import pickle
@@ -40,7 +40,7 @@ class TestReal:
             ("PHOENIX_norm_air", 3, THREE, "T", "air", "erg/cm^2/s/A", 1024),
         ],
     )
-    def test_is_what_the_file_holds(
+    def test_content_equals_that_of_the_file(
         self, data, name, n_points, names, original, medium, unit, n_pixels
     ):
         library = open_library(data / f"{name}.hdf5")
@@ -53,21 +53,21 @@ class TestReal:
             assert len(file["flux"]) == n_points
             for row in range(0, n_points, max(1, n_points // 7)):
                 key = key_of(library.grid.points[row], ("T", "logg", "Z", "alpha")[: len(names)])
-                held = file["flux"][key][...].astype(float)
-                mine = library.flux(row)
-                assert mine.dtype == np.float64
-                np.testing.assert_allclose(mine / mine.mean(), held / held.mean(), rtol=1e-13)
+                stored = file["flux"][key][...].astype(float)
+                flux = library.flux(row)
+                assert flux.dtype == np.float64
+                np.testing.assert_allclose(flux / flux.mean(), stored / stored.mean(), rtol=1e-13)
                 if "norm" not in name and "ACES" not in name:
-                    np.testing.assert_array_equal(mine, held)
+                    np.testing.assert_array_equal(flux, stored)
 
-    def test_hole_and_uneven_steps_of_btsettl(self, data):
+    def test_btsettl_has_a_hole_and_uneven_steps(self, data):
         grid = open_library(data / "btsettl_prism.hdf5").grid
         assert [len(axis) for axis in grid.axes] == [20, 6, 11]
         assert grid.is_product
         assert grid.holes.tolist() == [[4400.0, 3.0, -3.0]]
         assert grid.axes[2][-3:].tolist() == [0.0, 0.3, 0.5]
 
-    def test_fixed_axes_of_phoenix(self, data):
+    def test_phoenix_has_fixed_axes(self, data):
         grid = open_library(data / "PHOENIX_ACES_test.hdf5").grid
         assert grid.free == (0, 1)
         assert grid.row({"teff": 5100, "logg": 4.0}) == 4
@@ -78,8 +78,8 @@ class TestReal:
         assert part.grid.axes[0].min() == 3000
         assert set(part.grid.axes[2]) == {-0.5, 0.0, 0.3, 0.5}
         for row in (0, 7, len(part.grid) - 1):
-            same = whole.grid.row(part.grid.points[row])
-            np.testing.assert_array_equal(part.flux(row), whole.flux(same))
+            row_in_whole = whole.grid.row(part.grid.points[row])
+            np.testing.assert_array_equal(part.flux(row), whole.flux(row_in_whole))
 
 
 class TestLayouts:
@@ -101,7 +101,7 @@ class TestLayouts:
         assert library.grid.free == tuple(range(min(n_parameters, 2)))
 
     @pytest.mark.parametrize("layout", ["current", "0.2"])
-    def test_order_of_the_table_is_kept(self, tmp_path, layout):
+    def test_sequence_of_the_table_is_kept(self, tmp_path, layout):
         library = open_library(write(tmp_path / "a.hdf5", layout=layout))
         np.testing.assert_array_equal(library.grid.points, POINTS)
 
@@ -119,18 +119,18 @@ class TestLayouts:
             np.testing.assert_array_equal(library.flux(i), spectrum(rows[tuple(point)]))
 
     @pytest.mark.parametrize("layout", ["current", "0.2"])
-    def test_negative_number_that_its_key_rounds_to_zero(self, tmp_path, layout):
+    def test_negative_number_rounded_to_zero_in_its_key(self, tmp_path, layout):
         points = np.array([[3000.0, 4.0, -0.04], [3100.0, 4.0, 0.0]])
         library = open_library(write(tmp_path / "a.hdf5", points, layout=layout))
         assert library.keys == ("t3000g4.0z-0.0", "t3100g4.0z0.0")
 
     @pytest.mark.parametrize("layout", ["current", "0.2"])
-    def test_points_in_single_precision_are_meant_in_decimals(self, tmp_path, layout):
+    def test_points_in_single_precision_become_decimals(self, tmp_path, layout):
         points = np.array([[3000.0, 4.1, -0.3], [3100.0, 4.1, 0.7]], dtype=np.float32)
         library = open_library(write(tmp_path / "a.hdf5", points, layout=layout))
         assert library.grid.points.tolist() == [[3000.0, 4.1, -0.3], [3100.0, 4.1, 0.7]]
 
-    def test_names_and_key_name_of_fixed_length(self, tmp_path):
+    def test_names_stored_as_fixed_length_bytes(self, tmp_path):
         path = write(tmp_path / "a.hdf5")
         with h5py.File(path, "a") as file:
             file["grid_points"].attrs["names"] = np.array(["Teff", "mass_loss"], dtype="S")
@@ -141,7 +141,7 @@ class TestLayouts:
         assert library.original_names == ("Teff", "mass_loss")
         assert library.flux_unit == "erg/s/cm^2/AA"
 
-    def test_one_parameter_in_a_plain_row(self, tmp_path):
+    def test_one_parameter_in_one_dimension(self, tmp_path):
         path = write(tmp_path / "a.hdf5", np.array([[3000.0], [3100.0]]))
         with h5py.File(path, "a") as file:
             del file["grid_points"]
@@ -179,7 +179,7 @@ class TestLayouts:
         assert open_library(path).medium == medium
 
     @pytest.mark.parametrize("value", ["perhaps", [True, False]])
-    def test_a_medium_that_cannot_be_read_is_refused(self, tmp_path, value):
+    def test_an_unreadable_medium_is_refused(self, tmp_path, value):
         path = write(tmp_path / "a.hdf5")
         with h5py.File(path, "a") as file:
             file["wl"].attrs["air"] = value
@@ -187,7 +187,7 @@ class TestLayouts:
             open_library(path)
         assert (caught.value.path, caught.value.name) == (str(path), "air")
 
-    def test_air_and_vacuum_contradict_each_other(self, tmp_path):
+    def test_a_file_in_both_air_and_vacuum_is_refused(self, tmp_path):
         path = write(tmp_path / "a.hdf5", each={"air": True})
         with h5py.File(path, "a") as file:
             file["wl"].attrs["air"] = False
@@ -213,7 +213,7 @@ class TestReading:
         np.testing.assert_array_equal(part, spectrum(i)[lo:hi])
         np.testing.assert_array_equal(library.flux(i, lo), spectrum(i)[lo:])
 
-    def test_reader_gives_the_rows_in_order(self, library):
+    def test_reader_yields_the_rows_in_sequence(self, library):
         spectra = [(s.name, s(3, 9)) for s in library.reader([4, 0, 2])]
         assert [name for name, _ in spectra] == [library.keys[i] for i in (4, 0, 2)]
         for i, (_, flux) in zip((4, 0, 2), spectra, strict=True):
@@ -224,8 +224,8 @@ class TestReading:
         first = [s(0, 64) for s in reader]
         pickled = pickle.dumps(reader)
         assert len(pickled) < 600
-        again = [s(0, 64) for s in pickle.loads(pickled)]
-        np.testing.assert_array_equal(first, again)
+        repeated = [s(0, 64) for s in pickle.loads(pickled)]
+        np.testing.assert_array_equal(first, repeated)
 
     def test_reader_opens_one_file_at_a_time_and_closes_it(self, library):
         def open_files():
@@ -237,19 +237,19 @@ class TestReading:
         assert open_files() == 0
 
     def test_library_survives_pickling(self, library):
-        again = pickle.loads(pickle.dumps(library))
-        np.testing.assert_array_equal(again.flux(2), library.flux(2))
-        assert again.fingerprint == library.fingerprint
+        copy = pickle.loads(pickle.dumps(library))
+        np.testing.assert_array_equal(copy.flux(2), library.flux(2))
+        assert copy.fingerprint == library.fingerprint
 
     def test_take_keeps_each_spectrum_with_its_point(self, library):
         part = library.take(np.array([5, 1, 3]))
         np.testing.assert_array_equal(part.grid.points, POINTS[[5, 1, 3]])
         for i, row in enumerate((5, 1, 3)):
             np.testing.assert_array_equal(part.flux(i), spectrum(row))
-        again = part.take([2, 0])
-        np.testing.assert_array_equal(again.flux(1), spectrum(5))
+        subset = part.take([2, 0])
+        np.testing.assert_array_equal(subset.flux(1), spectrum(5))
 
-    def test_relative_path_is_made_whole(self, tmp_path, monkeypatch):
+    def test_a_relative_path_is_made_absolute(self, tmp_path, monkeypatch):
         write(tmp_path / "a.hdf5")
         monkeypatch.chdir(tmp_path)
         library = open_library("a.hdf5", format="starfish")
@@ -263,11 +263,11 @@ class TestReading:
 
 
 class TestFingerprint:
-    def test_same_file_same_fingerprint(self, tmp_path):
+    def test_the_fingerprint_is_reproducible(self, tmp_path):
         path = write(tmp_path / "a.hdf5")
         assert open_library(path).fingerprint == open_library(path).fingerprint
 
-    def test_a_change_in_place_shows(self, tmp_path):
+    def test_a_change_in_place_changes_the_fingerprint(self, tmp_path):
         path = write(tmp_path / "a.hdf5")
         before, size = open_library(path).fingerprint, path.stat().st_size
         with h5py.File(path, "a") as file:
@@ -275,14 +275,14 @@ class TestFingerprint:
         assert path.stat().st_size == size
         assert open_library(path).fingerprint != before
 
-    def test_other_wavelengths_or_points_show_even_at_the_same_time_and_size(self, tmp_path):
-        seen = []
+    def test_other_wavelengths_or_points_change_it_at_equal_time_and_size(self, tmp_path):
+        fingerprints = []
         for name, change in (("a", {}), ("b", {"wave": WAVE + 1}), ("c", {"points": POINTS + 1})):
             path = write(tmp_path / name, **change)
             os.utime(path, (1e9, 1e9))
-            seen.append(open_library(path).fingerprint)
-        assert len({(f["size"], f["modified"]) for f in seen}) == 1
-        assert len({tuple(f.values()) for f in seen}) == 3
+            fingerprints.append(open_library(path).fingerprint)
+        assert len({(f["size"], f["modified"]) for f in fingerprints}) == 1
+        assert len({tuple(f.values()) for f in fingerprints}) == 3
 
 
 def change(function):
@@ -315,7 +315,7 @@ def attribute(owner, name, value):
     return change(lambda file: file[owner].attrs.__setitem__(name, value))
 
 
-def of_bytes(function):
+def edit(function):
     def damage(path):
         whole = write(path).read_bytes()
         path.write_bytes(function(whole))
@@ -323,7 +323,7 @@ def of_bytes(function):
     return damage
 
 
-def oldest(function):
+def change_oldest(function):
     def damage(path):
         with h5py.File(write(path, layout="attributes"), "a") as file:
             function(file)
@@ -337,11 +337,11 @@ BAD = [
     ("missing", lambda path: None, MissingFile, {}),
     ("empty", lambda path: path.touch(), UnreadableFile, {}),
     ("text", lambda path: path.write_text("not HDF5\n" * 99), UnreadableFile, {}),
-    ("zero-filled", of_bytes(lambda b: bytes(len(b))), UnreadableFile, {}),
-    ("truncated", of_bytes(lambda b: b[: len(b) // 2]), UnreadableFile, {}),
+    ("zero-filled", edit(lambda b: bytes(len(b))), UnreadableFile, {}),
+    ("truncated", edit(lambda b: b[: len(b) // 2]), UnreadableFile, {}),
     (
         "half zero-filled",
-        of_bytes(lambda b: b[:900] + bytes(len(b) - 900)),
+        edit(lambda b: b[:900] + bytes(len(b) - 900)),
         UnreadableFile,
         {},
     ),
@@ -384,7 +384,7 @@ BAD = [
     ),
     (
         "duplicate points, oldest layout",
-        oldest(lambda file: file[FIRST].attrs.update({"temp": 10000.0})),
+        change_oldest(lambda file: file[FIRST].attrs.update({"temp": 10000.0})),
         LibraryError,
         {"name": "points", "value": [10000.0, 4.5]},
     ),
@@ -402,12 +402,12 @@ BAD = [
     ),
     (
         "attributes lost in the oldest layout",
-        oldest(lambda file: file[FIRST].attrs.__delitem__("logg")),
+        change_oldest(lambda file: file[FIRST].attrs.__delitem__("logg")),
         LibraryError,
         {"name": "t9900g4.5"},
     ),
     (
-        "oldest layout with keys that say nothing",
+        "oldest layout with keys without parameters",
         lambda path: write(path, layout="keys", keys=list("abcdef")),
         LibraryError,
         {"value": "a"},
@@ -440,7 +440,7 @@ BAD = [
         for pattern in ("t{0}g{1}z{2}", "t{0:d}", "{teff}", "t{0", "{0.x}")
     ],
     (
-        "two names that mean the same",
+        "two names that mean the row_in_whole",
         attribute("grid_points", "names", ["T", "Teff"]),
         LibraryError,
         {"name": "names", "value": ("T", "Teff")},
@@ -488,9 +488,19 @@ BAD = [
         LibraryError,
         {"pixel": 10, "value": WAVE[10]},
     ),
-    ("wavelengths repeated", wave(9, WAVE[8]), LibraryError, {"pixel": 9, "value": WAVE[8]}),
+    (
+        "wavelengths repeated",
+        wave(9, WAVE[8]),
+        LibraryError,
+        {"pixel": 9, "value": WAVE[8]},
+    ),
     ("wavelengths with NaN", wave(9, np.nan), LibraryError, {"pixel": 9}),
-    ("wavelengths infinite", wave(63, np.inf), LibraryError, {"pixel": 63, "value": np.inf}),
+    (
+        "wavelengths infinite",
+        wave(63, np.inf),
+        LibraryError,
+        {"pixel": 63, "value": np.inf},
+    ),
     ("wavelengths from 0", wave(0, 0.0), LibraryError, {"pixel": 0, "value": 0.0}),
     ("wavelengths in 2-D", replace("wl", WAVE.reshape(2, 32)), LibraryError, {"value": (2, 32)}),
     ("wavelengths that are text", replace("wl", [b"a"] * 64), LibraryError, {"name": "wl"}),
@@ -522,7 +532,7 @@ class TestBadInput:
         with pytest.raises(LibraryError, match="no dataset 'wl'"):
             open_library(data / "LkCa15-2013-10-12.hdf5")
 
-    def test_damage_that_only_reading_finds(self, tmp_path):
+    def test_damage_detected_only_by_reading(self, tmp_path):
         path = write(tmp_path / "a.hdf5")
         with h5py.File(path, "a") as file:
             del file[FIRST]
@@ -536,7 +546,7 @@ class TestBadInput:
         with pytest.raises(UnreadableFile, match=r"spectrum t9900g4\.5 cannot be read \(.*damaged"):
             library.flux(0)
 
-    def test_file_that_goes_away_or_loses_a_spectrum_after_it_was_opened(self, tmp_path):
+    def test_file_removed_or_changed_after_it_was_opened(self, tmp_path):
         path = write(tmp_path / "a.hdf5")
         library = open_library(path)
         with h5py.File(path, "a") as file:
@@ -547,8 +557,8 @@ class TestBadInput:
         with pytest.raises(MissingFile, match="no such library"):
             library.flux(0)
 
-    def test_zeros_anywhere_never_give_a_traceback(self, tmp_path):
-        """Every half kilobyte of a file in turn; what h5py raises is not only OSError."""
+    def test_zeros_anywhere_raise_only_our_errors(self, tmp_path):
+        """Zero every half kilobyte in turn; h5py raises more than OSError."""
         path = tmp_path / "a.hdf5"
         whole = write(path, each={"norm": True, "PHXLUM": 1e34, "PHXREFF": 1e11}).read_bytes()
         refused = 0

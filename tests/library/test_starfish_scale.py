@@ -1,4 +1,4 @@
-"""Whether a library is raw by its own word, and the scaling that is undone."""
+"""Declared flux calibration of a library, and the reversal of its scaling."""
 
 import h5py
 import numpy as np
@@ -25,22 +25,22 @@ class TestReal:
         means = [np.array([lib.flux(i).mean() for i in range(3)]) for lib in (raw, scaled)]
         ratios = [m[None, :] / m[:, None] for m in means]
         np.testing.assert_allclose(ratios[1], ratios[0], rtol=5e-3)
-        # as they are in the file they do not: the factor (T2/T1)^4 is missing
+        # without rescaling, they differ by the factor (T2/T1)^4
         unscaled = np.array([scaled.assume_raw().flux(i).mean() for i in range(3)])
         assert np.abs(unscaled / unscaled[0] / ratios[0][0] - 1).max() > 0.1
 
-    def test_phoenix_aces_is_rescaled_by_its_headers(self, data):
+    def test_phoenix_aces_is_rescaled_with_its_headers(self, data):
         library = open_library(data / "PHOENIX_ACES_test.hdf5")
         assert library.flux_calibration.status == "rescaled"
         with h5py.File(data / "PHOENIX_ACES_test.hdf5", "r", locking=False) as file:
             for i, (teff, logg, *_) in enumerate(library.grid.points):
-                held = file[f"flux/t{teff:.0f}g{logg:.1f}z0.0a0.0"]
-                f_bol = held.attrs["PHXLUM"] / (4 * np.pi * held.attrs["PHXREFF"] ** 2)
+                dataset = file[f"flux/t{teff:.0f}g{logg:.1f}z0.0a0.0"]
+                f_bol = dataset.attrs["PHXLUM"] / (4 * np.pi * dataset.attrs["PHXREFF"] ** 2)
                 assert f_bol == pytest.approx(5.670374e-5 * teff**4, rel=0.02)
-                expected = held[...].astype(float) * (f_bol / 6.3156e10)
+                expected = dataset[...].astype(float) * (f_bol / 6.3156e10)
                 np.testing.assert_allclose(library.flux(i), expected, rtol=1e-14)
 
-    def test_btsettl_is_raw_by_a_flag_at_its_root(self, data):
+    def test_btsettl_is_raw_according_to_the_flag_of_the_file(self, data):
         assert open_library(data / "btsettl_prism.hdf5").flux_calibration.status == "raw"
 
 
@@ -63,7 +63,7 @@ class TestFlags:
         assert "norm = True" in library.flux_calibration.evidence
 
     @pytest.mark.parametrize("value", TRUE, ids=repr)
-    def test_rescaled_where_headers_allow_it(self, tmp_path, place, value):
+    def test_rescaled_with_headers(self, tmp_path, place, value):
         attributes = {"root": {}, "each": HEADERS}
         attributes[place] = attributes[place] | {"norm": value}
         library = open_library(write(tmp_path / "a.hdf5", **attributes))
@@ -74,7 +74,7 @@ class TestFlags:
             np.testing.assert_allclose(library.flux(i, 5, 9), expected[5:9], rtol=1e-14)
 
     @pytest.mark.parametrize("value", ["perhaps", 2, np.array([True, False])], ids=repr)
-    def test_a_flag_that_says_nothing(self, tmp_path, place, value):
+    def test_an_unclear_flag(self, tmp_path, place, value):
         library = open_library(write(tmp_path / "a.hdf5", **{place: {"norm": value}}))
         assert library.flux_calibration.status == "unknown"
 
@@ -91,7 +91,7 @@ def change_first(path, **attributes):
     return path
 
 
-def test_flags_that_contradict_each_other_are_not_believed(tmp_path):
+def test_contradictory_flags_count_as_normalised(tmp_path):
     path = write(tmp_path / "a.hdf5", each={"norm": True, **HEADERS})
     assert open_library(change_first(path, norm=False)).flux_calibration.status == "normalised"
     path = write(tmp_path / "b.hdf5", root={"norm": True}, each={"norm": False, **HEADERS})
@@ -106,12 +106,12 @@ def test_flags_that_contradict_each_other_are_not_believed(tmp_path):
     ],
     ids=repr,
 )  # fmt: skip
-def test_one_bad_header_and_nothing_is_undone(tmp_path, headers):
+def test_an_invalid_header_prevents_rescaling(tmp_path, headers):
     path = write(tmp_path / "a.hdf5", each={"norm": True, **HEADERS})
     assert open_library(change_first(path, **headers)).flux_calibration.status == "normalised"
 
 
-def test_one_lost_header_and_nothing_is_undone(tmp_path):
+def test_a_missing_header_prevents_rescaling(tmp_path):
     path = write(tmp_path / "a.hdf5", each={"norm": True, **HEADERS})
     with h5py.File(path, "a") as file:
         del file["flux/t9900g4.5"].attrs["PHXLUM"]
@@ -120,7 +120,7 @@ def test_one_lost_header_and_nothing_is_undone(tmp_path):
     assert "no PHX headers" in library.flux_calibration.evidence
 
 
-def test_each_spectrum_has_its_own_scale_also_after_take(tmp_path):
+def test_each_spectrum_keeps_its_own_scale_after_take(tmp_path):
     path = write(tmp_path / "a.hdf5", each={"norm": True, **HEADERS})
     library = open_library(change_first(path, PHXLUM=4e34))
     np.testing.assert_allclose(
@@ -131,7 +131,7 @@ def test_each_spectrum_has_its_own_scale_also_after_take(tmp_path):
         np.testing.assert_array_equal(part.flux(i), library.flux(row))
 
 
-def test_assumed_raw_takes_the_spectra_as_they_are(tmp_path):
+def test_assume_raw_leaves_the_spectra_unchanged(tmp_path):
     library = open_library(write(tmp_path / "a.hdf5", each={"norm": True, **HEADERS}))
     assumed = library.assume_raw()
     assert assumed.flux_calibration.status == "assumed"

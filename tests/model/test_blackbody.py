@@ -48,11 +48,11 @@ def test_the_mean_over_an_order_is_the_integral(wave_min, width, teff):
 
 @pytest.mark.parametrize("teff", [500, 2600, 6000, 30000])
 @pytest.mark.parametrize(
-    ("window", "rel"), [((3000, 60000), 1e-8), ((5000, 50000), 1e-8), ((1000, 1e6), 2e-3)]
+    ("limits", "rel"), [((3000, 60000), 1e-8), ((5000, 50000), 1e-8), ((1000, 1e6), 2e-3)]
 )
-def test_the_mean_over_a_wide_window_is_the_integral(teff, window, rel):
-    (mean,) = planck_mean([window[0]], [window[1]], teff)
-    assert mean == pytest.approx(reference.planck_integral_mean(*window, teff), rel=rel)
+def test_the_mean_over_a_wide_range_is_the_integral(teff, limits, rel):
+    (mean,) = planck_mean([limits[0]], [limits[1]], teff)
+    assert mean == pytest.approx(reference.planck_integral_mean(*limits, teff), rel=rel)
 
 
 def test_shapes():

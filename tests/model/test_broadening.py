@@ -35,7 +35,7 @@ FINER = 4  # the reference's grid
 BEYOND = 400  # pixels of GRID that the reference has on either side, for its Gaussian's 7 sigma
 
 darkenings = st.floats(0, 1)
-# The finest instrument has the largest error: what the library's sampling aliases, 1.1 km/s a pixel
+# The finest instrument has the largest error, from aliasing in the library's 1.1 km/s pixels
 WORST = {1_000: 3e-7, 20_000: 5e-6, 100_000: 5e-5}
 
 
@@ -111,7 +111,7 @@ def test_limb_darkening(limb_darkening):
     [(37.7, 5.0, 20_000, 4), (-0.3, 0.0, 100_000, 4), (0.3, 10.0, None, 4), (0.3, 0.0, None, 32)],
 )
 def test_the_edges_do_not_ring(rv, vsini, resolution, margin):
-    """A steep slope, different ends and a deep line at each end. The lines are resolved."""
+    """The spectrum has a steep slope, different ends, and a deep, resolved line at each end."""
     n_pixels = GRID.n_pixels
     centres = np.append(np.random.default_rng(5).uniform(0, n_pixels, 60), [-1, n_pixels + 1])
     depths = np.append(np.full(60, 0.3), [0.5, 0.5])
@@ -152,7 +152,7 @@ def test_light_comes_from_within_the_half_width(vsini, rv, resolution, pixel, si
     beyond = beyond**2 * (3 - 2 * beyond)
     got = through_fourier(beyond, GRID.wavelength, rv, vsini, sigma)[pixel]
     assert abs(got) < 3e-5
-    # and not from much less: half a half_width away it is seen, in the direction of its velocity
+    # it is not much too wide: light from half the distance, in the direction of motion, is seen
     if vsini > 20:
         near = through_fourier(np.roll(beyond, -side * int(far)), GRID.wavelength, 0, vsini, sigma)
         assert near[pixel] > 0.1
@@ -200,12 +200,12 @@ def test_reference_turns_a_narrow_line_into_the_profile():
     np.testing.assert_allclose(got[middle], expected, rtol=2e-3)  # own width: 1/2 own² G''/G
 
 
-# The laws of each factor
+# Properties of each factor
 
 
 @given(rv=st.floats(-1e3, 1e3), other=st.floats(-2e5, 2e5))
 def test_shifts_of_velocities_add(rv, other):
-    """They add like relativistic velocities, and each follows the Doppler formula."""
+    """Shifts add like relativistic velocities, and each follows the Doppler formula."""
     both = (rv + other) / (1 + rv * other / C**2)
     assert doppler_shift(both) == pytest.approx(doppler_shift(rv) + doppler_shift(other), abs=1e-13)
     longer = math.sqrt((1 + rv / C) / (1 - rv / C))
@@ -214,7 +214,7 @@ def test_shifts_of_velocities_add(rv, other):
 
 @given(a=st.floats(-200, 200), b=st.floats(-200, 200), n_freq=st.integers(1, 600))
 def test_shift_factors(a, b, n_freq):
-    """They are the exponential, with modulus 1 and value 1 at frequency 0, and shifts add."""
+    """The factors are exponentials: modulus 1, value 1 at frequency 0, and additive shifts."""
     n_fft = 1200
     first, second, both = shift_factors(
         np.array([a, b, a + b]) * STEP, FourierGrid(STEP, n_fft, n_freq)
@@ -276,10 +276,10 @@ def test_rotation_is_even_and_bounded(u, e):
     assert rotation_transform(0.0, e) == 1
 
 
-@given(e=darkenings, u_max=st.floats(0.01, 1500), share=st.floats(0, 1))
-def test_the_table_is_the_transform(e, u_max, share):
+@given(e=darkenings, u_max=st.floats(0.01, 1500), fraction=st.floats(0, 1))
+def test_the_table_is_the_transform(e, u_max, fraction):
     n_freq = 2049
-    steps = np.array([1.0, share, 0.0]) * u_max / (n_freq - 1)
+    steps = np.array([1.0, fraction, 0.0]) * u_max / (n_freq - 1)
     got = RotationTable(u_max, e)(steps, n_freq)
     expected = rotation_transform(steps[:, None] * np.arange(n_freq), e)
     assert np.abs(got - expected).max() < 1e-8
@@ -288,7 +288,7 @@ def test_the_table_is_the_transform(e, u_max, share):
 
 
 def test_the_table_has_a_continuous_slope():
-    """On either side of a node; the second derivative alone changes it by 0.25 * d."""
+    """Compare both sides of a node; the second derivative alone changes the slope by 0.25 * d."""
     d = 1e-7
     node = rotation._TABLE_STEP * np.arange(1, 1000)
     table = RotationTable(node[-1] + 1)

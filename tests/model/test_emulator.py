@@ -27,7 +27,7 @@ def emulate(matrix: np.ndarray, accuracy: EmulatorSettings = EmulatorSettings())
     return decompose(matrix.copy(), grid, grid.wavelength, accuracy)
 
 
-@pytest.mark.parametrize("n_points", [12, 300])  # a full SVD, and the leading components alone
+@pytest.mark.parametrize("n_points", [12, 300])  # a full SVD, and the leading eigenspectra alone
 def test_eigenspectra_agree_with_an_svd(n_points):
     matrix = spectra(n_points, 200)
     emulator = emulate(matrix, EmulatorSettings(rank=5))
@@ -72,7 +72,7 @@ def test_full_rank_is_exact_and_the_limit_holds():
     np.testing.assert_allclose(full.mean + full.weights @ full.eigenspectra, matrix, atol=1e-13)
     limited = emulate(matrix, EmulatorSettings(max_rank=3))
     assert limited.rank == 3
-    assert limited.max_residual > 0.02  # and says so
+    assert limited.max_residual > 0.02  # and reports it
 
 
 @pytest.mark.parametrize("n_points", [5, 300])

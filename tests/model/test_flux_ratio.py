@@ -20,7 +20,7 @@ from tests.helpers.drawn import anywhere, grids, lattice, make_q, nodes_of, seed
 
 EXACT = ("cubic", "linear", "simplex")
 SMALL = lattice([5000.0, 5200, 5300], [4.0, 4.5, 5.0], [-0.5, 0.0])
-CUBE = lattice([5000.0, 5300], [4.0, 5.0], [-0.5, 0.0])  # small enough for pairwise, often
+CUBE = lattice([5000.0, 5300], [4.0, 5.0], [-0.5, 0.0])  # small enough to test pairwise often
 SCATTERED = Grid(
     np.random.default_rng(8).random((25, 3)) * [1000, 2, 1] + [5000, 3, -1],
     ("teff", "logg", "feh"),
@@ -83,7 +83,7 @@ def test_pairwise_is_exact_at_grid_points_and_violates_the_invariants_between_th
 
 
 def test_the_table_of_pairs_has_rank_one():
-    """Multilinear interpolation of pairs is the product of those of mean and of 1/mean."""
+    """Multilinear interpolation of pairs is that of mean times that of 1/mean."""
     grid, rng = lattice([0.0, 1, 3], [0.0, 0.5]), np.random.default_rng(1)
     mean = np.exp(rng.normal(size=len(grid)))
     pairs = {
@@ -285,8 +285,8 @@ def test_blackbody_is_the_ratio_of_planck_integrals():
     q, _ = make_q(SMALL, np.random.default_rng(0), "blackbody", n_orders=2)
     got = q([[3000, 4, 0], [6000, 1, 1]], [5000, 9, 9])  # no limits but Teff > 0
     for m in range(2):
-        window = q.orders.wave_min[m], q.orders.wave_max[m]
-        means = [reference.planck_integral_mean(*window, t) for t in (3000, 6000, 5000)]
+        limits = q.orders.wave_min[m], q.orders.wave_max[m]
+        means = [reference.planck_integral_mean(*limits, t) for t in (3000, 6000, 5000)]
         expected = [means[2] / means[0], means[2] / means[1]]
         np.testing.assert_allclose(got[:, m], expected, rtol=1e-8)
 
@@ -321,7 +321,7 @@ def test_pickling_keeps_every_bit(method, grid, used):
     q, _ = make_q(grid, np.random.default_rng(0), method)
     theta = grid.points[:4].mean(axis=0), grid.points[4:].mean(axis=0)
     if used:
-        q(*theta)  # fill what is computed on first use
+        q(*theta)  # fill the cached properties
     again = pickle.loads(pickle.dumps(q))
     np.testing.assert_array_equal(again(*theta), q(*theta))
     assert (again.method, again.outside, again.grid.names) == (method, "raise", grid.names)

@@ -1,4 +1,4 @@
-"""Mean flux against the plain mean, the laws of its bits, and unusable flux."""
+"""Mean flux: agreement with the plain mean, bit-reproducibility, and unusable flux."""
 
 import math
 from itertools import pairwise
@@ -19,7 +19,7 @@ FLUX = np.random.default_rng(7).lognormal(size=N_PIXELS)
 
 
 @st.composite
-def windows(draw):
+def pixel_ranges(draw):
     """Pixels lo:hi of a few orders, in any order, overlapping or far apart."""
     n = draw(st.integers(1, 8))
     lo = [draw(st.integers(0, N_PIXELS - 1)) for _ in range(n)]
@@ -27,7 +27,7 @@ def windows(draw):
 
 
 class Reads:
-    """A spectrum that remembers what was read of it, as a copy, as a file gives it."""
+    """A spectrum that records which pixels are read, and returns copies, as a file does."""
 
     def __init__(self, flux):
         self.flux, self.pieces = flux, []
@@ -42,17 +42,17 @@ def means(flux, lo, hi, number=None):
 
 
 class TestMean:
-    @given(windows())
-    def test_is_the_plain_mean(self, window):
-        lo, hi = window
+    @given(pixel_ranges())
+    def test_is_the_plain_mean(self, ranges):
+        lo, hi = ranges
         for mean, a, b in zip(means(FLUX, lo, hi), lo, hi, strict=True):
             exact = math.fsum(FLUX[a:b]) / (b - a)
             assert mean == pytest.approx(exact, rel=1e-14)
             assert mean == FLUX[a:b].mean()  # to the last bit
 
-    @given(windows(), st.randoms(use_true_random=False))
-    def test_bits_do_not_depend_on_the_other_orders(self, window, random):
-        lo, hi = (np.array(values) for values in window)
+    @given(pixel_ranges(), st.randoms(use_true_random=False))
+    def test_bits_do_not_depend_on_the_other_orders(self, ranges, random):
+        lo, hi = (np.array(values) for values in ranges)
         every = means(FLUX, lo, hi)
         chosen = random.sample(range(len(lo)), random.randint(1, len(lo)))
         np.testing.assert_array_equal(means(FLUX, lo[chosen], hi[chosen]), every[chosen])
@@ -72,9 +72,9 @@ class TestMean:
 
 
 class TestSpans:
-    @given(windows())
-    def test_every_order_is_in_one_piece_and_no_pixel_is_read_twice(self, window):
-        lo, hi = window
+    @given(pixel_ranges())
+    def test_every_order_is_in_one_piece_and_no_pixel_is_read_twice(self, ranges):
+        lo, hi = ranges
         pieces = spans(lo, hi)
         assert sorted(m for *_, members in pieces for m in members) == list(range(len(lo)))
         for start, stop, members in pieces:
@@ -112,12 +112,12 @@ BAD = [
 
 
 class TestUnusable:
-    """Warnings are errors in the suite, so these leave none behind either."""
+    """Warnings are errors in the suite, so unusable flux must not cause any."""
 
     @pytest.mark.parametrize(("flux", "message"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
     @pytest.mark.parametrize("before", [0, 5, 3000])
     def test_is_named(self, flux, message, before):
-        """Beside a sound order, in the same piece or far from it."""
+        """Next to a usable order, in the same piece or far from it."""
         padded = np.concatenate([np.ones(before + 1), np.array(flux, dtype=float)])
         with pytest.raises(LibraryError, match=message) as error:
             means(padded, [0, before + 1], [1, before + 4], [20, 21])

@@ -13,7 +13,7 @@ from tests.helpers.mixture_stores import ORDERS, WINDOWS, demo_library, store_of
 from tests.helpers.plain_mixture import mean_flux, normalised, own_pixels
 
 LIBRARY = demo_library()
-# Another library: other lines, other axes, one [Fe/H], pixels of its own.
+# Another library, with different lines and axes, a single [Fe/H], and its own pixels.
 OTHER = demo_library({"teff": (3000, 3200), "logg": (4.0, 4.5, 5.0), "feh": (0.0,)}, seed=8)
 
 

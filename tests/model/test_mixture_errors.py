@@ -1,4 +1,4 @@
-"""The interpolation error: its factor X against dense matrices, its size against the truth."""
+"""The interpolation error: its factor X against dense matrices, its size against true spectra."""
 
 import numpy as np
 import pytest
@@ -41,30 +41,30 @@ class Dense:
     def __init__(self, store, number=ORDER):
         group = zarr.open_group(store / f"emulator/{number}", mode="r", use_consolidated=False)
         facts = dict(group.attrs)
-        components = group["eigenspectra"][...]
-        steps = np.arange(components.shape[1])
+        self.eigenspectra = group["eigenspectra"][...]
+        steps = np.arange(self.eigenspectra.shape[1])
         self.grid = np.exp(facts["ln_wave_start"] + facts["ln_wave_step"] * steps)
-        self.components, self.wavelength = components, group["wavelength"][...]
+        self.wavelength = group["wavelength"][...]
         self.reconstruction_error = group["reconstruction_error"][...]
         self.covariance = np.array(facts["error_covariance"])
         self.log_mean = facts["error_log_mean"]
 
-    def seen(self, vsini, rv):
-        """Components (K, n_pixels), broadened in real space."""
+    def broadened(self, vsini, rv):
+        """Eigenspectra (K, n_pixels), broadened in real space."""
         sigma = sigma_of(RESOLUTION)
         return np.array(
-            [broadened(self.grid, c, self.wavelength, rv, vsini, sigma) for c in self.components]
+            [broadened(self.grid, e, self.wavelength, rv, vsini, sigma) for e in self.eigenspectra]
         )
 
     def of_one(self, vsini, rv):
         """Covariance (n_pixels, n_pixels) of a single star."""
-        seen = self.seen(vsini, rv)
-        return seen.T @ self.covariance @ seen
+        spectra = self.broadened(vsini, rv)
+        return spectra.T @ self.covariance @ spectra
 
     def of_two(self, light, motions, rho):
-        """That of two components whose weights' errors are correlated by rho."""
+        """Covariance of two components whose weights have errors with correlation rho."""
         first, second = (
-            size * self.seen(*motion) for size, motion in zip(light, motions, strict=True)
+            size * self.broadened(*motion) for size, motion in zip(light, motions, strict=True)
         )
         cross = rho * first.T @ self.covariance @ second
         own = [part.T @ self.covariance @ part for part in (first, second)]
@@ -80,10 +80,10 @@ def correlation(teff_1, teff_2):
 
 def factor(model, values):
     """X for one sample in the order, the spectrum of each component, and its light."""
-    block = next(iter(model.stream(values, errors=True)))
+    batch = next(iter(model.stream(values, errors=True)))
     parts = model.parts(values)[0]
-    np.testing.assert_allclose(block.flux[0], parts.sum(axis=0), rtol=1e-12)
-    return block.error[0], parts, model.light(values)[:, 0]
+    np.testing.assert_allclose(batch.flux[0], parts.sum(axis=0), rtol=1e-12)
+    return batch.error[0], parts, model.light(values)[:, 0]
 
 
 def same_covariance(x, expected):
@@ -93,43 +93,43 @@ def same_covariance(x, expected):
     assert abs(np.diag(got).mean() / scale - 1) < 2e-3
 
 
-@pytest.mark.parametrize("share", [("logg", "feh", "vsini", "rv"), ("logg", "feh", "vsini"), ()])
-def test_the_factor_of_the_covariance(store, share):
+@pytest.mark.parametrize("shared", [("logg", "feh", "vsini", "rv"), ("logg", "feh", "vsini"), ()])
+def test_the_factor_of_the_covariance(store, shared):
     """The emulator's columns, then that of the flux ratio: its error times component 2."""
     model = mixjobs.load_mixture(
-        store, shared=share, resolution=RESOLUTION, orders=[ORDER], fixed={"c": 0.6}
+        store, shared=shared, resolution=RESOLUTION, orders=[ORDER], fixed={"c": 0.6}
     )
-    motions = [(9.0, 15.0), (9.0, 15.0) if "rv" in share else (9.0, -35.0)]
+    motions = [(9.0, 15.0), (9.0, 15.0) if "rv" in shared else (9.0, -35.0)]
     theta = [[5700, 4.3, -0.3], [5900, 4.3, -0.3]]
     named = {}
     for k, (star, motion) in enumerate(zip(theta, motions, strict=True), start=1):
         for name, value in zip(
             ("teff", "logg", "feh", "vsini", "rv"), [*star, *motion], strict=True
         ):
-            named[name if name in share else f"{name}_{k}"] = value
+            named[name if name in shared else f"{name}_{k}"] = value
     x, parts, light = factor(model, named)
     dense = Dense(store)
     rho = correlation(5700, 5900)
     assert 0.1 < rho < 0.9
     same_covariance(x[:, :-1], dense.of_two(light, motions, rho))
-    # no more columns than there are motions
+    # one set of columns for each distinct motion
     single, _, _ = factor(
         mixjobs.load_mixture(store, 1, resolution=RESOLUTION, orders=[ORDER]), [*theta[0], 9, 15]
     )
     n_columns = single.shape[1]
     assert 3 <= n_columns <= 8
-    assert x.shape[1] == (n_columns if "rv" in share else 2 * n_columns) + 1
-    # f2bar/f1bar is off by both means
+    assert x.shape[1] == (n_columns if "rv" in shared else 2 * n_columns) + 1
+    # f2bar/f1bar has the errors of both means
     error = np.sqrt(2 - 2 * rho) * dense.log_mean
     np.testing.assert_allclose(x[:, -1], error * parts[1], rtol=1e-12)
 
 
-@pytest.mark.parametrize("share", [("logg", "feh", "vsini", "rv"), ()])
-def test_equal_components_have_the_errors_of_one_star(store, share):
+@pytest.mark.parametrize("shared", [("logg", "feh", "vsini", "rv"), ()])
+def test_equal_components_have_the_errors_of_one_star(store, shared):
     """A spot identical to its photosphere changes neither the spectrum nor X."""
     star = mixjobs.load_mixture(store, 1, orders=[ORDER], resolution=RESOLUTION)
     alone, _, _ = factor(star, [5700, 4.3, -0.3, 9.0, 15.0])
-    both = mixjobs.load_mixture(store, shared=share, orders=[ORDER], resolution=RESOLUTION)
+    both = mixjobs.load_mixture(store, shared=shared, orders=[ORDER], resolution=RESOLUTION)
     values = {"teff": 5700, "logg": 4.3, "feh": -0.3, "vsini": 9.0, "rv": 15.0}
     for c in (0.0, 0.3, 1.0):
         x, _, _ = factor(both, {n: values.get(n.partition("_")[0], c) for n in both.parameters})

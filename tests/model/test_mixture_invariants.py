@@ -249,7 +249,7 @@ STEPS = {"teff": 0.02, "logg": 1e-4, "feh": 1e-4, "vsini": 0.01, "rv": 0.01, "c"
 
 @pytest.mark.parametrize("method", ["cubic", "linear"])
 def test_derivatives_across_a_grid_node(store, method):
-    """They are continuous with `cubic`; with `linear`, those along theta jump at a node."""
+    """Derivatives are continuous with `cubic`; with `linear`, those along theta jump at a node."""
     model = mixjobs.load_mixture(store, shared=(), method=method, resolution=50_000)
     middle = np.array([5800.0, 4.5, -0.5, 12.0, 7.0])
     other = np.array([5693.0, 4.5, -0.5, 3.0, -7.0])  # at nodes of all axes but one

@@ -157,7 +157,7 @@ def test_uneven_data_pixels(store):
     star1, star2 = (COOL, 8.0, 5.0), (HOT, 8.0, 5.0)
     expected = plain_mixture(LIBRARY, WINDOWS[7], star1, star2, 0.5, at, edges=edges_between(at))
     got = model(values(star1, star2, 0.5))[0]
-    # how wide the first and the last pixel are is a convention
+    # the widths of the first and the last pixel are a convention
     np.testing.assert_allclose(got[1:-1], expected[1:-1], rtol=0, atol=CLOSE)
 
 

@@ -8,7 +8,7 @@ import mixjobs
 from mixjobs.errors import InvalidInput, MixjobsError, OrderError, OutsideGrid, StoreError
 from tests.helpers.mixture_stores import ORDERS, demo_library, some_pixels, store_of
 
-# With a hole: like PHOENIX, which has no (8000, 0.5), so the cell next to it is incomplete.
+# With a hole, like PHOENIX, which has no (8000, 0.5): the cell next to the hole is incomplete.
 LIBRARY = demo_library(
     {"teff": (7000, 7500, 8000), "logg": (0.5, 1.0, 1.5), "feh": (-0.5, 0.0)}, holes="phoenix"
 )
@@ -66,7 +66,7 @@ def test_outside_is_refused_with_the_component_and_the_reason(loud, wrong, name,
 
 
 def test_outside_is_nan_in_exactly_the_invalid_samples(silent):
-    """Whatever the samples next to them, and without a warning."""
+    """Neighbouring samples are unaffected, and there is no warning."""
     rows = [GOOD]
     for wrong, *_ in INVALID:
         rows += [GOOD | wrong, GOOD | {"teff_1": 7000 + 10 * len(rows)}]
@@ -97,7 +97,7 @@ def test_faces_of_the_grid_and_of_holes_are_valid(silent):
 
 def test_the_buffer_limits_the_sum_of_both_velocities(silent):
     limit = silent.sources[0].max_velocity
-    assert 90 < limit < 250  # max_rv and max_vsini, and what is kept for the instrument
+    assert 90 < limit < 250  # max_rv and max_vsini, and the buffer for the instrument
     for vsini, rv in ((0.0, limit), (limit, 0.0), (limit / 2, -limit / 2)):
         within = {"vsini_1": vsini * (1 - 1e-9), "rv_1": rv * (1 - 1e-9)}
         assert np.isfinite(silent(GOOD | within)[0]).all()

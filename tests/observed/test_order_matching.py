@@ -23,7 +23,7 @@ MEDIA = ("air", "vacuum")
 
 
 def spectrum(path, wave, masks=None, medium=None, number=None):
-    """A spectrum of orders (n_pixels,) each, in ECSV; with `number`, in orders of these numbers."""
+    """Write orders of (n_pixels,) each as ECSV, with order numbers if given, and read them."""
     wave = [np.asarray(one, dtype=float) for one in wave]
     flat = np.concatenate(wave)
     columns = {
@@ -43,13 +43,13 @@ def spectrum(path, wave, masks=None, medium=None, number=None):
 
 
 def in_medium(wave, medium, library):
-    """Pixel by pixel, as `load_mixture` has them."""
+    """Convert wavelengths to the library's medium, as `load_mixture` does."""
     convert = {("air", "vacuum"): air_to_vacuum, ("vacuum", "air"): vacuum_to_air}
     return convert.get((medium, library), np.asarray)(wave)
 
 
 def check(arranged, orders, library):
-    """What holds of every arranged spectrum."""
+    """Check the properties of every arranged spectrum."""
     data_pixels(
         dict(zip(arranged.orders.number.tolist(), arranged.wavelength, strict=True)),
         orders.select(arranged.orders.number.tolist()),
@@ -73,7 +73,7 @@ def check(arranged, orders, library):
 
 
 class TestReal:
-    def test_one_dimension_is_cut(self, data):
+    def test_a_one_dimensional_spectrum_is_cut(self, data):
         observed = open_spectrum(data / "Gl51.hdf5")
         orders = Orders([11, 12, 14], [8500.0, 12000.0, 21000.0], [12000.0, 18000.0, 23000.0])
         arranged = observed.in_orders(orders, "vacuum")
@@ -94,7 +94,7 @@ class TestReal:
             f"cut into the store's orders 11, 12, 14: {used} of the 4297 pixels to use",
         )
 
-    def test_matched_by_number(self, data):
+    def test_orders_are_matched_by_number(self, data):
         observed = open_spectrum(data / "LkCa15-2013-10-12.hdf5")
         numbers = [24, 22, 60]
         low = np.array([observed.wavelength[n][0] for n in numbers[:2]])
@@ -116,33 +116,33 @@ class TestReal:
 
 @st.composite
 def one_dimensional(draw):
-    """A spectrum of one order, and windows whose edges are often pixels in the library's medium."""
+    """A spectrum of one order, and ranges whose edges are often pixels in the library's medium."""
     n = draw(st.integers(5, 40))
     steps = draw(st.lists(st.floats(0.01, 30.0), min_size=n, max_size=n))
     wave = 4000.0 + np.cumsum(steps)
     masks = np.array(draw(st.lists(st.sampled_from([1, 1, 1, 0]), min_size=n, max_size=n)))
     medium, library = draw(st.sampled_from(MEDIA)), draw(st.sampled_from(MEDIA))
     edges = in_medium(wave, medium, library)
-    windows = []
+    ranges = []
     for _ in range(draw(st.integers(1, 3))):
         first = draw(st.integers(0, n - 2))
         last = draw(st.integers(first + 1, n - 1))
         shift = draw(st.sampled_from([0.0, -0.003, 0.003]))
-        windows.append((edges[first] + shift, edges[last]))
-    return wave, masks, medium, library, np.array(windows)
+        ranges.append((edges[first] + shift, edges[last]))
+    return wave, masks, medium, library, np.array(ranges)
 
 
 class TestCut:
     @given(one_dimensional())
-    def test_pieces_are_the_pixels_in_the_windows(self, drawn):
-        wave, masks, medium, library, windows = drawn
-        orders = Orders.from_edges(windows)
+    def test_pieces_contain_the_pixels_in_the_ranges(self, drawn):
+        wave, masks, medium, library, ranges = drawn
+        orders = Orders.from_edges(ranges)
         converted = in_medium(wave, medium, library)
         expected, free = {}, np.ones(len(wave), dtype=bool)
-        for number in np.argsort(windows[:, 0], kind="stable"):
-            low, high = windows[number]
+        for number in np.argsort(ranges[:, 0], kind="stable"):
+            low, high = ranges[number]
             within = (converted >= low) & (converted < high) & free
-            free &= ~within  # each pixel once
+            free &= ~within  # each pixel counts once
             if masks[within].sum() >= 5:
                 expected[number] = within
         with tempfile.TemporaryDirectory() as folder:
@@ -157,14 +157,14 @@ class TestCut:
         assert arranged.orders.number.tolist() == list(expected)
         assert arranged.medium == medium
         for m, within in enumerate(expected.values()):
-            # a pixel whose last bit decides may be on either side
-            sure = within & (np.abs(converted[:, None] - windows.ravel()) > 1e-9).all(axis=1)
-            assert set(wave[sure]) <= set(arranged.wavelength[m]) <= set(wave[within])
-            at = np.isin(wave, arranged.wavelength[m])
-            np.testing.assert_array_equal(arranged.flux[m], observed.flux[0][at])
-            np.testing.assert_array_equal(arranged.mask[m], masks[at] == 1)
+            # a pixel at an edge may be on either side, to rounding
+            unambiguous = within & (np.abs(converted[:, None] - ranges.ravel()) > 1e-9).all(axis=1)
+            assert set(wave[unambiguous]) <= set(arranged.wavelength[m]) <= set(wave[within])
+            selected = np.isin(wave, arranged.wavelength[m])
+            np.testing.assert_array_equal(arranged.flux[m], observed.flux[0][selected])
+            np.testing.assert_array_equal(arranged.mask[m], masks[selected] == 1)
 
-    def test_where_windows_overlap_a_pixel_counts_once(self, tmp_path):
+    def test_a_pixel_in_two_ranges_counts_once(self, tmp_path):
         observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)])
         orders = Orders([3, 4, 9], [5000, 5010, 5026], [5015, 5025, 5035])
         arranged = observed.in_orders(orders, "air")
@@ -175,24 +175,24 @@ class TestCut:
             "cut into the store's orders 3, 4: 25 of the 30 pixels to use",
             "orders left out, fewer than 5 pixels to use: 9",
         )
-        again = arranged.in_orders(orders, "air")
-        for one, other in zip(arranged.wavelength, again.wavelength, strict=True):
-            np.testing.assert_array_equal(one, other)
+        rearranged = arranged.in_orders(orders, "air")
+        for wave, wave_again in zip(arranged.wavelength, rearranged.wavelength, strict=True):
+            np.testing.assert_array_equal(wave, wave_again)
 
     def test_one_piece_keeps_its_number(self, tmp_path):
         observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)])
-        one = observed.in_orders(Orders([3], [5000], [5015]), "air")
-        again = one.in_orders(Orders([2, 3], [4990, 5000], [5010, 5015]), "air")
-        assert again.orders.number.tolist() == [3]
+        arranged = observed.in_orders(Orders([3], [5000], [5015]), "air")
+        rearranged = arranged.in_orders(Orders([2, 3], [4990, 5000], [5010, 5015]), "air")
+        assert rearranged.orders.number.tolist() == [3]
 
-    def test_last_bits_that_depend_on_the_pixels_converted(self):
-        """Converted again alone, as a mixture model does, the piece lies within the window."""
+    def test_cut_is_stable_if_conversion_depends_on_the_pixels(self):
+        """A piece that is converted again on its own, as in a mixture model, stays in its range."""
         wave = np.arange(5000.0, 5010.0)
         calls = []
 
-        def convert(some):
-            calls.append(len(some))
-            return some - 1e-9 * (len(some) < 9)
+        def convert(wave):
+            calls.append(len(wave))
+            return wave - 1e-9 * (len(wave) < 9)
 
         (piece,) = cut_by_range(wave, Orders.from_edges([5002, 5020]), convert)
         part = convert(wave[piece.pixels])
@@ -200,7 +200,7 @@ class TestCut:
         assert wave[piece.pixels].tolist() == list(range(5003, 5010))
         assert calls == [10, 8, 7, 7]
 
-    def test_one_order_with_a_number_of_its_own_is_not_cut(self, tmp_path):
+    def test_a_single_numbered_order_is_not_cut(self, tmp_path):
         observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)], number=[4])
         orders = Orders([3, 4], [4990, 4995], [5015, 5035])
         assert observed.in_orders(orders, "air").orders.number.tolist() == [4]
@@ -210,14 +210,17 @@ class TestByNumber:
     WAVE = (np.arange(5000.0, 5030.0), np.arange(5020.0, 5060.0))
 
     @pytest.mark.parametrize(("medium", "library"), [(m, n) for m in MEDIA for n in MEDIA])
-    def test_masked_ends_are_cut_off(self, tmp_path, medium, library):
+    def test_masked_ends_are_removed(self, tmp_path, medium, library):
         masks = [np.ones(len(wave)) for wave in self.WAVE]
         masks[0][:3], masks[0][10], masks[1][-2:] = 0, 0, 0
         observed = spectrum(tmp_path / "o.ecsv", self.WAVE, masks, medium, [7, 8])
-        shown = Orders([8, 7], [5019.5, 5002.5], [5057.5, 5029.5])
+        data_orders = Orders([8, 7], [5019.5, 5002.5], [5057.5, 5029.5])
         orders = Orders(
-            shown.number,
-            *(in_medium(edges, medium, library) for edges in (shown.wave_min, shown.wave_max)),
+            data_orders.number,
+            *(
+                in_medium(edges, medium, library)
+                for edges in (data_orders.wave_min, data_orders.wave_max)
+            ),
         )
         arranged = observed.in_orders(orders, library)
         check(arranged, orders, library)
@@ -227,7 +230,7 @@ class TestByNumber:
         assert np.flatnonzero(~arranged.mask[1]).tolist() == [7]
 
     @pytest.mark.parametrize("pixel", [0, 29])
-    def test_a_pixel_to_use_outside_is_refused(self, tmp_path, pixel):
+    def test_a_used_pixel_outside_its_order_is_refused(self, tmp_path, pixel):
         masks = [np.ones(30), np.ones(40)]
         masks[0][[0, 29]] = 0
         orders = Orders([7, 8], [5000.5, 5000], [5028.5, 5070])
@@ -239,7 +242,7 @@ class TestByNumber:
             observed.in_orders(orders, "air")
         assert "\n" not in str(caught.value)
 
-    def test_an_order_without_pixels_to_use_is_left_out(self, tmp_path):
+    def test_an_order_with_too_few_pixels_is_left_out(self, tmp_path):
         masks = [np.zeros(30), np.ones(40)]
         masks[0][10:14] = 1
         observed = spectrum(tmp_path / "o.ecsv", self.WAVE, masks, number=[7, 8])
@@ -248,7 +251,7 @@ class TestByNumber:
         assert arranged.orders.number.tolist() == [8]
         assert "orders left out, fewer than 5 pixels to use: 7" in arranged.notes
 
-    def test_nothing_in_common(self, tmp_path):
+    def test_no_common_order_is_refused(self, tmp_path):
         observed = spectrum(tmp_path / "o.ecsv", self.WAVE, number=[7, 8])
         with pytest.raises(InvalidInput) as caught:
             observed.in_orders(Orders([1, 2], [5000, 5000], [5070, 5070]), "air")
@@ -258,7 +261,7 @@ class TestByNumber:
 
 class TestMedium:
     @pytest.mark.parametrize(
-        ("says", "asked", "library", "settled", "note"),
+        ("declared", "requested", "library", "settled", "note"),
         [
             ("air", None, "vacuum", "air", "wavelengths in air, as its file declares"),
             ("air", "air", "vacuum", "air", "wavelengths in air, as its file declares"),
@@ -270,10 +273,10 @@ class TestMedium:
              "converted: the library's is unknown"),
         ],
     )  # fmt: skip
-    def test_is_settled(self, tmp_path, says, asked, library, settled, note):
-        observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)], medium=says)
+    def test_medium_is_settled(self, tmp_path, declared, requested, library, settled, note):
+        observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)], medium=declared)
         orders = Orders.from_edges([5010, 5025])
-        arranged = observed.in_orders(orders, library, asked)
+        arranged = observed.in_orders(orders, library, requested)
         assert (arranged.medium, arranged.notes[0]) == (settled, note)
         low = in_medium(arranged.wavelength[0][0], settled, library)
         assert 5010 <= low < 5011
@@ -289,14 +292,14 @@ class TestMedium:
 
 
 @st.composite
-def windows_and_masks(draw):
+def ranges_and_masks(draw):
     edge = st.sampled_from([5000.0, 5002.0, 5003.5, 5005.0, 5009.0, 5020.0])
     pairs = draw(st.lists(st.tuples(edge, edge).filter(lambda pair: pair[0] < pair[1]), max_size=3))
     return pairs, np.array(draw(st.lists(st.booleans(), min_size=10, max_size=10)))
 
 
 class TestMasking:
-    @given(windows_and_masks())
+    @given(ranges_and_masks())
     def test_pixels_inside_are_masked(self, drawn):
         pairs, mask = drawn
         wave = np.arange(5000.0, 5010.0)
@@ -311,13 +314,13 @@ class TestMasking:
         assert np.concatenate(masked.mask).tolist() == expected
         assert np.concatenate(observed.mask).tolist() == mask.tolist()
         assert not any(one.flags.writeable for one in masked.mask)
-        lost = int(mask.sum()) - sum(expected)
-        assert f"pixels masked by wavelength range ({len(pairs)}): {lost}" in masked.notes
+        n_masked = int(mask.sum()) - sum(expected)
+        assert f"pixels masked by wavelength range ({len(pairs)}): {n_masked}" in masked.notes
         assert masked.notes[: len(observed.notes)] == observed.notes
         for one, other in zip(masked.flux, observed.flux, strict=True):
             np.testing.assert_array_equal(one, other)
 
-    def test_an_order_that_is_lost_is_noted(self, tmp_path):
+    def test_an_entirely_masked_order_is_noted(self, tmp_path):
         observed = spectrum(tmp_path / "o.ecsv", [[5000, 5001], [5001, 5002]], number=[1, 2])
         assert observed.masking([[4999, 5001]]).notes == (
             "pixels masked by wavelength range (1): 3",
@@ -336,7 +339,7 @@ class TestMasking:
             [[5000, 5001]] * u.K,
         ],
     )
-    def test_bad_ranges_are_one_line(self, tmp_path, ranges):
+    def test_invalid_ranges_are_refused_in_one_line(self, tmp_path, ranges):
         observed = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5010.0)])
         with pytest.raises(InvalidInput) as caught:
             observed.masking(ranges)
@@ -349,12 +352,12 @@ class TestMasking:
         assert np.flatnonzero(~masked.mask[0]).tolist() == [3, 4]
 
 
-class TestReadWindows:
+class TestReadRanges:
     @given(st.lists(st.tuples(st.floats(0, 1e5), st.floats(1e-3, 1e4)), min_size=1, max_size=5))
-    def test_what_was_written(self, drawn):
+    def test_written_ranges_are_read_back(self, drawn):
         pairs = [(low, low + width) for low, width in drawn]
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "windows.txt")
+            path = Path(folder, "ranges.txt")
             lines = [f"  {low!r}, {high!r} # a band" for low, high in pairs]
             path.write_text("\n".join(["# low high", "", *lines]))
             assert read_ranges(path).tolist() == [list(pair) for pair in pairs]
@@ -375,8 +378,8 @@ class TestReadWindows:
             (b"\xe5 5", "not a table of wavelength ranges: .*decode"),
         ],
     )
-    def test_bad_files_are_one_line(self, tmp_path, text, message):
-        path = tmp_path / "windows.txt"
+    def test_invalid_files_are_refused_in_one_line(self, tmp_path, text, message):
+        path = tmp_path / "ranges.txt"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         with pytest.raises(UnreadableFile, match=message) as caught:
             read_ranges(path)
@@ -384,6 +387,6 @@ class TestReadWindows:
         assert "\n" not in str(caught.value)
         assert str(caught.value).startswith(str(path))
 
-    def test_a_missing_file(self, tmp_path):
-        with pytest.raises(MissingFile, match=r"windows.txt: no such table"):
-            read_ranges(tmp_path / "windows.txt")
+    def test_a_missing_file_is_refused(self, tmp_path):
+        with pytest.raises(MissingFile, match=r"ranges.txt: no such table"):
+            read_ranges(tmp_path / "ranges.txt")

@@ -1,4 +1,4 @@
-"""Observed spectra: real files against plain h5py, generated ones, and every kind of bad file."""
+"""Observed spectra: real files compared with h5py, generated files, and many invalid files."""
 
 import fcntl
 import pickle
@@ -23,9 +23,9 @@ SIGMA = np.full((2, 3), 0.1)
 
 
 def write(path, wave=WAVE, flux=FLUX, sigma=SIGMA, masks=None, names=CURRENT, air=None, bcv=None):
-    """A Starfish file; `air` is a pair, of the file and of the wavelengths, None for no attribute.
+    """Write a Starfish file; `air` has the attributes of the file and of the wavelengths, or None.
 
-    `masks` and every array may be anything that h5py stores.
+    `masks` and the arrays may be of any type that h5py stores.
     """
     with h5py.File(path, "w") as file:
         for name, values in zip((*names, "masks"), (wave, flux, sigma, masks), strict=True):
@@ -64,16 +64,16 @@ class TestReal:
             ),
         ],
     )
-    def test_is_what_the_file_holds(self, data, name, names, has_mask, n_used, notes):
+    def test_content_equals_that_of_the_file(self, data, name, names, has_mask, n_used, notes):
         observed = open_spectrum(data / f"{name}.hdf5")
         with h5py.File(data / f"{name}.hdf5", "r", locking=False) as file:
             held = [np.atleast_2d(file[key][...]) for key in names]
             masks = np.atleast_2d(file["masks"][...]) if has_mask else None
-        for mine, theirs in zip(
+        for arrays, expected in zip(
             (observed.wavelength, observed.flux, observed.flux_error), held, strict=True
         ):
-            assert len(mine) == len(theirs) == len(observed.orders)
-            for one, other in zip(mine, theirs, strict=True):
+            assert len(arrays) == len(expected) == len(observed.orders)
+            for one, other in zip(arrays, expected, strict=True):
                 assert one.dtype == np.float64
                 np.testing.assert_array_equal(one, other)
         assert observed.orders.number.tolist() == list(range(len(held[0])))
@@ -87,7 +87,7 @@ class TestReal:
         assert not observed.numbered
         assert observed.path == data / f"{name}.hdf5"
 
-    def test_orders_that_a_library_covers(self, data):
+    def test_orders_covered_by_a_library(self, data):
         observed = open_spectrum(data / "LkCa15-2013-10-12.hdf5")
         with h5py.File(data / "PHOENIX_ACES_test.hdf5", "r", locking=False) as file:
             wavelength = file["wl"][...]
@@ -105,7 +105,7 @@ sigmas = st.sampled_from([0.1, 1e-30, 0.0, -99.9, NAN, INF])
 
 @st.composite
 def contents(draw):
-    """Orders of ascending pixels, with any flux, sigma and mask."""
+    """Draw orders of ascending pixels, with any flux, sigma and mask."""
     n_orders, n_pixels = draw(st.integers(1, 4)), draw(st.integers(1, 6))
 
     def table(of):
@@ -116,22 +116,22 @@ def contents(draw):
     return wave, table(values), table(sigmas), table(st.booleans())
 
 
-class TestLaws:
+class TestProperties:
     @given(contents(), st.sampled_from([CURRENT, OLDER]))
-    def test_mask_and_windows(self, content, names):
+    def test_masks_and_ranges(self, content, names):
         wave, flux, sigma, masks = content
         with tempfile.TemporaryDirectory() as folder:
             observed = open_spectrum(write(Path(folder, "o.hdf5"), *content, names=names))
         for m, mask in enumerate(observed.mask):
             for pixel, use in enumerate(mask):
-                sound = abs(flux[m, pixel]) < INF and 0 < sigma[m, pixel] < INF
-                assert use == (sound and masks[m, pixel])
+                valid = abs(flux[m, pixel]) < INF and 0 < sigma[m, pixel] < INF
+                assert use == (valid and masks[m, pixel])
             lo, hi = observed.orders.take([m]).pixel_ranges(observed.wavelength[m])
-            assert (lo[0], hi[0]) == (0, wave.shape[1])  # the whole order, its last pixel too
+            assert (lo[0], hi[0]) == (0, wave.shape[1])  # the whole order, including its last pixel
             assert observed.orders.wave_max[m] == np.nextafter(wave[m, -1], INF)
 
     @pytest.mark.parametrize("names", [CURRENT, OLDER])
-    def test_one_dimension_is_one_order(self, tmp_path, names):
+    def test_a_one_dimensional_file_has_one_order(self, tmp_path, names):
         masks = np.array([1, 0, 1], dtype=np.int8)
         flat = write(tmp_path / "flat.hdf5", WAVE[0], FLUX[0], SIGMA[0], masks, names)
         row = write(tmp_path / "row.hdf5", WAVE[:1], FLUX[:1], SIGMA[:1], masks[None], names)
@@ -148,7 +148,7 @@ def _arrays(observed):
 
 class TestContent:
     @pytest.mark.parametrize(
-        ("masks", "shown"),
+        ("masks", "text"),
         [
             (WAVE, "5000"),
             (np.full((2, 3), 2), "2"),
@@ -156,16 +156,16 @@ class TestContent:
             (np.array([[1, 1, 1], [0, 1, 0.5]]), "0.5"),
         ],
     )
-    def test_what_is_no_mask_is_ignored(self, tmp_path, masks, shown):
+    def test_an_invalid_mask_is_ignored(self, tmp_path, masks, text):
         observed = open_spectrum(write(tmp_path / "o.hdf5", masks=masks))
         assert np.all(observed.mask)
         assert observed.notes == (
-            f"the masks dataset is ignored because it contains {shown}; "
+            f"the masks dataset is ignored because it contains {text}; "
             "a mask contains only 0 and 1",
         )
 
     @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.float64])
-    def test_a_mask_of_any_type(self, tmp_path, dtype):
+    def test_masks_of_any_type(self, tmp_path, dtype):
         masks = np.array([[1, 0, 1], [0, 0, 0]], dtype=dtype)
         observed = open_spectrum(write(tmp_path / "o.hdf5", masks=masks))
         assert [mask.tolist() for mask in observed.mask] == [[True, False, True], [False] * 3]
@@ -190,19 +190,19 @@ class TestContent:
         assert observed.barycentric_velocity == (None if bcv is None else float(np.squeeze(bcv)))
 
     def test_repr_is_short(self, tmp_path):
-        shown = repr(open_spectrum(write(tmp_path / "o.hdf5", air=(True, None), bcv=-12.5)))
-        assert shown.splitlines()[:1] == ["<ObservedSpectrum>"]
+        text = repr(open_spectrum(write(tmp_path / "o.hdf5", air=(True, None), bcv=-12.5)))
+        assert text.splitlines()[:1] == ["<ObservedSpectrum>"]
         for fact in ("o.hdf5", "2 orders (0, 1)", "air", "-12.5 km/s"):
-            assert fact in shown
-        assert len(shown.splitlines()) < 8
+            assert fact in text
+        assert len(text.splitlines()) < 8
 
     def test_arrays_are_read_only_and_pickle(self, tmp_path):
         observed = open_spectrum(str(write(tmp_path / "o.hdf5")))
         with pytest.raises(ValueError, match="read-only"):
             observed.flux[0][0] = 1.0
-        again = pickle.loads(pickle.dumps(observed))
-        for one, other in zip(_arrays(observed), _arrays(again), strict=True):
-            np.testing.assert_array_equal(one, other)
+        copy = pickle.loads(pickle.dumps(observed))
+        for array, copied in zip(_arrays(observed), _arrays(copy), strict=True):
+            np.testing.assert_array_equal(array, copied)
 
     def test_a_locked_file_is_read(self, tmp_path):
         path = write(tmp_path / "o.hdf5")
@@ -211,7 +211,7 @@ class TestContent:
             assert len(open_spectrum(path).orders) == 2
 
     @pytest.mark.parametrize("order", [">f8", "<f4", ">i4"])
-    def test_any_number_type_becomes_native_float64(self, tmp_path, order):
+    def test_every_number_type_becomes_native_float64(self, tmp_path, order):
         observed = open_spectrum(write(tmp_path / "o.hdf5", flux=FLUX.astype(order)))
         assert observed.flux[1].dtype == np.dtype("=f8")
         assert observed.flux[1].tolist() == [4.0, 5.0, 6.0]
@@ -221,20 +221,20 @@ def wave_of_order_1(*values):
     return np.array([WAVE[0], values])
 
 
-def group_for_waves(path):
+def group_as_waves(path):
     write(path)
     with h5py.File(path, "a") as file:
         del file["waves"]
         file.create_group("waves")
 
 
-def group_for_masks(path):
+def group_as_masks(path):
     write(path)
     with h5py.File(path, "a") as file:
         file.create_group("masks")
 
 
-def lost_masks(path):
+def dangling_masks(path):
     write(path)
     with h5py.File(path, "a") as file:
         file["masks"] = h5py.SoftLink("/gone")
@@ -243,7 +243,7 @@ def lost_masks(path):
 def latin_name(path):
     with h5py.File(path, "w") as file:
         file["flux"] = 1.0
-        file[b"\xe5ngstrom"] = 1.0  # a name that is not UTF-8, which h5py gives back as bytes
+        file[b"\xe5ngstrom"] = 1.0  # not UTF-8: h5py returns this name as bytes
 
 
 def many_names(path):
@@ -253,7 +253,7 @@ def many_names(path):
 
 
 def failing_disk(path):
-    path.symlink_to("/proc/self/mem")  # its first byte gives an input/output error
+    path.symlink_to("/proc/self/mem")  # reading its first byte is an input/output error
 
 
 def truncated(path):
@@ -302,9 +302,9 @@ BAD = [
         "the datasets fluxes, sigmas, wave; ",
     ),
     (writes(sigma=None), UnreadableFile, "the datasets fluxes, waves; expected"),
-    (group_for_waves, UnreadableFile, "the datasets fluxes, sigmas, waves; expected the datasets"),
-    (group_for_masks, UnreadableFile, 'masks is <HDF5 group "/masks".*expected a dataset'),
-    (lost_masks, UnreadableFile, "cannot be read as HDF5 .*expected a complete Starfish"),
+    (group_as_waves, UnreadableFile, "the datasets fluxes, sigmas, waves; expected the datasets"),
+    (group_as_masks, UnreadableFile, 'masks is <HDF5 group "/masks".*expected a dataset'),
+    (dangling_masks, UnreadableFile, "cannot be read as HDF5 .*expected a complete Starfish"),
     (latin_name, UnreadableFile, r"the datasets b'\\xe5ngstrom', flux; expected"),
     (many_names, UnreadableFile, "the datasets d0, d1, d2, d3, d4, d5, d6, d7 and 2 more;"),
     (
@@ -381,7 +381,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("make", "error", "message"), BAD)
-def test_bad_input_is_one_line_with_the_path(tmp_path, make, error, message):
+def test_invalid_input_is_refused_in_one_line_with_the_path(tmp_path, make, error, message):
     path = tmp_path / "bad.hdf5"
     make(path)
     with pytest.raises(error, match=message) as caught:
@@ -392,8 +392,8 @@ def test_bad_input_is_one_line_with_the_path(tmp_path, make, error, message):
     assert str(caught.value).startswith(str(path))
 
 
-def test_damage_anywhere_is_valid_or_refused(tmp_path):
-    """Other exceptions than ours must not come out, whichever part of the file is damaged."""
+def test_damage_anywhere_raises_only_our_errors(tmp_path):
+    """Damage every part of the file in turn."""
     whole = write(tmp_path / "o.hdf5", masks=np.ones((2, 3)), air=(True, True)).read_bytes()
     refused = 0
     for start in range(0, len(whole), 32):

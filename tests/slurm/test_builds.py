@@ -13,6 +13,7 @@ from mixjobs.demo.library import DemoLibrary
 from mixjobs.store import progress
 from mixjobs.store.format import Store, partial_path
 from tests.helpers.slurm_cluster import Slurm, wait_until
+from tests.helpers.small_stores import assert_same
 
 SCRIPTS = Path(__file__).parents[2] / "slurm"
 ALLOCATION, ELASTIC = SCRIPTS / "build-allocation.sbatch", SCRIPTS / "build-elastic.sbatch"
@@ -48,13 +49,6 @@ def reference(phoenix: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
 def site(tmp_path: Path) -> Path:
     (tmp_path / "site.toml").write_text(SITE)
     return tmp_path / "site.toml"
-
-
-def assert_same(path: Path, reference: Store) -> None:
-    store = mixjobs.open_store(path)
-    assert store.mean_flux.tobytes() == reference.mean_flux.tobytes()
-    assert store.flux_ratio[...].tobytes() == reference.flux_ratio[...].tobytes()
-    assert not partial_path(path).exists()
 
 
 def assert_nothing_left(slurm: Slurm, path: Path) -> None:

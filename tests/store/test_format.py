@@ -45,7 +45,7 @@ class TestRoundTrip:
             np.testing.assert_array_equal(store.flux_ratio[...], expected)
             np.testing.assert_array_equal(store.flux_ratio[1, 2], expected[1, 2])
 
-    def test_means_that_are_not_there_yet_are_nan(self, tmp_path):
+    def test_missing_means_are_nan(self, tmp_path):
         create(tmp_path / "a.zarr")
         assert np.isnan(read_group(tmp_path / "a.zarr").mean_flux).all()
         write_whole(open_array(tmp_path / "a.zarr", "mean_flux"), (0, 0), MEANS)
@@ -70,29 +70,29 @@ DIMS = {
 
 
 class TestSchema:
-    def test_plain_xarray_reads_it(self, whole):
+    def test_plain_xarray_reads_it(self, complete):
         """Warnings are errors in the suite, so there are none."""
-        dataset = xr.open_zarr(whole)
+        dataset = xr.open_zarr(complete)
         assert {name: v.dims for name, v in dataset.variables.items()} == DIMS
         assert dataset["parameter"].values.tolist() == ["teff", "[é/H]"]
         np.testing.assert_array_equal(dataset["mean_flux"], MEANS)
         assert float(dataset["flux_ratio"].sel(order=20)[1, 3]) == MEANS[1, 3] / MEANS[1, 1]
         assert dataset.attrs["schema_version"] == 2
-        same = open_store(whole).to_xarray()
+        same = open_store(complete).to_xarray()
         xr.testing.assert_identical(same.load(), dataset.load())
 
-    def test_is_zarr_v3_with_names_on_every_array_and_free_strings(self, whole):
+    def test_zarr_v3_with_dimension_names_and_variable_length_strings(self, complete):
         for name, dims in DIMS.items():
-            described = json.loads((whole / name / "zarr.json").read_text())
+            described = json.loads((complete / name / "zarr.json").read_text())
             assert described["zarr_format"] == 3
             assert tuple(described["dimension_names"]) == dims
             if name == "parameter":
                 assert described["data_type"] == "string"
-        group = json.loads((whole / "zarr.json").read_text())
+        group = json.loads((complete / "zarr.json").read_text())
         assert set(group["consolidated_metadata"]["metadata"]) == set(DIMS)
 
-    def test_plain_zarr_reads_it(self, whole):
-        group = zarr.open_group(whole, mode="r")
+    def test_plain_zarr_reads_it(self, complete):
+        group = zarr.open_group(complete, mode="r")
         assert group["mean_flux"].chunks == (2, 6)
         np.testing.assert_array_equal(group["flux_ratio"][0], flux_ratio_rows(MEANS[0], 0, 6))
 
@@ -104,19 +104,19 @@ class TestSchema:
             assert rows == 1 or rows * n * size <= CHUNK_BYTES
             n_pieces = -(-n // rows)
             most = max(1, CHUNK_BYTES // (n * size))
-            assert n_pieces == -(-n // most)  # no more pieces than there must be
-            assert rows * n_pieces - n < n_pieces  # and hardly a row filled up on disk
+            assert n_pieces == -(-n // most)  # no more chunks than necessary
+            assert rows * n_pieces - n < n_pieces  # and less than a row of padding per chunk
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return fill(tmp_path_factory.mktemp("store") / "whole.zarr")
+def complete(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("store") / "complete.zarr")
 
 
 class TestBadStore:
     @pytest.fixture
-    def store(self, tmp_path, whole):
-        return shutil.copytree(whole, tmp_path / "a.zarr")
+    def store(self, tmp_path, complete):
+        return shutil.copytree(complete, tmp_path / "a.zarr")
 
     def refused(self, path, error, message):
         with pytest.raises(error, match=message) as caught:
@@ -163,7 +163,7 @@ class TestBadStore:
 
     @pytest.mark.parametrize("name", [n for n in DIMS if n != "flux_ratio"])
     @pytest.mark.parametrize("text", [None, "", "{", '{"zarr_format": 3}'], ids=repr)
-    def test_an_array_that_is_lost_or_broken(self, store, name, text):
+    def test_a_missing_or_damaged_array(self, store, name, text):
         group = json.loads((store / "zarr.json").read_text())
         del group["consolidated_metadata"]
         (store / "zarr.json").write_text(json.dumps(group))
@@ -178,7 +178,7 @@ class TestBadStore:
         self.refused(store, StoreError, "damaged, or not a store")
 
     @pytest.mark.parametrize("name", ["grid_points", "parameter", "order", "mean_flux"])
-    def test_a_lost_piece_of_a_small_array(self, store, name):
+    def test_a_missing_chunk_of_a_small_array(self, store, name):
         for piece in (store / name / "c").rglob("*"):
             if piece.is_file():
                 piece.unlink()
@@ -186,7 +186,7 @@ class TestBadStore:
 
 
 def starts_and_sizes(shape, zarr_chunks):
-    """Aligned regions of an array, counted one after the other along each dimension."""
+    """Starts and sizes of all aligned regions along each dimension of an array."""
     for length, step in zip(shape, zarr_chunks, strict=True):
         edges = [*range(0, length, step), length]
         yield [(a, b - a) for i, a in enumerate(edges) for b in edges[i + 1 :]]
@@ -198,13 +198,15 @@ def array(tmp_path_factory):
     return zarr.create_array(path, shape=(10, 7), chunks=(4, 3), dtype="i4", fill_value=-1)
 
 
-def test_the_repr_is_short(whole):
-    lines = repr(open_store(whole)).splitlines()
+def test_the_repr_is_short(complete):
+    lines = repr(open_store(complete)).splitlines()
     assert len(lines) < 10
     assert lines[0] == "<Store>"
-    assert any("6 points, 0 holes: teff 5000 to 5300 (3), [é/H] 4 to 4.5 (2)" in a for a in lines)
-    assert any(line.split() == ["emulator", "none"] for line in lines)
-    assert "<table>" in open_store(whole)._repr_html_()
+    facts = dict(line.split(maxsplit=1) for line in lines[1:])
+    assert facts["grid"] == "6 points, 0 holes"
+    assert (facts["teff"], facts["[é/H]"]) == ("5000 to 5300 (3 values)", "4 to 4.5 (2 values)")
+    assert facts["emulator"] == "none"
+    assert "<table>" in open_store(complete)._repr_html_()
 
 
 class TestWriteWhole:

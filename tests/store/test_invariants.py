@@ -1,4 +1,4 @@
-"""The invariants of stored arrays: they hold in a sound store, and no damage keeps them all."""
+"""The invariants of stored arrays: an intact store satisfies them, and any damage breaks one."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ NODES = "cubic exact at grid points"
 
 
 @pytest.mark.parametrize(("dtype", "allowed"), [("float64", 1e-14), ("float32", 1e-6)])
-def test_a_sound_store_keeps_them(tmp_path, dtype, allowed):
+def test_an_intact_store_satisfies_them(tmp_path, dtype, allowed):
     invariants = check_invariants(open_store(fill(tmp_path / "a.zarr", dtype)))
     assert [one.name for one in invariants] == [*TABLE, NODES]
     assert all(one.holds for one in invariants)
@@ -46,14 +46,14 @@ def test_one_wrong_number(tmp_path, order, value, place, names):
     assert broken(open_store(path)) == set(names)
 
 
-def test_a_lost_piece(tmp_path):
+def test_a_missing_chunk(tmp_path):
     path = fill(tmp_path / "a.zarr")
     (path / "flux_ratio" / "c" / "0" / "0" / "0").unlink()
     assert broken(open_store(path)) == set(TABLE)
 
 
 def test_transposed(tmp_path):
-    """The reciprocal table keeps all invariants but the one that fixes its direction."""
+    """The transposed table breaks only the invariant that fixes its direction."""
     path = fill(tmp_path / "a.zarr")
     table = zarr.open_array(path / "flux_ratio", mode="r+")
     table[...] = np.swapaxes(table[...], 1, 2)

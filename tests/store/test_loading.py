@@ -1,4 +1,4 @@
-"""Flux ratios that are loaded from a store."""
+"""Flux ratios loaded from a store."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ THETA2 = np.array([5810, 4.4, 0])
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_it_equals_the_flux_ratio_of_the_arrays(method, store):
+def test_a_loaded_ratio_equals_that_of_the_arrays(method, store):
     q = mixjobs.load_flux_ratio(store.path, method)
     of_arrays = flux_ratio(store.grid, store.orders, store.mean_flux, method)
     assert q.method == method
@@ -36,11 +36,11 @@ def test_cubic_is_the_default(store):
 
 
 def test_orders_are_selected_by_number_in_the_sequence_given(store):
-    whole = mixjobs.load_flux_ratio(store.path)(THETA1, THETA2)
+    all_orders = mixjobs.load_flux_ratio(store.path)(THETA1, THETA2)
     q = mixjobs.load_flux_ratio(str(store.path), orders=[32, 31])
     assert q.orders.number.tolist() == [32, 31]
     assert q.orders.wave_min.tolist() == [5006, 5002]
-    np.testing.assert_allclose(q(THETA1, THETA2), whole[:, [2, 0]], rtol=1e-14)
+    np.testing.assert_allclose(q(THETA1, THETA2), all_orders[:, [2, 0]], rtol=1e-14)
 
 
 def test_outside(store):

@@ -1,4 +1,4 @@
-"""Partial stores: resumed, refused, replaced, deleted; and a disk that is full."""
+"""Partial stores: resumed, refused, replaced and deleted, also on a full disk."""
 
 import json
 import os
@@ -26,8 +26,8 @@ from tests.helpers.small_stores import MEANS, create, fill
 IDENTITY = {"orders": "2 (abc)", "library size": "17"}
 
 
-class Making:
-    """Makes stores at one path, and counts how often the group was created."""
+class StoreMaker:
+    """Makes stores at one path, and counts how often their group is created."""
 
     def __init__(self, path):
         self.path, self.created = path, 0
@@ -57,7 +57,7 @@ class Making:
             steps(partial)
 
     def interrupt(self, fault, *, after=1, **options):
-        """Stop with a fault after some finished blocks."""
+        """Stop with an error after some finished blocks."""
 
         def steps(partial):
             for start, stop in ((0, 4), (4, 6))[:after]:
@@ -72,198 +72,198 @@ class Making:
 
 
 @pytest.fixture
-def making(tmp_path):
-    return Making(tmp_path / "a.zarr")
+def maker(tmp_path):
+    return StoreMaker(tmp_path / "a.zarr")
 
 
 class TestComplete:
-    def test_it_gets_its_name_and_nothing_else_is_left(self, making):
-        with making() as partial:
-            assert making.left() == ["a.zarr.partial"]
-            making.means(partial, 0, 4)
-            making.means(partial, 4, 6)
-        assert making.left() == ["a.zarr"]
-        store = open_store(making.path)
+    def test_a_complete_store_is_renamed_and_no_other_files_are_left(self, maker):
+        with maker() as partial:
+            assert maker.left() == ["a.zarr.partial"]
+            maker.means(partial, 0, 4)
+            maker.means(partial, 4, 6)
+        assert maker.left() == ["a.zarr"]
+        store = open_store(maker.path)
         np.testing.assert_array_equal(store.mean_flux, MEANS)
-        assert sorted(p.name for p in making.path.iterdir() if p.is_file()) == ["zarr.json"]
+        assert sorted(p.name for p in maker.path.iterdir() if p.is_file()) == ["zarr.json"]
 
-    def test_what_a_killed_writer_has_left_is_cleared_away(self, making):
-        """Zarr writes aside and renames: a process killed meanwhile leaves such a file."""
-        making.interrupt(RuntimeError())
-        left = making.folder / "store" / "mean_flux" / "c" / "0" / "0.93eb6eab53ee.partial"
+    def test_files_of_a_killed_writer_are_deleted(self, maker):
+        """Zarr renames complete temporary files; a killed process leaves them behind."""
+        maker.interrupt(RuntimeError())
+        left = maker.folder / "store" / "mean_flux" / "c" / "0" / "0.93eb6eab53ee.partial"
         left.write_bytes(bytes(100))
-        making.finish()
-        assert list(making.path.rglob("*.partial")) == []
-        np.testing.assert_array_equal(open_store(making.path).mean_flux, MEANS)
+        maker.finish()
+        assert list(maker.path.rglob("*.partial")) == []
+        np.testing.assert_array_equal(open_store(maker.path).mean_flux, MEANS)
 
-    def test_an_output_that_exists(self, making):
-        making.finish()
+    def test_an_output_that_exists(self, maker):
+        maker.finish()
         with pytest.raises(OutputExists, match="already exists"):
-            making.finish()
-        assert making.left() == ["a.zarr"]
+            maker.finish()
+        assert maker.left() == ["a.zarr"]
 
-    def test_overwrite(self, making):
-        making.finish(mark=1)
-        making.finish(mark=2, overwrite=True)
-        assert making.left() == ["a.zarr"]
-        assert open_store(making.path).attributes["mark"] == 2
+    def test_overwrite(self, maker):
+        maker.finish(mark=1)
+        maker.finish(mark=2, overwrite=True)
+        assert maker.left() == ["a.zarr"]
+        assert open_store(maker.path).attributes["mark"] == 2
 
-    def test_overwrite_keeps_the_old_store_until_the_new_one_is_whole(self, making):
-        making.finish(mark=1)
-        making.interrupt(RuntimeError(), mark=2, overwrite=True)
-        assert making.left() == ["a.zarr", "a.zarr.partial"]
-        assert open_store(making.path).attributes["mark"] == 1
-        making.finish(mark=2, overwrite=True)
-        assert making.left() == ["a.zarr"]
-        assert open_store(making.path).attributes["mark"] == 2
+    def test_overwrite_keeps_the_old_store_until_the_new_one_is_complete(self, maker):
+        maker.finish(mark=1)
+        maker.interrupt(RuntimeError(), mark=2, overwrite=True)
+        assert maker.left() == ["a.zarr", "a.zarr.partial"]
+        assert open_store(maker.path).attributes["mark"] == 1
+        maker.finish(mark=2, overwrite=True)
+        assert maker.left() == ["a.zarr"]
+        assert open_store(maker.path).attributes["mark"] == 2
 
-    def test_overwrite_after_a_stop_between_the_two_renames(self, making):
-        fill(making.path.with_name("a.zarr.old"))
-        making.finish(mark=1)
-        fill(making.path.with_name("a.zarr.old"))
-        making.finish(mark=2, overwrite=True)
-        assert making.left() == ["a.zarr"]
+    def test_overwrite_after_a_stop_between_the_two_renames(self, maker):
+        fill(maker.path.with_name("a.zarr.old"))
+        maker.finish(mark=1)
+        fill(maker.path.with_name("a.zarr.old"))
+        maker.finish(mark=2, overwrite=True)
+        assert maker.left() == ["a.zarr"]
 
-    def test_overwrite_never_takes_what_is_not_a_store(self, making):
-        making.path.mkdir()
-        (making.path / "thesis.tex").write_text("precious")
+    def test_only_a_store_can_be_overwritten(self, maker):
+        maker.path.mkdir()
+        (maker.path / "thesis.tex").write_text("precious")
         with pytest.raises(OutputExists, match="not a store, so it is not overwritten"):
-            making.finish(overwrite=True)
-        (making.path / "thesis.tex").unlink()
-        making.path.rmdir()
-        making.path.write_text("precious")
+            maker.finish(overwrite=True)
+        (maker.path / "thesis.tex").unlink()
+        maker.path.rmdir()
+        maker.path.write_text("precious")
         with pytest.raises(OutputExists, match="not a store"):
-            making.finish(overwrite=True)
-        assert making.left() == ["a.zarr"]
+            maker.finish(overwrite=True)
+        assert maker.left() == ["a.zarr"]
 
-    def test_no_folder_to_make_it_in(self, tmp_path):
+    def test_a_missing_parent_folder(self, tmp_path):
         path = tmp_path / "missing" / "a.zarr"
-        for call in (lambda: check_output(path, False), Making(path).finish):
+        for call in (lambda: check_output(path, False), StoreMaker(path).finish):
             with pytest.raises(InvalidInput, match="missing does not exist") as error:
                 call()
             assert (error.value.name, error.value.path) == ("output", str(path))
         assert list(tmp_path.iterdir()) == []
 
-    def test_another_job_finished_it_while_this_one_waited(self, making, monkeypatch):
+    def test_another_job_finished_it_while_this_one_waited(self, maker, monkeypatch):
         acquire = JobLock.acquire
 
         def late(lock):
-            fill(making.path)
+            fill(maker.path)
             acquire(lock)
 
         monkeypatch.setattr(JobLock, "acquire", late)
         with pytest.raises(OutputExists):
-            making.finish()
-        assert making.left() == ["a.zarr"]
+            maker.finish()
+        assert maker.left() == ["a.zarr"]
 
 
 class TestResume:
     @pytest.mark.parametrize(
         "fault", [RuntimeError(), KeyboardInterrupt(), JobFailed("a")], ids=repr
     )
-    def test_what_is_finished_is_kept(self, making, fault):
-        making.interrupt(fault)
-        assert making.left() == ["a.zarr.partial"]
-        assert read_holder(making.folder) is None
-        with making() as partial:
+    def test_finished_work_is_kept(self, maker, fault):
+        maker.interrupt(fault)
+        assert maker.left() == ["a.zarr.partial"]
+        assert read_holder(maker.folder) is None
+        with maker() as partial:
             assert [done.block for done in partial.finished()] == [[0, 0]]
-            making.means(partial, 4, 6)
-        assert making.created == 1
-        np.testing.assert_array_equal(open_store(making.path).mean_flux, MEANS)
+            maker.means(partial, 4, 6)
+        assert maker.created == 1
+        np.testing.assert_array_equal(open_store(maker.path).mean_flux, MEANS)
 
     @pytest.mark.parametrize(
         "fault", [RuntimeError(), KeyboardInterrupt(), InvalidInput("a")], ids=repr
     )
-    def test_nothing_is_left_where_nothing_was_finished(self, making, fault):
-        making.interrupt(fault, after=0)
-        assert making.left() == []
+    def test_no_files_are_left_if_no_task_was_finished(self, maker, fault):
+        maker.interrupt(fault, after=0)
+        assert maker.left() == []
 
-    def test_nothing_is_left_after_bad_input(self, making):
-        making.interrupt(LibraryError("NaN"), after=2)
-        assert making.left() == []
+    def test_no_files_are_left_after_invalid_input(self, maker):
+        maker.interrupt(LibraryError("NaN"), after=2)
+        assert maker.left() == []
 
-    def test_a_job_that_died_without_a_word_before_anything_was_finished(self, making):
-        create(making.folder / "store", attributes={"identity": {"orders": "others"}})
-        making.finish()
-        assert making.created == 1
-        assert making.left() == ["a.zarr"]
+    def test_a_job_killed_before_any_task_was_finished(self, maker):
+        create(maker.folder / "store", attributes={"identity": {"orders": "others"}})
+        maker.finish()
+        assert maker.created == 1
+        assert maker.left() == ["a.zarr"]
 
-    def test_another_job_is_refused_with_the_differences(self, making):
-        making.interrupt(RuntimeError())
+    def test_another_job_is_refused_with_the_differences(self, maker):
+        maker.interrupt(RuntimeError())
         other = {**IDENTITY, "orders": "3 (def)", "spectra": "raw"}
         with pytest.raises(StoreError) as error:
-            making.finish(identity=other)
+            maker.finish(identity=other)
         assert error.value.value == {
             "orders": "2 (abc) in the partial store, 3 (def) now",
             "spectra": "None in the partial store, raw now",
         }
-        with making() as partial:  # it is still there
+        with maker() as partial:  # the partial store is unchanged
             assert [done.block for done in partial.finished()] == [[0, 0]]
 
-    def test_overwrite_begins_anew_for_another_job_only(self, making):
-        making.interrupt(RuntimeError())
-        making.interrupt(RuntimeError(), overwrite=True, after=0)
-        assert making.created == 1
-        with making(identity={"orders": "3"}, overwrite=True) as partial:
+    def test_overwrite_starts_again_only_for_another_job(self, maker):
+        maker.interrupt(RuntimeError())
+        maker.interrupt(RuntimeError(), overwrite=True, after=0)
+        assert maker.created == 1
+        with maker(identity={"orders": "3"}, overwrite=True) as partial:
             assert partial.finished() == []
-            making.means(partial, 0, 4)
-            making.means(partial, 4, 6)
-        assert making.created == 2
-        assert open_store(making.path).attributes["identity"] == {"orders": "3"}
+            maker.means(partial, 0, 4)
+            maker.means(partial, 4, 6)
+        assert maker.created == 2
+        assert open_store(maker.path).attributes["identity"] == {"orders": "3"}
 
-    def test_a_partial_store_that_is_broken(self, making):
-        making.interrupt(RuntimeError())
-        (making.folder / "store" / "zarr.json").write_text("{")
+    def test_a_damaged_partial_store(self, maker):
+        maker.interrupt(RuntimeError())
+        (maker.folder / "store" / "zarr.json").write_text("{")
         with pytest.raises(StoreError, match=r"another job \(.*damaged, or not a store"):
-            making.finish()
-        making.finish(overwrite=True)
-        assert making.left() == ["a.zarr"]
+            maker.finish()
+        maker.finish(overwrite=True)
+        assert maker.left() == ["a.zarr"]
 
 
 class TestLocked:
-    def test_a_second_job_is_refused_and_changes_nothing(self, making):
-        with making() as partial:
-            making.means(partial, 0, 4)
+    def test_a_second_job_is_refused_and_changes_nothing(self, maker):
+        with maker() as partial:
+            maker.means(partial, 0, 4)
             with pytest.raises(StoreLocked):
-                making.finish()
+                maker.finish()
             with pytest.raises(StoreLocked):
-                making.finish(overwrite=True, identity={})
-            making.means(partial, 4, 6)
-        assert (making.left(), making.created) == (["a.zarr"], 1)
+                maker.finish(overwrite=True, identity={})
+            maker.means(partial, 4, 6)
+        assert (maker.left(), maker.created) == (["a.zarr"], 1)
 
     @pytest.mark.parametrize("after", [0, 1])
-    def test_a_job_that_was_taken_over_stops_and_leaves_all_to_the_other(self, making, after):
+    def test_a_job_that_lost_its_lock_stops_and_deletes_nothing(self, maker, after):
         holder = {"host": "elsewhere", "process": 1, "slurm_job": "", "slurm_restart": 0}
 
         def steps(partial):
             for start in range(after):
-                making.means(partial, start, 4)
-            (making.folder / "job.lock").write_text(json.dumps(holder))
+                maker.means(partial, start, 4)
+            (maker.folder / "job.lock").write_text(json.dumps(holder))
             partial.record("mean_flux", [0, 4])
 
         with pytest.raises(StoreLocked, match="elsewhere has taken over this job"):
-            making.run(steps)
-        assert read_holder(making.folder) == Holder(**holder)
-        assert (making.folder / "store").is_dir()
-        assert len(progress.read(making.folder)) == after
+            maker.run(steps)
+        assert read_holder(maker.folder) == Holder(**holder)
+        assert (maker.folder / "store").is_dir()
+        assert len(progress.read(maker.folder)) == after
 
-    def test_nor_does_it_clear_away_after_another_fault(self, making):
+    def test_a_job_that_lost_its_lock_deletes_nothing_after_another_error(self, maker):
         def steps(partial):
-            (making.folder / "job.lock").unlink()
+            (maker.folder / "job.lock").unlink()
             raise ValueError("a fault")
 
         with pytest.raises(ValueError, match="a fault"):
-            making.run(steps)
-        assert (making.folder / "store").is_dir()
+            maker.run(steps)
+        assert (maker.folder / "store").is_dir()
 
-    def test_nor_does_it_finish_the_store(self, making):
+    def test_a_job_that_lost_its_lock_does_not_finish_the_store(self, maker):
         with pytest.raises(StoreLocked):
-            making.run(lambda partial: (making.folder / "job.lock").unlink())
-        assert making.left() == ["a.zarr.partial"]
+            maker.run(lambda partial: (maker.folder / "job.lock").unlink())
+        assert maker.left() == ["a.zarr.partial"]
 
 
 class TestProgress:
-    def test_what_was_recorded_is_read(self, tmp_path):
+    def test_recorded_tasks_are_read(self, tmp_path):
         assert progress.read(tmp_path) == []
         progress.record(tmp_path, "mean_flux", [0, 2], MEANS[:, 2:5])
         progress.record(tmp_path, "flux_ratio", [3, 0])
@@ -275,7 +275,7 @@ class TestProgress:
         assert np.isnan(means[:, [0, 1, 5]]).all()
 
     @pytest.mark.parametrize("cut", [1, 2, 10, 30, 50])
-    def test_a_line_that_was_cut_short_does_not_count_nor_hurt_the_next(self, tmp_path, cut):
+    def test_a_truncated_line_is_skipped_and_does_not_affect_the_next(self, tmp_path, cut):
         progress.record(tmp_path, "flux_ratio", [0, 0])
         progress.record(tmp_path, "flux_ratio", [0, 4])
         os.truncate(tmp_path / progress.NAME, (tmp_path / progress.NAME).stat().st_size - cut)
@@ -286,7 +286,7 @@ class TestProgress:
     @pytest.mark.parametrize(
         "line", ["[]", "3", '{"stage": "a"}', '{"a": 1}', "\x00" * 8], ids=repr
     )
-    def test_lines_that_are_something_else(self, tmp_path, line):
+    def test_invalid_lines_are_skipped(self, tmp_path, line):
         (tmp_path / progress.NAME).write_text(line + "\n")
         progress.record(tmp_path, "flux_ratio", [0, 4])
         assert [d.block for d in progress.read(tmp_path)] == [[0, 4]]
@@ -294,49 +294,49 @@ class TestProgress:
 
 class TestDisk:
     def test_full_midway(self, tmp_path):
-        """One line, nothing finished is lost, and the same job goes on when there is room."""
+        """The error is one line, finished work is kept, and the job resumes when there is room."""
         with mounted(tmp_path / "disk", "size=512k") as disk:
-            making = Making(disk / "a.zarr")
+            maker = StoreMaker(disk / "a.zarr")
 
             def steps(partial):
-                making.means(partial, 0, 4)
+                maker.means(partial, 0, 4)
                 fill_up(disk)
-                making.means(partial, 4, 6)
+                maker.means(partial, 4, 6)
 
             with pytest.raises(JobFailed, match="no space left on the disk") as caught:
-                making.run(steps)
+                maker.run(steps)
             assert "\n" not in str(caught.value)
             assert isinstance(caught.value, MixjobsError)
-            assert making.left() == ["a.zarr.partial", "ballast"]
+            assert maker.left() == ["a.zarr.partial", "ballast"]
             (disk / "ballast").unlink()
-            with making() as partial:
+            with maker() as partial:
                 assert [0, 0] in [done.block for done in partial.finished()]
-                making.means(partial, 4, 6)
-            np.testing.assert_array_equal(open_store(making.path).mean_flux, MEANS)
-            assert making.created == 1
+                maker.means(partial, 4, 6)
+            np.testing.assert_array_equal(open_store(maker.path).mean_flux, MEANS)
+            assert maker.created == 1
 
     @pytest.mark.parametrize("leave", [0, 4096, 3 * 4096, 8 * 4096])
     def test_full_from_the_start(self, tmp_path, leave):
         with mounted(tmp_path / "disk", "size=512k") as disk:
             fill_up(disk, leave)
-            making = Making(disk / "a.zarr")
+            maker = StoreMaker(disk / "a.zarr")
             with pytest.raises(JobFailed, match="no space left on the disk"):
-                making.finish()
-            assert making.left() == ["ballast"]
+                maker.finish()
+            assert maker.left() == ["ballast"]
 
     def test_read_only(self, tmp_path):
         refused = pytest.raises(JobFailed, match=r"a\.zarr: cannot be written \(Read-only file")
         with mounted(tmp_path / "disk", "ro") as disk, refused:
-            Making(disk / "a.zarr").finish()
+            StoreMaker(disk / "a.zarr").finish()
 
-    def test_a_file_where_the_partial_store_should_be(self, making):
-        making.folder.touch()
+    def test_a_file_where_the_partial_store_should_be(self, maker):
+        maker.folder.touch()
         with pytest.raises(JobFailed, match=r"cannot be written \(File exists\)"):
-            making.finish()
+            maker.finish()
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
     def test_folder_without_permission(self, tmp_path):
         tmp_path.chmod(0o500)
         with pytest.raises(JobFailed, match=r"cannot be written \(Permission denied\)"):
-            Making(tmp_path / "a.zarr").finish()
+            StoreMaker(tmp_path / "a.zarr").finish()
         tmp_path.chmod(0o700)

@@ -1,4 +1,4 @@
-"""Spectra from Python: arguments, errors with their facts, and files."""
+"""Spectra from Python: arguments, the attributes of errors, and files."""
 
 import h5py
 import numpy as np

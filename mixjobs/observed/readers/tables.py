@@ -40,7 +40,7 @@ def is_table(path: Path) -> bool:
 
 def read_table(path: Path) -> Content:
     """Read a table; `mixjobs.open_spectrum` describes its columns."""
-    table, header, warned = _read(path)
+    table, header, warning_notes = _read(path)
     if not len(table):
         raise UnreadableFile(
             f"{path}: the table has no rows; expected one row per pixel", path=path
@@ -48,19 +48,19 @@ def read_table(path: Path) -> Content:
     columns = _columns(path, table)
     values = {name: _values(path, column) for name, column in columns.items() if name != "order"}
     _check_units(path, columns["flux"], columns["flux_error"])
-    wavelength, assumed = _in_angstrom(path, columns["wavelength"], values["wavelength"])
+    wavelength, unit_notes = _in_angstrom(path, columns["wavelength"], values["wavelength"])
     number, rows = _rows(path, columns.get("order"), len(table))
     masks = _mask(path, columns["mask"].name, values["mask"]) if "mask" in columns else None
     return Content(
         number=number,
         numbered="order" in columns,
-        wavelength=tuple(wavelength[at] for at in rows),
-        flux=tuple(values["flux"][at] for at in rows),
-        flux_error=tuple(values["flux_error"][at] for at in rows),
-        masks=None if masks is None else tuple(masks[at] for at in rows),
+        wavelength=tuple(wavelength[index] for index in rows),
+        flux=tuple(values["flux"][index] for index in rows),
+        flux_error=tuple(values["flux_error"][index] for index in rows),
+        masks=None if masks is None else tuple(masks[index] for index in rows),
         medium=declared_medium(_entries(header, "medium"), path),
         barycentric_velocity=_barycentric_velocity(path, header),
-        notes=(*warned, *assumed, *_mask_note(columns.get("mask"), masks)),
+        notes=(*warning_notes, *unit_notes, *_mask_note(columns.get("mask"), masks)),
     )
 
 
@@ -172,12 +172,12 @@ def _rows(path: Path, column: Column | None, n_rows: int) -> tuple[Ints, list[In
 
 
 def _mask(path: Path, name: str, values: Floats) -> Floats:
-    stray = values[~np.isin(values, (0, 1))]
-    if len(stray):
+    invalid = values[~np.isin(values, (0, 1))]
+    if len(invalid):
         raise UnreadableFile(
-            f"{path}: column {name} contains {stray[0]:g}; expected 1 for pixels to use and 0 for "
-            "pixels to ignore, in every row",
-            path=path, name=name, value=float(stray[0]),
+            f"{path}: column {name} contains {invalid[0]:g}; expected 1 for pixels to use and 0 "
+            "for pixels to ignore, in every row",
+            path=path, name=name, value=float(invalid[0]),
         )  # fmt: skip
     return values
 

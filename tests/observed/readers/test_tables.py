@@ -1,4 +1,4 @@
-"""Observed spectra in ECSV and FITS tables: the same as from HDF5, and every kind of bad table."""
+"""Observed spectra in ECSV and FITS tables: comparison with HDF5, and many invalid tables."""
 
 import gzip
 import tempfile
@@ -25,14 +25,14 @@ GOOD = {"wavelength": [5000.0, 5001.0, 5002.5], "flux": [1.0, 2.0, 3.0], "sigma"
 
 
 def write(path, columns, meta=None, unit="Angstrom"):
-    """Write columns with astropy; the unit is that of the first of them."""
+    """Write columns with astropy; `unit` is that of the first column."""
     table = Table(columns, meta=meta)
     if unit:
         table[table.colnames[0]].unit = units.Unit(unit, parse_strict="silent")
     if path.name.endswith(".ecsv"):
         table.write(path, format="ascii.ecsv")
         return path
-    with warnings.catch_warnings():  # a long keyword, a unit that is none: both are meant
+    with warnings.catch_warnings():  # long keywords and invalid units are intended
         warnings.simplefilter("ignore")
         hdus = fits.HDUList([fits.PrimaryHDU(), fits.table_to_hdu(table)])
     opened = gzip.open if path.name.endswith(".gz") else open
@@ -59,7 +59,7 @@ sigma_values = st.sampled_from([0.1, 1e-30, 0.0, -99.9, NAN, INF])
 
 @st.composite
 def spectra(draw):
-    """Orders of one length, as HDF5 holds them, and an order of rows that mixes the orders."""
+    """Draw orders of equal length, as in HDF5, and a sequence of rows that mixes the orders."""
     n_orders, n_pixels = draw(st.integers(1, 4)), draw(st.integers(1, 6))
 
     def table(of):
@@ -72,11 +72,11 @@ def spectra(draw):
     return wave, table(flux_values), table(sigma_values), table(st.booleans()), mixed
 
 
-class TestLaws:
+class TestProperties:
     @given(spectra(), st.sampled_from(FILE_ENDINGS))
-    def test_a_table_is_what_the_hdf5_file_is(self, spectrum, ending):
+    def test_a_table_equals_the_hdf5_file(self, spectrum, ending):
         wave, flux, sigma, masks, mixed = spectrum
-        row = np.empty(len(mixed), dtype=int)  # of each order the next pixel, wherever it comes
+        row = np.empty(len(mixed), dtype=int)  # each row holds the next pixel of its order
         for n in range(len(wave)):
             row[mixed == n] = np.arange(wave.shape[1])
         named = {"wavelength": wave, "flux": flux, "sigma": sigma, "mask": masks.astype(np.int16)}
@@ -95,13 +95,13 @@ class TestLaws:
             np.testing.assert_array_equal(one, other)
 
     @given(spectra(), st.sampled_from(FILE_ENDINGS))
-    def test_pixels_to_use_are_sound(self, spectrum, ending):
+    def test_only_valid_pixels_are_used(self, spectrum, ending):
         wave, flux, sigma, *_ = spectrum
         columns = {"wave": wave[0], "flux": flux[0], "error": sigma[0]}
         with tempfile.TemporaryDirectory() as folder:
             observed = open_spectrum(write(Path(folder, f"o{ending}"), columns))
-        sound = [abs(f) < INF and 0 < s < INF for f, s in zip(flux[0], sigma[0], strict=True)]
-        assert observed.mask[0].tolist() == sound
+        valid = [abs(f) < INF and 0 < s < INF for f, s in zip(flux[0], sigma[0], strict=True)]
+        assert observed.mask[0].tolist() == valid
 
 
 class TestContent:
@@ -145,7 +145,7 @@ class TestContent:
             ("wl", "flux", "FLUX_ERR"),
         ],
     )  # fmt: skip
-    def test_names_of_columns(self, tmp_path, ending, names):
+    def test_spellings_of_column_names(self, tmp_path, ending, names):
         columns = dict(zip(names, GOOD.values(), strict=True)) | {"sky": [1.0, 2.0, 3.0]}
         observed = open_spectrum(write(tmp_path / f"o{ending}", columns))
         assert observed.flux_error[0].tolist() == GOOD["sigma"]
@@ -153,7 +153,7 @@ class TestContent:
 
     @pytest.mark.parametrize("ending", FILE_ENDINGS)
     @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float64])
-    def test_one_is_a_pixel_to_use(self, tmp_path, ending, dtype):
+    def test_mask_of_1_means_use(self, tmp_path, ending, dtype):
         columns = GOOD | {"Mask": np.array([1, 0, 1], dtype=dtype)}
         observed = open_spectrum(write(tmp_path / f"o{ending}", columns))
         assert observed.mask[0].tolist() == [True, False, True]
@@ -168,11 +168,11 @@ class TestContent:
 
     @pytest.mark.parametrize("ending", FILE_ENDINGS)
     @pytest.mark.parametrize("key", ["barycentric_velocity", "BCV", "bcv"])
-    @pytest.mark.parametrize(("medium", "found"), [("air", "air"), ("Vacuum", "vacuum")])
-    def test_what_the_table_says(self, tmp_path, ending, key, medium, found):
+    @pytest.mark.parametrize(("medium", "expected"), [("air", "air"), ("Vacuum", "vacuum")])
+    def test_metadata_of_the_table(self, tmp_path, ending, key, medium, expected):
         meta = {key: -12.5, "Medium": medium}
         observed = open_spectrum(write(tmp_path / f"o{ending}", GOOD, meta))
-        assert (observed.medium, observed.barycentric_velocity) == (found, -12.5)
+        assert (observed.medium, observed.barycentric_velocity) == (expected, -12.5)
 
     def test_a_velocity_with_a_unit(self, tmp_path):
         meta = {"barycentric_velocity": -1500 * units.m / units.s}
@@ -180,18 +180,18 @@ class TestContent:
             write(tmp_path / "o.ecsv", GOOD, meta)
         ).barycentric_velocity == pytest.approx(-1.5)
 
-    def test_what_the_primary_header_says(self, tmp_path):
+    def test_metadata_of_the_primary_header(self, tmp_path):
         path = write(tmp_path / "o.fits", GOOD)
         for name, value in (("MEDIUM", "vacuum"), ("BCV", 7.25)):
             fits.setval(path, name, value=value, ext=0)
         observed = open_spectrum(path)
         assert (observed.medium, observed.barycentric_velocity) == ("vacuum", 7.25)
 
-    def test_other_columns_are_left_alone(self, tmp_path):
+    def test_other_columns_are_ignored(self, tmp_path):
         names = {"name": ["a", "b", "c"], "cube": np.ones((3, 2))}
         assert open_spectrum(write(tmp_path / "o.fits", GOOD | names)).notes == ()
 
-    def test_a_warning_of_astropy_is_a_note(self, tmp_path):
+    def test_a_warning_from_astropy_becomes_a_note(self, tmp_path):
         path = write(tmp_path / "o.fits", GOOD)
         fits.append(path, Table(GOOD).as_array())
         notes = open_spectrum(path).notes
@@ -294,7 +294,7 @@ BAD = [
 
 @pytest.mark.parametrize("ending", FILE_ENDINGS)
 @pytest.mark.parametrize(("make", "error", "message"), BAD)
-def test_bad_input_is_one_line_with_the_path(tmp_path, make, error, message, ending):
+def test_invalid_input_is_refused_in_one_line_with_the_path(tmp_path, make, error, message, ending):
     path = tmp_path / f"bad{ending}"
     make(path)
     with pytest.raises(error, match=message) as caught:
@@ -305,7 +305,7 @@ def test_bad_input_is_one_line_with_the_path(tmp_path, make, error, message, end
     assert str(caught.value).startswith(str(path))
 
 
-def test_air_and_vacuum(tmp_path):
+def test_a_file_in_both_air_and_vacuum_is_refused(tmp_path):
     path = write(tmp_path / "o.fits", GOOD, {"MEDIUM": "air"})
     fits.setval(path, "MEDIUM", value="vacuum", ext=0)
     with pytest.raises(UnreadableFile, match=r"declares both air .* and vacuum .*; expected one"):
@@ -313,7 +313,7 @@ def test_air_and_vacuum(tmp_path):
 
 
 @pytest.mark.parametrize("ending", FILE_ENDINGS[1:])
-def test_a_truncated_fits_file(tmp_path, ending):
+def test_a_truncated_fits_file_is_refused(tmp_path, ending):
     path = tmp_path / f"o{ending}"
     truncated(path)
     with pytest.raises(UnreadableFile, match="cannot be read as a FITS table"):
@@ -321,8 +321,8 @@ def test_a_truncated_fits_file(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", FILE_ENDINGS)
-def test_damage_anywhere_is_valid_or_refused(tmp_path, ending):
-    """Other exceptions than ours must not come out, whichever part of the file is damaged."""
+def test_damage_anywhere_raises_only_our_errors(tmp_path, ending):
+    """Damage every part of the file in turn."""
     path = write(tmp_path / f"o{ending}", GOOD | {"order": [1, 1, 2]}, {"medium": "air"})
     whole, refused = path.read_bytes(), 0
     for start in range(0, len(whole), max(1, len(whole) // 60)):
