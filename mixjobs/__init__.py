@@ -1,17 +1,17 @@
 """Fit stars whose light comes from two photospheres.
 
 Spots, unresolved companions and accretion veiling all add the light of a
-second photosphere to the spectrum of a star. mixjobs reads a library of raw
-model spectra, works out how bright each photosphere is in every echelle order,
-and samples the temperatures, the filling factor and the velocities of the
-mixture::
+second photosphere to the spectrum of a star. From a library of raw model
+spectra, mixjobs works out how bright each photosphere is in every echelle
+order. It then samples the temperatures, the filling factor and the velocities
+of the mixture::
 
     f_mix = (1 - c) f1/f1bar + c q f2/f2bar,    q(theta1, theta2) = f2bar/f1bar
 
-Here f1 and f2 are the raw spectra of components 1 and 2 in one order, and a bar
-is the mean over the pixels of the order. The filling factor c is the
-solid-angle fraction of component 2. The parameters theta of a component are
-those of the library: teff, logg, feh and so on.
+Here f1 and f2 are the raw spectra of the components in one order, and a bar is
+the mean over the pixels of the order. The filling factor c is the
+solid-angle fraction of component 2. The parameters theta of a component are the
+axes of the library's grid: teff, logg, feh and so on.
 
 From a library to a posterior
 -----------------------------
@@ -24,23 +24,23 @@ From a library to a posterior
    all grid points, and an emulator of the spectra. Open it again with
    ``store = open_store("ratios.zarr")``.
 4. Evaluate the model: ``q = load_flux_ratio("ratios.zarr")`` gives the flux
-   ratio of two components in every order, ``load_mixture("ratios.zarr")`` gives
-   the spectrum of their mixture, ``evaluate_spectra`` writes and draws it, and
-   ``mix`` adds two spectra that you have.
+   ratio of two components in every order, and ``load_mixture("ratios.zarr")``
+   the spectrum of their mixture. ``evaluate_spectra`` writes and draws mixtures,
+   and ``mix`` adds two spectra of your own.
 5. Sample the parameters of a star: ``run = sample("job.toml")``. To use another
    sampler, start from ``load_log_probability("job.toml")``.
 6. Read the posterior: ``run.posterior``, ``run.summary()`` and
    ``run.plot.corner()``. Open the run again with ``open_run("run")``.
 
 Parameters are given as arrays or by name. Wavelengths are in Å, velocities in
-km/s and temperatures in K; astropy quantities are converted. Libraries,
-spectra, stores and runs describe themselves when you type their name. They draw
-themselves too: ``store.plot.flux_ratio()``, ``spectrum.plot()``. Every error is
-a `MixjobsError`, and also the built-in exception that fits.
+km/s and temperatures in K; astropy quantities are converted. Libraries, spectra,
+stores and runs print as a summary, and have figures: ``spectrum.plot()``,
+``store.plot.flux_ratio()``. Every error is a `MixjobsError`, and also a built-in
+exception such as `ValueError`.
 
 Examples
 --------
-A small synthetic library takes the place of a real one.
+This example uses a small synthetic library.
 
 >>> import tempfile
 >>> import mixjobs
@@ -95,7 +95,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# Each name is imported when it is first used: workers and samplers need neither Dask nor Zarr.
+# Imported on first use, so that a program imports only what it needs.
 _MODULES = {
     "builder.emulator": ("EmulatorSettings",),
     "builder.job": ("build", "build_job", "plan_job"),

@@ -1,4 +1,4 @@
-"""Summaries of objects: a few lines of text, a table in a notebook, and access to figures."""
+"""The `repr` of objects, their tables in notebooks, and their `plot` attribute."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def text_summary(title: str, facts: Mapping[str, object]) -> str:
-    """Return the facts about an object as text, one per line.
+    """List the properties of an object, one per line.
 
     Examples
     --------
@@ -23,7 +23,7 @@ def text_summary(title: str, facts: Mapping[str, object]) -> str:
 
 
 def html_summary(title: str, facts: Mapping[str, object]) -> str:
-    """Return the facts about an object as an HTML table, for a notebook."""
+    """List the properties of an object in an HTML table, for a notebook."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th>"
         f"<td style='text-align:left'>{escape(str(fact))}</td></tr>"
@@ -50,17 +50,17 @@ class Summarised:
 
 
 class PlotAccessor:
-    """The attribute `plot` of a class, whose figures are drawn by a module of `mixjobs.report`.
+    """The attribute `plot` of a class, which takes its figures from a module of `mixjobs.report`.
 
-    The module is imported when the attribute is first used, because matplotlib takes a second to
-    import and the layers below `report` must not depend on it.
+    The module is imported on first use, because matplotlib is slow to import, and because the
+    layers below `report` must not depend on it.
 
     Parameters
     ----------
     module : str
         Full name of the module.
     name : str
-        Name of the class there. It is called with the object and has one method per figure.
+        Name of the class in that module. It is called with the object; its methods draw.
     """
 
     def __init__(self, module: str, name: str) -> None:

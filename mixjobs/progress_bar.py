@@ -20,12 +20,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-Report = Callable[[str, int, int], None]  # stage, tasks done, tasks in all
+Report = Callable[[str, int, int], None]  # stage, tasks done, tasks in total
 
 # Seconds between lines: the interval grows with the time elapsed, so that the log of a job of many
 # hours stays readable.
 _MIN_INTERVAL, _MAX_INTERVAL, _INTERVAL_FRACTION = 10.0, 600.0, 0.05
-_MIN_TASKS = 10  # before the remaining time is estimated: the first tasks wait for workers
+_MIN_TASKS = 10  # finished before the time left is estimated: the first ones wait for workers
 
 
 def line_interval(elapsed: float) -> float:
@@ -40,7 +40,7 @@ def reporter(tasks: str = "tasks") -> Iterator[Report]:
     Parameters
     ----------
     tasks : str
-        What the lines count.
+        Name of the tasks, in the plain lines.
     """
     console = Console(stderr=True)
     if not _has_bars(console):
@@ -60,25 +60,25 @@ def reporter(tasks: str = "tasks") -> Iterator[Report]:
 
 @contextmanager
 def chosen_reporter(report: Report | Literal[False] | None) -> Iterator[Report]:
-    """Yield the function that reports progress from Python.
+    """Yield the progress function for a call from Python.
 
     Parameters
     ----------
     report : callable, False or None
-        A function of the caller's; False for none; None for bars in a terminal or a notebook, and
-        nothing elsewhere.
+        The caller's own function; False shows nothing. None shows bars in a terminal or a notebook,
+        and nothing elsewhere.
     """
     if callable(report):
         yield report
     elif report is None and is_watched():
-        with reporter() as shown:
-            yield shown
+        with reporter() as progress:
+            yield progress
     else:
         yield lambda _stage, _done, _total: None
 
 
 def is_watched() -> bool:
-    """Whether somebody watches: standard error is a terminal, or this is a notebook."""
+    """Whether progress is visible: standard error is a terminal, or this is a notebook."""
     console = Console(stderr=True)
     return console.is_terminal or console.is_jupyter
 
@@ -102,8 +102,8 @@ def _lines(tasks: str) -> Report:
         last_line[stage] = now
         line = f"{stage}: {done} of {total} {tasks}, {timedelta(seconds=round(elapsed))}"
         if done_before[stage] + _MIN_TASKS <= done < total:
-            left = elapsed * (total - done) / (done - done_before[stage])
-            line += f", {timedelta(seconds=round(left))} left"
+            seconds_left = elapsed * (total - done) / (done - done_before[stage])
+            line += f", {timedelta(seconds=round(seconds_left))} left"
         print(line, file=sys.stderr, flush=True)
 
     return report

@@ -1,8 +1,8 @@
 """Convergence of a chain: burn-in, autocorrelation time, and agreement of the ensembles.
 
 The walkers of an ensemble are not independent chains, because each proposal is made from the
-others. Walkers are therefore never compared with each other. The autocorrelation time belongs to an
-ensemble, and R-hat compares ensembles, which are independent.
+others. The autocorrelation time is therefore measured for each ensemble, and R-hat compares
+ensembles, which are independent.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from mixjobs.typing import Floats
 
 BURN_IN_TIMES = 10  # autocorrelation times
 MIN_TIMES = 50  # autocorrelation times required after the burn-in
-MAX_TAU_CHANGE = 0.05  # largest relative change of the autocorrelation time ...
-_SHORTER = 0.9  # ... compared with this fraction of the chain
+MAX_TAU_CHANGE = 0.05  # largest relative change of the autocorrelation time over the last tenth
+_SHORTER_FRACTION = 0.9  # of the chain, without the last tenth
 MAX_R_HAT = 1.01  # Vehtari et al. (2021, Bayesian Anal. 16, 667)
 _WINDOW = 5  # autocorrelation times over which the autocorrelation is summed (Sokal 1997)
 
@@ -58,7 +58,7 @@ class Convergence:
 
     @property
     def required_steps(self) -> float:
-        """Length that the chain needs, according to its present autocorrelation time."""
+        """Length that the chain needs, according to its current autocorrelation time."""
         return float(np.ceil((BURN_IN_TIMES + MIN_TIMES) * self.max_tau))
 
     @cached_property
@@ -107,7 +107,7 @@ def assess(positions: Floats) -> Convergence:
     """
     n = positions.shape[1]
     burn_in, tau = _burn_in_and_tau(positions)
-    _, shorter_tau = _burn_in_and_tau(positions[:, : max(1, int(_SHORTER * n))])
+    _, shorter_tau = _burn_in_and_tau(positions[:, : max(1, int(_SHORTER_FRACTION * n))])
     return Convergence(n, burn_in, tau, shorter_tau, r_hat(positions[:, burn_in:]))
 
 
@@ -125,9 +125,9 @@ def autocorrelation_time(x: Floats) -> Floats:
     """Return the integrated autocorrelation time of an ensemble, in steps.
 
     The autocorrelation is averaged over the walkers and summed up to the first lag that exceeds 5
-    times the sum (Sokal 1997), as in `emcee.autocorr.integrated_time`. Unlike emcee, deviations are
-    taken from the mean of the ensemble. Taken from each walker's own mean, a walker that is stuck
-    would appear to mix.
+    times the sum (Sokal 1997), as in `emcee.autocorr.integrated_time`. Unlike emcee, this function
+    measures deviations from the mean of the ensemble: about its own mean, a stuck walker would
+    appear to mix.
 
     Parameters
     ----------
@@ -157,16 +157,16 @@ def _autocorrelation_time(x: Floats) -> float:
     power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
     correlation = np.fft.irfft(power)[:n]
     times = 2 * np.cumsum(correlation / correlation[0]) - 1
-    beyond = np.flatnonzero(np.arange(n) >= _WINDOW * times)
-    return max(1.0, float(times[beyond[0] if len(beyond) else -1]))
+    cutoffs = np.flatnonzero(np.arange(n) >= _WINDOW * times)
+    return max(1.0, float(times[cutoffs[0] if len(cutoffs) else -1]))
 
 
 def r_hat(positions: Floats) -> Floats:
     """Return the potential scale reduction of ensembles, each split into two halves.
 
-    Gelman et al. (2013), *Bayesian Data Analysis*, equation 11.4. Half an ensemble, with all of its
-    walkers, takes the place of a chain. The limit of many samples is used: the sampling variance of
-    the means is not subtracted.
+    Gelman et al. (2013), *Bayesian Data Analysis*, equation 11.4, in the limit of many samples: the
+    sampling variance of the means is not subtracted. Half an ensemble, with all of its walkers,
+    counts as one chain.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from mixjobs.inference.expressions import NOISE, fraction_names
 from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import Parameters, make_parameters
 from mixjobs.inference.priors import Normal, Prior, Uniform
-from mixjobs.model.components import LibraryModel, Source
+from mixjobs.model.components import Source
 from mixjobs.model.layout import Layout
 from mixjobs.store.emulator import read_attributes, read_order
 from mixjobs.wavelengths import SPEED_OF_LIGHT
@@ -65,7 +65,7 @@ class ModelDomain:
     ----------
     layout : Layout
         Names of the parameters of all components.
-    sources : tuple of LibraryModel or BlackBody
+    sources : tuple of Source
         One for each component.
     velocities : tuple of float
         Barycentric velocity of each epoch, km/s.
@@ -89,9 +89,8 @@ class ModelDomain:
 
     @property
     def max_velocity(self) -> float:
-        """Largest sum of rv and vsini for which the libraries have light, km/s."""
-        velocities = [s.max_velocity for s in self.sources if isinstance(s, LibraryModel)]
-        return min(velocities, default=np.inf)
+        """Largest ``|rv| + vsini`` that the emulators allow, km/s."""
+        return min(source.max_velocity for source in self.sources)
 
     def ranges(self, max_rv: float, max_vsini: float, black_body_teff: Range) -> dict[str, Range]:
         """Return the range of each parameter of the mixture, for the given limits.
@@ -102,15 +101,12 @@ class ModelDomain:
         for source, columns in zip(self.sources, self.layout.columns, strict=True):
             for component_name, column in columns.items():
                 name = self.layout.all_names[column]
-                if not isinstance(source, LibraryModel):
-                    ranges.setdefault(name, black_body_teff)
-                elif component_name == "vsini":
+                if component_name == "vsini":
                     ranges[name] = 0.0, max_vsini
                 elif component_name == "rv":
                     ranges |= self._velocity_ranges(name, max_rv)
                 else:
-                    axis = source.grid.axes[source.grid.names.index(component_name)]
-                    ranges.setdefault(name, (float(axis[0]), float(axis[-1])))
+                    ranges.setdefault(name, source.ranges.get(component_name, black_body_teff))
         return ranges
 
     def _velocity_ranges(self, name: str, max_rv: float) -> dict[str, Range]:
@@ -126,7 +122,7 @@ def _default_priors(
 ) -> tuple[dict[str, Prior], dict[str, float]]:
     """Return the default priors, and the values of parameters whose range is a single value.
 
-    Velocities extend as far as the store was built for.
+    Velocities extend to the limits for which the store was built.
     """
     attributes = read_attributes(Path(plan.store))
     max_rv, max_vsini = (
@@ -140,7 +136,7 @@ def _default_priors(
 
 
 def _log_length(plan: LikelihoodPlan) -> Uniform:
-    """Return the prior of the correlation length, log10 of km/s: from a pixel upwards."""
+    """Return the prior of log10 of the correlation length in km/s: one pixel or more."""
     waves = [order.wavelength[order.used] for order in plan.orders]
     steps = [SPEED_OF_LIGHT * np.median(np.diff(np.log(wave))) for wave in waves]
     widths = [SPEED_OF_LIGHT * np.log(wave[-1] / wave[0]) for wave in waves]
@@ -149,7 +145,7 @@ def _log_length(plan: LikelihoodPlan) -> Uniform:
 
 
 def _constraints(job: SampleConfig, domain: ModelDomain) -> list[str]:
-    """Return the job's constraints; by default, component 2 of one library is the cooler one."""
+    """Return the job's constraints; by default, component 2 of the same library is cooler."""
     if job.parameters.constraints is not None:
         return job.parameters.constraints
     sources, pair = domain.sources, ("teff_1", "teff_2")
@@ -176,7 +172,7 @@ def check_ranges(parameters: Parameters, ranges: Mapping[str, Range]) -> list[st
     ----------
     parameters : Parameters
     ranges : dict
-        By name; a parameter of one epoch, such as ``rv_e2``, may have its own or that of ``rv``.
+        By name; the range of ``rv`` also applies to ``rv_e2``, unless that has its own.
 
     Returns
     -------
@@ -231,6 +227,6 @@ def oversampling_notes(store: str | Path, orders: Iterable[EpochOrder]) -> list[
     numbers = ", ".join(map(str, factors))
     return [
         f"order(s) {numbers}: the pixels of the data are up to {max(factors.values()):.2g} times "
-        "finer than the library's, which cannot reproduce their lines; bin the spectrum, or use a "
-        "library with finer pixels"
+        "finer than the library's, which cannot resolve the observed lines; bin the spectrum, or "
+        "use a library with finer pixels"
     ]

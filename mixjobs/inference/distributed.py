@@ -1,7 +1,7 @@
-"""Orders distributed over Dask workers, for functions that a sampler evaluates thousands of times.
+"""Evaluation of orders on Dask workers, for functions that a sampler calls thousands of times.
 
-An evaluation is one message to every worker and one reply from it, outside Dask's task graph:
-a task would take far longer than the evaluation itself.
+An evaluation sends one message to every worker and receives one reply. It bypasses Dask's task
+graph, whose overhead is far longer than the evaluation itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MAX_CACHED = 4  # calls of `distribute` whose evaluators a worker process keeps
 def distribute(
     client: Client | None, build: Build[Result], orders: Sequence[int]
 ) -> Callable[..., list[Result]]:
-    """Distribute orders over the present workers, one partition for each of their threads.
+    """Distribute orders over the workers of a client, one partition per thread.
 
     Parameters
     ----------
@@ -51,24 +51,22 @@ def distribute(
         None evaluates all orders in this process.
     build : callable
         ``build(partition)`` returns an evaluator of some orders; ``evaluator(*arguments)`` returns
-        one result for each of them. The function is pickled and runs in the worker, once for each
-        process and partition, at the first evaluation.
+        one result for each of them. The function is pickled. It runs in the worker at the first
+        evaluation, once per process and partition.
     orders : sequence of int
-        Order numbers. A partition is a run of consecutive ones. Partitions never change, so
-        results do not depend on which workers are left: other workers build and evaluate the
-        partitions of a lost one.
+        Order numbers. A partition is a run of consecutive orders, and never changes, so results do
+        not depend on the workers: if one is lost, others take over its partitions.
 
     Returns
     -------
     callable
         ``evaluate(*arguments)`` returns a list with one result for each order, in the order of
-        `orders`. It raises whatever `build` or the evaluator raises.
+        `orders`. Errors of `build` and of the evaluator are raised.
 
     Raises
     ------
     JobFailed
-        Here and in each evaluation: the scheduler is lost, or the workers of a partition died too
-        often.
+        The scheduler is lost, or the workers of a partition die too often, now or later.
     """
     numbers = tuple(int(number) for number in orders)
     evaluator = build(numbers) if client is None else _Distributed(client, build, numbers)
@@ -87,7 +85,7 @@ class _Reply(NamedTuple):
     outcomes : dict
         Results and error of each partition that it has evaluated, pickled.
     unbuilt : list
-        Partitions that it could not evaluate: the builder was not sent, and it has not built them.
+        Partitions that it has not built, and could not build without the builder.
     """
 
     outcomes: dict[Partition, bytes]
@@ -122,10 +120,13 @@ class _Distributed:
             if self._must_assign:
                 self._assign()
             outcomes |= self._broadcast(missing, arguments, deaths)
-        opened = [(partition, *loads(outcomes[partition])) for partition in self._partitions]
-        for error in (error for _, _, error in opened if error is not None):
-            raise error
-        return [r for partition, results, _ in opened for r in _one_per_order(partition, results)]
+        results: list[Any] = []
+        for partition in self._partitions:
+            partition_results, error = loads(outcomes[partition])
+            if error is not None:
+                raise error
+            results += _one_per_order(partition, partition_results)
+        return results
 
     def _assign(self) -> None:
         """Assign each partition to one of the present workers."""
@@ -142,35 +143,35 @@ class _Distributed:
         builder = self._builder if self._must_send_builder else None
         call = (self._token, request, builder, arguments)
         with _scheduler_required(self._client):
-            # To all workers: `run` would wait long for a listed one that is gone.
+            # Sent to all workers: `run` waits a long time for a listed one that has gone.
             replies = self._client.run(_evaluate_partitions, *call, on_error="return")
         lost = {worker for worker, reply in replies.items() if isinstance(reply, OSError)}
         if lost or replies.keys() != self._workers:
             self._must_assign = True
         _count_deaths(deaths, [p for worker in lost for p in request.get(worker, [])])
-        received = [_opened(replies[worker]) for worker in replies.keys() - lost]
+        received = [_unpickled(replies[worker]) for worker in replies.keys() - lost]
         self._must_send_builder = any(reply.unbuilt for reply in received)
-        return {partition: o for reply in received for partition, o in reply.outcomes.items()}
+        return {p: outcome for reply in received for p, outcome in reply.outcomes.items()}
 
     def _count_threads(self) -> dict[str, int]:
-        """Count the threads of each worker; wait for the first worker."""
+        """Return the number of threads of each worker; wait if there is no worker yet."""
         with _scheduler_required(self._client):
             while not (threads := self._client.ncores()):
                 self._client.wait_for_workers(1)
         return dict(threads)
 
 
-def _opened(reply: bytes | Exception) -> _Reply:
+def _unpickled(reply: bytes | Exception) -> _Reply:
     if isinstance(reply, Exception):
         raise reply
-    opened: _Reply = loads(reply)
-    return opened
+    unpickled: _Reply = loads(reply)
+    return unpickled
 
 
 def _assigned(
     partitions: list[Partition], threads: dict[str, int], previous: dict[Partition, str]
 ) -> dict[Partition, str]:
-    """Assign each partition to a worker: its previous one, unless that is gone or overloaded."""
+    """Assign each partition to a worker: its previous one, unless that is lost or overloaded."""
     per_thread = -(-len(partitions) // sum(threads.values()))
     free = Counter({worker: per_thread * n for worker, n in threads.items()})
     worker_of = {}
@@ -188,7 +189,7 @@ def _scheduler_required(client: Client) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Refused, closed or timed out; or the client has given up.
+        # The connection was refused, was closed or timed out, or the client has given up.
         if isinstance(error, OSError) or client.scheduler is None:
             raise JobFailed("the connection to the Dask scheduler was lost; start again") from None
         raise
@@ -211,12 +212,12 @@ class _Evaluator:
 
     def __init__(self) -> None:
         self._evaluate: Callable[..., Sequence[Any]] | None = None
-        self._lock = Lock()  # a call that was interrupted may still be running
+        self._lock = Lock()  # an interrupted call may still be running
 
     def evaluate(
         self, partition: Partition, builder: bytes | None, arguments: tuple[object, ...]
     ) -> bytes | None:
-        """Return results and error, pickled; None if it is not built and there is no builder."""
+        """Return results and error, pickled; None if it still lacks its builder."""
         with self._lock:
             if self._evaluate is None and builder is None:
                 return None
@@ -284,8 +285,8 @@ def distribute_mixture(
     -------
     callable
         ``evaluate(values)`` returns the same as the model of `mixjobs.load_mixture`: one array
-        (..., n_pixels) for each order. It raises what `load_mixture` raises (at the first
-        evaluation) and what the model raises, and `JobFailed`.
+        (..., n_pixels) for each order. It raises `JobFailed`, and the errors of
+        `load_mixture` (at the first evaluation) and of the model.
     """
     orders = wanted_orders(options.pop("orders", None), options.get("wavelengths"))
     numbers = order_numbers(path, orders)

@@ -65,26 +65,26 @@ class EpochNames:
         return [name for names in self.by_epoch for name in names]
 
     def in_epoch(self, name: str, epoch: int | None, context: str) -> str:
-        """Return the parameter that a name means in an epoch; epoch None allows shared ones."""
+        """Return the full name of a parameter in an epoch; None allows only shared parameters."""
         if name in self.of_all_epochs:
             return name
         check_name(name, [*self.of_all_epochs, *self.base], context)
-        own = self.by_epoch[epoch or 0][self.base.index(name)]
+        full_name = self.by_epoch[epoch or 0][self.base.index(name)]
         if epoch is None:
             raise InvalidInput(
-                f"{context}: each epoch has its own {name}; name one of them, such as {own}",
+                f"{context}: each epoch has its own {name}; name one of them, such as {full_name}",
                 name=name,
             )
-        return own
+        return full_name
 
     def in_rule(self, rule: Rule, name: str, epoch: int | None) -> Rule:
-        """Return a rule with the parameter of the same epoch as the target of a tie."""
+        """Direct a tie at the parameter of the same epoch; other rules stay unchanged."""
         if not isinstance(rule, Tie):
             return rule
         return replace(rule, name=self.in_epoch(rule.name, epoch, f"{name} = {rule}"))
 
     def in_constraints(self, constraints: Sequence[str]) -> tuple[Below, ...]:
-        """Read constraints; one of parameters that differ between epochs holds in each epoch."""
+        """Read constraints, and apply those on parameters of each epoch to every epoch."""
         below = []
         for text in constraints:
             constraint, context = read_constraint(text), f"constraint {text!r}"

@@ -16,9 +16,9 @@ from mixjobs.units import to_value
 NOISE = ("ln_noise", "log_amplitude", "log_length")
 OPTIMUM = "optimum"
 
-# Units of the parameters that have one; those of a library's other parameters are not known.
-_UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s"}
-_SUFFIXES = re.compile(r"(_\d+)?(_e\d+)?$")  # of a component and an epoch
+# A library does not declare the units of its other parameters.
+UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s"}
+SUFFIXES = re.compile(r"(_\d+)?(_e\d+)?$")  # of a component and an epoch
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TIE = re.compile(rf"(?:([+-]?{_NUMBER})\s*\*\s*)?(\S+?)(?:\s*([+-])\s*({_NUMBER}))?")
@@ -109,7 +109,7 @@ def without_units(name: str, setting: Any) -> Any:
         km/s; quantities of other parameters must be dimensionless.
     setting : object
         A quantity, or the mapping of a prior whose numbers may be quantities; anything else is
-        returned as it is.
+        returned unchanged.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def without_units(name: str, setting: Any) -> Any:
     >>> without_units("rv", {"uniform": [-1, 1] * u.km / u.s})
     {'uniform': [-1.0, 1.0]}
     """
-    unit = _UNITS.get(_SUFFIXES.sub("", name), "")
+    unit = UNITS.get(SUFFIXES.sub("", name), "")
     if isinstance(setting, Mapping):
         return {key: _plain(value, unit, name) for key, value in setting.items()}
     return _plain(setting, unit, name)
@@ -172,7 +172,7 @@ def read_constraint(text: str) -> Below:
 
 
 def resolve(name: str, rules: Mapping[str, Rule], path: tuple[str, ...] = ()) -> Tie | float:
-    """Follow ties from a parameter to one with a prior, or to a fixed value.
+    """Follow ties to a parameter with a prior, or to a fixed value.
 
     Raises
     ------
@@ -195,10 +195,10 @@ def resolve(name: str, rules: Mapping[str, Rule], path: tuple[str, ...] = ()) ->
         return rule
     if not isinstance(rule, Tie):
         return Tie(name)
-    end = resolve(rule.name, rules, (*path, name))
-    if isinstance(end, float):
-        return rule.factor * end + rule.offset
-    return Tie(end.name, rule.factor * end.factor, rule.factor * end.offset + rule.offset)
+    target = resolve(rule.name, rules, (*path, name))
+    if isinstance(target, float):
+        return rule.factor * target + rule.offset
+    return Tie(target.name, rule.factor * target.factor, rule.factor * target.offset + rule.offset)
 
 
 def can_hold(constraint: Below, rules: Mapping[str, Rule]) -> bool:
@@ -206,12 +206,12 @@ def can_hold(constraint: Below, rules: Mapping[str, Rule]) -> bool:
     slopes: dict[str, float] = {}  # of lesser - greater, by free parameter
     minimum = 0.0
     for sign, name in ((1.0, constraint.lesser), (-1.0, constraint.greater)):
-        end = resolve(name, rules)
-        if isinstance(end, float):
-            minimum += sign * end
+        target = resolve(name, rules)
+        if isinstance(target, float):
+            minimum += sign * target
         else:
-            minimum += sign * end.offset
-            slopes[end.name] = slopes.get(end.name, 0.0) + sign * end.factor
+            minimum += sign * target.offset
+            slopes[target.name] = slopes.get(target.name, 0.0) + sign * target.factor
     for name, slope in slopes.items():
         rule = rules[name]
         if slope and not isinstance(rule, float | Tie):
@@ -220,7 +220,7 @@ def can_hold(constraint: Below, rules: Mapping[str, Rule]) -> bool:
 
 
 def check_name(name: str, valid: Iterable[str], context: str) -> None:
-    """Refuse a name that is not valid, and suggest the nearest one.
+    """Refuse an unknown name, and suggest the nearest valid one.
 
     Raises
     ------

@@ -41,17 +41,16 @@ def load_log_probability(
 ) -> LogProbability:
     """Load the log-probability of a job, for any sampler.
 
-    It is the function that ``mixjobs sample`` samples. If the job sets parameters of the noise to
-    "optimum", the same search is made, with the job's seed, and they are fixed at its result. This
-    takes some thousand evaluations; `notes` has the values. Without such parameters there is no
-    search.
+    This is the function that ``mixjobs sample`` samples. Noise parameters that the job sets to
+    "optimum" are fixed at the same values, which are listed in `notes`. They are found by a search
+    of several thousand evaluations, with the job's seed.
 
     Parameters
     ----------
     job : str, Path or SampleConfig
         A job file of ``mixjobs sample``, or its contents.
     client : Client, optional
-        A Dask client, whose workers evaluate the orders and must be able to read the store; None
+        A Dask client. Its workers evaluate the orders, and must be able to read the store. None
         evaluates in this process.
     report : callable, optional
         Called with ``("search", generation, n_generations)`` as the search advances.
@@ -65,9 +64,9 @@ def load_log_probability(
     Raises
     ------
     MissingFile, UnreadableFile, StoreError, OrderError
-        A file cannot be read, or does not fit the others.
+        A file cannot be read, or does not match the others.
     InvalidInput
-        The job, the data or the model are invalid, or the search finds no valid point.
+        The job, the data or the model is invalid, or the search finds no valid point.
     """
     config = job if isinstance(job, SampleConfig) else read_sample_job(job)
     free = load_free_log_probability(config, client)
@@ -77,7 +76,7 @@ def load_log_probability(
     log_probability, notes = free, []
     for name, value in optimum_values(free, starts).items():
         log_probability = log_probability.fix(name, value)
-        notes.append(f"{name} is fixed at {value:.5g}, the optimum of a search")
+        notes.append(f"{name} is fixed at {value:.5g}, the optimum found by a search")
     return replace(log_probability, notes=(*free.notes, *notes))
 
 
@@ -87,7 +86,7 @@ def load_free_log_probability(
     """Load the log-probability of a job before any parameter is fixed at its optimum.
 
     The parameters that the job sets to "optimum" are free, and listed in ``parameters.optimum``.
-    Parameters and errors are those of `load_log_probability`.
+    It takes the same arguments as `load_log_probability`, and raises the same errors.
     """
     config = job if isinstance(job, SampleConfig) else read_sample_job(job)
     spectra = observed_spectra(config)
@@ -149,9 +148,11 @@ def _velocity_note(config: SpectrumConfig, spectrum: ObservedSpectrum) -> str:
     if config.barycentric_velocity is not None:
         return f"barycentric velocity {config.barycentric_velocity:g} km/s, from the job file"
     if spectrum.barycentric_velocity is not None:
-        velocity = f"{spectrum.barycentric_velocity:g} km/s"
-        return f"barycentric velocity {velocity} in the file; assumed to be corrected for already"
-    return "no barycentric velocity given; rv refers to the wavelengths as they are"
+        return (
+            f"the file gives the barycentric velocity {spectrum.barycentric_velocity:g} km/s; "
+            "its wavelengths are assumed to be corrected for it"
+        )
+    return "no barycentric velocity is given; rv is relative to the observed wavelengths"
 
 
 def _likelihood_plan(job: SampleConfig, spectra: list[ObservedSpectrum]) -> LikelihoodPlan:
@@ -177,17 +178,17 @@ def _likelihood_plan(job: SampleConfig, spectra: list[ObservedSpectrum]) -> Like
 def _epoch_orders(
     job: SampleConfig, epoch: int, config: SpectrumConfig, spectrum: ObservedSpectrum
 ) -> list[EpochOrder]:
-    """Return the orders of one spectrum, checked."""
+    """Return the orders of one spectrum, after checking their data."""
     numbers = spectrum.orders.number.tolist()
     orders = []
-    for row, (number, profile) in enumerate(zip(numbers, _profiles(config, numbers), strict=True)):
+    for m, (number, profile) in enumerate(zip(numbers, _profiles(config, numbers), strict=True)):
         order = EpochOrder(
             epoch=epoch,
             number=number,
-            wavelength=spectrum.wavelength[row],
-            flux=spectrum.flux[row],
-            flux_error=spectrum.flux_error[row],
-            used=spectrum.mask[row],
+            wavelength=spectrum.wavelength[m],
+            flux=spectrum.flux[m],
+            flux_error=spectrum.flux_error[m],
+            used=spectrum.mask[m],
             continuum=Continuum(job.continuum.of_order(number), job.continuum.prior_sd),
             profile=profile,
         )
@@ -223,7 +224,7 @@ def _profiles(config: SpectrumConfig, numbers: list[int]) -> list[InstrumentProf
 
 
 def identity(job: SampleConfig, log_probability: LogProbability) -> dict[str, Any]:
-    """Return what identifies a chain: model, data, store, priors, seed and walkers, for JSON."""
+    """Return the inputs that determine a chain: model, data, priors, seed and so on, for JSON."""
     plan, parameters = log_probability.plan, log_probability.parameters
     store = open_store(plan.store)
     data = hashlib.sha256()
@@ -268,7 +269,7 @@ def n_walkers(job: SampleConfig, log_probability: LogProbability) -> int:
 
 
 def _as_json(value: Any) -> Any:
-    """Return a value as JSON would read it back."""
+    """Convert a value to JSON and back."""
     if isinstance(value, Mapping):
         value = dict(value)
     return json.loads(json.dumps(value, default=str))

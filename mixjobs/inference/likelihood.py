@@ -21,8 +21,8 @@ _N_REFITS = 2
 class Continuum:
     """The continuum of an order: a Chebyshev polynomial with a normal prior.
 
-    In units of the robust scale of the order, the constant term has prior mean 1, every other
-    coefficient prior mean 0, and all have the same standard deviation.
+    Coefficients are in units of the robust scale of the order. The prior mean is 1 for the constant
+    term and 0 for all others; the standard deviation is the same for all.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class OrderData:
     Attributes
     ----------
     used : (n_pixels,) bool array
-        Which pixels of the order these are.
+        Their places among all pixels of the order.
     scale : float
         The robust scale: median absolute flux, in the unit of the data.
     velocity : (n,) array
@@ -81,8 +81,8 @@ def order_data(
     Raises
     ------
     InvalidInput
-        Wavelengths do not ascend; a used pixel has no finite flux or no positive error; there are
-        not more used pixels than coefficients; at least half of the used pixels have zero flux.
+        Wavelengths do not ascend; a used pixel lacks a finite flux or a positive error; there are
+        no more used pixels than coefficients; at least half of the used pixels have zero flux.
     """
     _check_pixels(wavelength, flux, flux_error, used, continuum.degree)
     scale = float(np.median(np.abs(flux[used])))
@@ -104,7 +104,7 @@ def order_data(
 def _check_pixels(
     wavelength: Floats, flux: Floats, flux_error: Floats, used: Bools, degree: int
 ) -> None:
-    """Refuse an order whose pixels cannot be used."""
+    """Refuse an order with invalid pixels."""
     if not (np.isfinite(wavelength).all() and (np.diff(wavelength) > 0).all()):
         raise InvalidInput(
             "wavelengths are not finite and ascending; sort the pixels of the order",
@@ -112,12 +112,12 @@ def _check_pixels(
         )
     valid = np.isfinite(flux) & np.isfinite(flux_error) & (flux_error > 0)
     if (used & ~valid).any():
-        at = int(np.flatnonzero(used & ~valid)[0])
+        first = int(np.flatnonzero(used & ~valid)[0])
         raise InvalidInput(
-            f"the pixel at {wavelength[at]:.8g} Å has flux {flux[at]:g} and error "
-            f"{flux_error[at]:g}; mask it, or give a finite flux and a positive error",
-            name="flux" if not np.isfinite(flux[at]) else "flux_error",
-            value=float(wavelength[at]),
+            f"the pixel at {wavelength[first]:.8g} Å has flux {flux[first]:g} and error "
+            f"{flux_error[first]:g}; mask it, or give a finite flux and a positive error",
+            name="flux" if not np.isfinite(flux[first]) else "flux_error",
+            value=float(wavelength[first]),
         )
     if used.sum() <= degree + 1:
         raise InvalidInput(
@@ -162,8 +162,8 @@ def fit_order(data: OrderData, spectra: Floats, errors: Floats, noise: NoisePara
     and standard deviation s, and ``A = S ∘ T``. N is the noise and X the error of the spectrum.
     The fitted continuum P multiplies X as it multiplies the spectrum.
 
-    The determinant and the inverse are those of a matrix with one row for each column of A and X
-    (Woodbury; Rasmussen & Williams 2006, equations A.9 and A.10; section 2.7 for the continuum).
+    By the Woodbury identity, only a matrix with one row per column of A and X is inverted
+    (Rasmussen & Williams 2006, equations A.9 and A.10; section 2.7 for the continuum).
 
     Parameters
     ----------

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 class LogProbability(Summarised):
     """ln of the posterior density of a fit; made by `mixjobs.load_log_probability`.
 
-    Every method takes the P free parameters as a vector (P,) or as n samples (n, P), in the order
-    of `names`, and returns a float or an array (n,) to match. Velocities are in km/s,
+    Every method takes the P free parameters, in the order of `names`: a vector (P,) or n samples
+    (n, P). It returns a float or an array (n,) to match. Velocities are in km/s,
     temperatures in K.
 
-    A Markov chain needs the object itself, ``logp(x)``. A nested sampler needs `log_likelihood`
-    and `prior_transform`, in which the prior enters once.
+    An MCMC sampler needs the object itself, ``logp(x)``. A nested sampler needs `log_likelihood`
+    and `prior_transform`, so that the prior enters only once.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class LogProbability(Summarised):
         -------
         float for x (P,), (n,) array for x (n, P)
             -inf outside the prior, and where the model is not defined: outside the library's
-            grid, in a hole of it, or at velocities beyond the emulator's limit.
+            grid, in one of its holes, or at velocities beyond the emulator's limit.
 
         Raises
         ------
@@ -141,15 +141,15 @@ class LogProbability(Summarised):
             First the total, prior included; then the orders, epoch by epoch. -inf outside the
             prior.
         """
-        samples = as_samples(x, self.names)
-        rows = np.atleast_2d(samples)
-        values = np.full((len(rows), 1 + len(self.plan.orders)), -np.inf)
-        log_prior = self.parameters.log_prior(rows)
+        array = as_samples(x, self.names)
+        samples = np.atleast_2d(array)
+        values = np.full((len(samples), 1 + len(self.plan.orders)), -np.inf)
+        log_prior = self.parameters.log_prior(samples)
         inside = np.isfinite(log_prior)
         if inside.any():
-            # A row outside the prior is replaced by one inside: the shape of a batch, and with it
-            # the last bits of the others, must not depend on how many rows are outside.
-            filled = np.where(inside[:, None], rows, rows[inside][0])
+            # The last bits of a result depend on the shape of the batch, so samples outside the
+            # prior are not dropped, but replaced by one inside.
+            filled = np.where(inside[:, None], samples, samples[inside][0])
             likelihoods = self._evaluate(self.parameters.params(filled))
             total = log_prior
             for m, likelihood in enumerate(likelihoods):
@@ -157,7 +157,7 @@ class LogProbability(Summarised):
                 total = total + likelihood
             valid = inside & np.isfinite(total)
             values[valid, 0] = total[valid]
-        return values if samples.ndim == 2 else values[0]
+        return values if array.ndim == 2 else values[0]
 
     def fix(self, name: str, value: Any) -> LogProbability:
         """Return the same log-probability with a parameter fixed; see `Parameters.fix`.
@@ -192,8 +192,8 @@ def make_log_probability(
     Raises
     ------
     InvalidInput
-        In this process at once, on workers at the first evaluation: the data cannot be used, or
-        `load_mixture` refuses the plan.
+        The data cannot be used, or `load_mixture` refuses the plan. Workers raise this at the
+        first evaluation.
     """
     evaluate = distribute(client, plan.load, range(len(plan.orders)))
     return LogProbability(parameters, plan, evaluate, tuple(notes))

@@ -14,7 +14,7 @@ from mixjobs.inference.expressions import NOISE, Tie
 from mixjobs.inference.parameters import Parameters
 from mixjobs.typing import Floats
 
-if TYPE_CHECKING:  # a comparison is read without the store
+if TYPE_CHECKING:  # reading a comparison does not need the store
     from distributed import Client
 
     from mixjobs.inference.log_probability import LogProbability
@@ -45,9 +45,9 @@ class Comparison:
     Attributes
     ----------
     n_components : int
-        Of the larger model.
+        Number of components of the larger model.
     n_pixels : int
-        Pixels used.
+        Number of pixels used.
     one_component, all_components : Optimum
     """
 
@@ -63,8 +63,8 @@ class Comparison:
 
     def __str__(self) -> str:
         return (
-            f"difference in ln likelihood at the optima: {self.difference:.1f} "
-            f"for {self.n_components} components over 1"
+            f"difference in ln likelihood at the optima, {self.n_components} components minus 1: "
+            f"{self.difference:.1f}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,13 +92,13 @@ def compare(
 ) -> Comparison | None:
     """Compare component 1 alone with all components.
 
-    The noise must be free, not fixed at an optimum, because each model needs its own.
+    The noise parameters must be free, because each model has its own optimum of the noise.
 
     Parameters
     ----------
     log_probability : LogProbability
     best : (P,) array
-        Free parameters at its optimum.
+        Free parameters at the optimum of all components.
     seed : int
         Seed of the search for the optimum of one component.
     client : Client, optional
@@ -115,21 +115,21 @@ def compare(
     if single is None:
         return None
     plan = log_probability.plan
-    one = _optimum(single, find_optimum(single, seed))
+    one_component = _optimum(single, find_optimum(single, seed))
     return Comparison(
         _n_components(plan.components),
         int(sum(order.used.sum() for order in plan.orders)),
-        one,
-        _best_of_all(log_probability, best, one),
+        one_component,
+        _best_of_all(log_probability, best, one_component),
     )
 
 
-def _best_of_all(log_probability: LogProbability, best: Floats, one: Optimum) -> Optimum:
-    """Return the better of the sampled optimum and that of one component, with fractions of 0."""
+def _best_of_all(log_probability: LogProbability, best: Floats, one_component: Optimum) -> Optimum:
+    """Return the better of two optima: the sampled one, and that of one component with c = 0."""
     sampled = _optimum(log_probability, best)
     no_light = {name: 0.0 for name in sampled.parameters if is_fraction(name)}
     nested = sampled.parameters | no_light
-    x = np.array([one.parameters.get(name, value) for name, value in nested.items()])
+    x = np.array([one_component.parameters.get(name, value) for name, value in nested.items()])
     if not np.isfinite(log_probability(x)):
         return sampled
     return max(sampled, _optimum(log_probability, x), key=lambda optimum: optimum.ln_likelihood)
@@ -168,34 +168,33 @@ def single_component(
     first = [plan.orders[0].number]
     mixture = plan.load_model(plan.components, orders=first)
     single = plan.load_model(components, orders=first)
-    name_of = {own: mixture.layout.all_names[i] for own, i in mixture.layout.columns[0].items()}
-    fit = [name_of[own] for own in single.parameters]
-    fit += [name for name in log_probability.parameters.base_names if name in NOISE]
+    columns = mixture.layout.columns[0]
+    base_names = [mixture.layout.all_names[columns[name]] for name in single.parameters]
+    base_names += [name for name in log_probability.parameters.base_names if name in NOISE]
     try:
-        parameters = reduced(log_probability.parameters, fit)
+        parameters = reduced(log_probability.parameters, base_names)
     except InvalidInput:  # none is free
         return None
     return make_log_probability(parameters, replace(plan, components=components), client)
 
 
-def reduced(parameters: Parameters, fit: Sequence[str]) -> Parameters:
-    """Return the parameters with only the columns `fit` of their tables, without constraints.
+def reduced(parameters: Parameters, base_names: Sequence[str]) -> Parameters:
+    """Keep some parameters of each epoch, and those to which they are tied; drop constraints.
 
     Raises
     ------
     InvalidInput
         None of them is free.
     """
-    columns = [parameters.base_names.index(name) for name in fit]
-    reduced_columns = tuple(tuple(names[i] for i in columns) for names in parameters.epoch_names)
-    kept = {name for names in reduced_columns for name in names}
-    while (
-        sources := {rule.name for name in kept if isinstance(rule := parameters.rules[name], Tie)}
-        - kept
-    ):
-        kept |= sources
+    columns = [parameters.base_names.index(name) for name in base_names]
+    epoch_names = tuple(tuple(names[i] for i in columns) for names in parameters.epoch_names)
+    kept = [name for names in epoch_names for name in names]
+    for name in kept:  # the list grows: a tie may lead to another tie
+        rule = parameters.rules[name]
+        if isinstance(rule, Tie):
+            kept.append(rule.name)
     rules = {name: rule for name, rule in parameters.rules.items() if name in kept}
-    return Parameters(tuple(fit), reduced_columns, rules)
+    return Parameters(tuple(base_names), epoch_names, rules)
 
 
 def is_fraction(name: str) -> bool:

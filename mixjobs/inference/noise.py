@@ -1,4 +1,4 @@
-"""The noise of an order: scaled variances, and Matern-3/2 noise in velocity, in O(n)."""
+"""Noise of an order: scaled variances plus Matern-3/2 noise in velocity, at a cost of O(n)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mixjobs.typing import Floats
 
 Factors = tuple[Floats, Floats, Floats]
 
-_EPSILON = 1e-5  # of the Matern term: changes ln L by 5e-12 (celerite's default, 0.01, by 7e-6)
+_EPSILON = 1e-5  # of celerite's Matern term: ln L is off by 5e-12 (by 7e-6 with its default, 0.01)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +38,12 @@ class NoiseParams:
     def from_sampled(
         cls, ln_noise: Floats, log_amplitude: Floats, log_length: Floats
     ) -> NoiseParams:
-        """Convert the sampled parameters: ln, and log10 of the amplitude and of km/s."""
+        """Convert from the sampled parameters, which are logarithms."""
         return cls(ln_noise, 10.0**log_amplitude, 10.0**log_length)
 
-    def select(self, rows: slice) -> NoiseParams:
+    def select(self, samples: slice) -> NoiseParams:
         """Return some of the samples."""
-        return NoiseParams(self.ln_noise[rows], self.amplitude[rows], self.length[rows])
+        return NoiseParams(self.ln_noise[samples], self.amplitude[samples], self.length[samples])
 
     @property
     def is_diagonal(self) -> bool:
@@ -59,7 +59,7 @@ class NoiseParams:
 
 @dataclass(frozen=True, eq=False)
 class Whitener:
-    """The inverse of a root of the noise's covariance; made by `whitener`.
+    """The inverse square root of the noise covariance; made by `whitener`.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class Whitener:
 
 
 def whitener(noise: NoiseParams, velocity: Floats, flux_error: Floats) -> Whitener:
-    """Factorise the covariance of the noise, only once if it is the same for all samples.
+    """Factorise the noise covariance, only once if it is the same for all samples.
 
     The covariance is ``exp(ln_noise) diag(flux_error²) + a² (1 + x) exp(-x)`` with
     ``x = sqrt(3) |v| / l`` (Rasmussen & Williams 2006, equation 4.17). Its factors are those of
@@ -134,8 +134,8 @@ def correlated_part(
 ) -> Floats:
     """Predict the correlated noise in residuals (n_pixels,).
 
-    Its conditional mean is ``K N⁻¹ r = r - D N⁻¹ r`` with ``N = K + D`` (Rasmussen & Williams
-    2006, equation 2.23), where K is the Matern term and D the diagonal.
+    With K the Matern term, D the diagonal and ``N = K + D``, the conditional mean of the correlated
+    noise is ``K N⁻¹ r = r - D N⁻¹ r`` (Rasmussen & Williams 2006, equation 2.23).
 
     Parameters
     ----------

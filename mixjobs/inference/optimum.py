@@ -22,24 +22,24 @@ _MAX_GENERATIONS = 300
 _CONVERGED_SD = 1.0  # standard deviation of ln P over the population
 _SIMPLEX_TOLERANCE = 0.1  # in ln P
 _SIMPLEX_MIN_SIZE = 1e-6  # in the unit cube
-_CUBE_MARGIN = 1e-9  # left out at the ends of the unit cube, where quantiles may be infinite
+_CUBE_MARGIN = 1e-9  # kept from the faces of the unit cube, where quantiles may be infinite
 _WIDTH_FALL = 0.5  # fall of ln P that defines the width of a parameter
 _MAX_HALVINGS = 40
 _SCATTER = 2.0  # of the walkers, in widths
 _MAX_SCATTER_TRIES = 100
 _SCATTER_SHRINKAGE = 0.9  # from one try to the next
-_MIN_SCATTER = 1e-9  # relative, for walkers that never got a valid position
-_MAX_DEFICIT = 10.0  # in ln P below the best search: such a mode is not worth an ensemble
+_MIN_SCATTER = 1e-9  # relative, for walkers that have no valid position after all tries
+_MAX_DEFICIT = 10.0  # in ln P below the best start; a lower mode has negligible weight
 
 
 def find_starts(
     log_probability: LogProbability, ensembles: int, seed: int, report: Report = lambda *_: None
 ) -> Floats:
-    """Search for the optimum once for every ensemble.
+    """Search for the optimum once per ensemble.
 
-    If ln P has several modes, or a ridge, the searches end in different places, and the ensembles
-    agree only once they have explored all of it. A search that ends in a mode of negligible weight
-    is replaced by the best one.
+    If ln P has several modes, or a ridge, the searches end at different points. The ensembles then
+    agree only once they have explored all of it. A start in a mode of negligible weight is replaced
+    by the best one.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def optimum_values(log_probability: LogProbability, starts: Floats) -> dict[str,
     Returns
     -------
     dict
-        By name, their values at the most probable start; empty if there are none.
+        Values by name, at the most probable start.
     """
     best = starts[np.argmax(log_probability(starts))].tolist()
     names = log_probability.names
@@ -225,21 +225,21 @@ def start_walkers(
 
 
 def widths_around(log_probability: LogProbability, best: Floats) -> Floats:
-    """Distance (P,) from x at which ln P falls by about 1/2, along each parameter."""
+    """Return the distance from the optimum at which ln P falls by about 1/2, in each parameter."""
     peak = float(log_probability(best))
     u = np.linspace(0.05, 0.95, 19)[:, None] * np.ones(len(best))
     step = np.ptp(log_probability.prior_transform(u), axis=0)  # most of the width of the prior
     widths: Floats = np.zeros(len(best))
     for _ in range(_MAX_HALVINGS):
-        wide = np.flatnonzero(widths == 0)
-        if not len(wide):
+        unfinished = np.flatnonzero(widths == 0)
+        if not len(unfinished):
             break
-        moved = np.repeat(best[None], 2 * len(wide), axis=0)
-        for i, p in enumerate(wide):
-            moved[2 * i, p] += step[p]
-            moved[2 * i + 1, p] -= step[p]
-        fall = peak - log_probability(moved).reshape(-1, 2).max(axis=1)
-        near = wide[fall <= _WIDTH_FALL]
-        widths[near] = step[near]
+        trials = np.repeat(best[None], 2 * len(unfinished), axis=0)
+        for i, p in enumerate(unfinished):
+            trials[2 * i, p] += step[p]
+            trials[2 * i + 1, p] -= step[p]
+        fall = peak - log_probability(trials).reshape(-1, 2).max(axis=1)
+        finished = unfinished[fall <= _WIDTH_FALL]
+        widths[finished] = step[finished]
         step = step / 2
     return np.where(widths > 0, widths, step)

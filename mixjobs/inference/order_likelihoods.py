@@ -1,7 +1,7 @@
 """Likelihoods of the orders of all epochs, and the plan from which workers load them.
 
-`LikelihoodPlan` is small and can be pickled. It loads `OrderLikelihoods` where they are evaluated:
-in this process or in a worker.
+A `LikelihoodPlan` is small and can be pickled. It loads `OrderLikelihoods` in the process that
+evaluates them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mixjobs.wavelengths import Medium
 
 @dataclass(frozen=True)
 class Epoch:
-    """What the spectra of one epoch have in common.
+    """Properties shared by the spectra of one epoch.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class InstrumentProfile:
-    """The Gaussian profile of the instrument: none unless one of the two is given.
+    """The Gaussian instrumental profile; none if neither width is given.
 
     Attributes
     ----------
@@ -159,7 +159,7 @@ class LikelihoodPlan:
         return OrderLikelihoods(tuple(likelihoods), self.emulator_error)
 
     def load_model(self, components: int | Sequence[str], **options: Any) -> MixtureModel:
-        """Load a mixture of components from the store, with the plan's options and others."""
+        """Load a mixture of components from the store, with the options of the plan, and others."""
         return load_mixture(self.store, components, **asdict(self.options), **options)
 
 
@@ -188,8 +188,8 @@ class EpochLikelihoods:
         mixture[:, velocities] -= self.barycentric_velocity
         noise = dict.fromkeys(NOISE, np.zeros(len(params)))
         noise["log_amplitude"] = np.full(len(params), -np.inf)  # without correlated noise
-        given = params[:, len(names) :].T
-        noise |= dict(zip(NOISE[: len(given)], given, strict=True))
+        sampled = params[:, len(names) :].T
+        noise |= dict(zip(NOISE[: len(sampled)], sampled, strict=True))
         return mixture, NoiseParams.from_sampled(**noise)
 
 
@@ -202,13 +202,13 @@ class LikelihoodBatch:
     order_index : int
         Index of the order within the partition.
     samples : slice
-        Which of all samples these are.
+        Range of these samples among all samples.
     valid : (n,) bool array
         False where the model is not defined; the other arrays are then meaningless.
     spectra : (n, n_pixels) array
-        Mixtures over their mean level, on the pixels used.
+        Mixtures divided by their mean level, on the pixels used.
     errors : (n, n_pixels, J) array
-        Columns of their error.
+        Columns whose outer products add up to the covariance of their error.
     noise : NoiseParams
     data : OrderData
     fit : OrderFit
@@ -258,27 +258,21 @@ class OrderLikelihoods:
             for batch in epoch.model.stream(mixture, errors=self.emulator_error):
                 data = epoch.data[batch.order_index]
                 valid, spectra, errors = normalise(batch, data.used)
-                own_noise = noise.select(batch.samples)
-                fit = fit_order(data, spectra, errors, own_noise)
+                batch_noise = noise.select(batch.samples)
+                fit = fit_order(data, spectra, errors, batch_noise)
                 yield LikelihoodBatch(
-                    first + batch.order_index,
-                    batch.samples,
-                    valid,
-                    spectra,
-                    errors,
-                    own_noise,
-                    data,
-                    fit,
-                )
+                    first + batch.order_index, batch.samples, valid, spectra, errors, batch_noise,
+                    data, fit,
+                )  # fmt: skip
             first += len(epoch.data)
 
 
 def normalise(batch: SpectrumBatch, used: Bools) -> tuple[Bools, Floats, Floats]:
     """Divide mixtures and the columns of their error by the mean level, on the pixels used.
 
-    The level has an error of its own. With f the mixture and l its level, the error of f/l is
-    ``(df - f/l dl)/l``. For components with identical spectra the error of q therefore cancels,
-    and c is unconstrained.
+    The level has an error too: with f the mixture and l its level, the error of f/l is
+    ``(df - f/l dl)/l``. If the components have identical spectra, the error of q cancels, and c is
+    unconstrained.
     """
     pixels = np.flatnonzero(used)
     flux = batch.flux.take(pixels, axis=1)

@@ -38,7 +38,7 @@ _MIN_ACCEPTANCE = 1e-3
 
 
 class ParameterEntry(NamedTuple):
-    """A line of the table of parameters that is printed before a run."""
+    """One line of the parameter table that is printed before a run."""
 
     name: str
     status: str  # "free", "optimum", "fixed" or "tied"
@@ -57,12 +57,12 @@ class Parameters(Summarised):
     base_names : tuple of str
         All parameters of one epoch: those of the model, then those of the noise.
     epoch_names : tuple over epochs of tuples of str
-        The same with the names that each epoch uses: ``rv_e2`` in place of ``rv``.
+        The same parameters under the names of each epoch: ``rv_e2`` instead of ``rv``.
     rules : dict
         The prior, the fixed value or the tie of each parameter of all epochs.
     constraints : tuple of Below
     optimum : tuple of str
-        Free parameters that are to be fixed, by `fix`, where a search finds the optimum.
+        Free parameters that are to be fixed at the optimum of a search, by `fix`.
     """
 
     base_names: tuple[str, ...]
@@ -98,8 +98,8 @@ class Parameters(Summarised):
     def bounds(self) -> Floats:
         """Support of the prior of each free parameter, (P, 2); infinite where it is unbounded."""
         bounds = np.empty((len(self.names), 2))
-        for place, prior in self._priors:
-            bounds[place] = prior.bounds
+        for columns, prior in self._priors:
+            bounds[columns] = prior.bounds
         return bounds
 
     def params(self, x: ArrayLike) -> list[Floats]:
@@ -115,19 +115,19 @@ class Parameters(Summarised):
         list over epochs of (n_names,) or (n, n_names) arrays
             In the order of `base_names`.
         """
-        samples = as_samples(x, self.names)
-        values = self._values(np.atleast_2d(samples))
+        array = as_samples(x, self.names)
+        values = self._values(np.atleast_2d(array))
         column_of = {name: column for column, name in enumerate(self.rules)}
         return [
-            values[:, [column_of[name] for name in names]].reshape(*samples.shape[:-1], len(names))
+            values[:, [column_of[name] for name in names]].reshape(*array.shape[:-1], len(names))
             for names in self.epoch_names
         ]
 
     def log_prior(self, x: ArrayLike) -> Any:
         """Evaluate the logarithm of the prior density, constraints included.
 
-        The density is the product of the priors. It is not normalised again for the volume that
-        the constraints exclude; that is a constant factor, which does not change a posterior.
+        The density is the product of the priors. It is not renormalised for the volume that the
+        constraints exclude, because a constant factor does not change the posterior.
 
         Parameters
         ----------
@@ -139,18 +139,18 @@ class Parameters(Summarised):
             -inf outside the support of a prior, where a constraint is broken, and where the
             filling factors are outside [0, 1] or add up to more than 1.
         """
-        samples = as_samples(x, self.names)
-        rows = np.atleast_2d(samples)
-        total = np.zeros(len(rows))
-        for place, prior in self._priors:
-            total += prior.log_density(rows[:, place])
-        total[~self._allowed(rows)] = -np.inf
-        return total if samples.ndim == 2 else float(total[0])
+        array = as_samples(x, self.names)
+        samples = np.atleast_2d(array)
+        total = np.zeros(len(samples))
+        for columns, prior in self._priors:
+            total += prior.log_density(samples[:, columns])
+        total[~self._allowed(samples)] = -np.inf
+        return total if array.ndim == 2 else float(total[0])
 
     def prior_transform(self, u: ArrayLike) -> Floats:
         """Map the unit cube to the free parameters, by the quantiles of the priors.
 
-        Constraints are *not* applied: x may break one, and `log_prior` is -inf there.
+        Constraints are *not* applied: where x breaks one, `log_prior` is -inf.
 
         Parameters
         ----------
@@ -162,12 +162,12 @@ class Parameters(Summarised):
         (P,) or (n, P) array
             Uniform u give x with the density of the priors.
         """
-        unit_cube = as_samples(u, self.names, "u")
-        rows = np.atleast_2d(unit_cube)
-        x = np.empty_like(rows)
-        for place, prior in self._priors:
-            x[:, place] = prior.quantile(rows[:, place])
-        return x.reshape(unit_cube.shape)
+        array = as_samples(u, self.names, "u")
+        samples = np.atleast_2d(array)
+        x = np.empty_like(samples)
+        for columns, prior in self._priors:
+            x[:, columns] = prior.quantile(samples[:, columns])
+        return x.reshape(array.shape)
 
     def draw(self, rng: np.random.Generator, n: int) -> Floats:
         """Draw n samples, (n, P), from the prior; those that break a constraint are rejected.
@@ -209,7 +209,7 @@ class Parameters(Summarised):
         InvalidInput
             The parameter is unknown or not free; the value is not a finite number, or its unit
             does not convert; only some of the fractions under one Dirichlet prior are fixed; a
-            constraint can then never hold.
+            constraint can no longer hold.
         """
         fixed = self._expanded(name)
         unfree = [n for n in fixed if n not in self.names]
@@ -267,7 +267,7 @@ class Parameters(Summarised):
 
     @cached_property
     def _fractions(self) -> list[tuple[str, ...]]:
-        """Filling factors of each epoch; one group for epochs that share them."""
+        """Names of the filling factors of each epoch; epochs that share them appear once."""
         places = [self.base_names.index(name) for name in fraction_names(self.base_names)]
         groups = dict.fromkeys(tuple(names[p] for p in places) for names in self.epoch_names)
         return [group for group in groups if group]
@@ -297,44 +297,44 @@ class Parameters(Summarised):
 
     def _values(self, samples: Floats) -> Floats:
         """Parameters of all epochs, (n, n_rules), in the order of `rules`, at samples (n, P)."""
-        # No matrix product: its last bits depend on the number of rows.
+        # The last bits of a matrix product would depend on the number of samples.
         values = np.empty((len(samples), len(self.rules)))
-        for column, end in enumerate(self._ends):
-            if isinstance(end, float):
-                values[:, column] = end
+        for column, target in enumerate(self._targets):
+            if isinstance(target, float):
+                values[:, column] = target
                 continue
-            free = samples[:, self.names.index(end.name)]
+            free = samples[:, self.names.index(target.name)]
             with np.errstate(over="ignore"):
-                values[:, column] = end.factor * free + end.offset
+                values[:, column] = target.factor * free + target.offset
         return values
 
     @cached_property
-    def _ends(self) -> list[Tie | float]:
+    def _targets(self) -> list[Tie | float]:
         return [resolve(name, self.rules) for name in self.rules]
 
 
-def as_samples(x: ArrayLike, names: Sequence[str], called: str = "x") -> Floats:
-    """Return free parameters as an array (P,) or (n, P), in the order of P names.
+def as_samples(x: ArrayLike, names: Sequence[str], label: str = "x") -> Floats:
+    """Return free parameters as an array (P,) or (n, P); errors name it `label`.
 
     Raises
     ------
     InvalidInput
-        The array has another shape, is not made of numbers, or has a unit. `called` names it.
+        The array has another shape, is not made of numbers, or has a unit.
     """
     try:
-        samples = np.asarray(to_value(x, "", called), dtype=np.float64)
+        samples = np.asarray(to_value(x, "", label), dtype=np.float64)
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidInput):
             raise
         raise InvalidInput(
-            f"{called} is not an array of plain numbers ({error})", name=called, value=x
+            f"{label} is not an array of plain numbers ({error})", name=label, value=x
         ) from None
     n_free = len(names)
     if samples.ndim not in (1, 2) or samples.shape[-1] != n_free:
         raise InvalidInput(
-            f"{called} of shape {samples.shape}; expected ({n_free},) or (n, {n_free}): "
+            f"{label} of shape {samples.shape}; expected ({n_free},) or (n, {n_free}): "
             f"{', '.join(names)}",
-            name=called,
+            name=label,
             value=samples.shape,
         )
     return samples
@@ -359,18 +359,17 @@ def make_parameters(
     Parameters
     ----------
     base_names : sequence of str
-        All parameters of one epoch: those of the model, with nothing fixed, then the noise's.
+        All parameters of one epoch: those of the model, then those of the noise.
     defaults : mapping
         Priors of the parameters without a setting, by name; other names are ignored.
     settings : mapping, optional
-        By name: a prior (an object, or a mapping such as ``{"uniform": [0, 1]}``), a number
-        (a fixed value), a tie ("2 * logg_1 + 0.1") or, for a parameter of the noise, "optimum".
-        Numbers may be astropy quantities, except in prior objects.
+        By name: a prior object or a mapping such as ``{"uniform": [0, 1]}``; a number, which is a
+        fixed value; a tie, "2 * logg_1 + 0.1"; or "optimum", for a noise parameter. Numbers may be
+        astropy quantities, except in prior objects.
     per_epoch : sequence of str
-        Parameters that differ between epochs: with several epochs ``rv`` becomes ``rv_e1``,
-        ``rv_e2`` and so on. A setting, a tie or a constraint of `rv` then applies to every epoch
-        that has none of its own. A name without a component's number stands for all components:
-        `rv` for `rv_1` and `rv_2`.
+        Parameters that differ between epochs: ``rv`` becomes ``rv_e1``, ``rv_e2`` and so on. A
+        setting, tie or constraint of `rv` applies to every epoch that has none of its own. A name
+        without the number of a component stands for all of them: `rv` for `rv_1` and `rv_2`.
     n_epochs : int
     constraints : sequence of str
         Inequalities of two parameters, "teff_2 < teff_1".
@@ -380,8 +379,8 @@ def make_parameters(
     Raises
     ------
     InvalidInput
-        A name is unknown, a setting is invalid, ties form a circle, a constraint can never hold,
-        a free parameter has no prior, or no parameter is free.
+        A name is unknown; a setting is invalid; ties form a circle; a constraint can never hold; a
+        free parameter has no prior; or no parameter is free.
 
     Examples
     --------
@@ -439,7 +438,7 @@ def _rule(name: str, setting: Any) -> Rule:
 def _dirichlet_setting(
     names: EpochNames, settings: Mapping[str, Any], prior: Dirichlet
 ) -> dict[str, Dirichlet]:
-    """Return the joint prior as the setting of each filling factor."""
+    """Return the settings that give every filling factor the joint prior."""
     base_names = fraction_names(names.base)
     if len(base_names) != len(prior.alpha) - 1:
         raise InvalidInput(
@@ -460,7 +459,7 @@ def _dirichlet_setting(
         )
     if len({epoch_names[p] == names.base[p] for epoch_names in names.by_epoch for p in places}) > 1:
         raise InvalidInput(
-            f"dirichlet is one prior of {text}; list all of them or none in per_epoch",
+            f"dirichlet is a joint prior of {text}; list all of them or none in per_epoch",
             name="per_epoch",
         )
     return dict.fromkeys(base_names, prior)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from mixjobs.files import atomic_write
 from mixjobs.inference.convergence import Convergence, assess
 from mixjobs.inference.expressions import resolve
 from mixjobs.inference.run_folder import Chain, RunFolder
-from mixjobs.model.blackbody import BlackBody
 from mixjobs.typing import Floats, Ints
 
 if TYPE_CHECKING:  # a posterior is read without the model
@@ -27,21 +27,21 @@ if TYPE_CHECKING:  # a posterior is read without the model
     from mixjobs.model.mixture import MixtureModel
 
 MAX_DRAWS = 4000  # of all ensembles together
-BOUNDS = "prior_bounds"  # attribute of a free parameter
+BOUNDS = "prior_bounds"  # attribute of each free parameter
 _VERSIONS = ("mixjobs", "numpy", "scipy", "emcee", "celerite2", "xarray")
 
 
 def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTree:
     """Make the posterior of a run: burn-in discarded, thinned to about 4000 draws at most.
 
-    Each ensemble is a chain. Its draws are ordered walker by walker, so ArviZ measures the
-    autocorrelation of walkers. The coordinates `walker` and `step` identify each draw.
+    Each ensemble is a chain. Its draws are ordered walker by walker, so that ArviZ measures the
+    autocorrelation along walkers. The coordinates `walker` and `step` identify each draw.
 
     Parameters
     ----------
     folder : RunFolder
     log_probability : LogProbability
-        Of the parameters that were sampled.
+        The log-probability that was sampled.
 
     Returns
     -------
@@ -50,8 +50,8 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTr
         tied ones, and the derived quantities of every order (see `derived`). `log_likelihood` holds
         `flux`, with the dimension `order`. `sample_stats` holds `lp`, the log-probability, and
         `acceptance_rate`, the fraction of the ensemble that moved in the step. An `order` belongs
-        to one spectrum; `number` and `epoch` (from 1) identify it. The root's attributes record how
-        the run was made.
+        to one spectrum; `number` and `epoch` (from 1) identify it. The attributes of the root
+        record the run, its convergence and the versions of the software.
 
     Raises
     ------
@@ -65,15 +65,15 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTr
     kept = kept_steps(convergence, chain.log_probability.shape)
     walkers = chain.log_probability.shape[2]
     x = walker_major(chain.positions[:, kept])
-    moved = np.repeat((chain.accepted[:, kept] / walkers)[:, :, None], walkers, axis=2)
+    acceptance = np.repeat((chain.accepted[:, kept] / walkers)[:, :, None], walkers, axis=2)
     stats = {
         "lp": walker_major(chain.log_probability[:, kept]),
-        "acceptance_rate": walker_major(moved),
+        "acceptance_rate": walker_major(acceptance),
     }
     coordinates = _Coordinates.of(log_probability.plan, chain, kept)
     values = parameter_draws(log_probability.parameters, x)
-    for name, each in derived(log_probability, x.reshape(-1, x.shape[-1])).items():
-        values[name] = each.reshape(*x.shape[:-1], each.shape[1])
+    for name, by_order in derived(log_probability, x.reshape(-1, x.shape[-1])).items():
+        values[name] = by_order.reshape(*x.shape[:-1], by_order.shape[1])
     posterior = coordinates.dataset(values)
     for name, bounds in zip(folder.names, log_probability.parameters.bounds, strict=True):
         posterior[name].attrs[BOUNDS] = bounds
@@ -86,7 +86,7 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTr
 
 
 def kept_steps(convergence: Convergence, shape: tuple[int, ...]) -> Ints:
-    """Return the steps that remain of a chain of shape (ensembles, n_steps, walkers)."""
+    """Return the steps to keep of a chain of shape (ensembles, n_steps, walkers)."""
     ensembles, n_steps, walkers = shape
     max_steps = max(1, MAX_DRAWS // (ensembles * walkers))
     thinning = max(convergence.thinning, -(-(n_steps - convergence.burn_in) // max_steps))
@@ -107,12 +107,12 @@ def walker_major(values: Floats) -> Floats:
 
 def parameter_draws(parameters: Parameters, x: Floats) -> dict[str, Floats]:
     """Return the free and the tied parameters by name, (...), at x (..., P)."""
-    tables = parameters.params(x.reshape(-1, x.shape[-1]))
+    by_epoch = parameters.params(x.reshape(-1, x.shape[-1]))
     draws = {}
-    for names, table in zip(parameters.epoch_names, tables, strict=True):
+    for names, params in zip(parameters.epoch_names, by_epoch, strict=True):
         for column, name in enumerate(names):
             if not isinstance(resolve(name, parameters.rules), float):
-                draws[name] = table[:, column].reshape(x.shape[:-1])
+                draws[name] = params[:, column].reshape(x.shape[:-1])
     return draws
 
 
@@ -123,13 +123,14 @@ def fixed_values(parameters: Parameters) -> dict[str, float]:
 
 
 def order_labels(plan: LikelihoodPlan) -> list[str]:
-    """Label the orders of a fit: by number, and by epoch if there are several spectra."""
-    several = len(plan.epochs) > 1
-    return [f"{o.number}_e{o.epoch + 1}" if several else f"{o.number}" for o in plan.orders]
+    """Label the orders of a fit by number, and by epoch if there are several."""
+    if len(plan.epochs) == 1:
+        return [str(order.number) for order in plan.orders]
+    return [f"{order.number}_e{order.epoch + 1}" for order in plan.orders]
 
 
 def write_posterior(path: Path, posterior: DataTree) -> None:
-    """Write a posterior as NetCDF, to a temporary file that is then renamed.
+    """Write a posterior as NetCDF; the file is complete or absent.
 
     Raises
     ------
@@ -159,11 +160,12 @@ def read_posterior(path: Path) -> DataTree:
     return DataTree.from_dict(groups)
 
 
+@dataclass(frozen=True, eq=False)
 class _Coordinates:
     """The coordinates of draws and of orders."""
 
-    def __init__(self, draws: dict[str, Any], orders: dict[str, Any]) -> None:
-        self._draws, self._orders = draws, orders
+    draws: dict[str, Any]
+    orders: dict[str, Any]
 
     @classmethod
     def of(cls, plan: LikelihoodPlan, chain: Chain, kept: Ints) -> _Coordinates:
@@ -188,7 +190,7 @@ class _Coordinates:
 
         variables = {name: (("chain", "draw", "order")[: v.ndim], v) for name, v in values.items()}
         by_order = any(v.ndim == 3 for v in values.values())
-        return Dataset(variables, self._draws | (self._orders if by_order else {}))
+        return Dataset(variables, self.draws | (self.orders if by_order else {}))
 
 
 def _attributes(
@@ -217,27 +219,27 @@ def derived(log_probability: LogProbability, x: Floats) -> dict[str, Floats]:
     -------
     dict of (n, M) arrays
         ``q`` and ``light_fraction_2`` of component 2; with three components or more ``q_2``,
-        ``q_3`` and so on. If one component is a blackbody, also ``veiling``: its light over that
-        of the stars. Empty for one component.
+        ``q_3`` and so on. With a blackbody also ``veiling``, the ratio of its light to that of the
+        stars. Empty for one component.
     """
-    plan, tables = log_probability.plan, log_probability.parameters.params(x)
+    plan, params = log_probability.plan, log_probability.parameters.params(x)
     by_epoch = []
     for epoch in plan.load(range(len(plan.orders))).epochs:
-        values, _ = epoch.split(tables[epoch.epoch])
-        by_epoch.append(light_of(epoch.model, values))
+        mixture, _ = epoch.split(params[epoch.epoch])
+        by_epoch.append(light_of(epoch.model, mixture))
     return {
         name: np.concatenate([quantities[name] for quantities in by_epoch], axis=1)
         for name in by_epoch[0]
     }
 
 
-def light_of(model: MixtureModel, values: Floats) -> dict[str, Floats]:
-    """Evaluate the derived quantities of one model at its parameters (n, n_params)."""
+def light_of(model: MixtureModel, params: Floats) -> dict[str, Floats]:
+    """Evaluate the derived quantities of a model at its parameters (n, n_params)."""
     n_components = len(model.sources)
     if n_components == 1:
         return {}
-    light = model.light(values)
-    equal = values.copy()  # q is the light at equal fractions, which also exists where c is 0
+    light = model.light(params)
+    equal = params.copy()  # at equal fractions, the light gives q even where c is 0
     equal[:, -(n_components - 1) :] = 1 / n_components
     q = model.light(equal) * n_components
     fraction = light / light.sum(axis=1, keepdims=True)
@@ -245,8 +247,8 @@ def light_of(model: MixtureModel, values: Floats) -> dict[str, Floats]:
     for k in range(1, n_components):
         quantities["q" if n_components == 2 else f"q_{k + 1}"] = q[:, k]
         quantities[f"light_fraction_{k + 1}"] = fraction[:, k]
-    black = np.array([isinstance(source, BlackBody) for source in model.sources])
+    black = np.array([source.library is None for source in model.sources])
     if black.any():
-        with np.errstate(divide="ignore"):  # inf without stars
+        with np.errstate(divide="ignore"):  # inf without light of stars
             quantities["veiling"] = light[:, black].sum(axis=1) / light[:, ~black].sum(axis=1)
     return quantities

@@ -19,24 +19,26 @@ from mixjobs.typing import Floats
 class _ScalarPrior:
     """Base of the priors of one parameter.
 
-    Priors do not know which parameter they belong to, so they take plain numbers only, in the
-    parameter's own unit: K, km/s, dex. Astropy quantities are refused.
+    A prior does not know its parameter. It therefore takes plain numbers in the unit of the
+    parameter (K, km/s, dex), and refuses astropy quantities.
     """
 
     kind = ""
+    low: float
+    high: float
 
     def __post_init__(self) -> None:
         for field in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
-            given = getattr(self, field.name)
+            argument = getattr(self, field.name)
             try:
-                value = float(given)
+                value = float(argument)
             except (TypeError, ValueError):
                 value = np.nan
             if np.isnan(value):
                 raise InvalidInput(
-                    f"{self.kind} prior with {field.name} = {given!r}; expected a plain number",
+                    f"{self.kind} prior with {field.name} = {argument!r}; expected a plain number",
                     name=field.name,
-                    value=given,
+                    value=argument,
                 )
             object.__setattr__(self, field.name, value)
         requirement = self._unmet_requirement()
@@ -50,7 +52,7 @@ class _ScalarPrior:
             )
 
     def _unmet_requirement(self) -> str:
-        """Describe what the arguments should be; empty if they are valid."""
+        """Describe the valid arguments; empty if these are valid."""
         raise NotImplementedError
 
     def _log_density(self, x: Floats) -> Floats:
@@ -62,8 +64,8 @@ class _ScalarPrior:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Lowest and highest value of the support, both included."""
-        raise NotImplementedError
+        """The lowest and the highest value of the support, which include it."""
+        return self.low, self.high
 
     def log_density(self, x: ArrayLike) -> Floats:
         """Logarithm of the normalised density at x, in the shape of x; -inf outside and for NaN."""
@@ -74,7 +76,7 @@ class _ScalarPrior:
 
     @cached_property
     def _median(self) -> Floats:
-        """A value inside the support, which stands in for values outside."""
+        """A value inside the support, where the density is evaluated for values outside."""
         return self.quantile(0.5)
 
     def quantile(self, u: ArrayLike) -> Floats:
@@ -112,11 +114,6 @@ class Uniform(_ScalarPrior):
         valid = self.low < self.high and np.isfinite(self.high - self.low)
         return "" if valid else "two finite bounds, the lower first"
 
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Lowest and highest value of the support, both included."""
-        return self.low, self.high
-
     def _log_density(self, x: Floats) -> Floats:
         return np.full(x.shape, -np.log(self.high - self.low))
 
@@ -151,11 +148,6 @@ class LogUniform(_ScalarPrior):
         valid = 0 < self.low < self.high < np.inf
         return "" if valid else "two positive finite bounds, the lower first"
 
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Lowest and highest value of the support, both included."""
-        return self.low, self.high
-
     @cached_property
     def _width(self) -> float:
         return float(np.log(self.high) - np.log(self.low))
@@ -176,8 +168,8 @@ class LogUniform(_ScalarPrior):
 class Normal(_ScalarPrior):
     """A normal density, optionally truncated at bounds and normalised between them.
 
-    Its integrals are computed as logarithms, so bounds up to about 37 standard deviations from
-    the mean lose no digits.
+    Integrals are computed as logarithms, which keeps full precision for bounds up to about 37
+    standard deviations from the mean.
 
     Raises
     ------
@@ -204,11 +196,6 @@ class Normal(_ScalarPrior):
         if not self.low < self.high:
             return "low below high"
         return "" if np.isfinite(self._log_mass) else "bounds with some probability between them"
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Lowest and highest value of the support, both included."""
-        return self.low, self.high
 
     @cached_property
     def _log_ends(self) -> tuple[float, float]:
@@ -255,7 +242,7 @@ def open_uniform(rng: np.random.Generator, shape: int | tuple[int, ...]) -> Floa
 
 
 def make_prior(setting: Mapping[str, Any]) -> Prior:
-    """Make a prior from a mapping, as a job file has it.
+    """Make a prior from a mapping, such as a table of a job file.
 
     Parameters
     ----------
@@ -279,18 +266,18 @@ def make_prior(setting: Mapping[str, Any]) -> Prior:
         raise InvalidInput(
             f"unknown prior {unknown[0]!r}{nearest(unknown[0], kinds)}", name=unknown[0]
         )
-    given = [key for key in setting if key in kinds]
-    if len(given) != 1:
+    chosen = [key for key in setting if key in kinds]
+    if len(chosen) != 1:
         raise InvalidInput(
-            f"{len(given)} priors for one parameter; give exactly one of {', '.join(kinds)}",
+            f"{len(chosen)} priors for one parameter; give exactly one of {', '.join(kinds)}",
             value=dict(setting),
         )
-    kind, values = given[0], setting[given[0]]
+    kind, values = chosen[0], setting[chosen[0]]
     bounds = {key: setting[key] for key in ("low", "high") if key in setting}
     if bounds and kind != "normal":
         name = next(iter(bounds))
         raise InvalidInput(
-            f"{name} with a {kind} prior, which has its own bounds; {name} goes with normal only",
+            f"{name} with a {kind} prior, which has its own bounds; {name} is for normal only",
             name=name,
             value=bounds[name],
         )
@@ -347,8 +334,8 @@ class Dirichlet:
     def log_density(self, c: ArrayLike) -> Floats:
         """Logarithm of the normalised density, (n,), at fractions c (n, K - 1).
 
-        -inf for fractions outside [0, 1] or with a sum above 1, and where the density diverges:
-        at an edge with an alpha below 1.
+        -inf for fractions outside [0, 1] or with a sum above 1, and where the density diverges, at
+        an edge with an alpha below 1.
         """
         components = fractions(np.asarray(c, dtype=np.float64))
         valid = ~np.isnan(components).any(axis=1)
@@ -364,9 +351,9 @@ class Dirichlet:
     def quantile(self, u: ArrayLike) -> Floats:
         """Map u (n, K - 1) in the unit cube to fractions (n, K - 1), one component after another.
 
-        The remainder is what the components before have left of 1. Each fraction, divided by its
-        remainder, has a beta density ("stick breaking"; Gelman et al. 2013, Bayesian Data
-        Analysis, appendix A). A u below 1e-16 counts as 0.
+        Each fraction has a beta density in the remainder, which is 1 minus the fractions before it
+        ("stick breaking"; Gelman et al. 2013, Bayesian Data Analysis, appendix A). A u below 1e-16
+        counts as 0.
         """
         probability = np.asarray(u, dtype=np.float64)
         probability = np.where(probability < _MIN_PROBABILITY, 0.0, probability)

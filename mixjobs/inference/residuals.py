@@ -21,7 +21,7 @@ from mixjobs.typing import Bools, Floats
 class FittedOrder:
     """The fit of one order of one spectrum on all its pixels, in the unit of the data.
 
-    On the pixels used, ``flux = fit + correlated + residual * sigma``. On all pixels,
+    On the pixels used, ``flux = fit + correlated + residual * flux_error``. On all pixels,
     ``fit = parts.sum(axis=0) + emulator``.
 
     Attributes
@@ -31,8 +31,8 @@ class FittedOrder:
     wavelength : (n_pixels,) array
         Å, in the medium of the spectrum.
     used : (n_pixels,) bool array
-    flux, sigma : (n_pixels,) arrays
-        Observed flux and its error.
+    flux, flux_error : (n_pixels,) arrays
+        Observed flux and its standard error.
     continuum : (n_pixels,) array
         The most probable continuum.
     fit : (n_pixels,) array
@@ -44,7 +44,7 @@ class FittedOrder:
     correlated : (n_pixels,) array
         The most probable correlated noise; NaN on pixels not used.
     noise_factor : float
-        Factor by which the fit scales sigma.
+        Factor by which the fit scales the flux errors.
     """
 
     epoch: int
@@ -52,7 +52,7 @@ class FittedOrder:
     wavelength: Floats
     used: Bools
     flux: Floats
-    sigma: Floats
+    flux_error: Floats
     continuum: Floats
     fit: Floats
     parts: Floats
@@ -77,7 +77,7 @@ class FittedOrder:
 
     @property
     def chi2_per_pixel(self) -> float:
-        """Mean square of data minus fit, in observed sigma, over the pixels used."""
+        """Mean square of data minus fit, in units of the flux error, over the pixels used."""
         return float(np.mean(self.difference_in_sigma[self.used] ** 2))
 
     @property
@@ -87,7 +87,7 @@ class FittedOrder:
 
     def _in_sigma(self, values: Floats) -> Floats:
         scaled = np.full(len(values), np.nan)
-        scaled[self.used] = values[self.used] / self.sigma[self.used]
+        scaled[self.used] = values[self.used] / self.flux_error[self.used]
         return scaled
 
 
@@ -100,34 +100,32 @@ def fitted_orders(log_probability: LogProbability, x: ArrayLike) -> list[FittedO
         The model cannot be evaluated at x.
     """
     plan = log_probability.plan
-    tables = log_probability.parameters.params(np.atleast_2d(np.asarray(x, dtype=np.float64)))
+    params = log_probability.parameters.params(np.atleast_2d(np.asarray(x, dtype=np.float64)))
     orders = iter(plan.orders)
     fits = plan.load(range(len(plan.orders)))
     return [
         fitted
         for epoch in fits.epochs
-        for fitted in _of_epoch(epoch, tables[epoch.epoch], fits.emulator_error, orders)
+        for fitted in _fit_epoch(epoch, params[epoch.epoch], fits.emulator_error, orders)
     ]
 
 
-def _of_epoch(
-    epoch: EpochLikelihoods, table: Floats, emulator_error: bool, orders: Iterator[EpochOrder]
+def _fit_epoch(
+    epoch: EpochLikelihoods, params: Floats, emulator_error: bool, orders: Iterator[EpochOrder]
 ) -> Iterator[FittedOrder]:
-    values, noise = epoch.split(table)
-    parts = epoch.model.parts(values)
-    for batch in epoch.model.stream(values, errors=emulator_error):
+    mixture, noise = epoch.split(params)
+    parts = epoch.model.parts(mixture)
+    for batch in epoch.model.stream(mixture, errors=emulator_error):
         if not np.isfinite(batch.flux).all():
             raise OutsideGrid(
                 "x is outside the grid or in a hole; choose values that the model covers",
                 name="x",
             )
-        data = epoch.data[batch.order_index]
-        yield _fitted(
-            next(orders), data, noise, batch, parts[batch.order_index][0] / batch.level[0]
-        )
+        m = batch.order_index
+        yield _fitted_order(next(orders), epoch.data[m], noise, batch, parts[m][0] / batch.level[0])
 
 
-def _fitted(
+def _fitted_order(
     order: EpochOrder, data: OrderData, noise: NoiseParams, batch: SpectrumBatch, parts: Floats
 ) -> FittedOrder:
     """Fit an order; `parts` (K, n_pixels) are divided by the mean level, like the spectrum."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from mixjobs.display import PlotAccessor, Summarised
 from mixjobs.inference.run_folder import COMPARISON, POSTERIOR, Chain, RunFolder
+from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -32,8 +33,8 @@ class Run(Summarised):
         run.posterior["posterior"]["teff_2"]
         run.plot.corner(["teff_1", "teff_2", "c"])
 
-    The chain, the summary and the posterior come from the run folder. The data and the store are
-    opened only for `log_probability` and for what needs it: `compare` and `plot.fits`.
+    The chain, the summary and the posterior are read from the run folder. The data and the store
+    are opened only for `log_probability`, `compare` and `plot.fits`.
 
     Attributes
     ----------
@@ -75,7 +76,7 @@ class Run(Summarised):
         Raises
         ------
         InvalidInput
-            The data, the store or the model have changed since the run was made.
+            The data, the store or the model has changed since the run was created.
         MissingFile, UnreadableFile
             The run has no job or no start, or the data or the store cannot be opened.
         """
@@ -87,8 +88,8 @@ class Run(Summarised):
     def posterior(self) -> DataTree:
         """The posterior of all steps, thinned, with the burn-in discarded.
 
-        See `mixjobs.inference.posterior.make_posterior` for its groups. If sampling has not ended,
-        it is made from the steps so far, which opens the data and the store.
+        `mixjobs.inference.posterior.make_posterior` describes its groups. Before sampling has
+        ended it is made from the steps so far, for which the data and the store are opened.
         """
         from mixjobs.inference.posterior import make_posterior, read_posterior
 
@@ -108,8 +109,8 @@ class Run(Summarised):
     def compare(self, client: Client | None = None) -> Comparison | None:
         """Compare component 1 alone with all components.
 
-        `mixjobs.sample` stores the comparison in the run folder, from where it is read. If there is
-        none yet, the optimum of one component is searched for.
+        The comparison is read from the run folder. If it is not stored yet, this method searches
+        for the optimum of one component.
 
         Parameters
         ----------
@@ -127,13 +128,10 @@ class Run(Summarised):
         if content is not None:
             return Comparison.from_dict(content)
         free = self._free_log_probability(client)
-        best = dict(zip(self.names, self.chain.best().tolist(), strict=True))
-        best |= self.folder.start()["fixed"]
-        x = np.array([best[name] for name in free.names])
-        return compare(free, x, self.job.seed, client)
+        return compare(free, best_sample(self.folder, self.chain, free), self.job.seed, client)
 
     def _free_log_probability(self, client: Client | None = None) -> LogProbability:
-        """Load the log-probability before parameters are fixed at the optimum, and verify it."""
+        """Load the log-probability with the noise free, and check that it is that of the run."""
         from mixjobs.inference.job import identity, load_free_log_probability
 
         free = load_free_log_probability(self.job, client)
@@ -142,10 +140,10 @@ class Run(Summarised):
 
     def _facts(self) -> Mapping[str, object]:
         n_steps = self.folder.last_step() or 0
-        sizes = {key: self.folder.identity.get(key) for key in ("ensembles", "walkers")}
+        ensembles, walkers = map(self.folder.identity.get, ("ensembles", "walkers"))
         facts: dict[str, object] = {"path": self.path, "parameters": ", ".join(self.names)}
-        if None not in sizes.values():
-            facts["sampler"] = f"{sizes['ensembles']} ensembles of {sizes['walkers']} walkers"
+        if ensembles and walkers:
+            facts["sampler"] = f"{ensembles} ensembles of {walkers} walkers"
         facts["steps"] = n_steps
         facts["posterior"] = "yes" if (self.path / POSTERIOR).exists() else "not yet"
         return facts
@@ -171,8 +169,14 @@ def open_run(path: str | Path) -> Run:
 
 
 def fixed_at_optimum(folder: RunFolder, free: LogProbability) -> LogProbability:
-    """Fix the parameters that the job holds at their optimum."""
+    """Fix the parameters that the job sets to "optimum"."""
     log_probability = free
     for name, value in folder.start()["fixed"].items():
         log_probability = log_probability.fix(name, value)
     return log_probability
+
+
+def best_sample(folder: RunFolder, chain: Chain, free: LogProbability) -> Floats:
+    """Return the most probable sample of a chain, with the fixed noise, as parameters of `free`."""
+    best = dict(zip(folder.names, chain.best().tolist(), strict=True)) | folder.start()["fixed"]
+    return np.array([best[name] for name in free.names])

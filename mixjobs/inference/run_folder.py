@@ -190,7 +190,7 @@ class RunFolder:
         """
         folder = cls.open(path)
         for key in dict.fromkeys([*identity, *folder.identity]):
-            old, new = (_as_json(each.get(key)) for each in (folder.identity, identity))
+            old, new = _as_json(folder.identity.get(key)), _as_json(identity.get(key))
             if old != new:
                 raise InvalidInput(
                     f"{folder.path}: the job differs from the run in its {key}: "
@@ -243,7 +243,7 @@ class RunFolder:
         if self._lock is None:
             raise RuntimeError(f"{self.path}: write only within `locked`")
         self._lock.check()
-        buffer = io.BytesIO()  # zipfile does not survive a disk that fills up while it writes
+        buffer = io.BytesIO()  # zipfile fails if the disk fills up while it writes
         np.savez(buffer, **{field.name: getattr(segment, field.name) for field in fields(segment)})
         path = self.path / STEPS / f"{first:08d}_{first + segment.n_steps - 1:08d}.npz"
         with disk_faults_named(self.path):
@@ -278,7 +278,7 @@ class RunFolder:
             ) from None
 
     def start(self) -> dict[str, Any]:
-        """Return where sampling started: `optimum`, `fixed` and `starts`, each by name.
+        """Return the start of the sampling: `optimum`, `fixed` and `starts`, each by name.
 
         Raises
         ------
@@ -357,10 +357,8 @@ class RunFolder:
         return np.asarray(self._concatenated(["positions"])["positions"])
 
     def _concatenated(self, names: list[str]) -> dict[str, NDArray[Any]]:
-        parts = [_read(path, first, names) for first, _, path in self._existing_segments()]
-        return {
-            name: np.concatenate([part[name] for part in parts], axis=1)[:, 1:] for name in names
-        }
+        segments = [_read(path, first, names) for first, _, path in self._existing_segments()]
+        return {name: np.concatenate([s[name] for s in segments], axis=1)[:, 1:] for name in names}
 
     def _existing_segments(self) -> list[tuple[int, int, Path]]:
         segments = self._segments()
@@ -394,7 +392,7 @@ def _check_identity(identity: Mapping[str, Any]) -> None:
 
 
 def _is_unfinished(path: Path) -> bool:
-    """Whether a folder holds only what a process leaves that is killed while it creates a run."""
+    """Whether a folder is what remains if a process is killed while it creates a run."""
     return all(
         (entry.name == STEPS and not any(entry.iterdir())) or entry.name.endswith(ASIDE)
         for entry in path.iterdir()
@@ -421,7 +419,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _difference(old: Any, new: Any) -> str:
-    """Describe the first parts of two values that differ."""
+    """Describe the first difference between two values."""
     if isinstance(old, dict) and isinstance(new, dict):
         key = next(key for key in {**old, **new} if old.get(key) != new.get(key))
         return f"{key} {_difference(old.get(key), new.get(key))}"

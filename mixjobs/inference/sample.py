@@ -1,4 +1,4 @@
-"""Sampling job: search, sampling, model comparison and posterior."""
+"""A sampling job: search, sampling, model comparison and posterior."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.model_comparison import compare
 from mixjobs.inference.optimum import find_starts, optimum_values, start_walkers
 from mixjobs.inference.posterior import make_posterior, write_posterior
-from mixjobs.inference.run import Run, fixed_at_optimum
+from mixjobs.inference.run import Run, best_sample, fixed_at_optimum
 from mixjobs.inference.run_folder import COMPARISON, POSTERIOR, START, RunFolder, is_run
 from mixjobs.inference.sampler import Progress, run_ensembles
 from mixjobs.typing import Floats
@@ -31,9 +31,9 @@ _VERSIONS = ("mixjobs", "numpy", "scipy", "emcee", "celerite2")
 
 
 class SampleReport:
-    """Follow a sampling job: override the methods of interest. This class itself is silent.
+    """Callbacks of a sampling job; a subclass overrides those it needs. This class prints nothing.
 
-    An exception that a method raises ends the job, as Ctrl-C does; the run can be resumed.
+    An exception that a method raises ends the job, like Ctrl-C. The run can be resumed.
     """
 
     def loaded(self, job: SampleConfig, log_probability: LogProbability) -> None:
@@ -43,7 +43,7 @@ class SampleReport:
         """The search for the optimum has finished `done` of at most `total` generations."""
 
     def starting(self, starts: Sequence[dict[str, float]], heights: Sequence[float]) -> None:
-        """The search has ended: the start of each ensemble, and its log-probability."""
+        """The search has ended; `starts` and `heights` hold each ensemble's start and its ln P."""
 
     def sampling(self, progress: Progress) -> None:
         """A step has been completed."""
@@ -65,18 +65,19 @@ def sample(
 ) -> Run:
     """Sample the posterior of a job, and write it into a run folder.
 
-    The job searches for the optimum, samples until the chain has converged or reaches its limit,
-    compares one component with all of them, and writes the posterior. The chain depends only on
-    the job and its seed: a job that is interrupted and resumed, in this process or on any number of
-    workers, gives the same chain bit for bit.
+    The job searches for the optimum, and samples until the chain has converged or reaches its
+    limit. It then compares one component with all, and writes the posterior.
+
+    The chain depends only on the job and its seed. It is the same, bit for bit, after an
+    interruption and on any number of workers.
 
     Parameters
     ----------
     job : str, Path or SampleConfig
-        A job file, or its content.
+        A job file, or its contents.
     client : Client, optional
-        A Dask client. Its workers share the orders, and must see the store. Without it, everything
-        runs in this process.
+        A Dask client. Its workers evaluate the orders, and must be able to read the store. None
+        evaluates in this process.
     report : SampleReport or False, optional
         Called as the job proceeds. By default, progress is shown on standard error; False shows
         nothing.
@@ -92,7 +93,7 @@ def sample(
     Raises
     ------
     InvalidInput
-        The job, the data or the model cannot be used, or the run to resume was made with others.
+        The job, the data or the model is invalid, or differs from that of the run to resume.
     OutputExists
         The output exists, and neither `resume` nor `overwrite` is set, or it is not a run folder.
     JobFailed
@@ -172,9 +173,7 @@ def _sample(
     report.concluding()
     chain = folder.chain()
     if chain.n_steps:
-        best = dict(zip(sampled.names, chain.best().tolist(), strict=True))
-        best |= folder.start()["fixed"]
-        comparison = compare(free, np.array([best[name] for name in free.names]), job.seed, client)
+        comparison = compare(free, best_sample(folder, chain, free), job.seed, client)
         if comparison is not None:
             folder.write_json(COMPARISON, comparison.to_dict())
     write_posterior(folder.path / POSTERIOR, make_posterior(folder, sampled))
@@ -183,7 +182,7 @@ def _sample(
 
 @contextmanager
 def _removed_if_unusable(folder: RunFolder) -> Iterator[None]:
-    """Remove a run that cannot start: once the job is corrected, it will be a different run."""
+    """Remove a run that cannot start, because the corrected job will be a different run."""
     try:
         yield
     except InvalidInput:
@@ -195,7 +194,7 @@ def _removed_if_unusable(folder: RunFolder) -> Iterator[None]:
 def _find_start(
     folder: RunFolder, job: SampleConfig, free: LogProbability, report: SampleReport
 ) -> tuple[LogProbability, Floats | None]:
-    """Find the optimum, or read it; fix the parameters held there, and place the walkers."""
+    """Search for the optimum or read it, fix parameters at it, and place the walkers."""
     if not (folder.path / START).exists():
         _search(folder, job, free, report)
     sampled = fixed_at_optimum(folder, free)

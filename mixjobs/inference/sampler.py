@@ -1,7 +1,7 @@
 """Ensemble sampling with emcee: independent ensembles, checkpoints and a stopping rule.
 
-A chain depends only on its start, its seed and the log-probability. Wherever it was stopped or
-killed, it continues bit for bit as if it had not been.
+A chain depends only on its start, its seed and the log-probability. If it is stopped or killed, it
+continues bit for bit as if it had not been interrupted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mixjobs.inference.convergence import Convergence, assess
 from mixjobs.inference.run_folder import RANDOM, RunFolder, Segment
 from mixjobs.typing import Floats, Ints
 
-LogProbability = Callable[[Floats], Floats]
+ByOrder = Callable[[Floats], Floats]  # `LogProbability.by_order`, or any other function like it
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Progress:
         Fraction of the proposals accepted since this process started; NaN before its first step.
     tau : float
         Latest estimate of the longest autocorrelation time, in steps; NaN before the first.
-    wanted : float
+    required : float
         Length that the chain needs according to `tau`, in steps; NaN before the first estimate.
     """
 
@@ -42,11 +42,11 @@ class Progress:
     limit: int
     acceptance: float
     tau: float
-    wanted: float
+    required: float
 
 
 def run_ensembles(
-    log_probability: LogProbability,
+    log_probability: ByOrder,
     folder: RunFolder,
     start: Floats | None = None,
     *,
@@ -55,15 +55,15 @@ def run_ensembles(
     max_steps: int,
     report: Callable[[Progress], None] = lambda _progress: None,
 ) -> Convergence:
-    """Sample until the chain has converged or reaches its limit; continue the chain of the folder.
+    """Sample until the chain in a run folder has converged, or reaches its limit.
 
     Convergence is defined by `mixjobs.inference.convergence.assess`. It is checked at each of the
     first 15 checkpoints, then at every second, from the 32nd at every fourth, and so on. The
     schedule depends only on the number of steps, so an interrupted chain ends where an
     uninterrupted one would.
 
-    Whatever ends the sampling early (Ctrl-C, SIGTERM, an error), the completed steps are written
-    first. SIGKILL loses the steps since the last checkpoint.
+    If Ctrl-C, SIGTERM or an error ends the sampling early, the completed steps are written first.
+    SIGKILL loses the steps since the last checkpoint.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ def run_ensembles(
     folder : RunFolder
         Its identity holds the seed.
     start : ndarray (ensembles, walkers, P), optional
-        Where the walkers start. Ignored if the folder has a start.
+        Initial positions of the walkers. Ignored if the folder has a start.
     bounds : ndarray (P, 2), optional
-        Bounds of the parameters. Walkers move in a space in which they are infinitely far away.
+        Bounds of the parameters. Walkers move in an unbounded space; see `Box`.
     checkpoint : int
         Steps between checkpoints.
     max_steps : int
@@ -115,7 +115,7 @@ def run_ensembles(
 
 
 def is_check_due(n_steps: int, checkpoint: int) -> bool:
-    """Whether convergence is checked after `n_steps`: less and less often.
+    """Whether convergence is checked after `n_steps`; checks become rarer as the chain grows.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def is_check_due(n_steps: int, checkpoint: int) -> bool:
 
 
 class _Steps:
-    """The completed steps, the last of which are not on disk yet."""
+    """The completed steps; the latest are not on disk yet."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
@@ -170,9 +170,7 @@ def _advance(
         steps.add(ensembles.step())
 
 
-def _first_step(
-    log_probability: LogProbability, folder: RunFolder, start: Floats | None
-) -> Segment:
+def _first_step(log_probability: ByOrder, folder: RunFolder, start: Floats | None) -> Segment:
     """Return the start as step 0."""
     start = np.array([] if start is None else start, dtype=np.float64)
     n_parameters = len(folder.names)
@@ -202,11 +200,11 @@ def _check_shape(start: Floats, n_parameters: int) -> None:
             name="start",
             value=start.shape,
         )
-    walkers, least = start.shape[1], max(2 * n_parameters, 4)
-    if walkers % 2 or walkers < least:
+    walkers, min_walkers = start.shape[1], max(2 * n_parameters, 4)
+    if walkers % 2 or walkers < min_walkers:
         raise InvalidInput(
             f"{walkers} walkers for {n_parameters} parameters; "
-            f"expected an even number of at least {least}",
+            f"expected an even number of at least {min_walkers}",
             name="walkers",
             value=walkers,
         )
@@ -219,8 +217,8 @@ def _check_shape(start: Floats, n_parameters: int) -> None:
             )
 
 
-def _checked(log_probability: LogProbability, names: Sequence[str]) -> LogProbability:
-    """Check what the log-probability returns, so that an error names the parameters."""
+def _checked(log_probability: ByOrder, names: Sequence[str]) -> ByOrder:
+    """Check the values of a log-probability; an error names the parameters."""
 
     def checked(x: Floats) -> Floats:
         values = np.array(log_probability(x.copy()), dtype=np.float64)
@@ -238,8 +236,8 @@ def _checked(log_probability: LogProbability, names: Sequence[str]) -> LogProbab
             k = int(np.argmax(invalid))
             raise JobFailed(
                 f"the log-probability is {values[k, 0]:g} at {_named(x[k], names)}, and NaN in "
-                f"{np.isnan(values[k, 1:]).sum()} orders; check the data and the model (the steps "
-                "before are kept)",
+                f"{np.isnan(values[k, 1:]).sum()} orders; check the data and the model (all "
+                "completed steps are kept)",
                 name="log_probability",
                 value=x[k],
             )
@@ -263,9 +261,9 @@ class Step(NamedTuple):
 
 
 class Ensembles:
-    """All ensembles, each with a sampler of its own."""
+    """All ensembles, each with its own sampler."""
 
-    def __init__(self, log_probability: LogProbability, bounds: Floats, last: Segment) -> None:
+    def __init__(self, log_probability: ByOrder, bounds: Floats, last: Segment) -> None:
         self._positions = last.positions[:, -1]
         self._n_blobs = last.by_order.shape[-1]
         self._samplers = [
@@ -297,15 +295,13 @@ class Ensembles:
         return self.n_accepted / self.n_proposed if self.n_proposed else np.nan
 
 
-def _sampler(
-    log_probability: LogProbability, bounds: Floats, last: Segment, e: int
-) -> Iterator[Any]:
+def _sampler(log_probability: ByOrder, bounds: Floats, last: Segment, e: int) -> Iterator[Any]:
     """Return emcee's endless iterator over the steps of ensemble `e`, from the last one on."""
     _, _, walkers, n_parameters = last.positions.shape
     sampler = emcee.EnsembleSampler(
         walkers, n_parameters, log_probability, vectorize=True, moves=make_moves(bounds)
     )
-    sampler.log_prob_fn = log_probability  # its wrapper prints a traceback at every interrupt
+    sampler.log_prob_fn = log_probability  # emcee's wrapper prints a traceback at every interrupt
     blobs = last.by_order[e, -1]
     if blobs.shape[1] < 2:  # emcee drops an axis of length 1
         blobs = blobs[:, 0] if blobs.shape[1] else None
@@ -343,7 +339,7 @@ def _unpacked(random: NDArray[np.void]) -> tuple[Any, ...]:
     return "MT19937", keys, int(position), int(has_gauss), float(gauss)
 
 
-_MAX_LOGIT = 36.0  # beyond it, the fraction of the interval rounds to 1
+_MAX_LOGIT = 36.0  # for larger values, the fraction of the interval rounds to 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -396,11 +392,12 @@ def make_moves(bounds: Floats) -> list[tuple[Any, float]]:
     """Return emcee's moves within bounds (P, 2), each with its probability.
 
     On correlated Gaussians of 8 and 12 parameters, with and without a wall through them, the
-    autocorrelation time of differential evolution is a quarter of the stretch move's. Making a
-    fifth of the moves stretch moves lengthens it by a tenth. In a curved valley it shortens it
-    (about 230 steps; 360 with differential evolution alone, 530 with stretch moves alone).
-    Both moves are affine invariant, keep no state between steps, and propose for half of the
-    walkers at a time, so every batch has the same shape. (The snooker move proposes for a quarter.)
+    autocorrelation time of differential evolution is a quarter of the stretch move's. A fifth of
+    stretch moves makes it longer by a tenth, but is better in a curved valley: about 230 steps,
+    instead of 360 with differential evolution alone and 530 with stretch moves alone.
+
+    Both moves are affine invariant and keep no state between steps. Both propose for half of the
+    walkers at a time, so that every batch has the same shape; the snooker move uses a quarter.
     """
     box = Box(bounds)
     return [

@@ -52,9 +52,9 @@ class Interval:
     def truncated_at(self, bounds: Sequence[float]) -> float | None:
         """Return the bound of the prior that truncates the draws; None if neither does.
 
-        A bound truncates them if the median lies within 1.25 times half of the 68 % interval of it.
-        That distance is 0.84 for an exponential that starts at the bound, 1.12 for half a normal
-        distribution, and 1.47 for a uniform distribution between both bounds, which is not counted.
+        The criterion is that the median is closer to the bound than 1.25 times half the 68 %
+        interval. This factor is 0.84 for an exponential that starts at the bound, and 1.12 for half
+        a normal distribution. It is 1.47 for a uniform one, which does not count as truncated.
 
         Examples
         --------
@@ -73,7 +73,7 @@ class Summary:
     Attributes
     ----------
     n_steps, burn_in, walkers, ensembles : int
-        Steps in total, steps of the burn-in, walkers of each ensemble, and ensembles.
+        Number of steps, of those in the burn-in, of walkers in each ensemble, and of ensembles.
     acceptance : float
         Fraction of the proposals accepted after the burn-in.
     tau : float
@@ -135,7 +135,7 @@ class Summary:
     def truncated(self) -> dict[str, float]:
         """Parameters that are truncated by their priors, with the bound.
 
-        Filling factors are left out, because they have an upper limit.
+        Filling factors are left out; their upper limits are listed instead.
         """
         bounds = {
             name: self.parameters[name].truncated_at(bounds) for name, bounds in self.bounds.items()
@@ -147,7 +147,7 @@ class Summary:
         """Caveats, one sentence each."""
         notes = []
         if not self.finished:
-            notes.append(f"not finished: from the first {self.n_steps} steps")
+            notes.append(f"unfinished run: summary of the first {self.n_steps} steps")
         if not self.converged:
             notes.append(
                 f"NOT CONVERGED: {self.shortfall}; the intervals may be too narrow. "
@@ -156,13 +156,13 @@ class Summary:
         if self.truncated:
             names = ", ".join(f"{name} (at {bound:g})" for name, bound in self.truncated.items())
             notes.append(
-                f"truncated by its prior: {names}. The interval is a limit. If the library ends "
-                "there, it may not cover the star"
+                f"truncated by its prior: {names}. The interval is only a limit. If the library "
+                "ends at this value, it may not cover the star"
             )
         return notes
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the summary as plain numbers and text, for JSON; not finite becomes None."""
+        """Return the summary as plain numbers and text, for JSON, with None for NaN and inf."""
         content = asdict(self)
         parameters = {
             name: interval | {key: content[key][name] for key in ("effective_size", "r_hat")}
@@ -234,7 +234,7 @@ def summarise_chain(chain: Chain, names: Sequence[str]) -> Summary:
 
 
 def _posterior_facts(folder: RunFolder, n_steps: int) -> dict[str, Any]:
-    """Summarise what only the posterior holds; nothing if it does not cover all steps."""
+    """Summarise the tied and derived quantities; empty unless the posterior has all steps."""
     path = folder.path / POSTERIOR
     if not path.exists():
         return {}
@@ -256,7 +256,7 @@ def _posterior_facts(folder: RunFolder, n_steps: int) -> dict[str, Any]:
 
 def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

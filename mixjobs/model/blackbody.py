@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
@@ -113,6 +113,7 @@ class BlackBody:
     unit: float
 
     names = ("teff",)
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
     summary = "blackbody"
     library = None
     max_velocity = np.inf

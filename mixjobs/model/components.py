@@ -37,6 +37,10 @@ class Source(Protocol):
         """The parameters of a component."""
 
     @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Ends of each axis of the grid, by name; empty without a grid."""
+
+    @property
     def library(self) -> str | None:
         """Key of the library: components with the same key share interpolation errors."""
 
@@ -151,6 +155,12 @@ class LibraryModel:
     def names(self) -> tuple[str, ...]:
         """The parameters of a component, except those with a single value on the grid."""
         return (*(self.grid.names[d] for d in self.grid.free), "vsini", "rv")
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Ends of each axis of the grid, by name."""
+        grid = self.grid
+        return {n: (float(a[0]), float(a[-1])) for n, a in zip(grid.names, grid.axes, strict=True)}
 
     @property
     def summary(self) -> str:

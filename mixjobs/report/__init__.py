@@ -1,1 +1,1 @@
-"""What a person reads: tables and figures."""
+"""Tables, figures and progress."""

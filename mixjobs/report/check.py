@@ -1,4 +1,4 @@
-"""The check of a store: its invariants, and the errors at held-out grid points."""
+"""Check of a store: its invariants, and the errors at held-out grid points."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mixjobs.store.format import Store, open_store
 from mixjobs.store.invariants import Invariant, check_invariants
 from mixjobs.typing import Floats
 
-_FEW_POINTS = 10  # with fewer held-out points the ranking of the methods is not reliable
+_MIN_POINTS = 10  # held-out points for a reliable ranking of the methods
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +60,8 @@ class StoreCheck:
         """Return plain values, for JSON."""
         return {
             "invariants": [
-                {"name": law.name, "deviation": law.deviation, "holds": law.holds}
-                for law in self.invariants
+                {key: getattr(invariant, key) for key in ("name", "deviation", "holds")}
+                for invariant in self.invariants
             ],
             "held_out": [_held_out_facts(result) for result in self.held_out],
             "orders": self.store.orders.number.tolist(),
@@ -74,8 +74,8 @@ class StoreCheck:
 def check_store(store: str | Path | Store) -> StoreCheck:
     """Check the invariants of a store, and measure the errors at held-out grid points.
 
-    One value of an axis is left out and predicted from its neighbours along that axis, by every
-    interpolation method. The emulator is tested in the same way.
+    The points with one value of an axis are held out and predicted from their neighbours along
+    that axis, by every interpolation method. The emulator is tested in the same way.
 
     Parameters
     ----------
@@ -109,18 +109,15 @@ def print_check(check: StoreCheck) -> None:
 def _print_held_out(console: Console, check: StoreCheck) -> None:
     results = check.held_out
     if not results:
-        console.print("no axis has three values, so no value can be left out and predicted")
+        console.print("no axis has three values, so no grid point can be held out")
         return
-    console.print(
-        "errors of q at held-out grid points, |predicted/true - 1|: each value of an axis"
-    )
-    console.print("is left out in turn and predicted from its neighbours, over twice the grid step")
+    console.print("error of q at held-out grid points, |predicted/true - 1|; each is predicted")
+    console.print("from its neighbours along one axis, which are two grid steps apart")
     console.print(held_out_table(results))
-    console.print("the same in every order")
     for table in held_out_by_order(results, check.store.orders):
         console.print(table)
     n_points = min(result.error.shape[1] for result in results)
-    caution = f"; uncertain, with only {n_points} held-out points" if n_points < _FEW_POINTS else ""
+    caution = f"; not reliable with {n_points} point(s)" if n_points < _MIN_POINTS else ""
     console.print(
         f"best method: {check.best_method} (of {', '.join(RANKED)}: the smallest geometric mean, "
         f"over the axes, of the median error){caution}"
@@ -139,7 +136,7 @@ def _print_emulator(console: Console, check: StoreCheck) -> None:
         f"{np.median([order.held_out[a].factor for order in quality]):.2g} along {axis.axis}"
         for a, axis in enumerate(quality[0].held_out)
     )
-    console.print(f"between grid points, expect these residuals times {factors} (median order)")
+    console.print(f"expected between the grid points: r.m.s. times {factors} (median order)")
 
 
 def _held_out_facts(result: HeldOutErrors) -> dict[str, Any]:

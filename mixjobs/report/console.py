@@ -31,7 +31,7 @@ _LABELS = {
 
 
 def print_facts(facts: dict[str, Any]) -> None:
-    """Print one row for each fact that is known."""
+    """Print a table with one row per fact, without the facts that are None."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in facts.items():
         label = _LABELS.get(name, name.replace("_", " "))
@@ -55,7 +55,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _brief(values: Sequence[Any], max_values: int = 8) -> str:
-    """Write a list, without its middle if it is long."""
+    """Format a list, abbreviated if it is long."""
     texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
     if len(texts) > max_values:
         texts = [*texts[: max_values - 2], "...", texts[-1]]

@@ -1,4 +1,4 @@
-"""Comparison of the demo's store with the spectra that its library was made from."""
+"""Comparison of the demo store with the true spectra of its library."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BETWEEN1, BETWEEN2, C = (6087.0, 4.3, -0.2), (5730.0, 4.3, -0.2), 0.3  # off the
 
 
 def print_comparison(store: Store, truth: DemoLibrary) -> None:
-    """Print the invariants, q between two grid points, and the error of q off the grid."""
+    """Print the invariants, q for two grid points, and the largest error of q off the grid."""
     console = Console()
     console.print(invariants_table(check_invariants(store)))
     names = store.grid.names
@@ -45,19 +45,20 @@ def largest_ratio_error(store: Store, truth: DemoLibrary) -> float:
 def mixture_errors(store: Store, truth: DemoLibrary) -> tuple[float, float]:
     """Return the r.m.s. error of a mixture off the grid, and the emulator's estimate of it.
 
-    Both in units of the mean flux of component 1, without broadening.
+    Both are in units of the mean flux of component 1, without broadening.
     """
     lo, hi = store.orders.pixel_ranges(truth.wavelength)
     (teff_1, logg, feh), teff_2 = BETWEEN1, BETWEEN2[0]
     model = load_mixture(store.path, fixed={"vsini": 0, "rv": 0})
     values = {"teff_1": teff_1, "teff_2": teff_2, "logg": logg, "feh": feh, "c": C}
     flux = np.concatenate(model(values))
-    between = [np.square(b.error).sum(axis=2).ravel() for b in model.stream(values, errors=True)]
-    left_out = np.square(model.light(values) * model.reconstruction_error).sum(axis=0)
-    expected = np.sqrt(np.concatenate(between).mean() + left_out.mean())
-    first, second = truth.spectrum(BETWEEN1), truth.spectrum(BETWEEN2)
+    batches = model.stream(values, errors=True)
+    interpolation = np.concatenate([np.square(b.error).sum(axis=2).ravel() for b in batches])
+    reconstruction = np.square(model.light(values) * model.reconstruction_error).sum(axis=0)
+    expected = np.sqrt(interpolation.mean() + reconstruction.mean())
+    flux1, flux2 = truth.spectrum(BETWEEN1), truth.spectrum(BETWEEN2)
     true = [
-        ((1 - C) * first[a:b] + C * second[a:b]) / first[a:b].mean()
+        ((1 - C) * flux1[a:b] + C * flux2[a:b]) / flux1[a:b].mean()
         for a, b in zip(lo, hi, strict=True)
     ]
     error = np.sqrt(np.mean((flux - np.concatenate(true)) ** 2))

@@ -16,7 +16,7 @@ from mixjobs.model.emulator import HeldOutResiduals, held_out_residuals
 from mixjobs.store.emulator import emulated_orders, read_order
 from mixjobs.store.format import Store
 
-if TYPE_CHECKING:  # matplotlib takes half a second, and a build prints one line from here
+if TYPE_CHECKING:  # a build prints `emulator_line`, and must not wait for matplotlib
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -76,7 +76,7 @@ def emulator_quality(store: Store) -> list[OrderQuality]:
 
 
 def emulator_line(store: Store) -> str:
-    """Describe the accuracy at the grid points in one line."""
+    """Describe the accuracy of a store's emulator at the grid points, in one line."""
     emulators = {
         number: read_order(store.path, number)[0] for number in emulated_orders(store.path)
     }
@@ -111,7 +111,7 @@ def quality_table(orders: Sequence[OrderQuality]) -> Table:
 def held_out_spectra_table(orders: Sequence[OrderQuality], grid: Grid) -> Table:
     """Tabulate the r.m.s. residual of held-out spectra along each axis, and the worst spectrum."""
     axes = [f"{held.axis} held out" for held in orders[0].held_out]
-    table = Table("order", *axes, "worst spectrum", f"at {','.join(grid.names)}")
+    table = Table("order", *axes, "worst spectrum", f"at {', '.join(grid.names)}")
     for order in orders:
         worst = max(order.held_out, key=lambda held: held.worst)
         theta = ",".join(f"{value:g}" for value in grid.points[worst.point])
@@ -131,8 +131,8 @@ def draw_quality(figure: Figure, orders: Sequence[OrderQuality]) -> tuple[Axes, 
     for a, held in enumerate(orders[0].held_out):
         residuals = [order.held_out[a].rms for order in orders]
         below.plot(x, residuals, "o-", ms=4, label=f"{held.axis} held out")
-        inside = [order.held_out[a].rms * order.held_out[a].factor for order in orders]
-        below.plot(x, inside, ":", color=below.lines[-1].get_color())
+        expected = [order.held_out[a].rms * order.held_out[a].factor for order in orders]
+        below.plot(x, expected, ":", color=below.lines[-1].get_color())
     below.plot(
         x, [order.reconstruction_error for order in orders], "k--", label="at the grid points"
     )

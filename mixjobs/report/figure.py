@@ -1,4 +1,4 @@
-"""Common parts of figures: panels, orders to draw, and labels."""
+"""Common parts of figures: panels, choice of orders, and labels."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _LABELS = {
 def new_figure() -> Figure:
     """Make an empty figure, which notebooks and ``pyplot.show`` display.
 
-    They display only the figures of pyplot. But pyplot keeps its figures in memory until they are
-    closed, and its backend may need a display. Figures are therefore made with pyplot in IPython
-    and after ``import matplotlib.pyplot``; any other program gets a plain figure.
+    Both display only the figures of pyplot. But pyplot keeps its figures in memory until they are
+    closed, and its backend may need a display. Pyplot is therefore used only in IPython, and after
+    ``import matplotlib.pyplot``. Any other program gets a plain figure.
     """
     ipython = sys.modules.get("IPython")
     interactive = ipython is not None and ipython.get_ipython() is not None
     if interactive or "matplotlib.pyplot" in sys.modules:
-        from matplotlib import pyplot  # half a second, and it chooses a backend
+        from matplotlib import pyplot  # slow to import, and it chooses a backend
 
         return pyplot.figure()
     return Figure()
@@ -76,9 +76,7 @@ def make_panels(
 
 
 def choose_orders(orders: Orders, numbers: Iterable[int] | None) -> list[int]:
-    """Return the rows of the orders to draw.
-
-    Without numbers these are all orders, or 12 spread evenly over them.
+    """Return the indices of the orders to draw; by default all, or 12 evenly spaced ones.
 
     Raises
     ------
@@ -87,17 +85,17 @@ def choose_orders(orders: Orders, numbers: Iterable[int] | None) -> list[int]:
     """
     if numbers is None:
         evenly = np.linspace(0, len(orders) - 1, min(len(orders), MAX_PANELS)).round()
-        return [int(row) for row in evenly]
-    wanted = [int(number) for number in numbers]
-    if not wanted:
-        raise InvalidInput("no orders to draw; name at least one", name="orders", value=wanted)
-    orders.select(wanted)
-    rows = orders.number.tolist()
-    return [rows.index(number) for number in wanted]
+        return [int(m) for m in evenly]
+    chosen = [int(number) for number in numbers]
+    if not chosen:
+        raise InvalidInput("no orders to draw; name at least one", name="orders", value=chosen)
+    orders.select(chosen)
+    all_numbers = orders.number.tolist()
+    return [all_numbers.index(number) for number in chosen]
 
 
 def only_order(orders: Orders, rows: Sequence[int]) -> None:
-    """Check that a single axis has a single order to show.
+    """Refuse to draw several orders on one axis.
 
     Raises
     ------
@@ -106,19 +104,19 @@ def only_order(orders: Orders, rows: Sequence[int]) -> None:
     """
     if len(rows) > 1:
         raise InvalidInput(
-            f"ax is one axis, and there are {len(rows)} orders to draw; choose one, "
+            f"cannot draw {len(rows)} orders on one ax; choose one order, "
             f"for example orders=[{orders.number[rows[0]]}]",
             name="ax",
         )
 
 
 def extent(rows: Sequence[int], orders: Orders) -> str:
-    """Say how many orders a figure has, if it does not have all of them."""
+    """State how many orders a figure shows, unless it shows all of them."""
     return f" ({len(rows)} of {len(orders)} orders)" if len(rows) < len(orders) else ""
 
 
 def figure_of(axes: Axes) -> Figure:
-    """Return the figure that an axis is part of."""
+    """Return the figure of an axis."""
     figure = axes.get_figure(root=True)
     assert isinstance(figure, Figure)
     return figure

@@ -78,11 +78,11 @@ def describe_library(library: Library) -> dict[str, Any]:
         "flux_unit": library.flux_unit,
         "raw": library.flux_calibration.status in ("raw", "rescaled", "assumed"),
         "raw_how": library.flux_calibration.evidence,
-        "raw_numbers": _numbers(library),
+        "raw_numbers": _flux_level(library),
     }
 
 
-def _numbers(library: Library) -> str:
+def _flux_level(library: Library) -> str:
     """Describe the flux level, from a few spectra."""
     edges = library.wavelength[0], float(np.nextafter(library.wavelength[-1], np.inf))
     try:
@@ -95,12 +95,12 @@ def _numbers(library: Library) -> str:
 
 
 def describe_store(path: str | Path) -> dict[str, Any]:
-    """Describe a store, finished or not; the name of the partial store is accepted too."""
+    """Describe a store, finished or not, given its path or that of its partial store."""
     path = Path(path)
     if path.suffix == ".partial":
         path = path.with_suffix("")
     partial = partial_path(path)
-    complete = Path(path).is_dir() or not partial.is_dir()
+    complete = path.is_dir() or not partial.is_dir()
     store = open_store(path) if complete else read_group(partial / GROUP)
     has_table = store.flux_ratio is not None
     return {
@@ -127,7 +127,7 @@ def describe_store(path: str | Path) -> dict[str, Any]:
 
 
 def _emulator(path: Path) -> str | None:
-    """Describe the range of a store's emulator; None without one."""
+    """Describe the limits of a store's emulator; None without an emulator."""
     numbers = emulated_orders(path)
     if not numbers:
         return None

@@ -32,9 +32,9 @@ class ConsoleReport(SampleReport):
     tables : bool
         Whether to print the data and the parameters too.
     stdout : bool
-        Whether these tables are the result, and go to standard output.
+        Whether to print them to standard output.
     stop : callable, optional
-        Called after each step; what it raises ends the job.
+        Called after each step; an exception that it raises ends the job.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ConsoleReport(SampleReport):
         self._step: ReportStep | None = None
 
     def loaded(self, job: SampleConfig, log_probability: LogProbability) -> None:
-        """Print what was noticed in the data, and the settings."""
+        """Print the notes on the data, the tables and the settings."""
         for note in log_probability.notes:
             _print(note)
         if self._tables:
@@ -99,12 +99,12 @@ def _print(line: str) -> None:
 def settings_lines(job: SampleConfig, log_probability: LogProbability) -> list[str]:
     """Describe the sampler and the likelihood."""
     plan = log_probability.plan
-    settings = [f"{name} {_text(value)}" for name, value in asdict(plan.options).items() if value]
-    error = "includes" if plan.emulator_error else "leaves out"
+    options = asdict(plan.options).items()
+    settings = [f"{name.replace('_', ' ')} {_text(value)}" for name, value in options if value]
     return [
         f"{len(plan.orders)} orders, {job.sampling.ensembles} ensembles of "
         f"{n_walkers(job, log_probability)} walkers, up to {job.sampling.max_steps} steps",
-        f"{'; '.join(settings)}; the covariance {error} the emulator's error; "
+        f"{'; '.join(settings)}; {'with' if plan.emulator_error else 'without'} emulator errors; "
         f"{'correlated' if job.noise.correlated else 'white'} noise; "
         f"continuum prior sd {job.continuum.prior_sd:g}; seed {job.seed}",
     ]
@@ -115,10 +115,8 @@ def _text(value: object) -> str:
 
 
 def data_table(plan: LikelihoodPlan) -> Table:
-    """List the orders: pixels, signal-to-noise ratio, instrumental profile and continuum."""
-    table = Table(
-        "spectrum", "order", "Å", "pixels", "used", "median S/N", "profile", "continuum degree"
-    )
+    """List the orders: pixels, median S/N, instrumental profile and continuum."""
+    table = Table("epoch", "order", "range (Å)", "pixels used", "S/N", "profile", "continuum")
     for order in plan.orders:
         ratio = float(np.median(order.flux[order.used] / order.flux_error[order.used]))
         profile = ", ".join(
@@ -127,16 +125,16 @@ def data_table(plan: LikelihoodPlan) -> Table:
         )
         table.add_row(
             str(order.epoch + 1), str(order.number),
-            f"{order.wavelength[0]:.6g} to {order.wavelength[-1]:.6g}",
-            str(len(order.wavelength)), str(order.used.sum()), f"{ratio:.3g}",
-            profile or "none", str(order.continuum.degree),
+            f"{order.wavelength[0]:.6g}–{order.wavelength[-1]:.6g}",
+            f"{order.used.sum()}/{len(order.wavelength)}", f"{ratio:.3g}",
+            profile or "none", f"degree {order.continuum.degree}",
         )  # fmt: skip
     return table
 
 
 def parameter_table(parameters: Parameters) -> Table:
     """List the parameters: free, fixed or tied, with their priors or values."""
-    table = Table("parameter", "", "prior or value")
+    table = Table("parameter", "status", "prior or value")
     for entry in parameters.entries():
         table.add_row(*entry)
     for constraint in parameters.constraints:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.convergence import assess
+from mixjobs.inference.expressions import SUFFIXES, UNITS
 from mixjobs.inference.posterior import kept_steps
 from mixjobs.inference.residuals import FittedOrder, fitted_orders
 from mixjobs.inference.run import Run
@@ -24,14 +24,13 @@ MAX_PARAMETERS = 10  # in one figure
 MAX_ORDERS = 3  # in one figure
 _MAX_STEPS = 300  # drawn in a trace plot
 _PANEL, _MARGIN = 1.5, 0.95  # of a corner plot, inches
-_UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s", "log_length": "log10 km/s"}
+_UNITS = {**UNITS, "log_length": "log10 km/s"}
 _MAX_LABEL = 15  # characters that fit next to a panel
-_NUMBERS = re.compile(r"(_\d+)?(_e\d+)?$")  # of a component and of an epoch
 _COLOURS = ("C0", "C1", "C2", "C4", "C5", "C6")  # of components
 
 
 class RunPlots:
-    """The figures of a run, as ``run.plot.corner()``.
+    """The figures of a run, for example ``run.plot.corner()``.
 
     Each method returns matplotlib axes. A notebook shows the figure. A script saves it with
     ``axes[0, 0].figure.savefig("corner.png")``.
@@ -41,7 +40,9 @@ class RunPlots:
         self._run = run
 
     def corner(self, names: Sequence[str] | None = None) -> NDArray[Any]:
-        """Draw the joint posterior of every two parameters, with medians and 68 % intervals.
+        """Draw a corner plot: the joint posterior of each pair of parameters.
+
+        Lines and titles show medians and 68 % intervals.
 
         Parameters
         ----------
@@ -99,15 +100,15 @@ class RunPlots:
         numbers = {int(number) for number in orders}
         chosen = [order for order in fitted if order.number in numbers]
         if not chosen:
-            known = sorted({order.number for order in fitted})
+            available = sorted({order.number for order in fitted})
             raise InvalidInput(
-                f"orders {sorted(numbers)} were not fitted; choose from {known}",
+                f"orders {sorted(numbers)} were not fitted; choose from {available}",
                 name="orders", value=sorted(numbers),
             )  # fmt: skip
         return draw_fit(new_figure(), chosen)
 
     def all(self) -> dict[str, Figure]:
-        """Draw every figure, with at most 10 parameters in each; the keys suit as file names."""
+        """Draw every figure, with at most 10 parameters in each, and return them by file name."""
         positions, burn_in = self._traces()
         return {
             **draw_corners(self._draws()),
@@ -136,7 +137,7 @@ def with_unit(name: str) -> str:
     >>> [with_unit(name) for name in ("teff_1", "rv_2_e1", "logg_2", "log_length")]
     ['teff_1 (K)', 'rv_2_e1 (km/s)', 'logg_2', 'log_length\\n(log10 km/s)']
     """
-    unit = _UNITS.get(_NUMBERS.sub("", name))
+    unit = _UNITS.get(SUFFIXES.sub("", name))
     if unit is None:
         return name
     separator = " " if len(name + unit) <= _MAX_LABEL else "\n"
@@ -145,13 +146,20 @@ def with_unit(name: str) -> str:
 
 def draw_corners(draws: Mapping[str, Floats]) -> dict[str, Figure]:
     """Draw corner plots of draws (n,), with at most 10 parameters in each."""
-    names = list(draws)
-    groups = [names[i : i + MAX_PARAMETERS] for i in range(0, len(names), MAX_PARAMETERS)]
     figures = {}
-    for number, group in enumerate(groups, 1):
-        figure = figures["corner" if len(groups) == 1 else f"corner_{number}"] = Figure()
-        draw_corner(figure, {name: draws[name] for name in group})
+    for file_name, group in _parameter_groups("corner", len(draws)):
+        figure = figures[file_name] = Figure()
+        draw_corner(figure, dict(list(draws.items())[group]))
     return figures
+
+
+def _parameter_groups(figure_name: str, n_parameters: int) -> list[tuple[str, slice]]:
+    """Name the figures that show all parameters, and return the range of each."""
+    firsts = range(0, n_parameters, MAX_PARAMETERS)
+    groups = [slice(first, first + MAX_PARAMETERS) for first in firsts]
+    if len(groups) == 1:
+        return [(figure_name, groups[0])]
+    return [(f"{figure_name}_{number}", group) for number, group in enumerate(groups, 1)]
 
 
 def draw_corner(figure: Figure, draws: Mapping[str, Floats]) -> NDArray[Any]:
@@ -170,7 +178,7 @@ def draw_corner(figure: Figure, draws: Mapping[str, Floats]) -> NDArray[Any]:
     )  # fmt: skip
     panels: NDArray[Any] = np.array(figure.axes).reshape(n, n)
     for column, (name, values) in enumerate(draws.items()):
-        panels[column, column].set_title(_median(name, values), fontsize=9)
+        panels[column, column].set_title(_median_title(name, values), fontsize=9)
     for panel in figure.axes:
         panel.tick_params(labelsize=8)
     low, high = _MARGIN / size, 1 - 0.1 / size
@@ -179,7 +187,7 @@ def draw_corner(figure: Figure, draws: Mapping[str, Floats]) -> NDArray[Any]:
 
 
 def _import_corner() -> Any:
-    """Import corner; it imports ArviZ if that is installed, and ArviZ 0.23 warns once a day."""
+    """Import corner without the daily warning of ArviZ 0.23, which corner imports if it can."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing a major refactor", FutureWarning)
         import corner
@@ -193,7 +201,7 @@ def _range(values: Floats) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _median(name: str, values: Floats) -> str:
+def _median_title(name: str, values: Floats) -> str:
     low, median, high = np.quantile(values, (0.16, 0.5, 0.84))
     digits = _digits(high - low)
     return f"{name}\n{median:.{digits}f} +{high - median:.{digits}f} −{median - low:.{digits}f}"
@@ -220,11 +228,9 @@ def draw_traces(positions: Floats, names: Sequence[str], burn_in: int) -> dict[s
     burn_in : int
         Steps of the burn-in, which are shaded.
     """
-    firsts = range(0, len(names), MAX_PARAMETERS)
     figures = {}
-    for number, first in enumerate(firsts, 1):
-        group = slice(first, first + MAX_PARAMETERS)
-        figure = figures["traces" if len(firsts) == 1 else f"traces_{number}"] = Figure()
+    for file_name, group in _parameter_groups("traces", len(names)):
+        figure = figures[file_name] = Figure()
         _draw_traces(figure, positions[..., group], names[group], burn_in)
     return figures
 
@@ -257,7 +263,7 @@ def draw_fits(orders: Sequence[FittedOrder]) -> dict[str, Figure]:
     """Draw the fit of every order, a few orders in each figure."""
     figures = {}
     for group in _groups(orders):
-        figure = figures[_name(group, orders)] = Figure()
+        figure = figures[_figure_name(group, orders)] = Figure()
         draw_fit(figure, group)
     return figures
 
@@ -265,12 +271,12 @@ def draw_fits(orders: Sequence[FittedOrder]) -> dict[str, Figure]:
 def _groups(orders: Sequence[FittedOrder]) -> Iterator[list[FittedOrder]]:
     """Yield the orders of one spectrum, a few at a time."""
     for epoch in dict.fromkeys(order.epoch for order in orders):
-        own = [order for order in orders if order.epoch == epoch]
-        for first in range(0, len(own), MAX_ORDERS):
-            yield own[first : first + MAX_ORDERS]
+        in_epoch = [order for order in orders if order.epoch == epoch]
+        for first in range(0, len(in_epoch), MAX_ORDERS):
+            yield in_epoch[first : first + MAX_ORDERS]
 
 
-def _name(group: Sequence[FittedOrder], orders: Sequence[FittedOrder]) -> str:
+def _figure_name(group: Sequence[FittedOrder], orders: Sequence[FittedOrder]) -> str:
     epoch = f"_e{group[0].epoch + 1}" if orders[-1].epoch else ""
     numbers = dict.fromkeys((group[0].number, group[-1].number))
     return f"fit{epoch}_order{'s' * (len(numbers) > 1)}_{'_to_'.join(map(str, numbers))}"

@@ -32,40 +32,36 @@ def sampling_reporter() -> Iterator[Report]:
         task = bars.add_task("", total=None)
 
         def report(progress: Progress) -> None:
-            bars.update(
-                task, completed=progress.steps, total=progress.limit, description=figures(progress)
-            )
+            text = progress_text(progress)
+            bars.update(task, completed=progress.steps, total=progress.limit, description=text)
 
         yield report
 
 
-def figures(progress: Progress) -> str:
-    """Return the acceptance fraction, the autocorrelation time and the steps still needed.
-
-    Figures that are not known yet are left out.
-    """
+def progress_text(progress: Progress) -> str:
+    """Describe the acceptance, the autocorrelation time and the steps left, as far as known."""
     parts = []
     if math.isfinite(progress.acceptance):
         parts.append(f"acceptance {progress.acceptance:.2f}")
     if math.isfinite(progress.tau):
-        left = max(0.0, progress.wanted - progress.steps)
+        n_left = max(0.0, progress.required - progress.steps)
         parts.append(f"autocorrelation time {progress.tau:.3g} steps")
-        parts.append(f"about {left:.0f} more steps needed" if left else "long enough")
+        parts.append(f"about {n_left:.0f} more steps needed" if n_left else "long enough")
     return ", ".join(parts)
 
 
 def _lines() -> Report:
-    moments: dict[str, float] = {}  # of the first call and of the last line
+    times: dict[str, float] = {}  # of the first call and of the last line
 
     def report(progress: Progress) -> None:
         now = time.monotonic()
-        elapsed = now - moments.setdefault("first", now)
-        waited = now - moments.setdefault("last", now)
+        elapsed = now - times.setdefault("first", now)
+        waited = now - times.setdefault("last", now)
         if progress.steps < progress.limit and waited < line_interval(elapsed):
             return
-        moments["last"] = now
+        times["last"] = now
         line = f"sampling: step {progress.steps} of at most {progress.limit}"
-        parts = [line, str(timedelta(seconds=round(elapsed))), figures(progress)]
+        parts = [line, str(timedelta(seconds=round(elapsed))), progress_text(progress)]
         print(", ".join(filter(None, parts)), file=sys.stderr, flush=True)
 
     return report

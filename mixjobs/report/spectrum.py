@@ -1,4 +1,4 @@
-"""Figures and tables of spectra: observed spectra, and computed mixtures."""
+"""Figures of observed spectra, and figures and tables of computed mixtures."""
 
 from __future__ import annotations
 
@@ -111,11 +111,11 @@ class SpectraPlots:
             An unknown order, or several orders for one `ax`.
         """
         spectra = self._spectra
-        numbers = Orders(spectra.number, spectra.wave_min, spectra.wave_max)
-        rows = choose_orders(numbers, orders)
+        all_orders = Orders(spectra.number, spectra.wave_min, spectra.wave_max)
+        rows = choose_orders(all_orders, orders)
         if ax is None:
             return _draw_panels(new_figure(), spectra, rows)
-        only_order(numbers, rows)
+        only_order(all_orders, rows)
         _draw_order(ax, spectra, rows[0])
         if not spectra.varied:
             ax.legend(fontsize=8)
@@ -146,7 +146,7 @@ def _draw_observed(
         if used.any():
             lows.append(np.nanmin(flux))
             highs.append(np.nanmax(flux))
-    if lows and max(highs) > min(lows):  # masked values may be anything: they do not set the scale
+    if lows and max(highs) > min(lows):  # of unmasked pixels only: masked values may be absurd
         margin = 0.06 * (max(highs) - min(lows))
         panel.set_ylim(min(lows) - margin, max(highs) + margin)
     panel.margins(x=0.01)
@@ -172,7 +172,7 @@ def _unique_labels(panels: Iterable[Axes]) -> tuple[list[Artist], list[str]]:
 
 
 def draw_spectra(spectra: Spectra, rows: Sequence[int]) -> Figure:
-    """Draw the mixture and its components in some orders, given by their rows.
+    """Draw the mixture and its components in some orders, given by their indices.
 
     If a parameter varies, only the mixture is drawn, coloured by the parameter's value.
     """

@@ -1,4 +1,4 @@
-"""The progress of a build, read from its partial store."""
+"""Progress of a build, read from its partial store."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def job_status(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        For JSON: ``complete``; who is building it and the age of the last heartbeat; and for each
-        stage ``done`` and ``total``, the ``rate`` per second, and the ``seconds_left`` at that
-        rate. The stages count (order, point) pairs, orders of the emulator, and Zarr chunks of the
-        ratio table.
+        Values for JSON: ``complete``; which job is building the store, and the age of its last
+        heartbeat; and for each stage ``done`` and ``total``, the ``rate`` per second, and the
+        ``seconds_left`` at that rate. The stages count (order, point) pairs, orders of the
+        emulator, and Zarr chunks of the ratio table.
 
     Raises
     ------
@@ -58,12 +58,12 @@ def job_status(path: Path) -> dict[str, Any]:
 
 
 def finished_tasks(folder: Path) -> list[FinishedTask]:
-    """Return the finished tasks of a partial store, in the order of time."""
+    """Return the finished tasks of a partial store, sorted by time."""
     return sorted(progress.read(folder), key=lambda task: task.time)
 
 
 def progress_line(status: dict[str, Any]) -> str:
-    """Return one line on the progress of a build.
+    """Describe the progress of a build in one line.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def progress_line(status: dict[str, Any]) -> str:
 
 
 def stage_line(stage: dict[str, Any]) -> str:
-    """Return one line on a stage: what is done, the rate, and the time left.
+    """Describe a stage in one line: its progress, its rate, and the time left.
 
     Examples
     --------
@@ -88,17 +88,17 @@ def stage_line(stage: dict[str, Any]) -> str:
     """
     line = f"{stage['done']} of {stage['total']}"
     if stage["rate"]:
-        left = timedelta(seconds=round(stage["seconds_left"]))
-        line += f", {stage['rate']:.3g} per second, {left} left"
+        time_left = timedelta(seconds=round(stage["seconds_left"]))
+        line += f", {stage['rate']:.3g} per second, {time_left} left"
     return line
 
 
 def _builder(folder: Path) -> dict[str, Any]:
     holder = read_holder(folder)
     if holder is None:
-        return {"running": False, "by": None, "heard_of": None}
+        return {"running": False, "by": None, "last_heartbeat": None}
     age = heartbeat_age(folder)
-    return {"running": age < STALE, "by": str(holder), "heard_of": f"{age:.0f} s ago"}
+    return {"running": age < STALE, "by": str(holder), "last_heartbeat": f"{age:.0f} s ago"}
 
 
 def _stage(finished: Sequence[FinishedTask], stage: str, total: int) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _stage(finished: Sequence[FinishedTask], stage: str, total: int) -> dict[str
 
 
 def _rate(times: Floats, sizes: Ints) -> float | None:
-    """Return the rate per second over the last minutes before the last task; None if unknown."""
+    """Return the rate per second in the ten minutes before the last task; None if unknown."""
     if len(times) < 2 or times[-1] == times[0]:
         return None
     first = int(np.searchsorted(times, max(times[-1] - _RATE_SECONDS, times[0])))

@@ -32,12 +32,12 @@ from mixjobs.store.format import Store
 from mixjobs.store.invariants import Invariant
 from mixjobs.typing import Floats
 
-_MAX_ROWS = 1000  # of a ratio table that are drawn
+_MAX_POINTS = 1000  # of a ratio table that are drawn
 _CURVE_POINTS = 200
 
 
 class StorePlots:
-    """The figures of a store, as ``store.plot.flux_ratio()``.
+    """The figures of a store, for example ``store.plot.flux_ratio()``.
 
     Each method returns matplotlib axes. A notebook shows the figure. A script saves it with
     ``axes[0].figure.savefig("q.png")``, or calls ``pyplot.show()`` if it has imported pyplot.
@@ -55,7 +55,7 @@ class StorePlots:
     ) -> tuple[Axes, ...]:
         """Draw the flux ratio against the temperature of component 2, one panel per order.
 
-        Where the grid has no ``teff``, its first parameter with several values takes that place.
+        If the grid has no ``teff``, its first parameter with several values is used instead.
         Component 2 shares all other parameters with component 1.
 
         Parameters
@@ -157,7 +157,7 @@ class Curves:
     nodes, q_nodes : (k,) and (k, M) arrays
         The grid points on the curve.
     blackbody : (n, M) array or None
-        Ratio of Planck means, where the parameter is ``teff``.
+        Flux ratio of blackbodies; None unless the parameter is ``teff``.
     """
 
     method: Method
@@ -246,7 +246,7 @@ def middle_point(grid: Grid) -> Floats:
 def draw_curves(
     figure: Figure, orders: Orders, curves: Curves, rows: Sequence[int]
 ) -> tuple[Axes, ...]:
-    """Draw the curves of some orders, given by their rows, one panel each."""
+    """Draw the curves of some orders, given by their indices, one panel each."""
     panels = make_panels(figure, len(rows), 4, (3.2, 2.6), sharex=True)
     for m, panel in zip(rows, panels, strict=True):
         _draw_panel(panel, orders, curves, m)
@@ -272,7 +272,7 @@ def _draw_panel(panel: Axes, orders: Orders, curves: Curves, m: int) -> None:
 def draw_ratio_table(panel: Axes, store: Store, row: int) -> Axes:
     """Draw the ratio table of one order: log10 q(theta_i, theta_j), in grid order."""
     n = len(store.grid)
-    points = np.unique(np.linspace(0, n - 1, _MAX_ROWS).astype(int))
+    points = np.unique(np.linspace(0, n - 1, _MAX_POINTS).astype(int))
     log_mean = np.log10(store.mean_flux[row, points])
     log_ratio = log_mean[None, :] - log_mean[:, None]
     if store.flux_ratio is not None:
@@ -283,15 +283,15 @@ def draw_ratio_table(panel: Axes, store: Store, row: int) -> Axes:
         extent=(-0.5, n - 0.5, n - 0.5, -0.5), interpolation="nearest",
     )  # fmt: skip
     figure_of(panel).colorbar(image, ax=panel, label="log10 of the flux ratio q")
-    panel.set_xlabel("component 2 (row of the grid)")
-    panel.set_ylabel("component 1 (row of the grid)")
+    panel.set_xlabel("component 2 (index of grid point)")
+    panel.set_ylabel("component 1 (index of grid point)")
     low, high = store.orders.wave_min[row], store.orders.wave_max[row]
     panel.set_title(f"order {store.orders.number[row]}: {low:.0f} to {high:.0f} Å", fontsize=9)
     return panel
 
 
 def ratio_table(orders: Orders, q: Floats, direct: Floats | None) -> Table:
-    """Tabulate q of each order, with the library's own ratio if both thetas are grid points."""
+    """Tabulate q of each order, and the exact ratio `direct` if both thetas are grid points."""
     table = Table("order", "from (Å)", "to (Å)", "flux ratio q")
     columns = [orders.number, orders.wave_min, orders.wave_max, q]
     if direct is not None:
@@ -305,9 +305,9 @@ def ratio_table(orders: Orders, q: Floats, direct: Floats | None) -> Table:
 def invariants_table(invariants: Sequence[Invariant]) -> Table:
     """Tabulate each invariant: its largest deviation, the tolerance, and whether it holds."""
     table = Table("invariant", "largest deviation", "tolerance", "holds")
-    for one in invariants:
-        numbers = f"{one.deviation:.1e}", f"{one.allowed:.0e}"
-        table.add_row(one.name, *numbers, "yes" if one.holds else "NO")
+    for invariant in invariants:
+        numbers = f"{invariant.deviation:.1e}", f"{invariant.allowed:.0e}"
+        table.add_row(invariant.name, *numbers, "yes" if invariant.holds else "NO")
     return table
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from mixjobs.inference.run import Run
 from mixjobs.inference.summary import Interval, Summary, summarise_run
 
-_WIDTH = 100  # characters, where there is no terminal
+_WIDTH = 100  # characters, without a terminal
 
 
 def summary_text(summary: Summary) -> str:
@@ -49,17 +49,14 @@ def orders_table(summary: Summary) -> Table:
 
 
 def truth_table(run: Run, truth: Mapping[str, float]) -> Table:
-    """Compare the posterior of a simulated star with its true parameters; 0 if not given."""
+    """Compare the posterior of a simulated star with its true parameters, by default 0."""
     summary = summarise_run(run.folder)
     samples = run.chain.positions[:, summary.burn_in :].reshape(-1, len(run.names))
     table = Table("parameter", "truth", "median", "68 %", "difference (sd)")
     for name, sd in zip(run.names, samples.std(axis=0), strict=True):
         true, interval = truth.get(name, 0.0), summary.parameters[name]
-        low, high = interval.interval_68
-        table.add_row(
-            name, f"{true:g}", f"{interval.median:.5g}", f"{low:.5g} to {high:.5g}",
-            f"{(interval.median - true) / sd:+.2f}",
-        )  # fmt: skip
+        difference = f"{(interval.median - true) / sd:+.2f}"
+        table.add_row(name, f"{true:g}", *_cells(interval)[:2], difference)
     return table
 
 
@@ -83,8 +80,10 @@ def _limit(summary: Summary, name: str, limit: float) -> str:
     _, number, *_ = (*name.split("_"), "2")
     intervals = summary.parameters | summary.tied
     teff = f"teff_{number if number.isdigit() else 2}"
-    where = f" for {teff} {_cells(intervals[teff])[2]}" if teff in intervals else ""
-    return f"{name} < {limit:.3g} (95 % upper limit{where})"
+    text = f"{name} < {limit:.3g} (95 % upper limit"
+    if teff in intervals:
+        text += f"; 95 % interval of {teff}: {_cells(intervals[teff])[2]}"
+    return text + ")"
 
 
 def _cells(interval: Interval) -> list[str]:

@@ -176,7 +176,7 @@ def test_what_goes_beyond_the_model_is_told(job, capsys):
     (line,) = [line for line in text.splitlines() if line.startswith("teff_2: ")]
     assert "4500 to 6000" in line
     assert "cubic" not in text
-    assert "includes the emulator's error; correlated noise; continuum" in text
+    assert "with emulator errors; correlated noise; continuum" in text
     assert "; seed 3\n" in text
 
 

@@ -1,4 +1,4 @@
-"""Diagnostics of a chain, against processes of known autocorrelation time and against emcee."""
+"""Convergence of a chain, against known autocorrelation times and against emcee."""
 
 import emcee
 import numpy as np
@@ -10,7 +10,7 @@ from mixjobs.inference.convergence import Convergence, assess, autocorrelation_t
 
 
 def autoregressive(a, shape, seed=0, axis=0):
-    """x[t] = a x[t-1] + noise, at rest: its autocorrelation time is (1 + a) / (1 - a)."""
+    """Stationary x[t] = a x[t-1] + noise; its autocorrelation time is (1 + a) / (1 - a)."""
     noise = np.random.default_rng(seed).normal(size=shape)
     x = np.moveaxis(noise, axis, 0)
     x[0] /= np.sqrt(1 - a**2)
@@ -20,20 +20,20 @@ def autoregressive(a, shape, seed=0, axis=0):
 
 
 @pytest.mark.parametrize("a", [0.0, 0.5, 0.9, 0.98])
-def test_known_time(a):
+def test_autocorrelation_time(a):
     expected = (1 + a) / (1 - a)
     time = autocorrelation_time(autoregressive(a, (int(400 * expected), 20, 3)))
     np.testing.assert_allclose(time, expected, rtol=0.15)
 
 
-def test_as_emcee_where_walkers_mix():
+def test_it_equals_emcee_s_if_walkers_mix():
     x = autoregressive(0.9, (20000, 6, 2))
-    theirs = emcee.autocorr.integrated_time(x)
-    np.testing.assert_allclose(autocorrelation_time(x), theirs, rtol=0.02)
+    expected = emcee.autocorr.integrated_time(x)
+    np.testing.assert_allclose(autocorrelation_time(x), expected, rtol=0.02)
 
 
-def test_one_stuck_walker_is_seen():
-    """About each walker's own mean, as emcee's has it, it would not be."""
+def test_a_stuck_walker_is_detected():
+    """emcee does not detect it, because it takes deviations from the mean of each walker."""
     x = autoregressive(0.5, (3000, 10, 1))
     x[:, 3] = 3 + autoregressive(0.5, (3000, 1)) * 1e-3
     assert autocorrelation_time(x)[0] > 100
@@ -52,7 +52,7 @@ def test_a_parameter_that_does_not_change():
     scale=st.floats(1e-6, 1e6), shift=st.floats(-1e3, 1e3), order=st.permutations(range(6)),
     a=st.floats(0, 0.95),
 )  # fmt: skip
-def test_units_and_order_of_walkers_do_not_matter(scale, shift, order, a):
+def test_units_and_the_order_of_walkers_have_no_effect(scale, shift, order, a):
     x = autoregressive(a, (2, 200, 6, 1), axis=1)
     y = (scale * (x + shift))[:, :, list(order)]
     np.testing.assert_allclose(r_hat(y), r_hat(x), rtol=1e-6)
@@ -61,43 +61,43 @@ def test_units_and_order_of_walkers_do_not_matter(scale, shift, order, a):
     )
 
 
-class TestAgreement:
+class TestRHat:
     @given(seed=st.integers(0, 1000), n=st.integers(2, 4))
-    def test_of_what_is_alike(self, seed, n):
+    def test_ensembles_that_agree(self, seed, n):
         x = autoregressive(0.5, (n, 400, 20, 2), seed, axis=1)
         np.testing.assert_array_less(r_hat(x), 1.01)
 
-    @given(seed=st.integers(0, 1000), away=st.floats(0.5, 10))
-    def test_of_ensembles_apart(self, seed, away):
-        """Two ensembles, a distance d of their widths apart: var(means) is d² / 3 of 4 halves."""
+    @given(seed=st.integers(0, 1000), offset=st.floats(0.5, 10))
+    def test_ensembles_that_differ(self, seed, offset):
+        """Two ensembles, d standard deviations apart: the variance of the four means is d² / 3."""
         x = autoregressive(0.5, (2, 400, 20, 2), seed, axis=1)
-        x[1, ..., 1] += away * x[..., 1].std()
-        near, far = r_hat(x)
-        assert near < 1.01
-        assert far == pytest.approx(np.sqrt(1 + away**2 / 3), rel=0.1)
+        x[1, ..., 1] += offset * x[..., 1].std()
+        same, different = r_hat(x)
+        assert same < 1.01
+        assert different == pytest.approx(np.sqrt(1 + offset**2 / 3), rel=0.1)
 
-    def test_of_a_drift(self):
-        """What both ensembles do alike is seen by their halves."""
+    def test_a_common_drift(self):
+        """The halves of each ensemble reveal a drift that both ensembles share."""
         x = autoregressive(0.5, (2, 400, 20, 1), axis=1)
         x += np.linspace(0, 2, 400)[:, None, None] * x.std()
         assert r_hat(x)[0] > 1.1
 
-    def test_of_next_to_nothing(self):
+    def test_too_few_steps_or_no_variance(self):
         assert r_hat(np.zeros((2, 1, 6, 2))).tolist() == [np.inf, np.inf]
         assert r_hat(np.zeros((2, 8, 6, 1))).tolist() == [np.inf]
 
 
-class TestRule:
-    """Chains of time 19 (a = 0.9)."""
+class TestCriteria:
+    """Chains with an autocorrelation time of 19 steps (a = 0.9)."""
 
-    def test_long_enough(self):
+    def test_a_long_chain(self):
         convergence = assess(autoregressive(0.9, (2, 1900, 30, 2), axis=1))
         assert convergence.converged
         assert convergence.burn_in == pytest.approx(190, rel=0.2)
         assert convergence.required_steps == pytest.approx(60 * 19, rel=0.2)
         assert convergence.thinning in (8, 9, 10)
 
-    def test_too_short(self):
+    def test_a_short_chain(self):
         convergence = assess(autoregressive(0.9, (2, 760, 30, 2), axis=1))
         assert "autocorrelation times after the burn-in (50 required)" in convergence.shortfall
 
@@ -106,7 +106,7 @@ class TestRule:
         x[1, ..., 1] = autoregressive(0.97, (1900, 30))
         assert "50 required" in assess(x).shortfall
 
-    def test_the_way_from_the_start_is_burn_in(self):
+    def test_the_drift_from_the_start_is_burn_in(self):
         x = autoregressive(0.9, (2, 2400, 30, 1), axis=1)
         x += 100 * np.exp(-np.arange(2400) / 19)[:, None, None]
         convergence = assess(x)
@@ -124,7 +124,7 @@ class TestRule:
             (np.inf, np.inf, np.inf, "0 autocorrelation times after the burn-in"),
         ],
     )
-    def test_each_condition(self, tau, shorter, r_hat, text):
+    def test_each_criterion(self, tau, shorter, r_hat, text):
         tau, shorter = np.full((2, 3), tau), np.full((2, 3), shorter)
         shortfall = Convergence(1000, 100, tau, shorter, np.array([1.0, 1.0, r_hat])).shortfall
         assert text in shortfall

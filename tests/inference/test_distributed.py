@@ -50,7 +50,7 @@ class Products:
         return partial(answers, partition, matrix)
 
     def built(self):
-        """How often each partition was built."""
+        """Count how often each partition was built."""
         return Counter(file.name.partition(")")[0] + ")" for file in self.notes.iterdir())
 
 
@@ -81,8 +81,8 @@ def assert_right(results, orders, x=X):
         matrix = np.stack(
             [np.random.default_rng(order).normal(size=200) for order in answer.partition]
         )
-        here = answers(answer.partition, matrix, x)[answer.partition.index(answer.order)]
-        assert answer.value.tobytes() == here.value.tobytes()
+        expected = answers(answer.partition, matrix, x)[answer.partition.index(answer.order)]
+        assert answer.value.tobytes() == expected.value.tobytes()
 
 
 def partitions(results):
@@ -96,14 +96,14 @@ def test_results_are_bit_identical_to_one_process(n, client, products):
     orders = list(range(n))[::-1]
     results = distribute(client, products, orders)(X)
     assert_right(results, orders)
-    there = partitions(results)
-    assert [order for partition in there for order in partition] == orders  # in a row
-    assert sorted(map(len, there)) == [size for size in (n // 2, n - n // 2) if size]
-    assert len(set(there.values())) == min(n, 2)
-    assert os.getpid() not in there.values()
+    pid_of = partitions(results)
+    assert [order for partition in pid_of for order in partition] == orders
+    assert sorted(map(len, pid_of)) == [size for size in (n // 2, n - n // 2) if size]
+    assert len(set(pid_of.values())) == min(n, 2)
+    assert os.getpid() not in pid_of.values()
 
 
-def test_without_workers(products):
+def test_without_a_client(products):
     evaluate = distribute(None, products, ORDERS)
     for _ in range(3):
         results = evaluate(X)
@@ -124,8 +124,8 @@ def test_a_partition_is_built_once_and_stays(client, products):
     assert client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) == 0
 
 
-def test_calls_at_the_same_time(client, tmp_path):
-    """As when one is interrupted, and another begins while workers still run the first."""
+def test_concurrent_calls(client, tmp_path):
+    """A call may begin while workers still run one that was interrupted."""
     slow = Products(tmp_path, seconds=0.2)
     evaluate = distribute(client, slow, ORDERS)
     with ThreadPoolExecutor(3) as threads:
@@ -134,7 +134,7 @@ def test_calls_at_the_same_time(client, tmp_path):
     assert set(slow.built().values()) == {1}
 
 
-def test_a_partition_for_each_thread(products):
+def test_one_partition_per_thread(products):
     with (
         LocalCluster(1, threads_per_worker=3, processes=False, dashboard_address=":0") as cluster,
         Client(cluster, set_as_default=False) as client,
@@ -143,7 +143,7 @@ def test_a_partition_for_each_thread(products):
             results = distribute(client, products, ORDERS)(X)
             assert_right(results, ORDERS)
             assert len(partitions(results)) == 3
-            assert len(workers._evaluators) == min(n + 1, workers._MAX_CACHED)  # this process is it
+            assert len(workers._evaluators) == min(n + 1, workers._MAX_CACHED)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_partition_for_each_thread(products):
         ({"c": 4, "a": 1, "b": 1}, "acbc"),  # other workers at the same address
     ],
 )
-def test_partitions_stay_where_they_can(threads, after):
+def test_partitions_keep_their_worker_if_possible(threads, after):
     partitions = [(1, 2), (3, 4), (5, 6), (7, 8)]
     previous = dict(zip(partitions, "aabb", strict=True))
     expected = dict(zip(partitions, after, strict=True))
@@ -232,7 +232,7 @@ def fail(partition, error):
 
 @pytest.mark.parametrize("error", [OutsideGrid("teff 9000"), MissingFile("q.zarr"), KeyError(3)])
 @pytest.mark.parametrize("where", ["evaluator", "build"])
-def test_an_error_arrives_as_it_is(error, where, client, products):
+def test_errors_are_raised_unchanged(error, where, client, products):
     if where == "build":
         evaluate = partial(distribute(client, partial(fail, error=error), ORDERS), X)
     else:

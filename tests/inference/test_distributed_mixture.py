@@ -29,7 +29,7 @@ def draw(n):
 
 
 @pytest.mark.parametrize("n", [1, 19])
-def test_the_same_bits_as_here(store, client, n):
+def test_bit_identical_to_one_process(store, client, n):
     starts = dict(zip(NUMBERS, (5004, 5009, 5014, 5019), strict=True))
     waves = {m: np.linspace(low, low + 4, 50) for m, low in starts.items()}
     options = {
@@ -39,21 +39,21 @@ def test_the_same_bits_as_here(store, client, n):
     values = draw(n)
     values[-1, 0] = 9000  # outside the grid
     local = mixjobs.load_mixture(store, **options)
-    there = distribute_mixture(client, store, **options)(values)
-    here = distribute_mixture(None, store, **options)(values)
-    for one, two, three in zip(local(values), there, here, strict=True):
-        assert one.tobytes() == two.tobytes() == three.tobytes()
-    assert np.isnan(there[0][-1]).all()
-    assert np.isfinite(there[0][:-1]).all()
+    remote = distribute_mixture(client, store, **options)(values)
+    in_process = distribute_mixture(None, store, **options)(values)
+    for arrays in zip(local(values), remote, in_process, strict=True):
+        assert len({array.tobytes() for array in arrays}) == 1
+    assert np.isnan(remote[0][-1]).all()
+    assert np.isfinite(remote[0][:-1]).all()
 
 
 def test_wavelengths_as_a_list_of_unequal_arrays(store, client):
     waves = [np.linspace(low, low + 4, n) for low, n in ((5009, 30), (5004, 50))]
     options = {"orders": [9, 4], "wavelengths": waves, "fwhm": 9.0}
     local = mixjobs.load_mixture(store, **options)(draw(4))
-    there = distribute_mixture(client, store, **options)(draw(4))
-    assert type(there) is type(local)
-    assert [a.tobytes() for a in local] == [b.tobytes() for b in there]
+    remote = distribute_mixture(client, store, **options)(draw(4))
+    assert type(remote) is type(local)
+    assert [a.tobytes() for a in local] == [b.tobytes() for b in remote]
 
 
 def test_a_velocity_beyond_the_buffer_of_some_orders(client, demo, tmp_path):
@@ -67,20 +67,20 @@ def test_a_velocity_beyond_the_buffer_of_some_orders(client, demo, tmp_path):
     values[:, 4:6] = 0, 100
     local = mixjobs.load_mixture(path, outside="nan")(values)
     assert [np.isnan(spectra).all() for spectra in local] == [True, False]
-    there = distribute_mixture(client, path, outside="nan")(values)
-    assert [a.tobytes() for a in local] == [b.tobytes() for b in there]
+    remote = distribute_mixture(client, path, outside="nan")(values)
+    assert [a.tobytes() for a in local] == [b.tobytes() for b in remote]
     with pytest.raises(OutsideGrid, match=r"the emulator.s buffer"):
         mixjobs.load_mixture(path)(values)
 
 
-def test_orders_in_the_order_wanted(store, client):
+def test_the_sequence_of_orders(store, client):
     values = draw(5)
     local = mixjobs.load_mixture(store, orders=[7, 4])(values)
-    there = distribute_mixture(client, store, orders=[7, 4])(values)
-    assert [a.tobytes() for a in local] == [b.tobytes() for b in there]
+    remote = distribute_mixture(client, store, orders=[7, 4])(values)
+    assert [a.tobytes() for a in local] == [b.tobytes() for b in remote]
 
 
-def test_a_lost_worker_is_not_noticed(store, client):
+def test_a_lost_worker_is_replaced(store, client):
     client.wait_for_workers(2)
     values = draw(5)
     evaluate = distribute_mixture(client, store)
@@ -89,8 +89,8 @@ def test_a_lost_worker_is_not_noticed(store, client):
     assert [spectra.tobytes() for spectra in evaluate(values)] == before
 
 
-def test_what_was_forgotten_is_built_again(store, client):
-    """A worker keeps the models of a few calls of `distribute`; earlier ones are built again."""
+def test_discarded_models_are_loaded_again(store, client):
+    """A worker keeps the models of the last few calls of `distribute`."""
     values = draw(3)
     first = distribute_mixture(client, store)
     before = [spectra.tobytes() for spectra in first(values)]

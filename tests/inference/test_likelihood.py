@@ -47,7 +47,7 @@ def reference(wave, data, spectrum, error, noise, row, degree, prior_sd):
     emulator=st.booleans(),
 )
 @DRAWN
-def test_the_fast_path_is_the_dense_one(seed, degree, prior_sd, kind, emulator):
+def test_dense_matrices_give_the_same_likelihood(seed, degree, prior_sd, kind, emulator):
     wave, data, spectra, errors = some_order(seed, Continuum(degree, prior_sd))
     if not emulator:
         errors = errors[:, :, :0]
@@ -56,27 +56,28 @@ def test_the_fast_path_is_the_dense_one(seed, degree, prior_sd, kind, emulator):
         np.zeros(3) + {"diagonal": 0.0, "one": 0.02, "each its own": [0.01, 0.03, 0.0]}[kind],
         np.zeros(3) + (np.array([5.0, 20.0, 10.0]) if kind == "each its own" else 12.0),
     )
-    found = fit_order(data, spectra, errors, noise).log_likelihood
+    log_likelihood = fit_order(data, spectra, errors, noise).log_likelihood
     for row in range(3):
         expected = reference(wave, data, spectra[row], errors[row], noise, row, degree, prior_sd)
-        assert found[row] == pytest.approx(expected, rel=1e-8)
+        assert log_likelihood[row] == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize("amplitude", [0.0, 0.03])
 def test_the_continuum_is_integrated(amplitude):
-    """Compare with a plain sum over both coefficients of a straight line."""
+    """The reference is a sum over both coefficients of a straight line."""
     wave, data, spectra, _ = some_order(3, Continuum(1, 0.7))
     noise = NoiseParams(np.array([0.1]), np.array([amplitude]), np.array([15.0]))
-    found = fit_order(data, spectra[:1], np.empty((1, len(data.flux), 0)), noise).log_likelihood[0]
+    no_errors = np.empty((1, len(data.flux), 0))
+    log_likelihood = fit_order(data, spectra[:1], no_errors, noise).log_likelihood[0]
     x = 2 * (wave[data.used] - wave[0]) / (wave[-1] - wave[0]) - 1
     cov = plain.covariance(data.velocity, data.flux_error, 0.1, amplitude, 15.0)
     expected = plain.integrated(data.flux, spectra[0], x, 0.7, cov)
-    assert found + len(data.flux) * np.log(data.scale) == pytest.approx(expected, rel=1e-8)
+    assert log_likelihood + len(data.flux) * np.log(data.scale) == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize("off", [(1.0, -1.0), (2.0, 1.0), (-2.0, 2.0)])
 @pytest.mark.parametrize("strength", [0.3, 1.6])
-def test_the_emulators_error_against_quadrature_over_its_weights(off, strength):
+def test_the_emulator_error_against_quadrature(off, strength):
     """A strong continuum also multiplies the error; the true weights are 1 and 2 sigma away."""
     wave = np.linspace(5000, 5010, N)
     spectrum, x = 1 + 0.3 * np.sin(3 * wave), np.linspace(-1, 1, N)
@@ -87,14 +88,14 @@ def test_the_emulators_error_against_quadrature_over_its_weights(off, strength):
     data = order_data(wave, flux, sigma, np.ones(N, bool), Continuum(2, 1.0))
     data = replace(data, scale=1.0, flux=flux, flux_error=sigma)  # P is then the continuum above
     one = NoiseParams(np.zeros(1), np.zeros(1), np.ones(1))
-    found = fit_order(data, spectrum[None], errors[None], one)
-    known = flux, spectrum, x, 2, 1.0, np.diag(sigma**2)
+    fit = fit_order(data, spectrum[None], errors[None], one)
+    arguments = flux, spectrum, x, 2, 1.0, np.diag(sigma**2)
     around, width = (off, 1.2) if strength > 1 else ((0, 0), 5.0)
-    exact = plain.over_weights(flux, spectrum, errors, *known[2:], around, width)
-    unscaled = plain.marginal(*known, errors, np.ones(N))
-    assert abs(found.log_likelihood[0] - exact) < 0.01
-    assert abs(plain.marginal(*known) - exact) > 1
-    assert abs(unscaled - exact) > 10 * abs(found.log_likelihood[0] - exact)
+    exact = plain.over_weights(flux, spectrum, errors, *arguments[2:], around, width)
+    unscaled = plain.marginal(*arguments, errors, np.ones(N))
+    assert abs(fit.log_likelihood[0] - exact) < 0.01
+    assert abs(plain.marginal(*arguments) - exact) > 1
+    assert abs(unscaled - exact) > 10 * abs(fit.log_likelihood[0] - exact)
 
 
 def test_a_sample_does_not_depend_on_the_others():
@@ -114,9 +115,9 @@ def test_coefficients_and_weights_are_those_of_the_joint_fit():
     fit = fit_order(data, spectra, errors, noise)
     cov = plain.covariance(data.velocity, data.flux_error, 0.2, 0.01, 9.0)
     for row in range(3):
-        known = data.flux, spectra[row], x[data.used], 2, 0.8, cov
-        continuum = plain.fitted_continuum(*known)
-        continuum = plain.fitted_continuum(*known, continuum[:, None] * errors[row])
+        arguments = data.flux, spectra[row], x[data.used], 2, 0.8, cov
+        continuum = plain.fitted_continuum(*arguments)
+        continuum = plain.fitted_continuum(*arguments, continuum[:, None] * errors[row])
         basis = spectra[row][:, None] * data.polynomials
         design = np.hstack([basis, continuum[:, None] * errors[row]])
         prior = np.diag([0.8**-2] * 3 + [1.0] * 2)

@@ -25,29 +25,29 @@ from tests.helpers.small_fits import (
 
 
 def test_the_sum_agrees_with_plain_likelihoods_and_the_prior(fit_store):
-    """Without the error of the emulator both are exact."""
+    """Without the emulator error, both are exact."""
     orders = observed(fit_store)
     logp = log_probability(plan_of(fit_store, orders, emulator_error=False))
     x = true_x(logp)
     waves = [order.wavelength for order in orders]
     model = mixjobs.load_mixture(fit_store, wavelengths=waves, resolution=30_000)
     expected = logp.parameters.log_prior(x[None])[0]
-    levels = [block.level[0] for block in model.stream(TRUTH)]
+    levels = [batch.level[0] for batch in model.stream(TRUTH)]
     for order, flux, level in zip(orders, model(TRUTH), levels, strict=True):
         scale = np.median(np.abs(order.flux))
         velocity = 299792.458 * np.log(order.wavelength)
         cov = plain.covariance(velocity, order.flux_error / scale, 0.1, 1e-2, 10**1.2)
         t = np.linspace(-1, 1, len(velocity))
-        found = plain.marginal(order.flux / scale, flux / level, t, 2, 1.0, cov)
-        expected += found - len(velocity) * np.log(scale)
+        likelihood = plain.marginal(order.flux / scale, flux / level, t, 2, 1.0, cov)
+        expected += likelihood - len(velocity) * np.log(scale)
     assert logp(x) == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize("correlated", [False, True])
-def test_walkers_do_not_depend_on_each_other(fit_store, correlated):
+def test_samples_are_independent(fit_store, correlated):
     logp = log_probability(plan_of(fit_store, observed(fit_store)), correlated=correlated)
     x = around(logp, 19)
-    x[3, 0] = 9000.0  # outside: no error, and the others are unaffected
+    x[3, 0] = 9000.0  # outside the grid
     together = logp(x)
     assert together[3] == -np.inf
     for row in (0, 4, 18):
@@ -62,9 +62,9 @@ def test_samples_outside_the_prior_do_not_reach_the_model(fit_store):
     expected = logp(x)
     column = {name: column for column, name in enumerate(logp.names)}
     x[0, [column["log_amplitude"], column["ln_noise"], column["vsini"]]] = 400.0, 1e308, -5.0
-    found = logp(x)
-    assert found[0] == -np.inf
-    np.testing.assert_array_equal(found[1:], expected[1:])
+    values = logp(x)
+    assert values[0] == -np.inf
+    np.testing.assert_array_equal(values[1:], expected[1:])
 
 
 def test_the_error_of_q_is_a_derivative_of_the_normalised_mixture(fit_store):
@@ -73,13 +73,13 @@ def test_the_error_of_q_is_a_derivative_of_the_normalised_mixture(fit_store):
     model = mixjobs.load_mixture(
         fit_store, orders=[4], wavelengths=[order.wavelength], resolution=30_000
     )
-    (block,) = model.stream(TRUTH, errors=True)
+    (batch,) = model.stream(TRUTH, errors=True)
     first, second = model.parts(TRUTH)[0]
     light = model.light(TRUTH)[:, 0]
-    size = (block.error[0, :, -1] / second).mean()  # the standard error of ln q
+    size = (batch.error[0, :, -1] / second).mean()  # the standard error of ln q
     assert size > 0
-    np.testing.assert_allclose(block.error[0, :, -1], size * second, rtol=1e-9)
-    _, _, errors = normalise(block, np.ones(80, bool))
+    np.testing.assert_allclose(batch.error[0, :, -1], size * second, rtol=1e-9)
+    _, _, errors = normalise(batch, np.ones(80, bool))
     step = 1e-5
 
     def fitted(q):
@@ -92,19 +92,19 @@ def test_the_error_of_q_is_a_derivative_of_the_normalised_mixture(fit_store):
 @pytest.mark.parametrize("prior_sd", [0.05, 1.0, 20.0])
 @pytest.mark.parametrize("emulator_error", [False, True])
 def test_identical_components_do_not_constrain_c(fit_store, prior_sd, emulator_error):
-    """For any prior of the continuum and any data."""
+    """This holds for any prior of the continuum and for any data."""
     orders = observed(fit_store, continuum=Continuum(3, prior_sd), tilt=0.6)
     orders[1] = replace(orders[1], flux=orders[1].flux[::-1] * np.linspace(0.2, 3, 80))
     logp = log_probability(plan_of(fit_store, orders, emulator_error=emulator_error))
     x = np.repeat(true_x(logp, teff_1=5300.0, teff_2=5300.0)[None], 6, axis=0)
     x[:, logp.names.index("c")] = [0.0, 0.01, 0.3, 0.5, 0.9, 1.0]
-    found = logp(x)
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found, found[0], rtol=0, atol=1e-5)
+    values = logp(x)
+    assert np.isfinite(values).all()
+    np.testing.assert_allclose(values, values[0], rtol=0, atol=1e-5)
 
 
 def test_the_level_of_each_order_is_divided_out(fit_store):
-    """In another flux unit ln L changes only by the ln of the unit."""
+    """Another flux unit changes ln L only by a constant."""
     orders = observed(fit_store)
     scaled = [replace(o, flux=7 * o.flux, flux_error=7 * o.flux_error) for o in orders]
     logp, other = (log_probability(plan_of(fit_store, some)) for some in (orders, scaled))
@@ -145,14 +145,14 @@ def test_epochs_have_their_own_velocity_and_share_the_star(fit_store):
 
 def test_workers_give_bit_identical_results(fit_store, client):
     plan = plan_of(fit_store, observed(fit_store))
-    here = log_probability(plan)
-    x = around(here, 16)
+    local = log_probability(plan)
+    x = around(local, 16)
     x[5, 0] = 9000.0
-    there = log_probability(plan, client=client)
-    np.testing.assert_array_equal(there.by_order(x), here.by_order(x))
+    remote = log_probability(plan, client=client)
+    np.testing.assert_array_equal(remote.by_order(x), local.by_order(x))
 
 
-def test_the_likelihood_and_the_prior_make_up_the_probability(fit_store):
+def test_the_likelihood_and_the_prior_add_up(fit_store):
     """Also for a single vector; outside the prior each part is -inf."""
     plan = plan_of(fit_store, observed(fit_store))
     logp = log_probability(plan, constraints=["teff_2 < teff_1"])
@@ -173,7 +173,7 @@ def test_the_likelihood_and_the_prior_make_up_the_probability(fit_store):
 
 
 def test_the_likelihood_is_undefined_off_the_grid(fit_store):
-    """Where the prior allows what the model does not."""
+    """The prior extends beyond the grid."""
     settings = {"teff_1": {"uniform": [3000, 9000]}}
     logp = log_probability(plan_of(fit_store, observed(fit_store)), settings)
     x = true_x(logp, teff_1=8000.0)
@@ -213,7 +213,7 @@ def test_invalid_shapes_are_refused(fit_store):
         assert refused.value.name == "u"
 
 
-def test_parameters_at_their_optimum_are_fixed_as_the_command_fixes_them(fit_store, tmp_path):
+def test_optimum_is_that_of_the_command(fit_store, tmp_path):
     """The search is that of `mixjobs sample`; a job without such parameters needs none."""
     star, job = write_star(tmp_path / "star.ecsv", fit_store), tmp_path / "job.toml"
     text = JOB.format(output="run", store=fit_store, star=star, steps=20)
@@ -241,14 +241,14 @@ def test_a_summary(fit_store):
     assert "<table>" in logp._repr_html_()
 
 
-def test_the_search_needs_no_start(fit_store):
+def test_the_search_finds_the_truth(fit_store):
     logp = log_probability(
         plan_of(fit_store, observed(fit_store)), correlated=False, constraints=["teff_2 < teff_1"]
     )
     best = find_optimum(logp, seed=1)
     assert logp(best) >= logp(true_x(logp)) - 0.5
-    found = dict(zip(logp.names, best, strict=True))
-    assert found["rv"] == pytest.approx(TRUTH["rv"], abs=0.5)
+    optimum = dict(zip(logp.names, best, strict=True))
+    assert optimum["rv"] == pytest.approx(TRUTH["rv"], abs=0.5)
     steps = np.diag(widths_around(logp, best))
     falls = logp(best) - np.maximum(logp(best + steps), logp(best - steps))
     assert (falls <= 0.5).all()

@@ -34,14 +34,14 @@ def test_the_jacobian_is_that_of_the_map(z):
 
 
 def test_at_a_bound_and_beyond():
-    """A value that rounds to a bound is never proposed, and does not disturb the others."""
+    """A value that rounds to a bound has no density, and does not affect the other values."""
     at = np.array([[4000.0, 1.0, -3.0, 2.0, 0.0], [5000.0, 0.5, 1e300, -1e300, 1e300]])
     assert BOX.log_jacobian(at)[0] == -INF
     assert np.isfinite(BOX.to_space(at)[0, [0, 1, 4]]).all()
     np.testing.assert_allclose(BOX.from_space(BOX.to_space(at))[1], at[1], rtol=1e-12)
 
 
-def test_walkers_against_walls_have_the_right_distribution(tmp_path):
+def test_distribution_next_to_walls(tmp_path):
     """An exponential at a bound, a uniform density between two bounds, and a normal one."""
 
     def target(x):

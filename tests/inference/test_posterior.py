@@ -61,7 +61,7 @@ def by_hand(values, chain):
     return np.array(rows)
 
 
-def test_draws_are_the_chains_walker_by_walker(run, posterior, chain):
+def test_draws_are_ordered_walker_by_walker(run, posterior, chain):
     for p, name in enumerate(run.folder.names):
         expected = by_hand(chain.positions[..., p], chain)
         assert posterior.posterior[name].dims == ("chain", "draw")
@@ -126,7 +126,7 @@ def test_acceptance(posterior, chain):
     assert rate.tolist() == by_hand(moved, chain).tolist()
 
 
-def test_attributes_record_how_it_was_made(run, posterior, chain):
+def test_attributes(run, posterior, chain):
     attrs, convergence = posterior.attrs, assess(chain.positions)
     assert json.loads(attrs["identity"]) == run.folder.identity
     assert json.loads(attrs["notes"]) == run.folder.notes
@@ -140,7 +140,7 @@ def test_attributes_record_how_it_was_made(run, posterior, chain):
     assert attrs["shortfall"] == convergence.shortfall != ""
 
 
-def test_what_is_read_back_equals_what_was_made(run, posterior, tmp_path):
+def test_round_trip(run, posterior, tmp_path):
     made = make_posterior(run.folder, run.log_probability)
     write_posterior(tmp_path / "again.nc", made)
     again = read_posterior(tmp_path / "again.nc")

@@ -21,7 +21,7 @@ loguniforms = st.builds(
 
 @st.composite
 def normals(draw):
-    """Bounds, if any, in standard deviations: up to ten from the mean, on one side too."""
+    """Draw no bounds, or one or two within ten standard deviations of the mean."""
     mean, sd = draw(finite), draw(widths)
     ends = st.none() | st.floats(-10, 10)
     low, high = draw(ends), draw(ends)
@@ -226,8 +226,8 @@ def test_draws_follow_the_dirichlet_density(alpha):
         assert stats.kstest(every[:, k], stats.beta(a, sum(alpha) - a).cdf).pvalue > 0.01
         both = a + alpha[k - 1]
         if len(alpha) > 2:
-            found = every[:, k] + every[:, k - 1]
-            assert stats.kstest(found, stats.beta(both, sum(alpha) - both).cdf).pvalue > 0.01
+            sums = every[:, k] + every[:, k - 1]
+            assert stats.kstest(sums, stats.beta(both, sum(alpha) - both).cdf).pvalue > 0.01
 
 
 @given(alphas, st.data())

@@ -1,4 +1,4 @@
-"""Two components are recovered from spectra that the emulator has not seen."""
+"""Recovery of two components from spectra that the emulator was not built from."""
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def assert_found(plan, priors, settings, truth, folder):
         low, high = np.quantile(values, [0.0015, 0.9985])
         assert low < truth[name] < high, (name, truth[name], low, high)
         prior = parameters.rules[name]
-        if isinstance(prior, Uniform):  # and something was learned
+        if isinstance(prior, Uniform):  # narrower than the prior
             assert values.std() < 0.5 * (prior.high - prior.low) / np.sqrt(12), name
 
 

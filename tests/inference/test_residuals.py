@@ -29,7 +29,7 @@ def test_the_parts_add_up(c, teff_2, ln_noise, rv):
     logp = finished().log_probability
     for order in fitted_orders(logp, x_of(logp, c=c, teff_2=teff_2, ln_noise=ln_noise, rv=rv)):
         np.testing.assert_allclose(order.parts.sum(axis=0) + order.emulator, order.fit, rtol=1e-10)
-        left = order.residual * order.sigma
+        left = order.residual * order.flux_error
         np.testing.assert_allclose(
             (order.fit + order.correlated + left)[order.used], order.flux[order.used], rtol=1e-12
         )
@@ -44,7 +44,7 @@ def test_the_truth_fits(logp):
     for order in (first, second):
         assert 0.6 < order.chi2_per_pixel < 1.5
         assert order.chi2_per_pixel == np.mean(
-            ((order.flux - order.fit) / order.sigma)[order.used] ** 2
+            ((order.flux - order.fit) / order.flux_error)[order.used] ** 2
         )
         assert order.chi2_per_pixel_white < order.chi2_per_pixel
         assert np.abs(order.fit / order.flux - 1)[order.used].max() < 0.06
@@ -58,7 +58,7 @@ def test_the_continuum_is_the_most_probable_one(logp):
     spectrum = order.parts.sum(axis=0) / order.continuum
     x = 2 * (wave - wave[0]) / (wave[-1] - wave[0]) - 1
     noise = covariance(
-        299792.458 * np.log(wave), order.sigma / scale, 0.0, 10 ** FIXED["log_amplitude"], 10.0
+        299792.458 * np.log(wave), order.flux_error / scale, 0.0, 10 ** FIXED["log_amplitude"], 10.0
     )
     basis = polynomials(np.clip(x, -1, 1), 1)
     data = (order.flux - order.emulator) / scale

@@ -1,4 +1,4 @@
-"""A run as Python users see it."""
+"""The class `Run`."""
 
 import shutil
 
@@ -45,7 +45,7 @@ def test_the_best_sample_has_the_highest_log_probability(run):
     assert run.log_probability(run.chain.best()) == pytest.approx(highest, rel=1e-12)
 
 
-def test_a_comparison_is_made_where_none_is_stored(tmp_path):
+def test_a_comparison_that_is_not_stored(tmp_path):
     folder = shutil.copytree(finished().path, tmp_path / "run")
     (folder / COMPARISON).unlink()
     run = mixjobs.open_run(folder)
@@ -55,7 +55,7 @@ def test_a_comparison_is_made_where_none_is_stored(tmp_path):
     assert not (folder / COMPARISON).exists()
 
 
-def test_a_posterior_is_made_where_none_is_stored(run, tmp_path):
+def test_a_posterior_that_is_not_stored(run, tmp_path):
     folder = shutil.copytree(run.path, tmp_path / "run")
     (folder / POSTERIOR).unlink()
     posterior = mixjobs.open_run(folder).posterior

@@ -44,7 +44,7 @@ def path_of(run, k):
     lengths=st.lists(st.integers(1, 5), max_size=5), ensembles=st.integers(1, 3),
     walkers=st.integers(1, 5), p=st.integers(1, 4), m=st.integers(0, 3),
 )  # fmt: skip
-def test_what_is_written_comes_back(lengths, ensembles, walkers, p, m, tmp_path_factory):
+def test_round_trip(lengths, ensembles, walkers, p, m, tmp_path_factory):
     run = folder(tmp_path_factory.mktemp("run") / "run")
     parts = [segment(n, ensembles, walkers, p, m, seed) for seed, n in enumerate([1, *lengths])]
     first = 0
@@ -63,15 +63,15 @@ def test_what_is_written_comes_back(lengths, ensembles, walkers, p, m, tmp_path_
 
 
 class TestIdentity:
-    def test_and_notes_are_kept(self, tmp_path):
+    def test_round_trip(self, tmp_path):
         notes = {"emcee": "3.1", "job": 'a = "b"\n'}
         RunFolder.create(tmp_path / "run", IDENTITY, notes)
         again = RunFolder.open(tmp_path / "run")
         assert (again.identity, again.notes) == (IDENTITY, notes)
         assert again.names == ("a", "b", "c")
 
-    def test_of_the_same_chain(self, tmp_path):
-        """However it is spelt: JSON has no tuples, and the order says nothing."""
+    def test_equal_identities(self, tmp_path):
+        """Tuples become lists in JSON, and the order of the keys has no meaning."""
         RunFolder.create(tmp_path / "run", IDENTITY)
         RunFolder.resume(
             tmp_path / "run", {**dict(reversed(IDENTITY.items())), "names": tuple("abc")}
@@ -92,7 +92,7 @@ class TestIdentity:
             ({"model": "x" * 500}, "model", r"in the run, x+\.\.\. now"),
         ],
     )
-    def test_of_another_chain(self, change, key, difference, run):
+    def test_another_chain_is_refused(self, change, key, difference, run):
         before = run.chain()
         with pytest.raises(InvalidInput, match=difference) as error:
             RunFolder.resume(run.path, IDENTITY | change)
@@ -101,7 +101,7 @@ class TestIdentity:
         assert "\n" not in str(error.value)
         assert same(run.chain(), before)
 
-    def test_the_part_that_differs(self, tmp_path):
+    def test_the_message_names_the_difference(self, tmp_path):
         rows = [["teff", "free"], ["rv", "normal 5"]]
         RunFolder.create(tmp_path / "run", IDENTITY | {"model": {"a": 1, "rows": rows}})
         other = IDENTITY | {"model": {"a": 1, "rows": [rows[0], ["rv", "normal 6"]]}}
@@ -111,40 +111,40 @@ class TestIdentity:
             RunFolder.resume(tmp_path / "run", other)
         assert error.value.name == "model"
 
-    def test_that_has_lost_a_key(self, run):
+    def test_a_missing_key(self, run):
         with pytest.raises(InvalidInput) as error:
             RunFolder.resume(run.path, {k: v for k, v in IDENTITY.items() if k != "model"})
         assert (error.value.name, error.value.value) == ("model", None)
 
     @pytest.mark.parametrize("key", ["names", "seed"])
-    def test_without_what_sampling_needs(self, key, tmp_path):
+    def test_required_keys(self, key, tmp_path):
         with pytest.raises(InvalidInput) as error:
             RunFolder.create(tmp_path / "run", {k: v for k, v in IDENTITY.items() if k != key})
         assert error.value.name == key
 
 
 class TestCreate:
-    def test_over_another(self, run):
+    def test_an_existing_run(self, run):
         with pytest.raises(OutputExists) as error:
             RunFolder.create(run.path, IDENTITY)
         assert error.value.path == str(run.path)
 
-    def test_over_something_else(self, tmp_path):
+    def test_another_existing_path(self, tmp_path):
         (tmp_path / "notes.txt").touch()
         for path in (tmp_path, tmp_path / "notes.txt"):
             with pytest.raises(OutputExists) as error:
                 RunFolder.create(path, IDENTITY)
             assert error.value.path == str(path)
 
-    def test_after_a_kill_in_the_middle_of_it(self, tmp_path):
+    def test_after_creation_was_killed(self, tmp_path):
         (tmp_path / "run" / "steps").mkdir(parents=True)
         (tmp_path / "run" / "run.json.123.aside").write_text('{"ident')
         run = RunFolder.create(tmp_path / "run", IDENTITY)
         with run.locked():
             pass
-        assert sorted(there.name for there in run.path.iterdir()) == ["run.json", "steps"]
+        assert sorted(entry.name for entry in run.path.iterdir()) == ["run.json", "steps"]
 
-    def test_where_there_is_no_folder(self, tmp_path):
+    def test_no_parent_folder(self, tmp_path):
         with pytest.raises(InvalidInput) as error:
             RunFolder.create(tmp_path / "no" / "run", IDENTITY)
         assert error.value.path == str(tmp_path / "no" / "run")
@@ -152,7 +152,7 @@ class TestCreate:
 
 class TestOpen:
     @pytest.mark.parametrize("name", ["nothing", "folder", "file", "file/run"])
-    def test_what_is_no_run_folder(self, name, tmp_path):
+    def test_not_a_run_folder(self, name, tmp_path):
         (tmp_path / "folder").mkdir()
         (tmp_path / "file").touch()
         with pytest.raises(MissingFile, match=r"no run\.json") as error:
@@ -173,7 +173,7 @@ class TestOpen:
                 read()
             assert error.value.path == str(run.path)
 
-    def test_with_nothing_but_the_start(self, tmp_path):
+    def test_only_the_start(self, tmp_path):
         run = folder(tmp_path / "run")
         with run.locked():
             run.write(0, segment(1))
@@ -184,7 +184,7 @@ class TestDamage:
     @settings(max_examples=25)
     @given(where=st.floats(0, 1, exclude_max=True), how=st.sampled_from(["cut", "flip", "zero"]))
     def test_last_segment(self, where, how, tmp_path_factory):
-        """It is detected anywhere; once the file is removed, sampling repeats the same steps."""
+        """Damage is detected; once the file is removed, sampling repeats the same steps."""
         run = folder(tmp_path_factory.mktemp("damage") / "run")
         run_ensembles(half, run, start(), checkpoint=10, max_steps=20)
         path, whole = path_of(run, -1), run.chain()
@@ -207,9 +207,9 @@ class TestDamage:
             path.unlink()
             run_ensembles(half, run, checkpoint=10, max_steps=20)
             chain = run.chain()
-        assert same(chain, whole)  # also if the damage is in bytes that are not read
+        assert same(chain, whole)  # true also if only unread bytes are damaged
 
-    def test_sampling_does_not_continue_from_it(self, run):
+    def test_sampling_does_not_continue_from_a_damaged_segment(self, run):
         path_of(run, -1).write_bytes(b"")
         with pytest.raises(UnreadableFile):
             run_ensembles(half, run, checkpoint=10, max_steps=40)

@@ -34,8 +34,8 @@ from tests.helpers.small_disk import fill_up, mounted
 def draw(target, path, names="abc", limit=20000, walkers=20, **more):
     """Sample a target until the chain has converged; discard the burn-in."""
     run = folder(path, names=list(names))
-    begun = start(walkers=walkers, p=len(names))
-    end = run_ensembles(target, run, begun, checkpoint=100, max_steps=limit, **more)
+    initial = start(walkers=walkers, p=len(names))
+    end = run_ensembles(target, run, initial, checkpoint=100, max_steps=limit, **more)
     assert end.converged
     chain = run.chain()
     n = chain.positions[:, end.burn_in :, :, 0].size
@@ -55,11 +55,11 @@ class TestDistribution:
         x, n = draw(gaussian, tmp_path / "run")
         np.testing.assert_array_less(np.abs(x.mean(axis=0)) / SIGMA, 5 / np.sqrt(n))
         scale = np.sqrt(np.diag(COVARIANCE))
-        away = (np.cov(x.T) - COVARIANCE) / np.outer(scale, scale)
-        np.testing.assert_array_less(np.abs(away), 5 * np.sqrt(2 / n))
+        deviation = (np.cov(x.T) - COVARIANCE) / np.outer(scale, scale)
+        np.testing.assert_array_less(np.abs(deviation), 5 * np.sqrt(2 / n))
 
     def test_with_a_wall(self, tmp_path):
-        """Proposals outside do not stop a run; the mean of half a normal distribution is known."""
+        """A half-normal distribution: proposals beyond the wall are rejected."""
         x, n = draw(half, tmp_path / "run")
         assert x[:, 0].min() >= 0
         assert x[:, 0].mean() == pytest.approx(np.sqrt(2 / np.pi), abs=5 * 0.6 / np.sqrt(n))
@@ -73,8 +73,7 @@ class TestDistribution:
 
 
 class TestChain:
-    def test_is_that_of_emcee_alone(self, reference):
-        """Each ensemble equals what emcee makes of its seed alone."""
+    def test_each_ensemble_equals_a_plain_emcee_run(self, reference):
         for e, seed in enumerate(np.random.SeedSequence(IDENTITY["seed"]).spawn(2)):
             moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.StretchMove(), 0.2)]
             sampler = emcee.EnsembleSampler(WALKERS, P, half, vectorize=True, moves=moves)
@@ -85,12 +84,12 @@ class TestChain:
             assert sampler.get_blobs().tobytes() == reference.by_order[e].tobytes()
             assert sampler.backend.accepted.sum() == reference.accepted[e].sum()
 
-    def test_an_ensemble_knows_nothing_of_the_others(self, reference, tmp_path):
+    def test_ensembles_are_independent(self, reference, tmp_path):
         run = folder(tmp_path / "run")
         run_ensembles(half, run, start()[:1], checkpoint=10, max_steps=60)
         assert run.chain().positions.tobytes() == reference.positions[:1].tobytes()
 
-    def test_ensembles_differ_from_one_start(self, tmp_path):
+    def test_ensembles_with_the_same_start_differ(self, tmp_path):
         run = folder(tmp_path / "run")
         run_ensembles(half, run, np.repeat(start()[:1], 2, axis=0), checkpoint=10, max_steps=5)
         assert not np.array_equal(*run.chain().positions)
@@ -98,36 +97,34 @@ class TestChain:
     def test_one_batch_shape(self, tmp_path):
         shapes = set()
 
-        def noting(x):
+        def recorded(x):
             shapes.add(x.shape)
             return half(x)
 
-        run_ensembles(noting, folder(tmp_path / "run"), start(), checkpoint=3, max_steps=9)
+        run_ensembles(recorded, folder(tmp_path / "run"), start(), checkpoint=3, max_steps=9)
         assert shapes == {(WALKERS // 2, P)}
 
     @pytest.mark.parametrize("n_orders", [0, 1, 2])
-    def test_numbers_beside_the_log_probability(self, n_orders, tmp_path):
-        def some(x):
+    def test_numbers_stored_with_each_step(self, n_orders, tmp_path):
+        def log_probability(x):
             return gaussian(x)[:, : 1 + n_orders]
 
         run = folder(tmp_path / "run")
         for limit in (3, 8):
-            run_ensembles(some, run, start(), checkpoint=5, max_steps=limit)
+            run_ensembles(log_probability, run, start(), checkpoint=5, max_steps=limit)
         chain = run.chain()
         assert chain.by_order.shape == (2, 8, WALKERS, n_orders)
         for e, k in ((0, 7), (1, 2)):
             stored = np.c_[chain.log_probability[e, k], chain.by_order[e, k]]
-            np.testing.assert_array_equal(stored, some(chain.positions[e, k]))
+            np.testing.assert_array_equal(stored, log_probability(chain.positions[e, k]))
 
     @settings(max_examples=15, phases=[Phase.explicit, Phase.generate])  # shrinking takes minutes
     @given(
         cuts=st.lists(st.integers(0, 300), max_size=6),
         checkpoints=st.lists(st.integers(1, 80), min_size=7, max_size=7),
     )
-    def test_stopped_anywhere_it_loses_nothing(
-        self, cuts, checkpoints, reference, tmp_path_factory
-    ):
-        """Interrupts within steps; all completed steps are kept."""
+    def test_interrupted_anywhere(self, cuts, checkpoints, reference, tmp_path_factory):
+        """Interrupts within steps; no completed step is lost."""
         path = tmp_path_factory.mktemp("cut") / "run"
         for cut, checkpoint in zip([*cuts, None], checkpoints, strict=False):
             reports = []
@@ -196,7 +193,7 @@ class TestProcesses:
         with pytest.raises(StoreLocked, match=str(process.pid)):
             run_ensembles(half, folder(path), start(), checkpoint=5, max_steps=60)
         read = 0
-        while process.poll() is None:  # it can be read all the while
+        while process.poll() is None:  # readable while it is being written
             chain = RunFolder.open(path).chain()
             assert read <= chain.n_steps
             read = chain.n_steps
@@ -226,9 +223,9 @@ def test_disk_is_full(reference, tmp_path):
         assert same(folder(path).chain(), reference)
 
 
-class TestFaults:
+class TestErrors:
     @pytest.mark.parametrize(("column", "value"), [(0, np.nan), (0, np.inf), (2, np.nan)])
-    def test_of_the_log_probability(self, column, value, reference, tmp_path):
+    def test_invalid_log_probability(self, column, value, reference, tmp_path):
         """The error names the parameters, and the chain continues once the fault is removed."""
         calls = []
 
@@ -259,7 +256,7 @@ class TestFaults:
         assert (error.value.name, error.value.value) == ("log_probability", (4,))
 
     @pytest.mark.parametrize(
-        ("begun", "name", "value"),
+        ("initial", "name", "value"),
         [
             (None, "start", (0,)),
             (start()[0], "start", (8, 3)),
@@ -270,21 +267,21 @@ class TestFaults:
             (start() * [1, 1, np.nan], "start", None),
         ],
     )
-    def test_start(self, begun, name, value, tmp_path):
+    def test_start(self, initial, name, value, tmp_path):
         run = folder(tmp_path / "run")
         with pytest.raises(InvalidInput) as error:
-            run_ensembles(half, run, begun, checkpoint=1, max_steps=1)
+            run_ensembles(half, run, initial, checkpoint=1, max_steps=1)
         assert (error.value.name, error.value.value) == (name, value)
         assert run.last_step() is None
 
     @pytest.mark.parametrize(
-        ("begun", "n_outside"), [(-start(), 16), (start() * np.r_[-1, np.ones(7)][:, None], 2)]
+        ("initial", "n_outside"), [(-start(), 16), (start() * np.r_[-1, np.ones(7)][:, None], 2)]
     )
-    def test_start_outside_the_prior(self, begun, n_outside, tmp_path):
+    def test_start_outside_the_prior(self, initial, n_outside, tmp_path):
         run = folder(tmp_path / "run")
         with pytest.raises(InvalidInput, match=f"{n_outside} walkers") as error:
-            run_ensembles(half, run, begun, checkpoint=1, max_steps=1)
-        assert error.value.value.tolist() == begun[0, 0].tolist()
+            run_ensembles(half, run, initial, checkpoint=1, max_steps=1)
+        assert error.value.value.tolist() == initial[0, 0].tolist()
         assert run.last_step() is None
 
     @pytest.mark.parametrize("name", ["checkpoint", "max_steps"])
@@ -297,18 +294,17 @@ class TestFaults:
 
 class TestEnd:
     def test_long_before_the_limit(self, tmp_path):
-        run, seen = folder(tmp_path / "run"), []
+        run, reports = folder(tmp_path / "run"), []
         end = run_ensembles(gaussian, run, start(walkers=20), checkpoint=50, max_steps=100000,
-                     report=seen.append)  # fmt: skip
+                     report=reports.append)  # fmt: skip
         assert end.converged
         assert run.last_step() == end.n_steps < 5000
         assert end.n_steps - end.burn_in > 50 * end.max_tau
-        assert [progress.steps for progress in seen] == list(range(end.n_steps + 1))
-        assert 0.1 < seen[-1].acceptance < 0.7
-        assert seen[-1].tau == end.max_tau
+        assert [progress.steps for progress in reports] == list(range(end.n_steps + 1))
+        assert 0.1 < reports[-1].acceptance < 0.7
+        assert reports[-1].tau == end.max_tau
 
-    def test_where_it_would_have_ended(self, tmp_path):
-        """Stopped and resumed more than once, it ends at the same step."""
+    def test_a_resumed_chain_ends_at_the_same_step(self, tmp_path):
         ends = []
         for name, cuts in (("once", (100000,)), ("thrice", (130, 777, 100000))):
             run = folder(tmp_path / name)
@@ -327,19 +323,19 @@ class TestEnd:
         assert "autocorrelation times after the burn-in (50 required)" in end.shortfall
 
     def test_ensembles_in_two_valleys(self, tmp_path):
-        """Each is stationary, but in a valley of its own."""
+        """Each ensemble is stationary, but in a different valley."""
 
         def valleys(x):
             return np.logaddexp(gaussian(x - 40 * SIGMA), gaussian(x + 40 * SIGMA))
 
-        begun = start(walkers=20) + np.array([-40, 40])[:, None, None] * SIGMA
+        initial = start(walkers=20) + np.array([-40, 40])[:, None, None] * SIGMA
         end = run_ensembles(
-            valleys, folder(tmp_path / "run"), begun, checkpoint=100, max_steps=1600
+            valleys, folder(tmp_path / "run"), initial, checkpoint=100, max_steps=1600
         )
         assert end.shortfall.startswith("the ensembles differ: R-hat ")
 
     @given(checkpoint=st.integers(1, 1000), n=st.integers(1, 100000))
-    def test_checks_become_rare_but_not_too_rare(self, checkpoint, n):
+    def test_checks_become_rarer_within_limits(self, checkpoint, n):
         checks = [k for k in range(n, 2 * n + 16 * checkpoint) if is_check_due(k, checkpoint)]
         assert len(checks) <= 32
         assert checks[0] - n <= max(checkpoint, n / 8)

@@ -76,7 +76,7 @@ NORMAL = RNG.normal(size=4000)
     [
         (RNG.exponential(size=4000), True),
         (np.abs(NORMAL), True),
-        (NORMAL + 5, False),  # near, for the prior's width, and free of it
+        (NORMAL + 5, False),  # close to the bound, but not truncated
         (NORMAL[NORMAL > -1] + 1, False),
         (RNG.random(4000) * 400, False),
     ],
@@ -104,11 +104,11 @@ def test_difference_in_ln_likelihood():
     comparison = Comparison(2, 1000, ONE, TWO)
     assert comparison.difference == 20
     assert str(comparison) == (
-        "difference in ln likelihood at the optima: 20.0 for 2 components over 1"
+        "difference in ln likelihood at the optima, 2 components minus 1: 20.0"
     )
 
 
-def test_to_a_dict_and_back():
+def test_round_trip():
     comparison = Comparison(2, 1000, ONE, TWO)
     content = json.loads(json.dumps(comparison.to_dict()))
     assert Comparison.from_dict(content) == comparison
@@ -134,7 +134,7 @@ def test_component_1_alone_is_the_mixture_without_light_of_component_2(logp):
         np.testing.assert_allclose(one, both, rtol=1e-9)
 
 
-def test_what_component_1_is_tied_to_stays_free(logp):
+def test_parameters_to_which_component_1_is_tied_stay_free(logp):
     job = job_in(finished().folder.path.parent, logp.plan.store)
     settings = {"teff_1": "teff_2 + 500", "vsini": 6.0, "ln_noise": 0.0, "log_amplitude": -3.0,
                 "log_length": 1.0, "rv": 5.0}  # fmt: skip
@@ -157,7 +157,7 @@ def test_what_component_1_is_tied_to_stays_free(logp):
     )
 
 
-def test_two_components_are_found(logp):
+def test_two_components_are_preferred(logp):
     chain = finished().chain
     at = np.unravel_index(chain.log_probability.argmax(), chain.log_probability.shape)
     best = chain.positions[at]
@@ -179,7 +179,7 @@ def test_two_components_are_found(logp):
 
 
 def test_all_components_are_never_worse_than_one(logp):
-    """They include it, wherever the sampler has been."""
+    """The model of one component is nested in that of all, wherever the sampler has been."""
     fixed = logp.fix("ln_noise", 0.0)
     poor = np.array([(TRUTH | {"rv": -20.0, "c": 0.9})[name] for name in fixed.names])
     comparison = compare(fixed, poor, seed=1)

@@ -20,7 +20,7 @@ from mixjobs.store.spectra import Spectra
 
 @pytest.fixture(autouse=True)
 def closed():
-    """Figures belong to pyplot in this process, which keeps them."""
+    """Close the figures, which pyplot keeps in memory."""
     yield
     pyplot.close("all")
 
@@ -204,7 +204,7 @@ def test_panels(n):
     assert all(panel.xaxis.get_tick_params()["labelbottom"] for panel in lowest)
 
 
-def test_twelve_of_many_orders():
+def test_twelve_evenly_spaced_orders():
     orders = Orders.log_spaced(54, 5000, 9000)
     rows = choose_orders(orders, None)
     assert len(rows) == 12
@@ -218,12 +218,12 @@ def test_labels():
     assert axis_label("rv_offset") == "rv_offset"
 
 
-def test_pyplot_knows_the_figures_of_a_program_that_uses_it(store):
+def test_figures_belong_to_pyplot_if_it_is_imported(store):
     store.plot.ratio_table()
     assert len(pyplot.get_fignums()) == 1
 
 
-def test_pyplot_knows_the_figures_of_ipython(monkeypatch):
+def test_figures_belong_to_pyplot_in_ipython(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: object()))
     assert new_figure() is pyplot.gcf()
 

@@ -16,7 +16,7 @@ from tests.helpers.finished_runs import finished
 
 
 def drawn_order(number, epoch=0, n=2304):
-    """An order with lines, and as many pixels as a real one."""
+    """Simulate an order with lines, by default with a realistic number of pixels."""
     rng = np.random.default_rng(number)
     wave = np.linspace(5000, 5080, n) + 80 * number
     spectrum = 1 - 0.3 * rng.random(n) ** 20
@@ -63,7 +63,7 @@ def test_the_fit_is_drawn_with_parts_and_residuals():
     ]  # fmt: skip
 
 
-def test_the_fit_of_one_component_is_not_hidden_by_it():
+def test_a_single_component_does_not_hide_the_fit():
     two = drawn_order(20, n=20)
     (figure,) = draw_fits([replace(two, parts=two.fit[None])]).values()
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -81,7 +81,7 @@ def test_axes_have_units():
     assert [panel.get_ylabel() for panel in traces.axes[::2]] == labels
 
 
-def test_many_parameters_have_several_figures(monkeypatch):
+def test_many_parameters_need_several_figures(monkeypatch):
     monkeypatch.setattr(posterior, "MAX_PARAMETERS", 3)
     rng = np.random.default_rng(0)
     draws = {f"p{k}": rng.normal(size=500) for k in range(5)}

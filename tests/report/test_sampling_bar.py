@@ -10,32 +10,32 @@ import pytest
 
 from mixjobs.inference.sampler import Progress
 from mixjobs.report import sampling_bar
-from mixjobs.report.sampling_bar import figures, sampling_reporter
+from mixjobs.report.sampling_bar import progress_text, sampling_reporter
 
-NOT_YET = {"tau": math.nan, "wanted": math.nan}
+NOT_YET = {"tau": math.nan, "required": math.nan}
 
 
 @pytest.mark.parametrize(
-    ("progress", "said"),
+    ("progress", "text"),
     [
         (Progress(0, 9, math.nan, **NOT_YET), ""),
         (Progress(1, 9, 0.234, **NOT_YET), "acceptance 0.23"),
         (
-            Progress(100, 900, 0.5, tau=7.125, wanted=428),
+            Progress(100, 900, 0.5, tau=7.125, required=428),
             "acceptance 0.50, autocorrelation time 7.12 steps, about 328 more steps needed",
         ),
         (
-            Progress(500, 900, 0.5, tau=7.0, wanted=420),
+            Progress(500, 900, 0.5, tau=7.0, required=420),
             "acceptance 0.50, autocorrelation time 7 steps, long enough",
         ),
-        (Progress(5, 9, 0.0, tau=math.inf, wanted=math.inf), "acceptance 0.00"),
+        (Progress(5, 9, 0.0, tau=math.inf, required=math.inf), "acceptance 0.00"),
     ],
 )
-def test_figures(progress, said):
-    assert figures(progress) == said
+def test_progress_text(progress, text):
+    assert progress_text(progress) == text
 
 
-def test_a_line_now_and_then_and_one_at_the_limit(monkeypatch, capsys):
+def test_lines_at_intervals_and_at_the_limit(monkeypatch, capsys):
     class Clock:
         now = 100.0
 
@@ -58,7 +58,7 @@ def test_a_line_now_and_then_and_one_at_the_limit(monkeypatch, capsys):
 
 
 def test_bar_on_a_terminal():
-    """In a process of its own, whose standard error is a terminal."""
+    """Runs in its own process, whose standard error is a terminal."""
     program = (
         "from mixjobs.report.sampling_bar import *\n"
         "with sampling_reporter() as report:\n"

@@ -32,17 +32,16 @@ def test_a_finished_run(folder, capsys):
     assert content["finished"]
     assert not content["converged"]
     for text in (
-        "teff_1", "vsini", "tied", "light_fraction_2", "(95 % upper limit for teff_2 ",
-        "difference in ln likelihood at the optima: 100.0 for 2 components over 1",
+        "teff_1", "vsini", "tied", "light_fraction_2", "; 95 % interval of teff_2: ",
+        "difference in ln likelihood at the optima, 2 components minus 1: 100.0",
         f"2 ensembles of 10 walkers, {STEPS} steps", "NOT CONVERGED: ",
     ):  # fmt: skip
         assert text in out
-    assert "not finished" not in out
+    assert "unfinished" not in out
     assert "BIC" not in out
 
 
-def test_it_needs_neither_data_nor_store(folder, tmp_path):
-    """The run refers to files by absolute paths; none of them is opened."""
+def test_data_and_store_are_not_opened(folder, tmp_path):
     content = json.loads((folder / "run.json").read_text())
     content["notes"]["job"]["store"] = str(tmp_path / "no.zarr")
     content["notes"]["job"]["spectra"][0]["file"] = str(tmp_path / "no.ecsv")
@@ -88,12 +87,12 @@ def test_an_unfinished_run(folder, capsys):
     (folder / POSTERIOR).unlink()
     (folder / COMPARISON).unlink()
     content = summary(Namespace(run=str(folder), json=False))
-    assert f"not finished: from the first {STEPS} steps" in capsys.readouterr().out
+    assert f"unfinished run: summary of the first {STEPS} steps" in capsys.readouterr().out
     assert (content["finished"], content["comparison"], content["by_order"]) == (False, None, {})
 
 
 def test_a_posterior_of_fewer_steps_is_not_used(folder):
-    """It remains when a finished run is resumed."""
+    """The old posterior remains while a finished run is resumed."""
     last = sorted((folder / "steps").iterdir())[-1]
     first, final = map(int, last.stem.split("_"))
     n = final - first + 1
@@ -102,7 +101,7 @@ def test_a_posterior_of_fewer_steps_is_not_used(folder):
     assert run.summary().n_steps == STEPS + n
     assert not run.summary().finished
     assert run.summary().tied == {}
-    assert run.posterior.attrs["n_steps"] == STEPS + n  # made anew
+    assert run.posterior.attrs["n_steps"] == STEPS + n  # made from the chain
 
 
 def test_against_the_truth():
