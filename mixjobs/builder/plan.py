@@ -327,8 +327,8 @@ def _attributes(library: Library, orders: Orders, table_dtype: str | None) -> di
         "library_format": library.format,
         "library_parameters": list(library.original_names),
         "flux_unit_declared": library.flux_unit,
-        "raw": library.flux_calibration.status,
-        "raw_how": library.flux_calibration.evidence,
+        "flux_calibration": library.flux_calibration.status,
+        "flux_calibration_evidence": library.flux_calibration.evidence,
         "medium": library.medium,
         "identity": identity,
     }

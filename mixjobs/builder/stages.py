@@ -101,7 +101,7 @@ def run_plan(
         run_stage(client, mean_stage(plan, partial, means), report)
         write_whole(open_array(partial.group, "mean_flux"), (0, 0), means)
         flux_level = plan.check(means, np.arange(plan.n_points))
-        numbers = {"flux_unit": flux_level.flux_unit, "raw_numbers": flux_level.how}
+        numbers = {"flux_unit": flux_level.flux_unit, "flux_level": flux_level.how}
         write_attributes(partial.group, numbers)
         if plan.emulator:
             run_stage(client, emulator_stage(plan, plan.emulator, partial), report)

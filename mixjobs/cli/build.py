@@ -50,7 +50,7 @@ def run(job: BuildConfig) -> Store:
         if stopped and partial_path(job.output).is_dir():
             say(f"{job.output}: {progress_line(job_status(Path(job.output)))}")
         raise
-    say(f"flux level: {store.attributes['raw_numbers']}")
+    say(f"flux level: {store.attributes['flux_level']}")
     if emulated_orders(store.path):
         say(emulator_line(store))
     say(f"{store.path}: {len(store.orders)} orders, {len(store.grid)} points; complete")

@@ -24,8 +24,8 @@ _LABELS = {
     "orders_from": "source of the orders",
     "original_names": "names in the library",
     "raw": "raw fluxes",
-    "raw_how": "flux calibration",
-    "raw_numbers": "flux level",
+    "flux_calibration_evidence": "flux calibration",
+    "flux_level": "flux level",
     "wavelength": "wavelength range (Å)",
 }
 

@@ -77,8 +77,8 @@ def describe_library(library: Library) -> dict[str, Any]:
         "medium": library.medium,
         "flux_unit": library.flux_unit,
         "raw": library.flux_calibration.status in ("raw", "rescaled", "assumed"),
-        "raw_how": library.flux_calibration.evidence,
-        "raw_numbers": _flux_level(library),
+        "flux_calibration_evidence": library.flux_calibration.evidence,
+        "flux_level": _flux_level(library),
     }
 
 
@@ -119,8 +119,8 @@ def describe_store(path: str | Path) -> dict[str, Any]:
         **{
             name: store.attributes.get(name)
             for name in (
-                "raw_how", "raw_numbers", "flux_unit", "medium", "orders_from", "library",
-                "library_format", "mixjobs_version", "created",
+                "flux_calibration_evidence", "flux_level", "flux_unit", "medium", "orders_from",
+                "library", "library_format", "mixjobs_version", "created",
             )
         },
     }  # fmt: skip

@@ -7,6 +7,7 @@ The folder ``NAME.partial`` holds the lock, the record of finished tasks, and th
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from mixjobs.store.progress import FinishedTask
 from mixjobs.typing import Floats
 
 GROUP = "store"
+_DELETE_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,4 +196,13 @@ def _delete_if_useless(folder: Path, error: BaseException) -> None:
     if isinstance(error, StoreLocked | StoreError):
         return
     if isinstance(error, LibraryError) or not progress.read(folder):
+        _delete(folder)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder into which Zarr's threads may still be writing for a moment."""
+    for _ in range(_DELETE_ATTEMPTS):
         shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)

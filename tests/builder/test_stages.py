@@ -204,8 +204,8 @@ def test_a_library_may_be_open_already(demo, serial, tmp_path):
 def test_assumed_raw_leaves_the_numbers_unchanged(cases, tmp_path):
     case = cases["PHOENIX_norm"]
     store = case.build(tmp_path / "q.zarr", assume_raw=True)
-    assert store.attributes["raw"] == "assumed"
-    assert "not checked" in store.attributes["raw_numbers"]
+    assert store.attributes["flux_calibration"] == "assumed"
+    assert "not checked" in store.attributes["flux_level"]
     # scaled to one luminosity, the hotter star is the fainter one
     assert (store.flux_ratio[:, 0, 2] < 1).all()
     with h5py.File(case.library) as file:
@@ -215,16 +215,16 @@ def test_assumed_raw_leaves_the_numbers_unchanged(cases, tmp_path):
 
 def test_attributes_of_the_store(cases, serial):
     by_name = {name: store.attributes for name, store in serial.items()}
-    assert by_name["PHOENIX_ACES"]["raw"] == "rescaled"
-    assert "PHX headers" in by_name["PHOENIX_ACES"]["raw_how"]
+    assert by_name["PHOENIX_ACES"]["flux_calibration"] == "rescaled"
+    assert "PHX headers" in by_name["PHOENIX_ACES"]["flux_calibration_evidence"]
     assert by_name["PHOENIX_ACES"]["medium"] == "air"
     assert by_name["PHOENIX_ACES"]["flux_unit"] == "erg/s/cm2/AA"
-    assert by_name["btsettl_prism"]["raw"] == "raw"
+    assert by_name["btsettl_prism"]["flux_calibration"] == "raw"
     assert by_name["btsettl_prism"]["medium"] == "vacuum"
     # this file declares a flux per Å, but its numbers are per cm
     assert by_name["PHOENIX_50k"]["flux_unit_declared"] == "erg/cm^2/s/A"
     assert by_name["PHOENIX_50k"]["flux_unit"] == "erg/s/cm2/cm"
-    assert "although the library declares" in by_name["PHOENIX_50k"]["raw_numbers"]
+    assert "although the library declares" in by_name["PHOENIX_50k"]["flux_level"]
     for name, attributes in by_name.items():
         assert attributes["library"] == str(cases[name].library.resolve())
         assert attributes["library_format"] == "starfish"

@@ -74,8 +74,8 @@ def test_info_of_a_library(demo, facts, run):
     assert (says["n_holes"], says["holes"], says["is_product"]) == (0, [], True)
     assert (says["n_pixels"], says["wavelength"]) == (1024, [5000, pytest.approx(5030)])
     assert (says["medium"], says["raw"], says["format"]) == ("vacuum", True, "starfish")
-    assert "norm = False" in says["raw_how"]
-    assert " 0.94 " in says["raw_numbers"]
+    assert "norm = False" in says["flux_calibration_evidence"]
+    assert " 0.94 " in says["flux_level"]
     out = run("info", demo).out
     assert "axis teff" in out
     assert "5600, 5800, 6000" in out
@@ -96,8 +96,8 @@ def test_info_of_a_directory(phoenix, facts, run):
     assert (says["n_points"], says["n_parameters"], says["n_pixels"]) == (7, 4, 256)
     assert (says["medium"], says["raw"]) == ("vacuum", True)
     assert says["flux_unit"] == "erg/s/cm^2/cm"
-    assert " 0.79 " in says["raw_numbers"]
-    assert says["raw_numbers"].endswith("in erg/s/cm2/cm")
+    assert " 0.79 " in says["flux_level"]
+    assert says["flux_level"].endswith("in erg/s/cm2/cm")
     assert "axis alpha" in run("info", phoenix).out
 
 
@@ -118,9 +118,9 @@ def test_info_of_real_libraries(data, facts):
     aces = facts("info", data / "PHOENIX_ACES_test.hdf5")
     assert (aces["n_points"], aces["n_parameters"], aces["medium"]) == (12, 4, "air")
     assert aces["raw"] is True
-    assert "undone" in aces["raw_how"]
+    assert "undone" in aces["flux_calibration_evidence"]
     wrong_unit = facts("info", data / "PHOENIX_50k.hdf5")
-    assert "though the library declares 'erg/cm^2/s/A'" in wrong_unit["raw_numbers"]
+    assert "though the library declares 'erg/cm^2/s/A'" in wrong_unit["flux_level"]
 
 
 def test_info_of_a_store(store, demo, facts, run):
@@ -279,7 +279,7 @@ def test_a_dry_run_writes_nothing(demo, tmp_path, run):
     assert list(tmp_path.iterdir()) == []
     rows = (re.split(" {2,}", line.strip(), maxsplit=1) for line in out.splitlines())
     facts = dict(row for row in rows if len(row) == 2)
-    assert facts["orders"] == "3, 5001 to 5029 Å"
+    assert facts["orders"] == "3 (0 to 2), 5001 to 5029 Å"
     assert facts["points"] == "12 (0 holes)"
     assert facts["mean flux"].startswith("36 ")
     assert facts["ratio table"].startswith("3 ")
