@@ -13,10 +13,11 @@ from mixjobs.errors import InvalidInput
 from mixjobs.model.broadening import half_width, profile_sigma
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
-from mixjobs.units import to_value
+from mixjobs.units import to_integer, to_value
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 _UNITS = {"max_rv": "km/s", "max_vsini": "km/s", "step": "km/s"}
+_COUNTS = ("rank", "max_rank")
 
 
 class EmulatorSettings(EmulatorConfig):
@@ -57,9 +58,7 @@ class EmulatorSettings(EmulatorConfig):
     """
 
     def __init__(self, **options: Any) -> None:
-        values = {
-            name: to_value(value, _UNITS.get(name, ""), name) for name, value in options.items()
-        }
+        values = {name: _plain(name, value) for name, value in options.items()}
         # NumPy's scalars become Python's, which pydantic insists on
         values = {name: v.item() if hasattr(v, "item") else v for name, v in values.items()}
         validate(EmulatorConfig, values, "emulator", {})
@@ -75,6 +74,12 @@ class EmulatorSettings(EmulatorConfig):
     def buffer_velocity(self) -> float:
         """The same in km/s."""
         return self.buffer * SPEED_OF_LIGHT
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Convert a quantity; leave the rest to pydantic."""
+    plain = to_value(value, _UNITS.get(name, ""), name)
+    return plain if plain is value or name not in _COUNTS else to_integer(plain, name)
 
 
 def emulator_settings(emulator: EmulatorConfig | bool | None) -> EmulatorSettings | None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from mixjobs.display import Summarised
 from mixjobs.inference.distributed import distribute
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
-from mixjobs.inference.parameters import Parameters, as_samples
+from mixjobs.inference.parameters import Parameters, read_samples
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
@@ -63,8 +63,9 @@ class LogProbability(Summarised):
 
         Parameters
         ----------
-        x : (P,) or (n, P) array
-            The free parameters, in the order of `names`.
+        x : (P,) or (n, P) array, or a mapping
+            The free parameters, in the order of `names`, or by name. Quantities are converted if
+            they are given by name, or in a list of P values.
 
         Returns
         -------
@@ -141,7 +142,7 @@ class LogProbability(Summarised):
             First the total, prior included; then the orders, epoch by epoch. -inf outside the
             prior.
         """
-        samples = as_samples(x, self.names)
+        samples = read_samples(x, self.names)
         rows = np.atleast_2d(samples)
         values = np.full((len(rows), 1 + len(self.plan.orders)), -np.inf)
         log_prior = self.parameters.log_prior(rows)

@@ -14,7 +14,6 @@ from mixjobs.grid import Grid, Theta, describe
 from mixjobs.interpolation import Method, Outside, interpolation
 from mixjobs.interpolation.cells import Interpolation, outside_grid
 from mixjobs.model.blackbody import planck_mean
-from mixjobs.model.layout import check_no_unit, without_unit
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
 
@@ -87,7 +86,7 @@ class FluxRatio(Summarised):
         InvalidInput
             A theta of the wrong length, with unknown names, or with NaN.
         """
-        first, second = _theta(self.grid, theta1), _theta(self.grid, theta2)
+        first, second = self.grid.theta(theta1), self.grid.theta(theta2)
         if first.shape != second.shape:
             try:
                 first, second = np.broadcast_arrays(first, second)
@@ -116,14 +115,6 @@ class FluxRatio(Summarised):
             name="teff",
             value=theta[self.grid.names.index("teff")],
         )
-
-
-def _theta(grid: Grid, theta: Theta) -> Floats:
-    """Read theta, (..., D), whose quantities are converted if they are given by name."""
-    if isinstance(theta, Mapping):
-        return grid.theta({name: without_unit(value, name) for name, value in theta.items()})
-    check_no_unit(theta, "theta")
-    return grid.theta(theta)
 
 
 def summarise_orders(orders: Orders) -> str:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mixjobs.errors import InvalidInput
 from mixjobs.orders import Orders
+from mixjobs.units import to_integers
 
 MAX_PANELS = 12  # in one figure
 _LABELS = {
@@ -88,7 +89,7 @@ def choose_orders(orders: Orders, numbers: Iterable[int] | None) -> list[int]:
     if numbers is None:
         evenly = np.linspace(0, len(orders) - 1, min(len(orders), MAX_PANELS)).round()
         return [int(row) for row in evenly]
-    wanted = [int(number) for number in numbers]
+    wanted = to_integers(numbers, "orders")
     if not wanted:
         raise InvalidInput("no orders to draw; name at least one", name="orders", value=wanted)
     orders.select(wanted)

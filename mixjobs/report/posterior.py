@@ -19,6 +19,7 @@ from mixjobs.inference.residuals import FittedOrder, fitted_orders
 from mixjobs.inference.run import Run
 from mixjobs.report.figure import new_figure
 from mixjobs.typing import Floats
+from mixjobs.units import to_integers
 
 MAX_PARAMETERS = 10  # in one figure
 MAX_ORDERS = 3  # in one figure
@@ -96,7 +97,7 @@ class RunPlots:
         fitted = fitted_orders(run.log_probability, run.chain.best())
         if orders is None:
             return draw_fit(new_figure(), fitted[:MAX_ORDERS])
-        numbers = {int(number) for number in orders}
+        numbers = set(to_integers(orders, "orders"))
         chosen = [order for order in fitted if order.number in numbers]
         if not chosen:
             known = sorted({order.number for order in fitted})

@@ -16,7 +16,7 @@ from mixjobs.grid import Grid, Theta
 from mixjobs.interpolation.cells import outside_grid
 from mixjobs.model.layout import Layout, weight_names
 from mixjobs.typing import Floats
-from mixjobs.units import to_value
+from mixjobs.units import by_name, to_value, without_unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +121,11 @@ def one_theta(grid: Grid, given: Theta, argument: str) -> Floats:
 
 def _complete(theta2: Theta, theta1: Floats, grid: Grid) -> Theta:
     """Take from theta1 what a mapping omits, except teff."""
-    if not isinstance(theta2, Mapping):
+    named = by_name(theta2)
+    if named is None:
         return theta2
     values = zip(grid.names, theta1.tolist(), strict=True)
-    return {name: value for name, value in values if name != "teff"} | dict(theta2)
+    return {name: value for name, value in values if name != "teff"} | dict(named)
 
 
 def _velocities(given: ArrayLike, name: str, n_stars: int) -> list[float]:
@@ -149,7 +150,7 @@ def _fractions(given: ArrayLike | None, n_components: int, varied: str | None) -
                 name="c",
             )
         return [0.0] * len(names)
-    numbers = _numbers(given, "c")
+    numbers = _numbers(to_value(given, "", "c"), "c")
     if len(numbers) != len(names):
         expected = f"{len(names)}, one for each component after the first"
         raise InvalidInput(
@@ -177,7 +178,8 @@ def _scan(vary: Mapping[str, ArrayLike] | None) -> tuple[str, Floats] | None:
             name="vary", value=list(vary),
         )  # fmt: skip
     ((name, given),) = vary.items()
-    values = np.array(_numbers(given, "vary"))
+    parameter = re.sub(r"_?\d$", "", name)
+    values = np.array(_numbers(without_unit(given, parameter), "vary"))
     if not len(values) or not all(map(math.isfinite, values)):
         raise InvalidInput(
             f"vary {name} = {given!r}: expected finite numbers", name="vary", value=given

@@ -25,6 +25,7 @@ from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store
 from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Floats, Ints
+from mixjobs.units import to_integers, to_value
 from mixjobs.wavelengths import Medium, settle_medium
 
 Pixels = str | Path | ObservedSpectrum | Mapping[int, ArrayLike]
@@ -217,10 +218,13 @@ def evaluate_spectra(
         Another argument is invalid.
     """
     store = store if isinstance(store, Store) else open_store(store)
+    resolution = to_value(resolution, "", "resolution")
+    fwhm = to_value(fwhm, "km/s", "fwhm")
     mixture = component_values(
         store.grid, theta1, theta2, c, {"vsini": vsini, "rv": rv}, blackbodies, vary
     )
-    pixels = _choose_pixels(store, orders, wavelengths, medium)
+    numbers = None if orders is None else to_integers(orders, "orders")
+    pixels = _choose_pixels(store, numbers, wavelengths, medium)
     model = load_mixture(
         store.path, mixture.components, shared=mixture.shared, orders=pixels.numbers,
         wavelengths=pixels.wavelengths, medium=pixels.medium, resolution=resolution,
@@ -232,8 +236,8 @@ def evaluate_spectra(
         "wavelengths": pixels.source,
         "medium": pixels.medium or store.attributes["medium"],
         "method": method or default_method(store.grid),
-        "resolution": resolution or "none",
-        "fwhm": fwhm or "none",
+        "resolution": _as_note(resolution),
+        "fwhm": _as_note(fwhm),
         "versions": {name: version(name) for name in ("mixjobs", "numpy", "scipy")},
     }
     return _evaluate(model, mixture, notes, pixels.messages)
@@ -303,6 +307,11 @@ def _library_pixels(
     skipped = without and not orders
     messages = (f"order {_join(without)} skipped: no emulator",) if skipped else ()
     return _Pixels(list(orders or available), None, None, "the library's pixels", messages)
+
+
+def _as_note(width: ArrayLike | None) -> Any:
+    """Return the width of a profile as a plain number or list."""
+    return "none" if width is None else np.asarray(width).tolist()
 
 
 def _join(numbers: Iterable[int]) -> str:
