@@ -30,6 +30,8 @@ class LogProbability(Summarised):
     A Markov chain needs the object itself, ``logp(x)``. A nested sampler needs `log_likelihood`
     and `prior_transform`, in which the prior enters once.
 
+    It can be pickled for a pool of processes if it was loaded without a Dask client.
+
     Attributes
     ----------
     parameters : Parameters
