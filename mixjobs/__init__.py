@@ -63,6 +63,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixjobs.builder.emulator import EmulatorSettings
     from mixjobs.builder.job import build, build_job, plan_job
+    from mixjobs.config.build import BuildConfig
+    from mixjobs.config.sample import SampleConfig
     from mixjobs.demo.library import DemoLibrary
     from mixjobs.errors import (
         InvalidInput,
@@ -82,7 +84,7 @@ if TYPE_CHECKING:
     from mixjobs.inference.job import load_log_probability
     from mixjobs.inference.log_probability import LogProbability
     from mixjobs.inference.run import Run, open_run
-    from mixjobs.inference.sample import sample
+    from mixjobs.inference.sample import SampleReport, sample
     from mixjobs.library import Library, open_library
     from mixjobs.model.flux_ratio import FluxRatio
     from mixjobs.model.mixture import MixtureModel, mix
@@ -99,6 +101,8 @@ if TYPE_CHECKING:
 _MODULES = {
     "builder.emulator": ("EmulatorSettings",),
     "builder.job": ("build", "build_job", "plan_job"),
+    "config.build": ("BuildConfig",),
+    "config.sample": ("SampleConfig",),
     "demo.library": ("DemoLibrary",),
     "errors": (
         "InvalidInput", "JobFailed", "LibraryError", "MissingFile", "MixjobsError", "NotRaw",
@@ -108,7 +112,7 @@ _MODULES = {
     "inference.job": ("load_log_probability",),
     "inference.log_probability": ("LogProbability",),
     "inference.run": ("Run", "open_run"),
-    "inference.sample": ("sample",),
+    "inference.sample": ("SampleReport", "sample"),
     "library": ("Library", "open_library"),
     "model.flux_ratio": ("FluxRatio",),
     "model.mixture": ("MixtureModel", "mix"),
@@ -122,6 +126,7 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "BuildConfig",
     "DemoLibrary",
     "EmulatorSettings",
     "FluxRatio",
@@ -141,6 +146,8 @@ __all__ = [
     "OutputExists",
     "OutsideGrid",
     "Run",
+    "SampleConfig",
+    "SampleReport",
     "Spectra",
     "Store",
     "StoreError",

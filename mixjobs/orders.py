@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixjobs.display import Summarised
+from mixjobs.display import Summarised, counted
 from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
 from mixjobs.typing import Floats, Ints
 from mixjobs.units import to_integer, to_integers, to_value
@@ -44,7 +44,7 @@ class Orders(Summarised):
     >>> orders = Orders.from_edges([5000, 5500, 6000])
     >>> orders
     <Orders>
-      orders      2 (0, 1)
+      orders      2 orders (0, 1)
       wavelength  5000 to 6000 Å
     >>> orders.select([1]).wave_min.tolist()
     [5500.0]
@@ -229,7 +229,10 @@ class Orders(Summarised):
         return cls(table[:, 0].astype(np.int64), table[:, 1], table[:, 2])
 
     def _facts(self) -> Mapping[str, object]:
-        return {"orders": f"{len(self)} ({self._listed()})", "wavelength": self._extent()}
+        return {
+            "orders": f"{counted(len(self), 'order')} ({self._listed()})",
+            "wavelength": self._extent(),
+        }
 
     def _listed(self) -> str:
         numbers = [str(number) for number in self.number]
@@ -248,8 +251,7 @@ class Orders(Summarised):
         >>> Orders.log_spaced(20, 7000, 50000).summary()
         '20 orders (0, 1, 2, ..., 19), 7000 to 50000 Å'
         """
-        orders = "order" if len(self) == 1 else "orders"
-        return f"{len(self)} {orders} ({self._listed()}), {self._extent()}"
+        return f"{counted(len(self), 'order')} ({self._listed()}), {self._extent()}"
 
     def select(self, numbers: Sequence[int]) -> Orders:
         """Return the orders with these numbers, in the sequence given.

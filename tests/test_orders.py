@@ -294,7 +294,7 @@ def test_select_refuses_what_is_not_there():
 def test_repr_is_three_lines():
     assert repr(ECHELLE).splitlines() == [
         "<Orders>",
-        "  orders      3 (71, 70, 69)",
+        "  orders      3 orders (71, 70, 69)",
         "  wavelength  1 to 4 Å",
     ]
     assert Orders.log_spaced(20, 7000, 50000).summary().startswith("20 orders (0, 1, 2, ..., 19)")

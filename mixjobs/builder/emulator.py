@@ -9,6 +9,7 @@ from typing import Any
 from mixjobs.builder.segments import Segment, make_segments
 from mixjobs.config.build import EmulatorConfig
 from mixjobs.config.toml import validate
+from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput
 from mixjobs.model.broadening import half_width, profile_sigma
 from mixjobs.orders import Orders
@@ -20,7 +21,7 @@ _UNITS = {"max_rv": "km/s", "max_vsini": "km/s", "step": "km/s"}
 _COUNTS = ("rank", "max_rank")
 
 
-class EmulatorSettings(EmulatorConfig):
+class EmulatorSettings(EmulatorConfig, Summarised):
     """The velocities and instruments that an emulator must cover, and its accuracy.
 
     All parameters are keywords, and all are optional: they are the keys of the table
@@ -63,6 +64,28 @@ class EmulatorSettings(EmulatorConfig):
         values = {name: v.item() if hasattr(v, "item") else v for name, v in values.items()}
         validate(EmulatorConfig, values, "emulator", {})
         super().__init__(**values)
+
+    def _facts(self) -> dict[str, object]:
+        limits = (
+            f"{self.explained_variance:g} of the variance, residuals up to {self.max_residual:g}"
+        )
+        return {
+            "rv": f"up to {self.max_rv:g} km/s",
+            "vsini": f"up to {self.max_vsini:g} km/s",
+            "resolution": f"at least {self.min_resolution:g}",
+            "step": "the library's" if self.step is None else f"{self.step:g} km/s",
+            "short buffer": self.short_buffer,
+            "eigenspectra": self.rank or f"up to {self.max_rank}: {limits}",
+        }
+
+    def __repr__(self) -> str:  # pydantic's comes first in the base classes
+        return Summarised.__repr__(self)
+
+    __str__ = __repr__
+
+    def __dir__(self) -> list[str]:
+        """List the settings, without pydantic's methods."""
+        return [*EmulatorConfig.model_fields, "buffer", "buffer_velocity"]
 
     @property
     def buffer(self) -> float:

@@ -18,7 +18,7 @@ from mixjobs.builder.emulator import EmulatorPlan, emulator_settings, plan_emula
 from mixjobs.builder.probe import probe
 from mixjobs.builder.rawness import ADVICE, FluxLevel, check_raw
 from mixjobs.config.build import EmulatorConfig
-from mixjobs.display import Summarised
+from mixjobs.display import Summarised, counted
 from mixjobs.errors import InvalidInput, NotRaw
 from mixjobs.library import Library, open_library
 from mixjobs.model.means import spans
@@ -130,21 +130,21 @@ class BuildPlan(Summarised):
         n_bytes = self.table_bytes + 8 * self.n_points * len(orders)
         seconds = self.seconds * self.n_points / self.n_workers
         facts = {
-            "orders": f"{len(orders)}, {orders.wave_min.min():.6g} to "
-            f"{orders.wave_max.max():.6g} Å",
-            "points": f"{self.n_points} ({len(self.library.grid.holes)} holes)",
+            "orders": orders.summary(),
+            "points": f"{self.n_points} ({counted(len(self.library.grid.holes), 'hole')})",
             "flux calibration": f"{self.library.flux_calibration.evidence}; {self.flux_level.how}",
-            "mean flux": f"{self.n_tasks} tasks of {self.block[0]} orders x {self.block[1]} points",
-            "ratio table": f"{len(orders) * len(self.table_rows)} tasks",
+            "mean flux": f"{counted(self.n_tasks, 'task')} of {counted(self.block[0], 'order')} x "
+            f"{counted(self.block[1], 'point')}",
+            "ratio table": counted(len(orders) * len(self.table_rows), "task"),
             "memory per task": f"about {format_bytes(self.worker_bytes)} beyond the program itself",
-            "disk space": f"{format_bytes(n_bytes)} in about {self.n_files} files",
-            "reading time": f"about {seconds:.2g} s with {self.n_workers} worker(s), "
+            "disk space": f"{format_bytes(n_bytes)} in about {counted(self.n_files, 'file')}",
+            "reading time": f"about {seconds:.2g} s with {counted(self.n_workers, 'worker')}, "
             f"{1000 * self.seconds:.3g} ms per spectrum",
         }
         if emulator:
             facts["emulator"] = (
-                f"{emulator.n_orders} orders, {emulator.n_pixels} pixels with a buffer of "
-                f"{emulator.settings.buffer_velocity:.0f} km/s; "
+                f"{counted(emulator.n_orders, 'order')}, {emulator.n_pixels} pixels with "
+                f"a buffer of {emulator.settings.buffer_velocity:.0f} km/s; "
                 f"{format_bytes(emulator.scratch_bytes)} of temporary disk space, at most "
                 f"{format_bytes(emulator.stored_bytes)} in the store"
             )

@@ -22,6 +22,7 @@ import dask
 from distributed import Worker
 from distributed.protocol.pickle import dumps, loads
 
+from mixjobs.display import counted
 from mixjobs.errors import InvalidInput, JobFailed, MixjobsError
 from mixjobs.model.instrument import in_order, of_orders
 from mixjobs.model.layout import Values
@@ -235,8 +236,8 @@ def _count_deaths(deaths: Counter[Partition], lost: list[Partition]) -> None:
     for partition, n in deaths.items():
         if n > dask.config.get("distributed.scheduler.allowed-failures"):
             raise JobFailed(
-                f"the worker of orders {partition[0]} to {partition[-1]} died {n} times (out of "
-                "memory?); start again with more memory per worker, or with more workers",
+                f"the worker of orders {partition[0]} to {partition[-1]} died {counted(n, 'time')} "
+                "(out of memory?); start again with more memory per worker, or with more workers",
                 order=partition[0],
             )
 

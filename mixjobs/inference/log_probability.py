@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixjobs.display import Summarised
+from mixjobs.display import Summarised, counted
 from mixjobs.inference.distributed import distribute
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.parameters import Parameters, read_samples
@@ -48,9 +48,10 @@ class LogProbability(Summarised):
     notes: tuple[str, ...] = ()
 
     def _facts(self) -> Mapping[str, object]:
+        numbers = list(dict.fromkeys(order.number for order in self.plan.orders))
         return {
             "free parameters": ", ".join(self.names),
-            "orders": ", ".join(dict.fromkeys(str(order.number) for order in self.plan.orders)),
+            "orders": f"{counted(len(numbers), 'order')} ({', '.join(map(str, numbers))})",
             "epochs": len(self.plan.epochs),
             "store": self.plan.store,
         }

@@ -8,7 +8,7 @@ from typing import Protocol, get_args
 
 import numpy as np
 
-from mixjobs.display import Summarised
+from mixjobs.display import Summarised, counted
 from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.grid import Grid, Theta, describe
 from mixjobs.interpolation import Method, Outside, interpolation
@@ -123,11 +123,12 @@ def summarise_orders(orders: Orders) -> str:
     Examples
     --------
     >>> summarise_orders(Orders([7, 8], [5004, 5009], [5011, 5018]))
-    '2 (7 to 8), 5004 to 5018 Å'
+    '2 orders (7 to 8), 5004 to 5018 Å'
     """
     first, last = orders.number.min(), orders.number.max()
     numbers = f"{first}" if first == last else f"{first} to {last}"
-    return f"{len(orders)} ({numbers}), {orders.wave_min.min():g} to {orders.wave_max.max():g} Å"
+    extent = f"{orders.wave_min.min():g} to {orders.wave_max.max():g} Å"
+    return f"{counted(len(orders), 'order')} ({numbers}), {extent}"
 
 
 def summarise_axes(grid: Grid) -> dict[str, str]:
@@ -302,7 +303,7 @@ def flux_ratio(
         )
     if mean_flux.shape != (len(orders), len(grid)):
         raise InvalidInput(
-            f"mean_flux has shape {mean_flux.shape}; expected {len(orders)} orders x "
+            f"mean_flux has shape {mean_flux.shape}; expected {counted(len(orders), 'order')} x "
             f"{len(grid)} grid points",
             name="mean_flux",
             value=mean_flux.shape,

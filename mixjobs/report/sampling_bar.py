@@ -46,7 +46,7 @@ def figures(progress: Progress) -> str:
     """
     parts = []
     if math.isfinite(progress.acceptance):
-        parts.append(f"acceptance {progress.acceptance:.2f}")
+        parts.append(f"acceptance {progress.acceptance:.2f} since the start")
     if math.isfinite(progress.tau):
         left = max(0.0, progress.wanted - progress.steps)
         parts.append(f"autocorrelation time {progress.tau:.3g} steps")

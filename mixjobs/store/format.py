@@ -14,7 +14,7 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
-from mixjobs.display import PlotAccessor, Summarised
+from mixjobs.display import PlotAccessor, Summarised, counted
 from mixjobs.errors import MissingFile, StoreError
 from mixjobs.grid import Grid
 from mixjobs.orders import Orders
@@ -74,16 +74,15 @@ class Store(Summarised):
             f"{name} {axis[0]:g} to {axis[-1]:g} ({len(axis)})"
             for name, axis in zip(self.grid.names, self.grid.axes, strict=True)
         ]
-        low, high = self.orders.wave_min.min(), self.orders.wave_max.max()
         table, n_emulated = self.flux_ratio, len(emulated_orders(self.path))
         return {
             "path": self.path,
             "library": self.attributes.get("library", "unknown"),
-            "grid": f"{len(self.grid)} points, {len(self.grid.holes)} holes: {', '.join(axes)}",
-            "orders": f"{len(self.orders)}, {low:.6g} to {high:.6g} Å "
-            f"({self.attributes.get('medium', 'unknown')})",
+            "grid": f"{len(self.grid)} points, {counted(len(self.grid.holes), 'hole')}: "
+            f"{', '.join(axes)}",
+            "orders": f"{self.orders.summary()} ({self.attributes.get('medium', 'unknown')})",
             "flux_ratio": "none" if table is None else f"{table.shape}, {table.dtype}",
-            "emulator": f"{n_emulated} orders" if n_emulated else "none",
+            "emulator": counted(n_emulated, "order") if n_emulated else "none",
         }
 
 

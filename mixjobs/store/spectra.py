@@ -13,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixjobs.display import PlotAccessor, Summarised
+from mixjobs.display import PlotAccessor, Summarised, counted
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Theta, describe
 from mixjobs.interpolation import default_method
-from mixjobs.model.layout import Layout
+from mixjobs.model.layout import Layout, weight_names
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
 from mixjobs.store.component_values import ComponentValues, component_values
@@ -83,13 +83,22 @@ class Spectra(Summarised):
 
     def _facts(self) -> dict[str, object]:
         sizes = [len(wave) for wave in self.wavelength]
-        varied = f"{len(self.flux[0])} values of {self.varied}" if self.varied else "one"
+        n = len(self.flux[0])
+        varied = f", one for each value of {self.varied}" if self.varied else ""
+        fractions = {
+            name: "varies" if name == self.varied else f"{float(self.parameters[name]):g}"
+            for name in weight_names(len(self.labels), "c")
+        }
+        fwhm = self.notes.get("fwhm", "none")
         return {
-            "spectra": varied,
+            "spectra": f"{n}{varied}",
             **{f"component {k + 1}": label for k, label in enumerate(self._short_labels)},
-            "orders": f"{len(self.number)}: {_join(self.number.tolist())}",
+            **fractions,
+            "orders": f"{counted(len(self.number), 'order')} ({_join(self.number.tolist())})",
             "range": f"{self.wave_min.min():.6g} to {self.wave_max.max():.6g} Å",
             "pixels": f"{sum(sizes)}, {self.notes.get('medium')}",
+            "resolution": self.notes.get("resolution", "none"),
+            **({} if fwhm == "none" else {"fwhm": f"{fwhm} km/s"}),
         }
 
     @property
