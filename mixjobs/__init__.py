@@ -32,8 +32,10 @@ From a library to a posterior
 6. Read the posterior: ``run.posterior``, ``run.summary()`` and
    ``run.plot.corner()``. Open the run again with ``open_run("run")``.
 
-Parameters are given as arrays or by name. Wavelengths are in Å, velocities in
-km/s and temperatures in K; astropy quantities are converted. Libraries,
+Parameters are given as arrays or by name; a row of a table counts as names.
+Wavelengths are in Å, velocities in km/s and temperatures in K. Astropy
+quantities are converted; give those of parameters by name, or in a list of one
+value per parameter. Masked values are refused. Libraries,
 spectra, stores and runs describe themselves when you type their name. They draw
 themselves too: ``store.plot.flux_ratio()``, ``spectrum.plot()``. Every error is
 a `MixjobsError`, and also the built-in exception that fits.

@@ -236,7 +236,7 @@ def test_it_describes_itself_in_a_few_lines(loud):
     assert lines[0] == "<MixtureModel>"
     assert len(lines) < 10
     assert "teff_1, teff_2" in repr(loud)
-    assert "2 (7 to 8)" in repr(loud)
+    assert "2 orders (7 to 8)" in repr(loud)
     assert "<table>" in loud._repr_html_()
 
 
