@@ -55,7 +55,12 @@ class Orders(Summarised):
     wave_max: Floats
 
     def __post_init__(self) -> None:
-        number = np.array(to_value(self.number, "", "number"), dtype=np.int64, ndmin=1)
+        given = np.array(to_value(self.number, "", "number"), ndmin=1)
+        number = given.astype(np.int64)
+        if (number != given).any():
+            raise OrderError(
+                f"order number {given[number != given][0]}: expected a whole number", name="number"
+            )
         low = np.array(to_value(self.wave_min, "Angstrom", "wave_min"), dtype=np.float64, ndmin=1)
         high = np.array(to_value(self.wave_max, "Angstrom", "wave_max"), dtype=np.float64, ndmin=1)
         if not number.shape == low.shape == high.shape or number.ndim != 1:
