@@ -32,9 +32,11 @@ From a library to a posterior
 6. Read the posterior: ``run.posterior``, ``run.summary()`` and
    ``run.plot.corner()``. Open the run again with ``open_run("run")``.
 
-Parameters are given as arrays or by name. Wavelengths are in Å, velocities in
-km/s and temperatures in K; astropy quantities are converted. Libraries, spectra,
-stores and runs print as a summary, and have figures: ``spectrum.plot()``,
+Parameters are given as arrays or by name; a row of a table counts as names.
+Wavelengths are in Å, velocities in km/s and temperatures in K. Astropy
+quantities are converted; give those of parameters by name, or in a list of one
+value per parameter. Masked values are refused. Libraries, spectra, stores and
+runs print as a summary, and have figures: ``spectrum.plot()``,
 ``store.plot.flux_ratio()``. Every error is a `MixjobsError`, and also a built-in
 exception such as `ValueError`.
 
@@ -63,6 +65,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixjobs.builder.emulator import EmulatorSettings
     from mixjobs.builder.job import build, build_job, plan_job
+    from mixjobs.config.build import BuildConfig
+    from mixjobs.config.sample import SampleConfig
     from mixjobs.demo.library import DemoLibrary
     from mixjobs.errors import (
         InvalidInput,
@@ -82,7 +86,7 @@ if TYPE_CHECKING:
     from mixjobs.inference.job import load_log_probability
     from mixjobs.inference.log_probability import LogProbability
     from mixjobs.inference.run import Run, open_run
-    from mixjobs.inference.sample import sample
+    from mixjobs.inference.sample import SampleReport, sample
     from mixjobs.library import Library, open_library
     from mixjobs.model.flux_ratio import FluxRatio
     from mixjobs.model.mixture import MixtureModel, mix
@@ -99,6 +103,8 @@ if TYPE_CHECKING:
 _MODULES = {
     "builder.emulator": ("EmulatorSettings",),
     "builder.job": ("build", "build_job", "plan_job"),
+    "config.build": ("BuildConfig",),
+    "config.sample": ("SampleConfig",),
     "demo.library": ("DemoLibrary",),
     "errors": (
         "InvalidInput", "JobFailed", "LibraryError", "MissingFile", "MixjobsError", "NotRaw",
@@ -108,7 +114,7 @@ _MODULES = {
     "inference.job": ("load_log_probability",),
     "inference.log_probability": ("LogProbability",),
     "inference.run": ("Run", "open_run"),
-    "inference.sample": ("sample",),
+    "inference.sample": ("SampleReport", "sample"),
     "library": ("Library", "open_library"),
     "model.flux_ratio": ("FluxRatio",),
     "model.mixture": ("MixtureModel", "mix"),
@@ -122,6 +128,7 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "BuildConfig",
     "DemoLibrary",
     "EmulatorSettings",
     "FluxRatio",
@@ -141,6 +148,8 @@ __all__ = [
     "OutputExists",
     "OutsideGrid",
     "Run",
+    "SampleConfig",
+    "SampleReport",
     "Spectra",
     "Store",
     "StoreError",

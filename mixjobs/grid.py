@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput, LibraryError
 from mixjobs.typing import Floats
-from mixjobs.units import to_value
+from mixjobs.units import by_name, by_position, to_integers, to_value, without_unit
 
 Theta = ArrayLike | Mapping[str, ArrayLike]
 
@@ -23,7 +23,6 @@ Theta = ArrayLike | Mapping[str, ArrayLike]
 # dimensions and 0.6 in four (where a cell has 16 corners); for scattered points it is 0.
 MIN_LATTICE_FRACTION = 0.5
 _MAX_PRODUCT = 2**62
-THETA_UNITS = {"teff": "K"}  # all other parameters are dimensionless
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,7 +60,7 @@ class Grid(Summarised):
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        points = np.array(self.points, dtype=np.float64, ndmin=2)
+        points = np.array(to_value(self.points, "", "points"), dtype=np.float64, ndmin=2)
         if points.shape[1] != len(self.names):
             raise LibraryError(
                 f"the grid has {points.shape[1]} columns and {len(self.names)} parameter names; "
@@ -176,8 +175,9 @@ class Grid(Summarised):
         Parameters
         ----------
         value : (..., D) array, or mapping from names to arrays
-            `teff` in K or as a quantity of temperature, the others dimensionless. In a mapping, a
-            parameter with a single value on the grid may be left out.
+            `teff` in K or as a quantity of temperature, the others dimensionless or in dex. Give
+            quantities by name, or in a list of D values. In a mapping, a parameter with a single
+            value on the grid may be left out. A row of a table is read as a mapping.
 
         Raises
         ------
@@ -185,7 +185,8 @@ class Grid(Summarised):
             The length is wrong, a name is unknown or missing, a value is NaN, or a quantity has
             the wrong unit.
         """
-        theta = self._by_name(value) if isinstance(value, Mapping) else to_theta(value, self.names)
+        named = by_name(value)
+        theta = to_theta(value, self.names) if named is None else self._by_name(named)
         if theta.ndim == 0 or theta.shape[-1] != len(self.names):
             raise InvalidInput(
                 f"theta has {_count(theta)}; expected {len(self.names)}: {', '.join(self.names)}",
@@ -219,8 +220,7 @@ class Grid(Summarised):
                 value=list(values),
             )
         columns = [
-            _floats(to_value(values[n], THETA_UNITS.get(n, ""), n) if n in values else fixed[n])
-            for n in self.names
+            _floats(without_unit(values[n], n) if n in values else fixed[n]) for n in self.names
         ]
         try:
             return np.stack(np.broadcast_arrays(*columns), axis=-1)
@@ -255,7 +255,7 @@ class Grid(Summarised):
                     name=name,
                     value=limits,
                 )
-            low, high = to_value(limits, THETA_UNITS.get(name, ""), name)
+            low, high = without_unit(limits, name)
             if not low <= high:
                 raise InvalidInput(
                     f"the range of {name} is reversed, {low:g} to {high:g}; put the lower value "
@@ -276,7 +276,7 @@ class Grid(Summarised):
 
     def take(self, rows: NDArray[np.int64] | Sequence[int]) -> Grid:
         """Return the grid of some of the points, in the sequence of `rows`."""
-        return Grid(self.points[rows], self.names)
+        return Grid(self.points[to_integers(rows, "rows")], self.names)
 
 
 def describe(theta: ArrayLike, names: Sequence[str]) -> str:
@@ -285,7 +285,7 @@ def describe(theta: ArrayLike, names: Sequence[str]) -> str:
     return "(" + ", ".join(f"{n}={v:g}" for n, v in zip(names, values, strict=True)) + ")"
 
 
-def to_theta(value: ArrayLike, names: Sequence[str]) -> Floats:
+def to_theta(value: Theta, names: Sequence[str]) -> Floats:
     """Return theta as plain numbers, with a quantity of temperature converted to K.
 
     Parameters
@@ -305,11 +305,7 @@ def to_theta(value: ArrayLike, names: Sequence[str]) -> Floats:
     >>> to_theta([5.8 * u.kK, 4.5], ("teff", "logg")).tolist()
     [5800.0, 4.5]
     """
-    if isinstance(value, list | tuple) and len(value) == len(names):
-        units = [THETA_UNITS.get(name, "") for name in names]
-        value = [to_value(*arguments) for arguments in zip(value, units, names, strict=True)]
-    only = names[0] if len(names) == 1 else "theta"
-    return _floats(to_value(value, THETA_UNITS.get(only, ""), only))
+    return _floats(by_position(value, names, "theta"))
 
 
 def _count(theta: Floats) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixjobs.display import Summarised
+from mixjobs.display import Summarised, counted
 from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
 from mixjobs.typing import Floats, Ints
-from mixjobs.units import to_value
+from mixjobs.units import to_integer, to_integers, to_value
 from mixjobs.wavelengths import check_wavelength
 
 _MAX_LISTED = 8  # order numbers in a summary
@@ -55,7 +55,12 @@ class Orders(Summarised):
     wave_max: Floats
 
     def __post_init__(self) -> None:
-        number = np.array(self.number, dtype=np.int64, ndmin=1)
+        given = np.array(to_value(self.number, "", "number"), ndmin=1)
+        number = given.astype(np.int64)
+        if (number != given).any():
+            raise OrderError(
+                f"order number {given[number != given][0]}: expected a whole number", name="number"
+            )
         low = np.array(to_value(self.wave_min, "Angstrom", "wave_min"), dtype=np.float64, ndmin=1)
         high = np.array(to_value(self.wave_max, "Angstrom", "wave_max"), dtype=np.float64, ndmin=1)
         if not number.shape == low.shape == high.shape or number.ndim != 1:
@@ -107,6 +112,7 @@ class Orders(Summarised):
         """
         low = float(to_value(wave_min, "Angstrom", "wave_min"))
         high = float(to_value(wave_max, "Angstrom", "wave_max"))
+        n = to_integer(n, "n")
         if n < 1:
             raise OrderError(f"{n} orders; at least one is needed", name="n", value=n)
         if not 0 < low < high < np.inf:
@@ -251,8 +257,7 @@ class Orders(Summarised):
         >>> Orders.log_spaced(20, 7000, 50000).summary()
         '20 orders (0, 1, 2, ..., 19), 7000 to 50000 Å'
         """
-        orders = "order" if len(self) == 1 else "orders"
-        return f"{len(self)} {orders} ({self._listed()}), {self._extent()}"
+        return f"{counted(len(self), 'order')} ({self._listed()}), {self._extent()}"
 
     def select(self, numbers: Sequence[int]) -> Orders:
         """Return the orders with these numbers, in the sequence given.
@@ -263,6 +268,7 @@ class Orders(Summarised):
             There is no order of that number.
         """
         rows = {int(m): row for row, m in enumerate(self.number)}
+        numbers = to_value(numbers, "", "orders")
         unknown = [m for m in numbers if m not in rows]
         if unknown:
             raise InvalidInput(
@@ -275,20 +281,21 @@ class Orders(Summarised):
 
     def take(self, rows: Sequence[int] | Ints) -> Orders:
         """Return the orders at these positions."""
-        index = np.asarray(rows, dtype=np.int64)
+        index = np.array(to_integers(rows, "rows"), dtype=np.int64)
         return Orders(self.number[index], self.wave_min[index], self.wave_max[index])
 
-    def uncovered(self, wavelength: Floats) -> list[int]:
+    def uncovered(self, wavelength: ArrayLike) -> list[int]:
         """Return the positions of orders that extend beyond a library's wavelengths (n_pixels,)."""
+        wavelength = _wavelengths(wavelength)
         low, high = wavelength[0], np.nextafter(wavelength[-1], np.inf)
         return [int(m) for m in np.flatnonzero((self.wave_min < low) | (self.wave_max > high))]
 
-    def pixel_ranges(self, wavelength: Floats) -> tuple[Ints, Ints]:
+    def pixel_ranges(self, wavelength: ArrayLike) -> tuple[Ints, Ints]:
         """Return the pixels of each order.
 
         Parameters
         ----------
-        wavelength : (n_pixels,) array
+        wavelength : (n_pixels,) array or quantity
             Å, ascending, in the same medium as the orders.
 
         Returns
@@ -301,6 +308,7 @@ class Orders(Summarised):
         OrderError
             An order extends beyond the wavelengths, or contains no pixel.
         """
+        wavelength = _wavelengths(wavelength)
         uncovered = self.uncovered(wavelength)
         if uncovered:
             m = uncovered[0]
@@ -326,6 +334,10 @@ class Orders(Summarised):
         return lo, hi
 
 
+def _wavelengths(values: ArrayLike) -> Floats:
+    return np.asarray(to_value(values, "Angstrom", "wavelengths"), dtype=np.float64)
+
+
 def number_list(numbers: Iterable[int]) -> str:
     """Return order numbers as text, runs of consecutive numbers in short.
 
@@ -346,7 +358,7 @@ def number_list(numbers: Iterable[int]) -> str:
 
 def _ends(number: int, wavelength: ArrayLike) -> tuple[float, float]:
     """Return the first and the last wavelength of an order."""
-    wave = np.asarray(to_value(wavelength, "Angstrom", "wavelengths"), dtype=np.float64)
+    wave = _wavelengths(wavelength)
     if wave.ndim != 1 or not len(wave):
         raise OrderError(
             f"order {number}: wavelengths of shape {wave.shape}; "

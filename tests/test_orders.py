@@ -311,3 +311,10 @@ def test_arrays_are_copied_and_read_only():
 
 def test_pickling_keeps_the_orders():
     assert same(pickle.loads(pickle.dumps(ECHELLE)), ECHELLE)
+
+
+def test_order_numbers_are_whole_numbers():
+    with pytest.raises(OrderError) as error:
+        Orders([1, 2.5], [1, 2], [2, 3])
+    assert error.value.name == "number"
+    assert Orders([1.0], [1], [2]).number.tolist() == [1]

@@ -17,6 +17,7 @@ import mixjobs
 from mixjobs import Orders, errors
 
 NAMES = {
+    "BuildConfig", "SampleConfig", "SampleReport",
     "DemoLibrary", "EmulatorSettings", "FluxRatio", "Grid", "InvalidInput", "JobFailed", "Library",
     "LibraryError", "LogProbability", "MissingFile", "MixjobsError", "MixtureModel", "NotRaw",
     "ObservedSpectrum", "OrderError", "Orders", "OutputExists", "OutsideGrid", "Run", "Spectra",

@@ -9,17 +9,19 @@ from typing import Any
 from mixjobs.builder.segments import Segment, make_segments
 from mixjobs.config.build import EmulatorConfig
 from mixjobs.config.toml import validate
+from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput
 from mixjobs.model.broadening import half_width, profile_sigma
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
-from mixjobs.units import to_value
+from mixjobs.units import to_integer, to_value
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 _UNITS = {"max_rv": "km/s", "max_vsini": "km/s", "step": "km/s"}
+_COUNTS = ("rank", "max_rank")
 
 
-class EmulatorSettings(EmulatorConfig):
+class EmulatorSettings(EmulatorConfig, Summarised):
     """The velocities and instruments that an emulator must cover, and its accuracy.
 
     All parameters are optional keywords, the same as in the table ``[emulator]`` of a job file.
@@ -56,13 +58,33 @@ class EmulatorSettings(EmulatorConfig):
     """
 
     def __init__(self, **options: Any) -> None:
-        values = {
-            name: to_value(value, _UNITS.get(name, ""), name) for name, value in options.items()
-        }
+        values = {name: _plain(name, value) for name, value in options.items()}
         # pydantic accepts Python's scalars, but not NumPy's
         values = {name: v.item() if hasattr(v, "item") else v for name, v in values.items()}
         validate(EmulatorConfig, values, "emulator", {})
         super().__init__(**values)
+
+    def _facts(self) -> dict[str, object]:
+        limits = (
+            f"{self.explained_variance:g} of the variance, residuals up to {self.max_residual:g}"
+        )
+        return {
+            "rv": f"up to {self.max_rv:g} km/s",
+            "vsini": f"up to {self.max_vsini:g} km/s",
+            "resolution": f"at least {self.min_resolution:g}",
+            "step": "the library's" if self.step is None else f"{self.step:g} km/s",
+            "short buffer": self.short_buffer,
+            "eigenspectra": self.rank or f"up to {self.max_rank}: {limits}",
+        }
+
+    def __repr__(self) -> str:  # pydantic's comes first in the base classes
+        return Summarised.__repr__(self)
+
+    __str__ = __repr__
+
+    def __dir__(self) -> list[str]:
+        """List the settings, without pydantic's methods."""
+        return [*EmulatorConfig.model_fields, "buffer", "buffer_velocity"]
 
     @property
     def buffer(self) -> float:
@@ -74,6 +96,12 @@ class EmulatorSettings(EmulatorConfig):
     def buffer_velocity(self) -> float:
         """Width of the buffer in km/s."""
         return self.buffer * SPEED_OF_LIGHT
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Convert a quantity; leave the rest to pydantic."""
+    plain = to_value(value, _UNITS.get(name, ""), name)
+    return plain if plain is value or name not in _COUNTS else to_integer(plain, name)
 
 
 def emulator_settings(emulator: EmulatorConfig | bool | None) -> EmulatorSettings | None:

@@ -17,6 +17,7 @@ from mixjobs.cluster.machine import memory_here, workers_here
 from mixjobs.cluster.monitor import dashboard_lines
 from mixjobs.cluster.slurm import job_script
 from mixjobs.config.cluster import ClusterConfig, make_cluster, read_cluster
+from mixjobs.display import counted
 from mixjobs.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def start_command(config: ClusterConfig) -> str:
         return f"no workers are started: the job uses those of {config.scheduler}\n"
     workers = workers_here(config.workers)
     memory = config.memory or format_bytes(memory_here())
-    return f"{workers} processes on this machine, one thread each, {memory} in all\n"
+    return f"{counted(workers, 'process')} on this machine, one thread each, {memory} in all\n"
 
 
 def first_workers(config: ClusterConfig, note: Callable[[str], None]) -> Iterator[str]:

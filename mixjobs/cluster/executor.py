@@ -18,6 +18,7 @@ from distributed import Client, Future, as_completed
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
+from mixjobs.display import counted
 from mixjobs.errors import InvalidInput, JobFailed
 
 Task = TypeVar("Task")
@@ -141,8 +142,9 @@ def _gather(
     except KilledWorker as error:
         # Dask blames all tasks that the worker held; the one submitted first was running
         task = next(task for future, task in tasks.items() if future.status == "error")
+        times = counted(error.allowed_failures + 1, "time")
         raise JobFailed(
-            f"{task}: its worker died {error.allowed_failures + 1} times (out of memory?); "
+            f"{task}: its worker died {times} (out of memory?); "
             "give workers more memory or choose a smaller block, and start again (finished work is "
             "kept)",
             name=str(task),

@@ -21,9 +21,9 @@ from mixjobs.demo.physics import Star, raw_flux
 from mixjobs.demo.writers import write_phoenix, write_starfish
 from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput
-from mixjobs.grid import THETA_UNITS, to_theta
+from mixjobs.grid import to_theta
 from mixjobs.typing import Floats
-from mixjobs.units import to_value
+from mixjobs.units import to_integer, to_value, without_unit
 from mixjobs.wavelengths import LogGrid
 
 DEMO_VERSION = 1  # increased whenever the spectra of a given seed change
@@ -95,6 +95,8 @@ class DemoLibrary(Summarised):
         object.__setattr__(self, "axes", _checked_axes(self.axes))
         for name in ("wave_min", "wave_max"):
             object.__setattr__(self, name, to_value(getattr(self, name), "Angstrom", name))
+        for name in ("n_pixels", "seed"):
+            object.__setattr__(self, name, to_integer(getattr(self, name), name))
         _check_pixels(self.wave_min, self.wave_max, self.n_pixels)
         if self.seed < 0:
             raise InvalidInput(
@@ -272,7 +274,7 @@ def _checked_axes(axes: Axes) -> tuple[tuple[str, tuple[float, ...]], ...]:
 
 
 def _checked_values(name: str, values: Sequence[float]) -> tuple[float, ...]:
-    array = np.asarray(to_value(values, THETA_UNITS.get(name, ""), name), dtype=np.float64)
+    array = np.asarray(without_unit(values, name), dtype=np.float64)
     if array.ndim != 1 or array.size == 0 or np.any(np.diff(array) <= 0.0):
         raise InvalidInput(
             f"axis {name} with values {values}: expected one or more values, strictly increasing; "

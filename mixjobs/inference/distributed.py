@@ -15,14 +15,15 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 from uuid import uuid4
 
 import dask
 from distributed import Worker
 from distributed.protocol.pickle import dumps, loads
 
-from mixjobs.errors import JobFailed, MixjobsError
+from mixjobs.display import counted
+from mixjobs.errors import InvalidInput, JobFailed, MixjobsError
 from mixjobs.model.instrument import in_order, of_orders
 from mixjobs.model.layout import Values
 from mixjobs.model.mixture import MixtureModel
@@ -61,7 +62,8 @@ def distribute(
     -------
     callable
         ``evaluate(*arguments)`` returns a list with one result for each order, in the order of
-        `orders`. Errors of `build` and of the evaluator are raised.
+        `orders`. Errors of `build` and of the evaluator are raised. Without a client it can be
+        pickled if `build` can; the other process builds its own evaluator at the first evaluation.
 
     Raises
     ------
@@ -69,12 +71,39 @@ def distribute(
         The scheduler is lost, or the workers of a partition die too often, now or later.
     """
     numbers = tuple(int(number) for number in orders)
-    evaluator = build(numbers) if client is None else _Distributed(client, build, numbers)
-    return lambda *arguments: _one_per_order(numbers, evaluator(*arguments))
+    return _Local(build, numbers) if client is None else _Distributed(client, build, numbers)
 
 
 def _one_per_order(orders: Partition, results: Sequence[Result]) -> list[Result]:
     return [result for _, result in zip(orders, results, strict=True)]
+
+
+class _Local:
+    """All orders, evaluated in this process; it can be pickled for another.
+
+    A pool of processes sends the evaluator anew with every batch of work. The token lets a process
+    keep what it has built.
+    """
+
+    def __init__(self, build: Build[Any], orders: Partition) -> None:
+        self._build, self._orders, self._token = build, orders, uuid4().hex
+        self._evaluate: Callable[..., Sequence[Any]] | None = build(orders)
+
+    def __call__(self, *arguments: object) -> list[Any]:
+        """Evaluate all orders."""
+        if self._evaluate is None:
+            if self._token not in _local_evaluators:
+                _local_evaluators[self._token] = self._build(self._orders)
+            self._evaluate = _local_evaluators[self._token]
+            while len(_local_evaluators) > _MAX_CACHED:
+                _local_evaluators.popitem(last=False)
+        return _one_per_order(self._orders, self._evaluate(*arguments))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_evaluate": None}
+
+
+_local_evaluators: OrderedDict[str, Callable[..., Sequence[Any]]] = OrderedDict()
 
 
 class _Reply(NamedTuple):
@@ -127,6 +156,13 @@ class _Distributed:
                 raise error
             results += _one_per_order(partition, partition_results)
         return results
+
+    def __reduce__(self) -> NoReturn:
+        raise InvalidInput(
+            "a log-probability or a mixture on a Dask client cannot be pickled; "
+            "load it without a client to use it in other processes",
+            name="client",
+        )
 
     def _assign(self) -> None:
         """Assign each partition to one of the present workers."""
@@ -201,8 +237,8 @@ def _count_deaths(deaths: Counter[Partition], lost: list[Partition]) -> None:
     for partition, n in deaths.items():
         if n > dask.config.get("distributed.scheduler.allowed-failures"):
             raise JobFailed(
-                f"the worker of orders {partition[0]} to {partition[-1]} died {n} times (out of "
-                "memory?); start again with more memory per worker, or with more workers",
+                f"the worker of orders {partition[0]} to {partition[-1]} died {counted(n, 'time')} "
+                "(out of memory?); start again with more memory per worker, or with more workers",
                 order=partition[0],
             )
 
@@ -299,8 +335,11 @@ def distribute_mixture(
             widths = of_orders(options.pop(name), len(numbers), name)
             by_order[name] = dict(zip(numbers, widths, strict=True))
     build = partial(_load_partition, str(path), components, options, by_order)
-    evaluate = distribute(client, build, numbers)
-    return lambda values: tuple(evaluate(values))
+    return partial(_as_tuple, distribute(client, build, numbers))
+
+
+def _as_tuple(evaluate: Callable[[Values], list[Floats]], values: Values) -> tuple[Floats, ...]:
+    return tuple(evaluate(values))
 
 
 def _load_partition(

@@ -11,14 +11,10 @@ import numpy as np
 
 from mixjobs.errors import InvalidInput, nearest
 from mixjobs.inference.priors import Dirichlet, LogUniform, Normal, Prior, Uniform, make_prior
-from mixjobs.units import to_value
+from mixjobs.units import without_unit
 
 NOISE = ("ln_noise", "log_amplitude", "log_length")
 OPTIMUM = "optimum"
-
-# A library does not declare the units of its other parameters.
-UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s"}
-SUFFIXES = re.compile(r"(_\d+)?(_e\d+)?$")  # of a component and an epoch
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TIE = re.compile(rf"(?:([+-]?{_NUMBER})\s*\*\s*)?(\S+?)(?:\s*([+-])\s*({_NUMBER}))?")
@@ -106,7 +102,7 @@ def without_units(name: str, setting: Any) -> Any:
     ----------
     name : str
         The parameter, for instance ``rv_2_e1``. Effective temperatures are in K, velocities in
-        km/s; quantities of other parameters must be dimensionless.
+        km/s; quantities of other parameters must be dimensionless or in dex.
     setting : object
         A quantity, or the mapping of a prior whose numbers may be quantities; anything else is
         returned unchanged.
@@ -124,16 +120,15 @@ def without_units(name: str, setting: Any) -> Any:
     >>> without_units("rv", {"uniform": [-1, 1] * u.km / u.s})
     {'uniform': [-1.0, 1.0]}
     """
-    unit = UNITS.get(SUFFIXES.sub("", name), "")
     if isinstance(setting, Mapping):
-        return {key: _plain(value, unit, name) for key, value in setting.items()}
-    return _plain(setting, unit, name)
+        return {key: _plain(value, name) for key, value in setting.items()}
+    return _plain(setting, name)
 
 
-def _plain(value: Any, unit: str, name: str) -> Any:
+def _plain(value: Any, name: str) -> Any:
     if isinstance(value, list | tuple):
-        return [_plain(item, unit, name) for item in value]
-    converted = to_value(value, unit, name)
+        return [_plain(item, name) for item in value]
+    converted = without_unit(value, name)
     return converted if converted is value else np.asarray(converted).tolist()
 
 

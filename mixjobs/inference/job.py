@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixjobs.config.sample import SampleConfig, SpectrumConfig, read_sample_job
+from mixjobs.display import counted
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.defaults import job_parameters, oversampling_notes
 from mixjobs.inference.likelihood import Continuum
@@ -214,7 +215,8 @@ def _profiles(config: SpectrumConfig, numbers: list[int]) -> list[InstrumentProf
         widths = [widths] * len(numbers)
     if len(widths) != len(numbers):
         raise InvalidInput(
-            f"{config.file}: {len(widths)} values of {name} for {len(numbers)} orders; give one "
+            f"{config.file}: {counted(len(widths), 'value')} of {name} for "
+            f"{counted(len(numbers), 'order')}; give one "
             "for all orders, or one for each",
             path=config.file,
             name=name,
@@ -260,8 +262,8 @@ def n_walkers(job: SampleConfig, log_probability: LogProbability) -> int:
     walkers = job.sampling.walkers
     if walkers is not None and walkers < 2 * n_free:
         raise InvalidInput(
-            f"{walkers} walkers are too few for {n_free} free parameters; use at least "
-            f"{2 * n_free}",
+            f"{counted(walkers, 'walker')} for {counted(n_free, 'free parameter')}; "
+            f"use at least {2 * n_free}",
             name="walkers",
             value=walkers,
         )

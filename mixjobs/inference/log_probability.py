@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixjobs.display import Summarised
+from mixjobs.display import Summarised, counted
 from mixjobs.inference.distributed import distribute
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
-from mixjobs.inference.parameters import Parameters, as_samples
+from mixjobs.inference.parameters import Parameters, read_samples
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class LogProbability(Summarised):
     An MCMC sampler needs the object itself, ``logp(x)``. A nested sampler needs `log_likelihood`
     and `prior_transform`, so that the prior enters only once.
 
+    It can be pickled for a pool of processes if it was loaded without a Dask client.
+
     Attributes
     ----------
     parameters : Parameters
@@ -46,9 +48,10 @@ class LogProbability(Summarised):
     notes: tuple[str, ...] = ()
 
     def _facts(self) -> Mapping[str, object]:
+        numbers = list(dict.fromkeys(order.number for order in self.plan.orders))
         return {
             "free parameters": ", ".join(self.names),
-            "orders": ", ".join(dict.fromkeys(str(order.number) for order in self.plan.orders)),
+            "orders": f"{counted(len(numbers), 'order')} ({', '.join(map(str, numbers))})",
             "epochs": len(self.plan.epochs),
             "store": self.plan.store,
         }
@@ -63,8 +66,9 @@ class LogProbability(Summarised):
 
         Parameters
         ----------
-        x : (P,) or (n, P) array
-            The free parameters, in the order of `names`.
+        x : (P,) or (n, P) array, or a mapping
+            The free parameters, in the order of `names`, or by name. Quantities are converted if
+            they are given by name, or in a list of P values.
 
         Returns
         -------
@@ -141,15 +145,15 @@ class LogProbability(Summarised):
             First the total, prior included; then the orders, epoch by epoch. -inf outside the
             prior.
         """
-        array = as_samples(x, self.names)
-        samples = np.atleast_2d(array)
-        values = np.full((len(samples), 1 + len(self.plan.orders)), -np.inf)
-        log_prior = self.parameters.log_prior(samples)
+        samples = read_samples(x, self.names)
+        rows = np.atleast_2d(samples)
+        values = np.full((len(rows), 1 + len(self.plan.orders)), -np.inf)
+        log_prior = self.parameters.log_prior(rows)
         inside = np.isfinite(log_prior)
         if inside.any():
             # The last bits of a result depend on the shape of the batch, so samples outside the
             # prior are not dropped, but replaced by one inside.
-            filled = np.where(inside[:, None], samples, samples[inside][0])
+            filled = np.where(inside[:, None], rows, rows[inside][0])
             likelihoods = self._evaluate(self.parameters.params(filled))
             total = log_prior
             for m, likelihood in enumerate(likelihoods):
@@ -157,7 +161,7 @@ class LogProbability(Summarised):
                 total = total + likelihood
             valid = inside & np.isfinite(total)
             values[valid, 0] = total[valid]
-        return values if array.ndim == 2 else values[0]
+        return values if samples.ndim == 2 else values[0]
 
     def fix(self, name: str, value: Any) -> LogProbability:
         """Return the same log-probability with a parameter fixed; see `Parameters.fix`.

@@ -30,7 +30,7 @@ from mixjobs.inference.expressions import (
 from mixjobs.inference.priors import Dirichlet, Prior, open_uniform
 from mixjobs.model.layout import fractions
 from mixjobs.typing import Bools, Floats
-from mixjobs.units import to_value
+from mixjobs.units import by_name, by_position, to_value, without_unit
 
 _MIN_BATCH = 1000  # prior draws at a time
 _MAX_TRIES = 100_000  # prior draws after which a low acceptance is an error
@@ -115,11 +115,11 @@ class Parameters(Summarised):
         list over epochs of (n_names,) or (n, n_names) arrays
             In the order of `base_names`.
         """
-        array = as_samples(x, self.names)
-        values = self._values(np.atleast_2d(array))
+        samples = read_samples(x, self.names)
+        values = self._values(np.atleast_2d(samples))
         column_of = {name: column for column, name in enumerate(self.rules)}
         return [
-            values[:, [column_of[name] for name in names]].reshape(*array.shape[:-1], len(names))
+            values[:, [column_of[name] for name in names]].reshape(*samples.shape[:-1], len(names))
             for names in self.epoch_names
         ]
 
@@ -139,13 +139,13 @@ class Parameters(Summarised):
             -inf outside the support of a prior, where a constraint is broken, and where the
             filling factors are outside [0, 1] or add up to more than 1.
         """
-        array = as_samples(x, self.names)
-        samples = np.atleast_2d(array)
-        total = np.zeros(len(samples))
+        samples = read_samples(x, self.names)
+        rows = np.atleast_2d(samples)
+        total = np.zeros(len(rows))
         for columns, prior in self._priors:
-            total += prior.log_density(samples[:, columns])
-        total[~self._allowed(samples)] = -np.inf
-        return total if array.ndim == 2 else float(total[0])
+            total += prior.log_density(rows[:, columns])
+        total[~self._allowed(rows)] = -np.inf
+        return total if samples.ndim == 2 else float(total[0])
 
     def prior_transform(self, u: ArrayLike) -> Floats:
         """Map the unit cube to the free parameters, by the quantiles of the priors.
@@ -161,13 +161,25 @@ class Parameters(Summarised):
         -------
         (P,) or (n, P) array
             Uniform u give x with the density of the priors.
+
+        Raises
+        ------
+        InvalidInput
+            u has another shape or a unit, is NaN, or lies outside [0, 1].
         """
-        array = as_samples(u, self.names, "u")
-        samples = np.atleast_2d(array)
-        x = np.empty_like(samples)
+        unit_cube = as_samples(u, self.names, "u")
+        outside = unit_cube[~((unit_cube >= 0) & (unit_cube <= 1))]
+        if len(outside):
+            raise InvalidInput(
+                f"u contains {outside[0]:g}; expected numbers from 0 to 1",
+                name="u",
+                value=float(outside[0]),
+            )
+        rows = np.atleast_2d(unit_cube)
+        x = np.empty_like(rows)
         for columns, prior in self._priors:
-            x[:, columns] = prior.quantile(samples[:, columns])
-        return x.reshape(array.shape)
+            x[:, columns] = prior.quantile(rows[:, columns])
+        return x.reshape(unit_cube.shape)
 
     def draw(self, rng: np.random.Generator, n: int) -> Floats:
         """Draw n samples, (n, P), from the prior; those that break a constraint are rejected.
@@ -311,6 +323,36 @@ class Parameters(Summarised):
     @cached_property
     def _targets(self) -> list[Tie | float]:
         return [resolve(name, self.rules) for name in self.rules]
+
+
+def read_samples(x: ArrayLike | Mapping[str, Any], names: Sequence[str]) -> Floats:
+    """Return free parameters as an array (P,) or (n, P), in the order of P names.
+
+    Quantities are converted if they are given by name, or in a list of one value per parameter.
+
+    Raises
+    ------
+    InvalidInput
+        As `as_samples`; or a name is unknown or missing.
+    """
+    named = by_name(x)
+    if named is None:
+        return as_samples(by_position(x, names, "x"), names)
+    for name in named:
+        check_name(name, names, "x")
+    missing = [name for name in names if name not in named]
+    if missing:
+        raise InvalidInput(
+            f"missing {', '.join(missing)}; the free parameters are {', '.join(names)}",
+            name=missing[0],
+        )
+    try:
+        columns = [np.asarray(without_unit(named[n], n), dtype=np.float64) for n in names]
+        return as_samples(np.stack(np.broadcast_arrays(*columns), axis=-1), names)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        raise InvalidInput(f"x by name: {error}", name="x", value=x) from None
 
 
 def as_samples(x: ArrayLike, names: Sequence[str], label: str = "x") -> Floats:

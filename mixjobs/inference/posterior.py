@@ -160,6 +160,22 @@ def read_posterior(path: Path) -> DataTree:
     return DataTree.from_dict(groups)
 
 
+def posterior_attributes(path: Path) -> dict[str, Any]:
+    """Read the attributes of a posterior only.
+
+    Raises
+    ------
+    UnreadableFile
+    """
+    from xarray import open_dataset
+
+    try:
+        with closing(open_dataset(path, engine="h5netcdf")) as root:
+            return dict(root.attrs)
+    except (OSError, ValueError) as error:
+        raise UnreadableFile(f"{path}: cannot be read ({error}); remove it", path=path) from None
+
+
 @dataclass(frozen=True, eq=False)
 class _Coordinates:
     """The coordinates of draws and of orders."""

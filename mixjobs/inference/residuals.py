@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,8 +13,10 @@ from mixjobs.inference.likelihood import OrderData, fit_order, polynomials
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.noise import NoiseParams, correlated_part
 from mixjobs.inference.order_likelihoods import EpochLikelihoods, EpochOrder, normalise
+from mixjobs.inference.parameters import read_samples
 from mixjobs.model.mixture import SpectrumBatch
 from mixjobs.typing import Bools, Floats
+from mixjobs.wavelengths import Medium
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,8 @@ class FittedOrder:
         The most probable correlated noise; NaN on pixels not used.
     noise_factor : float
         Factor by which the fit scales the flux errors.
+    medium : {"air", "vacuum"} or None
+        Medium of the wavelengths.
     """
 
     epoch: int
@@ -59,6 +63,7 @@ class FittedOrder:
     emulator: Floats
     correlated: Floats
     noise_factor: float
+    medium: Medium | None = None
 
     @property
     def residual(self) -> Floats:
@@ -100,11 +105,12 @@ def fitted_orders(log_probability: LogProbability, x: ArrayLike) -> list[FittedO
         The model cannot be evaluated at x.
     """
     plan = log_probability.plan
-    params = log_probability.parameters.params(np.atleast_2d(np.asarray(x, dtype=np.float64)))
+    parameters = log_probability.parameters
+    params = parameters.params(np.atleast_2d(read_samples(x, parameters.names)))
     orders = iter(plan.orders)
     fits = plan.load(range(len(plan.orders)))
     return [
-        fitted
+        replace(fitted, medium=plan.epochs[fitted.epoch].medium)
         for epoch in fits.epochs
         for fitted in _fit_epoch(epoch, params[epoch.epoch], fits.emulator_error, orders)
     ]

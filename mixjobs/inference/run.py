@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixjobs.display import PlotAccessor, Summarised
+from mixjobs.display import PlotAccessor, Summarised, counted
 from mixjobs.inference.run_folder import COMPARISON, POSTERIOR, Chain, RunFolder
 from mixjobs.typing import Floats
 
@@ -142,11 +142,22 @@ class Run(Summarised):
         n_steps = self.folder.last_step() or 0
         ensembles, walkers = map(self.folder.identity.get, ("ensembles", "walkers"))
         facts: dict[str, object] = {"path": self.path, "parameters": ", ".join(self.names)}
-        if ensembles and walkers:
-            facts["sampler"] = f"{ensembles} ensembles of {walkers} walkers"
+        if ensembles is not None and walkers is not None:
+            facts["sampler"] = f"{counted(ensembles, 'ensemble')} of {counted(walkers, 'walker')}"
         facts["steps"] = n_steps
+        facts["converged"] = self._converged(n_steps)
         facts["posterior"] = "yes" if (self.path / POSTERIOR).exists() else "not yet"
         return facts
+
+    def _converged(self, n_steps: int) -> str:
+        """What the posterior of all steps says, without reading the chain."""
+        from mixjobs.inference.posterior import posterior_attributes
+
+        path = self.path / POSTERIOR
+        attributes = posterior_attributes(path) if path.exists() else {}
+        if attributes.get("n_steps") != n_steps:
+            return "not known before sampling ends; see summary()"
+        return "no; see summary()" if attributes["shortfall"] else "yes"
 
 
 def open_run(path: str | Path) -> Run:

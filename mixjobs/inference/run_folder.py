@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.config.sample import SampleConfig, make_sample_job
-from mixjobs.display import Summarised
+from mixjobs.display import Summarised, counted
 from mixjobs.errors import InvalidInput, MissingFile, OutputExists, UnreadableFile
 from mixjobs.files import ASIDE, disk_faults_named, write_new, write_whole
 from mixjobs.lock import JobLock
@@ -82,7 +82,7 @@ class Chain(Summarised):
         ensembles, n_steps, walkers, n_parameters = self.positions.shape
         return {
             "steps": n_steps,
-            "sampler": f"{ensembles} ensembles of {walkers} walkers",
+            "sampler": f"{counted(ensembles, 'ensemble')} of {counted(walkers, 'walker')}",
             "parameters": n_parameters,
             "orders": self.by_order.shape[-1],
         }

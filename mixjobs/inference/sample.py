@@ -100,6 +100,17 @@ def sample(
         The log-probability is NaN, or the disk is full.
     StoreLocked
         Another live job is sampling into the folder.
+
+    Examples
+    --------
+    ::
+
+        run = mixjobs.sample("job.toml")
+        print(run.summary())
+        run.plot.corner(["teff_1", "teff_2", "c"])
+
+        # Continue it with more steps, on a Dask cluster, without progress
+        run = mixjobs.sample("job.toml", client, report=False, resume=True)
     """
     config = job if isinstance(job, SampleConfig) else read_sample_job(job)
     check_output(config.output, resume=resume, overwrite=overwrite)

@@ -14,6 +14,7 @@ import emcee
 import numpy as np
 from numpy.typing import NDArray
 
+from mixjobs.display import counted
 from mixjobs.errors import InvalidInput, JobFailed
 from mixjobs.inference.convergence import Convergence, assess
 from mixjobs.inference.run_folder import RANDOM, RunFolder, Segment
@@ -183,8 +184,9 @@ def _first_step(log_probability: ByOrder, folder: RunFolder, start: Floats | Non
     if len(outside):
         e, k = outside[0]
         raise InvalidInput(
-            f"{len(outside)} walkers start where the probability is zero, the first at "
-            f"{_named(start[e, k], folder.names)}; start every walker within the prior",
+            f"{counted(len(outside), 'walker')} would start where the probability is zero, "
+            f"the first at {_named(start[e, k], folder.names)}; start every walker within "
+            "the prior",
             name="start",
             value=start[e, k],
         )
@@ -203,7 +205,7 @@ def _check_shape(start: Floats, n_parameters: int) -> None:
     walkers, min_walkers = start.shape[1], max(2 * n_parameters, 4)
     if walkers % 2 or walkers < min_walkers:
         raise InvalidInput(
-            f"{walkers} walkers for {n_parameters} parameters; "
+            f"{counted(walkers, 'walker')} for {counted(n_parameters, 'parameter')}; "
             f"expected an even number of at least {min_walkers}",
             name="walkers",
             value=walkers,

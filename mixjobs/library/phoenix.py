@@ -19,6 +19,7 @@ from mixjobs.errors import LibraryError, UnreadableFile
 from mixjobs.grid import Grid
 from mixjobs.library.base import FluxCalibration, SummarisedLibrary, make_grid
 from mixjobs.typing import Floats
+from mixjobs.units import to_integers
 from mixjobs.wavelengths import LibraryMedium, check_wavelength
 
 # The server keeps the wavelengths one folder above the spectra; Starfish expects both in the same
@@ -119,11 +120,17 @@ class PhoenixLibrary(SummarisedLibrary):
 
     def reader(self, rows: Sequence[int]) -> PhoenixReader:
         """Return a reader of these spectra."""
-        return PhoenixReader(self.path, tuple(self.names[i] for i in rows), len(self.wavelength))
+        return PhoenixReader(
+            self.path, tuple(self.names[i] for i in to_integers(rows, "rows")), len(self.wavelength)
+        )
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> PhoenixLibrary:
         """Return a library with only these spectra."""
-        return replace(self, grid=self.grid.take(rows), names=tuple(self.names[i] for i in rows))
+        return replace(
+            self,
+            grid=self.grid.take(rows),
+            names=tuple(self.names[i] for i in to_integers(rows, "rows")),
+        )
 
     def assume_raw(self) -> PhoenixLibrary:
         """Return the library with its fluxes taken as raw, exactly as stored in the files."""

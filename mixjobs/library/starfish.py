@@ -19,7 +19,7 @@ from mixjobs.library.base import FluxCalibration, SummarisedLibrary, make_grid
 from mixjobs.library.starfish_layouts import GridSpectra, field_name, find_spectra
 from mixjobs.library.starfish_scale import SCALE_ATTRIBUTES, find_scale
 from mixjobs.typing import Floats
-from mixjobs.units import attribute_text, declared_medium
+from mixjobs.units import attribute_text, declared_medium, to_integers
 from mixjobs.wavelengths import LibraryMedium, check_wavelength
 
 _ANGSTROM = ("aa", "a", "angstrom", "angstroms", "å")
@@ -115,12 +115,16 @@ class StarfishLibrary(SummarisedLibrary):
 
     def reader(self, rows: Sequence[int]) -> StarfishReader:
         """Return a reader of these spectra."""
-        keys, scales = zip(*((self.keys[i], self.scales[i]) for i in rows), strict=True)
+        keys, scales = zip(
+            *((self.keys[i], self.scales[i]) for i in to_integers(rows, "rows")), strict=True
+        )
         return StarfishReader(self.path, keys, scales)
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> StarfishLibrary:
         """Return a library with only these spectra."""
-        keys, scales = zip(*((self.keys[i], self.scales[i]) for i in rows), strict=True)
+        keys, scales = zip(
+            *((self.keys[i], self.scales[i]) for i in to_integers(rows, "rows")), strict=True
+        )
         return replace(self, grid=self.grid.take(rows), keys=keys, scales=scales)
 
     def assume_raw(self) -> StarfishLibrary:

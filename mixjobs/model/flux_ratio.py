@@ -8,13 +8,12 @@ from typing import Protocol, get_args
 
 import numpy as np
 
-from mixjobs.display import Summarised
+from mixjobs.display import Summarised, counted
 from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.grid import Grid, Theta, describe
 from mixjobs.interpolation import Method, Outside, interpolation
 from mixjobs.interpolation.cells import Interpolation, outside_grid
 from mixjobs.model.blackbody import planck_mean
-from mixjobs.model.layout import check_no_unit, without_unit
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
 
@@ -87,7 +86,7 @@ class FluxRatio(Summarised):
         InvalidInput
             A theta of the wrong length, with unknown names, or with NaN.
         """
-        first, second = _theta(self.grid, theta1), _theta(self.grid, theta2)
+        first, second = self.grid.theta(theta1), self.grid.theta(theta2)
         if first.shape != second.shape:
             try:
                 first, second = np.broadcast_arrays(first, second)
@@ -118,14 +117,6 @@ class FluxRatio(Summarised):
         )
 
 
-def _theta(grid: Grid, theta: Theta) -> Floats:
-    """Return theta (..., D); quantities are converted if they are given by name."""
-    if isinstance(theta, Mapping):
-        return grid.theta({name: without_unit(value, name) for name, value in theta.items()})
-    check_no_unit(theta, "theta")
-    return grid.theta(theta)
-
-
 def summarise_orders(orders: Orders) -> str:
     """Summarise orders in one line.
 
@@ -136,7 +127,8 @@ def summarise_orders(orders: Orders) -> str:
     """
     first, last = orders.number.min(), orders.number.max()
     numbers = f"{first}" if first == last else f"{first} to {last}"
-    return f"{len(orders)} ({numbers}), {orders.wave_min.min():g} to {orders.wave_max.max():g} Å"
+    extent = f"{orders.wave_min.min():g} to {orders.wave_max.max():g} Å"
+    return f"{len(orders)} ({numbers}), {extent}"
 
 
 def summarise_axes(grid: Grid) -> dict[str, str]:
@@ -310,7 +302,7 @@ def flux_ratio(
         )
     if mean_flux.shape != (len(orders), len(grid)):
         raise InvalidInput(
-            f"mean_flux has shape {mean_flux.shape}; expected {len(orders)} orders x "
+            f"mean_flux has shape {mean_flux.shape}; expected {counted(len(orders), 'order')} x "
             f"{len(grid)} grid points",
             name="mean_flux",
             value=mean_flux.shape,

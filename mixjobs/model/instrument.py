@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixjobs.display import counted
 from mixjobs.errors import InvalidInput, OrderError
 from mixjobs.model.broadening import profile_sigma
 from mixjobs.orders import Orders
@@ -120,7 +121,8 @@ def in_order(wavelengths: Wavelengths, numbers: Sequence[int]) -> Sequence[Array
         )
     if len(wavelengths) != len(numbers):
         raise InvalidInput(
-            f"{len(wavelengths)} arrays of wavelengths for {len(numbers)} orders; "
+            f"{counted(len(wavelengths), 'array')} of wavelengths for "
+            f"{counted(len(numbers), 'order')}; "
             "give one array per order",
             name="wavelengths",
             value=len(wavelengths),
@@ -182,7 +184,8 @@ def of_orders(width: ArrayLike | None, n_orders: int, name: str) -> list[float] 
         values = np.broadcast_to(np.asarray(plain, dtype=np.float64), (n_orders,))
     except (TypeError, ValueError):
         raise InvalidInput(
-            f"{name} = {width!r}: expected one number, or one for each of {n_orders} orders",
+            f"{name} = {width!r}: expected one number, or one for each "
+            f"of {counted(n_orders, 'order')}",
             name=name,
             value=width,
         ) from None

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput
 from mixjobs.typing import Floats
-from mixjobs.units import to_value
+from mixjobs.units import by_name, by_position, without_unit
 
 Values = ArrayLike | Mapping[str, ArrayLike]
 
 # `shared` may name these even if the library has no such parameter, or only one value of it.
 _COMMON_NAMES = ("teff", "logg", "feh", "alpha", "vsini", "rv")
-_UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s"}  # all others are dimensionless
 
 _MAX_LOG_OMEGA = 100.0
 _ROUNDING = 1e-14  # of the sum of fractions that add up to 1
@@ -54,7 +52,8 @@ class Layout:
         Parameters
         ----------
         values : (..., n_params) array in the sequence of `names`, or a mapping from names to arrays
-            Astropy quantities are converted if they are given by name.
+            Astropy quantities are converted if they are given by name, or in a list of one value
+            per parameter.
 
         Returns
         -------
@@ -68,11 +67,11 @@ class Layout:
         InvalidInput
             A wrong length or unit, a name that is missing, unknown or fixed, or NaN.
         """
-        if isinstance(values, Mapping):
-            params = self._by_name(values)
+        named = by_name(values)
+        if named is not None:
+            params = self._by_name(named)
         else:
-            check_no_unit(values, "values")
-            params = _floats(values, "values")
+            params = _floats(by_position(values, self.names, "values"), "values")
         if params.ndim == 0 or params.shape[-1] != len(self.names):
             raise InvalidInput(
                 f"parameters have shape {params.shape}; expected (..., {len(self.names)}): "
@@ -116,43 +115,6 @@ class Layout:
             raise InvalidInput(
                 f"the shapes of the parameters do not broadcast: {shapes}", name="values"
             ) from None
-
-
-def without_unit(value: Any, name: str) -> Any:
-    """Convert a parameter given as an astropy quantity; return plain numbers unchanged.
-
-    Teff is converted to K and velocities to km/s. Other parameters must be dimensionless, or in
-    dex; ``dex(cm / s2)`` is accepted for log g.
-
-    Parameters
-    ----------
-    value : object
-    name : str
-        The parameter, such as ``teff`` or ``teff_1``.
-
-    Raises
-    ------
-    InvalidInput
-        The quantity cannot be converted.
-
-    Examples
-    --------
-    >>> from astropy import units as u
-    >>> float(without_unit(500 * u.m / u.s, "rv_1")), without_unit(4.5, "logg")
-    (0.5, 4.5)
-    """
-    if not hasattr(value, "to_value"):
-        return value
-    own, _, number = name.rpartition("_")
-    own = own if number.isdigit() else name
-    unit = str(value.unit)
-    if own in _UNITS:
-        unit = _UNITS[own]
-    elif unit.startswith("dex") and own != "c":
-        unit = "dex(cm / s2)" if own == "logg" and "(" in unit else "dex"
-    else:
-        unit = ""
-    return to_value(value, unit, name)
 
 
 def lay_out(
@@ -293,17 +255,6 @@ def solid_angles(log_omega: Floats) -> Floats:
     """
     omega: Floats = 10.0 ** np.where(log_omega <= _MAX_LOG_OMEGA, log_omega, np.nan)
     return omega
-
-
-def check_no_unit(values: Any, name: str) -> None:
-    """Refuse an array of several parameters that has one unit."""
-    if hasattr(values, "to_value") and str(values.unit):
-        raise InvalidInput(
-            f"{name} in {values.unit}: an array of several parameters cannot have one unit; "
-            "give quantities by name",
-            name=name,
-            value=values,
-        )
 
 
 def _floats(value: ArrayLike, name: str) -> Floats:

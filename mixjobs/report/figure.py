@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mixjobs.errors import InvalidInput
 from mixjobs.orders import Orders
+from mixjobs.units import to_integers
 
 MAX_PANELS = 12  # in one figure
 _LABELS = {
@@ -85,13 +86,13 @@ def choose_orders(orders: Orders, numbers: Iterable[int] | None) -> list[int]:
     """
     if numbers is None:
         evenly = np.linspace(0, len(orders) - 1, min(len(orders), MAX_PANELS)).round()
-        return [int(m) for m in evenly]
-    chosen = [int(number) for number in numbers]
-    if not chosen:
-        raise InvalidInput("no orders to draw; name at least one", name="orders", value=chosen)
-    orders.select(chosen)
-    all_numbers = orders.number.tolist()
-    return [all_numbers.index(number) for number in chosen]
+        return [int(row) for row in evenly]
+    wanted = to_integers(numbers, "orders")
+    if not wanted:
+        raise InvalidInput("no orders to draw; name at least one", name="orders", value=wanted)
+    orders.select(wanted)
+    rows = orders.number.tolist()
+    return [rows.index(number) for number in wanted]
 
 
 def only_order(orders: Orders, rows: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mixjobs.config.sample import SampleConfig
+from mixjobs.display import counted
 from mixjobs.inference.job import n_walkers
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
@@ -102,8 +103,9 @@ def settings_lines(job: SampleConfig, log_probability: LogProbability) -> list[s
     options = asdict(plan.options).items()
     settings = [f"{name.replace('_', ' ')} {_text(value)}" for name, value in options if value]
     return [
-        f"{len(plan.orders)} orders, {job.sampling.ensembles} ensembles of "
-        f"{n_walkers(job, log_probability)} walkers, up to {job.sampling.max_steps} steps",
+        f"{counted(len(plan.orders), 'order')}, {counted(job.sampling.ensembles, 'ensemble')} of "
+        f"{counted(n_walkers(job, log_probability), 'walker')}, up to "
+        f"{counted(job.sampling.max_steps, 'step')}",
         f"{'; '.join(settings)}; {'with' if plan.emulator_error else 'without'} emulator errors; "
         f"{'correlated' if job.noise.correlated else 'white'} noise; "
         f"continuum prior sd {job.continuum.prior_sd:g}; seed {job.seed}",

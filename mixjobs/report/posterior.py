@@ -11,26 +11,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mixjobs.display import Figures, counted
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.convergence import assess
-from mixjobs.inference.expressions import SUFFIXES, UNITS
-from mixjobs.inference.posterior import kept_steps
 from mixjobs.inference.residuals import FittedOrder, fitted_orders
 from mixjobs.inference.run import Run
-from mixjobs.report.figure import new_figure
+from mixjobs.report.figure import new_figure, wavelength_label
 from mixjobs.typing import Floats
+from mixjobs.units import PARAMETER_UNITS, SUFFIXES, to_integers
 
 MAX_PARAMETERS = 10  # in one figure
 MAX_ORDERS = 3  # in one figure
 _MAX_STEPS = 300  # drawn in a trace plot
 _PANEL, _MARGIN = 1.5, 0.95  # of a corner plot, inches
-_UNITS = {**UNITS, "log_length": "log10 km/s"}
+_UNITS = {**PARAMETER_UNITS, "log_length": "log10 km/s"}
 _MAX_LABEL = 15  # characters that fit next to a panel
 _COLOURS = ("C0", "C1", "C2", "C4", "C5", "C6")  # of components
 
 
-class RunPlots:
-    """The figures of a run, for example ``run.plot.corner()``.
+class RunPlots(Figures):
+    """The figures of a run, for example ``run.plot.corner()``; ``run.plot()`` is the corner plot.
 
     Each method returns matplotlib axes. A notebook shows the figure. A script saves it with
     ``axes[0, 0].figure.savefig("corner.png")``.
@@ -39,10 +39,16 @@ class RunPlots:
     def __init__(self, run: Run) -> None:
         self._run = run
 
+    def __call__(self, names: Sequence[str] | None = None) -> NDArray[Any]:
+        """Draw the corner plot; see `corner`."""
+        return self.corner(names)
+
     def corner(self, names: Sequence[str] | None = None) -> NDArray[Any]:
         """Draw a corner plot: the joint posterior of each pair of parameters.
 
         Lines and titles show medians and 68 % intervals.
+
+        These are the medians and intervals of `Run.summary`: of all draws after the burn-in.
 
         Parameters
         ----------
@@ -97,7 +103,7 @@ class RunPlots:
         fitted = fitted_orders(run.log_probability, run.chain.best())
         if orders is None:
             return draw_fit(new_figure(), fitted[:MAX_ORDERS])
-        numbers = {int(number) for number in orders}
+        numbers = set(to_integers(orders, "orders"))
         chosen = [order for order in fitted if order.number in numbers]
         if not chosen:
             available = sorted({order.number for order in fitted})
@@ -117,11 +123,10 @@ class RunPlots:
         }
 
     def _draws(self) -> dict[str, Floats]:
-        """Return the draws (n,) of each free parameter, thinned, without the burn-in."""
-        chain = self._run.chain
-        kept = kept_steps(assess(chain.positions), chain.log_probability.shape)
+        """Return the draws (n,) of each free parameter after the burn-in, as in the summary."""
+        positions, burn_in = self._traces()
         names = self._run.names
-        x = chain.positions[:, kept].reshape(-1, len(names))
+        x = positions[:, burn_in:].reshape(-1, len(names))
         return dict(zip(names, x.T, strict=True))
 
     def _traces(self) -> tuple[Floats, int]:
@@ -294,11 +299,13 @@ def draw_fit(figure: Figure, orders: Sequence[FittedOrder]) -> NDArray[Any]:
         above.tick_params(labelbottom=False, labelsize=8)
         below.tick_params(labelsize=8)
         below.sharex(above)
-    pairs = dict(_legend(panels[0]) + _legend(panels[1]))
+    pairs = {label: handle for p in (*panels[::2], *panels[1::2]) for label, handle in _legend(p)}
     figure.legend(
         pairs.values(), pairs.keys(), loc="outside upper center", ncols=7, fontsize=8
     )  # fmt: skip
-    figure.supxlabel("wavelength (Å)", fontsize=10)
+    media = {order.medium for order in orders}
+    medium = media.pop() if len(media) == 1 else None
+    figure.supxlabel(wavelength_label(medium), fontsize=10)
     return np.reshape(panels, (-1, 2))
 
 
@@ -319,7 +326,8 @@ def _draw_order(panel: Axes, order: FittedOrder) -> None:
     top = max(np.nanmax(data), np.max(order.fit) / scale) * 1.05
     low = min(0.0, float(np.nanmin(data)))
     unused = np.clip(order.flux[masked] / scale, low, 0.98 * top)
-    panel.plot(wave[masked], unused, "x", color="C3", ms=3, mew=0.8)
+    if masked.any():
+        panel.plot(wave[masked], unused, "x", color="C3", ms=3, mew=0.8, label="masked")
     panel.set_ylim(low, top)
     panel.set_ylabel("flux / median", fontsize=9)
     panel.set_title(_title(order), fontsize=9)
@@ -331,7 +339,7 @@ def _title(order: FittedOrder) -> str:
     title += f": χ² per pixel {order.chi2_per_pixel:.2f}"
     if np.nanmax(np.abs(order.correlated_in_sigma)) > 0:
         title += f", {order.chi2_per_pixel_white:.2f} without the correlated noise"
-    return title + (f"; {masked} pixels masked" if masked else "")
+    return title + (f"; {counted(masked, 'pixel')} masked" if masked else "")
 
 
 def _draw_residuals(panel: Axes, order: FittedOrder) -> None:

@@ -42,7 +42,7 @@ def progress_text(progress: Progress) -> str:
     """Describe the acceptance, the autocorrelation time and the steps left, as far as known."""
     parts = []
     if math.isfinite(progress.acceptance):
-        parts.append(f"acceptance {progress.acceptance:.2f}")
+        parts.append(f"acceptance {progress.acceptance:.2f} since the start")
     if math.isfinite(progress.tau):
         n_left = max(0.0, progress.required - progress.steps)
         parts.append(f"autocorrelation time {progress.tau:.3g} steps")

@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from mixjobs.display import Figures
 from mixjobs.observed.spectrum import ObservedSpectrum
 from mixjobs.orders import Orders
 from mixjobs.report.figure import (
@@ -29,7 +30,7 @@ from mixjobs.store.spectra import Spectra
 from mixjobs.typing import Bools, Floats
 
 
-class SpectrumPlots:
+class SpectrumPlots(Figures):
     """The figure of an observed spectrum, as ``spectrum.plot()``."""
 
     def __init__(self, spectrum: ObservedSpectrum) -> None:
@@ -80,7 +81,7 @@ class SpectrumPlots:
         return panels
 
 
-class SpectraPlots:
+class SpectraPlots(Figures):
     """The figure of computed spectra, as ``spectra.plot()``."""
 
     def __init__(self, spectra: Spectra) -> None:

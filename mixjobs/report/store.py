@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from mixjobs.display import Figures
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Grid, Theta, describe
 from mixjobs.interpolation import Method, default_method
@@ -36,8 +37,10 @@ _MAX_POINTS = 1000  # of a ratio table that are drawn
 _CURVE_POINTS = 200
 
 
-class StorePlots:
+class StorePlots(Figures):
     """The figures of a store, for example ``store.plot.flux_ratio()``.
+
+    ``store.plot()`` is the same.
 
     Each method returns matplotlib axes. A notebook shows the figure. A script saves it with
     ``axes[0].figure.savefig("q.png")``, or calls ``pyplot.show()`` if it has imported pyplot.
@@ -45,6 +48,16 @@ class StorePlots:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def __call__(
+        self,
+        theta1: Theta | None = None,
+        method: Method | None = None,
+        orders: Iterable[int] | None = None,
+        ax: Axes | None = None,
+    ) -> tuple[Axes, ...]:
+        """Draw the flux ratio; see `flux_ratio`."""
+        return self.flux_ratio(theta1, method, orders, ax)
 
     def flux_ratio(
         self,
@@ -262,7 +275,10 @@ def draw_curves(
 
 def _draw_panel(panel: Axes, orders: Orders, curves: Curves, m: int) -> None:
     panel.plot(curves.x, curves.q[:, m], label=curves.method)
-    panel.plot(curves.nodes, curves.q_nodes[:, m], "o", ms=4, label="grid points")
+    valid = np.isfinite(curves.q_nodes[:, m])
+    if valid.any():
+        nodes, q = curves.nodes[valid], curves.q_nodes[valid, m]
+        panel.plot(nodes, q, "o", ms=4, label="grid points")
     if curves.blackbody is not None:
         panel.plot(curves.x, curves.blackbody[:, m], "--", lw=1, label="blackbody")
     low, high = orders.wave_min[m], orders.wave_max[m]

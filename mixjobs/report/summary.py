@@ -10,6 +10,7 @@ from io import StringIO
 from rich.console import Console
 from rich.table import Table
 
+from mixjobs.display import counted
 from mixjobs.inference.run import Run
 from mixjobs.inference.summary import Interval, Summary, summarise_run
 
@@ -66,9 +67,11 @@ def sentences(summary: Summary) -> list[str]:
     if summary.comparison is not None:
         lines.append(str(summary.comparison))
     lines.append(
-        f"{summary.ensembles} ensembles of {summary.walkers} walkers, {summary.n_steps} steps, "
-        f"burn-in {summary.burn_in} steps; autocorrelation time {summary.tau:.3g} steps, "
-        f"acceptance {summary.acceptance:.2f}"
+        f"{counted(summary.ensembles, 'ensemble')} of {counted(summary.walkers, 'walker')}, "
+        f"{counted(summary.n_steps, 'step')}, "
+        f"burn-in {counted(summary.burn_in, 'step')}; "
+        f"autocorrelation time {summary.tau:.3g} steps, "
+        f"acceptance {summary.acceptance:.2f} after the burn-in"
     )
     if summary.converged:
         lines.append("converged")

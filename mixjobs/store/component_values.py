@@ -16,7 +16,7 @@ from mixjobs.grid import Grid, Theta
 from mixjobs.interpolation.cells import outside_grid
 from mixjobs.model.layout import Layout, weight_names
 from mixjobs.typing import Floats
-from mixjobs.units import to_value
+from mixjobs.units import by_name, to_value, without_unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +126,11 @@ def one_theta(grid: Grid, given: Theta, argument: str) -> Floats:
 
 def _complete(theta2: Theta, theta1: Floats, grid: Grid) -> Theta:
     """Add to a mapping the parameters of theta1 that it omits, except teff."""
-    if not isinstance(theta2, Mapping):
+    named = by_name(theta2)
+    if named is None:
         return theta2
     values = zip(grid.names, theta1.tolist(), strict=True)
-    return {name: value for name, value in values if name != "teff"} | dict(theta2)
+    return {name: value for name, value in values if name != "teff"} | dict(named)
 
 
 def _velocities(given: ArrayLike, name: str, n_stars: int) -> list[float]:
@@ -154,7 +155,7 @@ def _fractions(given: ArrayLike | None, n_components: int, varied: str | None) -
                 name="c",
             )
         return [0.0] * len(names)
-    numbers = _numbers(given, "c")
+    numbers = _numbers(to_value(given, "", "c"), "c")
     if len(numbers) != len(names):
         numbers_of = "filling factor" if len(names) == 1 else "filling factors"
         raise InvalidInput(
@@ -185,7 +186,8 @@ def _scan(vary: Mapping[str, ArrayLike] | None) -> tuple[str, Floats] | None:
             name="vary", value=list(vary),
         )  # fmt: skip
     ((name, given),) = vary.items()
-    values = np.array(_numbers(given, "vary"))
+    parameter = re.sub(r"_?\d$", "", name)
+    values = np.array(_numbers(without_unit(given, parameter), "vary"))
     if not len(values) or not all(map(math.isfinite, values)):
         raise InvalidInput(
             f"vary {name} = {given!r}: expected finite numbers", name="vary", value=given

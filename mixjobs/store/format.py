@@ -14,7 +14,7 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
-from mixjobs.display import PlotAccessor, Summarised
+from mixjobs.display import PlotAccessor, Summarised, counted
 from mixjobs.errors import MissingFile, StoreError
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import summarise_axes, summarise_orders
@@ -76,11 +76,11 @@ class Store(Summarised):
         return {
             "path": self.path,
             "library": self.attributes.get("library", "unknown"),
-            "grid": f"{len(self.grid)} points, {len(self.grid.holes)} holes",
+            "grid": f"{len(self.grid)} points, {counted(len(self.grid.holes), 'hole')}",
             **summarise_axes(self.grid),
             "orders": f"{summarise_orders(self.orders)} ({medium})",
             "flux_ratio": "none" if table is None else f"{table.shape}, {table.dtype}",
-            "emulator": f"{n_emulated} orders" if n_emulated else "none",
+            "emulator": counted(n_emulated, "order") if n_emulated else "none",
         }
 
 

@@ -17,7 +17,7 @@ from mixjobs.display import PlotAccessor, Summarised
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Theta, describe
 from mixjobs.interpolation import default_method
-from mixjobs.model.layout import Layout
+from mixjobs.model.layout import Layout, weight_names
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
 from mixjobs.orders import number_list
@@ -26,6 +26,7 @@ from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store
 from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Floats, Ints
+from mixjobs.units import to_integers, to_value
 from mixjobs.wavelengths import Medium, settle_medium
 
 Pixels = str | Path | ObservedSpectrum | Mapping[int, ArrayLike]
@@ -83,13 +84,22 @@ class Spectra(Summarised):
 
     def _facts(self) -> dict[str, object]:
         sizes = [len(wave) for wave in self.wavelength]
-        varied = f"{len(self.flux[0])} values of {self.varied}" if self.varied else "one"
+        n = len(self.flux[0])
+        varied = f", one for each value of {self.varied}" if self.varied else ""
+        fractions = {
+            name: "varies" if name == self.varied else f"{float(self.parameters[name]):g}"
+            for name in weight_names(len(self.labels), "c")
+        }
+        fwhm = self.notes.get("fwhm", "none")
         return {
-            "spectra": varied,
+            "spectra": f"{n}{varied}",
             **{f"component {k + 1}": label for k, label in enumerate(self._short_labels)},
-            "orders": f"{len(self.number)}: {number_list(self.number)}",
+            **fractions,
+            "orders": f"{len(self.number)} ({number_list(self.number)})",
             "range": f"{self.wave_min.min():.6g} to {self.wave_max.max():.6g} Å",
             "pixels": f"{sum(sizes)}, {self.notes.get('medium')}",
+            "resolution": self.notes.get("resolution", "none"),
+            **({} if fwhm == "none" else {"fwhm": f"{fwhm} km/s"}),
         }
 
     @property
@@ -219,10 +229,13 @@ def evaluate_spectra(
         Another argument is invalid.
     """
     store = store if isinstance(store, Store) else open_store(store)
+    resolution = to_value(resolution, "", "resolution")
+    fwhm = to_value(fwhm, "km/s", "fwhm")
     mixture = component_values(
         store.grid, theta1, theta2, c, {"vsini": vsini, "rv": rv}, blackbodies, vary
     )
-    pixels = _choose_pixels(store, orders, wavelengths, medium)
+    numbers = None if orders is None else to_integers(orders, "orders")
+    pixels = _choose_pixels(store, numbers, wavelengths, medium)
     model = load_mixture(
         store.path, mixture.components, shared=mixture.shared, orders=pixels.numbers,
         wavelengths=pixels.wavelengths, medium=pixels.medium, resolution=resolution,
@@ -234,8 +247,8 @@ def evaluate_spectra(
         "wavelengths": pixels.source,
         "medium": pixels.medium or store.attributes["medium"],
         "method": method or default_method(store.grid),
-        "resolution": resolution or "none",
-        "fwhm": fwhm or "none",
+        "resolution": _as_note(resolution),
+        "fwhm": _as_note(fwhm),
         "versions": {name: version(name) for name in ("mixjobs", "numpy", "scipy")},
     }
     return _evaluate(model, mixture, notes, pixels.messages)
@@ -307,6 +320,11 @@ def _library_pixels(
     note = f"orders skipped, as they have no emulator: {number_list(without)}"
     messages = (note,) if skipped else ()
     return _Pixels(list(orders or available), None, None, "the library's pixels", messages)
+
+
+def _as_note(width: ArrayLike | None) -> Any:
+    """Return the width of a profile as a plain number or list."""
+    return "none" if width is None else np.asarray(width).tolist()
 
 
 def _evaluate(

@@ -286,3 +286,15 @@ def test_real_library_within_the_stated_error(data, tmp_path):
             spline = CubicSpline(np.log(emulator.grid.wavelength), emulated[i])
             off = spline(np.log(emulator.wavelength)) - flux / flux.mean()
             assert np.abs(off).max() < emulator.max_residual + 2e-3
+
+
+def test_settings_describe_themselves():
+    """In a few lines, and without the names of pydantic."""
+    settings = EmulatorSettings(max_rv=50, rank=12)
+    assert repr(settings).splitlines()[:2] == [
+        "<EmulatorSettings>",
+        "  rv            up to 50 km/s",
+    ]
+    assert "up to 50 km/s" in settings._repr_html_()
+    assert "max_rv" in dir(settings)
+    assert not [name for name in dir(settings) if name.startswith("model_")]

@@ -1,6 +1,7 @@
 """Mixtures on workers: bit-identical to one process for the same shape of the batch."""
 
 import os
+import pickle
 import signal
 
 import numpy as np
@@ -78,6 +79,16 @@ def test_the_sequence_of_orders(store, client):
     local = mixjobs.load_mixture(store, orders=[7, 4])(values)
     remote = distribute_mixture(client, store, orders=[7, 4])(values)
     assert [a.tobytes() for a in local] == [b.tobytes() for b in remote]
+
+
+def test_only_a_mixture_without_a_client_can_be_pickled(store, client):
+    with pytest.raises(InvalidInput) as error:
+        pickle.dumps(distribute_mixture(client, store))
+    assert error.value.name == "client"
+    alone = distribute_mixture(None, store)
+    again = pickle.loads(pickle.dumps(alone))
+    for one, other in zip(alone(draw(2)), again(draw(2)), strict=True):
+        assert one.tobytes() == other.tobytes()
 
 
 def test_a_lost_worker_is_replaced(store, client):

@@ -1,5 +1,9 @@
+import copy
+import multiprocessing
+import pickle
 from dataclasses import replace
 
+import emcee
 import numpy as np
 import pytest
 
@@ -9,7 +13,7 @@ from mixjobs.errors import InvalidInput
 from mixjobs.inference.job import load_free_log_probability
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.optimum import find_optimum, find_starts, start_walkers, widths_around
-from mixjobs.inference.order_likelihoods import normalise
+from mixjobs.inference.order_likelihoods import LikelihoodPlan, normalise
 from tests.helpers import plain_likelihood as plain
 from tests.helpers.small_fits import (
     JOB,
@@ -294,3 +298,33 @@ def test_orders_follow_the_plan(fit_store):
         alone = log_probability(plan_of(fit_store, [order]))
         assert alone.by_order(true_x(alone)[None])[0, 1] == both[0, 1 + row]
     assert ORDERS.number.tolist() == [order.number for order in orders]
+
+
+def test_a_pool_of_processes_gives_the_same_chain(fit_store):
+    """As emcee uses it: the object is pickled, and each process loads its own model."""
+    logp = log_probability(plan_of(fit_store, observed(fit_store)))
+    start, n_steps = around(logp, 20), 3
+    chains = []
+    for pool in (None, multiprocessing.get_context("spawn").Pool(2)):
+        sampler = emcee.EnsembleSampler(20, len(logp.names), logp, pool=pool)
+        sampler.random_state = np.random.RandomState(1).get_state()
+        sampler.run_mcmc(start, n_steps)
+        chains.append((sampler.get_chain(), sampler.get_log_prob()))
+        if pool is not None:
+            pool.terminate()
+    for alone, together in zip(*chains, strict=True):
+        np.testing.assert_array_equal(alone, together)
+
+
+def test_a_pickled_log_probability_builds_its_model_once(fit_store, monkeypatch):
+    logp = log_probability(plan_of(fit_store, observed(fit_store)))
+    x = true_x(logp)
+    content = pickle.dumps(logp)
+    assert len(content) < 1e5  # without the model
+    loads = []
+    load = LikelihoodPlan.load
+    monkeypatch.setattr(LikelihoodPlan, "load", lambda *a: loads.append(a) or load(*a))
+    for again in (pickle.loads(content), pickle.loads(content), copy.deepcopy(logp)):
+        assert again(x) == logp(x)
+        assert again.fix("rv", 5.0).names == logp.fix("rv", 5.0).names
+    assert len(loads) == 1

@@ -73,3 +73,9 @@ def test_plots(run):
     figures = run.plot.all()
     assert list(figures) == ["corner", "traces", "fit_orders_21_to_22"]
     assert all(isinstance(figure, Figure) for figure in figures.values())
+
+
+def test_the_repr_of_a_run_says_whether_it_has_converged():
+    run = finished()
+    assert run._facts()["converged"] == "no; see summary()"
+    assert run._facts()["sampler"].startswith("2 ensembles of ")

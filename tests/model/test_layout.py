@@ -5,7 +5,8 @@ import pytest
 from astropy import units
 
 from mixjobs.errors import InvalidInput
-from mixjobs.model.layout import lay_out, without_unit
+from mixjobs.model.layout import lay_out
+from mixjobs.units import without_unit
 
 STAR = ("teff", "logg", "vsini", "rv")
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from mixjobs.cli.plot import plot, save
 from mixjobs.inference.residuals import FittedOrder, fitted_orders
+from mixjobs.inference.summary import Interval
 from mixjobs.report import posterior
 from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces
 from tests.helpers.finished_runs import finished
@@ -58,7 +59,7 @@ def test_the_fit_is_drawn_with_parts_and_residuals():
         assert left["±σ, scaled by the fit"] == [order.noise_factor] * 2
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == [
-        "data", "fit", "component 1", "component 2", "data − fit", "correlated noise",
+        "data", "fit", "component 1", "component 2", "masked", "data − fit", "correlated noise",
         "±σ, scaled by the fit",
     ]  # fmt: skip
 
@@ -136,3 +137,31 @@ def test_the_command(tmp_path, capsys):
     ]
     for name in names:
         assert imread(name).std() > 0.1
+
+
+def test_the_corner_plot_shows_the_summary():
+    """The same draws: medians and intervals are equal."""
+    run = finished()
+    draws = run.plot._draws()
+    summary = run.summary()
+    for name, values in draws.items():
+        assert Interval.of(values) == summary.parameters[name]
+    panels = run.plot()
+    name = run.names[0]
+    low, high = summary.parameters[name].interval_68
+    lines = sorted(line.get_xdata()[0] for line in panels[0, 0].get_lines())
+    np.testing.assert_allclose(lines, [low, summary.parameters[name].median, high])
+
+
+def test_the_axis_of_the_fits_names_the_medium():
+    run = finished()
+    assert run.plot.fits()[0, 0].figure.get_supxlabel() == "wavelength in vacuum (Å)"
+    mixed = [drawn_order(20, n=20), replace(drawn_order(21, n=20), medium="air")]
+    (figure,) = draw_fits(mixed).values()
+    assert figure.get_supxlabel() == "wavelength (Å)"
+
+
+def test_the_plots_of_a_run_are_listed():
+    text = repr(finished().plot)
+    for name in ("plot()", "plot.corner()", "plot.traces()", "plot.fits()"):
+        assert f"  {name} " in text

@@ -19,16 +19,17 @@ NOT_YET = {"tau": math.nan, "required": math.nan}
     ("progress", "text"),
     [
         (Progress(0, 9, math.nan, **NOT_YET), ""),
-        (Progress(1, 9, 0.234, **NOT_YET), "acceptance 0.23"),
+        (Progress(1, 9, 0.234, **NOT_YET), "acceptance 0.23 since the start"),
         (
             Progress(100, 900, 0.5, tau=7.125, required=428),
-            "acceptance 0.50, autocorrelation time 7.12 steps, about 328 more steps needed",
+            "acceptance 0.50 since the start, autocorrelation time 7.12 steps, "
+            "about 328 more steps needed",
         ),
         (
             Progress(500, 900, 0.5, tau=7.0, required=420),
-            "acceptance 0.50, autocorrelation time 7 steps, long enough",
+            "acceptance 0.50 since the start, autocorrelation time 7 steps, long enough",
         ),
-        (Progress(5, 9, 0.0, tau=math.inf, required=math.inf), "acceptance 0.00"),
+        (Progress(5, 9, 0.0, tau=math.inf, required=math.inf), "acceptance 0.00 since the start"),
     ],
 )
 def test_progress_text(progress, text):
@@ -51,9 +52,9 @@ def test_lines_at_intervals_and_at_the_limit(monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "sampling: step 10 of at most 25, 0:00:10, acceptance 0.25",
-        "sampling: step 20 of at most 25, 0:00:20, acceptance 0.25",
-        "sampling: step 25 of at most 25, 0:00:25, acceptance 0.25",
+        "sampling: step 10 of at most 25, 0:00:10, acceptance 0.25 since the start",
+        "sampling: step 20 of at most 25, 0:00:20, acceptance 0.25 since the start",
+        "sampling: step 25 of at most 25, 0:00:25, acceptance 0.25 since the start",
     ]
 
 
@@ -72,4 +73,7 @@ def test_bar_on_a_terminal():
     os.close(ours)
     assert "sampling" in shown
     assert "300/900" in shown
-    assert "acceptance 0.50, autocorrelation time 7 steps, about 120 more steps needed" in shown
+    assert (
+        "acceptance 0.50 since the start, autocorrelation time 7 steps, about 120 more steps needed"
+        in shown
+    )

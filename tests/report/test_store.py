@@ -50,14 +50,13 @@ def test_every_order_has_a_panel(figures):
 def test_the_curves_are_q(store, figures):
     panel = figures["flux_ratio_orders_52_to_53"].axes[1]
     lines = {line.get_label(): line.get_xydata().T for line in panel.get_lines()}
-    assert set(lines) == {"linear", "grid points", "blackbody"}
+    assert set(lines) == {"linear", "blackbody"}  # no grid point lies on the curve
     for label, method in (("linear", "linear"), ("blackbody", "blackbody")):
         teff, q = lines[label]
         assert (teff[0], teff[-1]) == (5600, 6000)
         theta2 = {"teff": teff, "logg": 4.25, "feh": -0.1}
         expected = mixjobs.load_flux_ratio(store.path, method, orders=[53])(THETA1, theta2)[:, 0]
         np.testing.assert_allclose(q, expected, rtol=1e-12)
-    assert lines["grid points"].size == 0  # no grid point has theta_1's other parameters
 
 
 def test_grid_points_lie_on_the_curve(store):
@@ -110,3 +109,17 @@ def test_component_1_is_in_the_middle_by_default(store):
     assert store.grid.points.tolist().index(middle_point(store.grid).tolist()) >= 0
     assert middle_point(store.grid)[0] == 5800
     assert compute_curves(store).theta1.startswith("teff=5800")
+
+
+def test_grid_points_are_drawn_where_they_exist(store):
+    """theta1 with a log g between grid points: no grid point lies on the curve."""
+    (panel,) = store.plot({"teff": 5700, "logg": 4.2, "feh": -0.5}, orders=[40])
+    labels = {line.get_label() for line in panel.get_lines()}
+    assert "grid points" not in labels
+    (panel,) = store.plot({"teff": 5700, "logg": 4.5, "feh": -0.5}, orders=[40])
+    assert "grid points" in {line.get_label() for line in panel.get_lines()}
+
+
+def test_the_plots_of_a_store_are_listed(store):
+    assert "plot.flux_ratio()" in repr(store.plot)
+    assert "plot()" in repr(store.plot)

@@ -124,3 +124,15 @@ def test_repr(store):
     assert text.splitlines()[0] == "<Spectra>"
     assert "component 2  (teff=5700, logg=4.3, feh=-0.1, vsini=0, rv=0)" in text
     assert len(text) < 600
+
+
+def test_spectra_describe_themselves(store):
+    facts = mixjobs.evaluate_spectra(store, **SPOT, orders=[2], resolution=50000)._facts()
+    assert facts["spectra"] == "1"
+    assert facts["c"] == "0.3"
+    assert facts["orders"] == "1 (2)"
+    assert facts["resolution"] == 50000
+    vary = {"c": [0.1, 0.2]}
+    facts = mixjobs.evaluate_spectra(store, **SPOT, vary=vary, fwhm=6)._facts()
+    assert facts["spectra"] == "2, one for each value of c"
+    assert (facts["c"], facts["fwhm"]) == ("varies", "6 km/s")
