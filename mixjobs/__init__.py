@@ -94,7 +94,8 @@ if TYPE_CHECKING:
     from mixjobs.orders import Orders
     from mixjobs.report.check import check_store
     from mixjobs.store.format import Store, open_store
-    from mixjobs.store.loading import load_flux_ratio, load_mixture
+    from mixjobs.store.loading import load_mixture
+    from mixjobs.store.ratios import load_flux_ratio
     from mixjobs.store.spectra import Spectra, evaluate_spectra
 
     __version__: str
@@ -121,7 +122,8 @@ _MODULES = {
     "observed.spectrum": ("ObservedSpectrum", "open_spectrum"),
     "orders": ("Orders",),
     "store.format": ("Store", "open_store"),
-    "store.loading": ("load_flux_ratio", "load_mixture"),
+    "store.loading": ("load_mixture",),
+    "store.ratios": ("load_flux_ratio",),
     "store.spectra": ("Spectra", "evaluate_spectra"),
     "report.check": ("check_store",),
 }  # fmt: skip

@@ -10,8 +10,8 @@ from mixjobs.grid import describe
 from mixjobs.report.store import invariants_table, ratio_table
 from mixjobs.store.format import Store
 from mixjobs.store.invariants import check_invariants
-from mixjobs.store.loading import load_flux_ratio, load_mixture
-from mixjobs.store.ratios import evaluate_ratios
+from mixjobs.store.loading import load_mixture
+from mixjobs.store.ratios import evaluate_ratios, load_flux_ratio
 
 THETA1, THETA2 = (6000.0, 4.0, 0.0), (6200.0, 5.0, -1.0)  # grid points
 BETWEEN1, BETWEEN2, C = (6087.0, 4.3, -0.2), (5730.0, 4.3, -0.2), 0.3  # off the grid

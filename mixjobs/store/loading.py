@@ -1,4 +1,4 @@
-"""Flux ratios and mixture models, loaded from stores."""
+"""Mixture models, loaded from stores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from mixjobs.interpolation.cross_validation import AxisFolds, axis_folds
 from mixjobs.model.blackbody import BlackBody
 from mixjobs.model.components import LibraryModel, Source, Weighting
 from mixjobs.model.emulator import EmulatorError, OrderEmulator, emulator_error
-from mixjobs.model.flux_ratio import FluxRatio, flux_ratio
 from mixjobs.model.instrument import DataPixels, Wavelengths, data_pixels, profile_sigmas
 from mixjobs.model.layout import lay_out
 from mixjobs.model.mixture import MixtureModel
@@ -201,10 +200,10 @@ class _EmulatorStore:
         """Prepare every order for the pixels of the data."""
         store, between = self.store, interpolation(self.store.grid, self.method)
         errors = _StoredErrors(store, self.method)
-        orders = []
+        orders, stored = [], store.orders.number.tolist()
         for m, number in enumerate(numbers):
             emulator, attributes = read_order(store.path, number)
-            log_mean = np.log(store.mean_flux[_order_index(store, number)])
+            log_mean = np.log(store.mean_flux[stored.index(number)])
             pixels = instrument.pixels
             basis = order_basis(
                 emulator,
@@ -333,44 +332,3 @@ def _flux_unit(store: Store) -> float:
             value=unit,
         )
     return UNITS[str(unit)]
-
-
-def load_flux_ratio(
-    path: str | Path,
-    method: Method = "cubic",
-    orders: Sequence[int] | None = None,
-    outside: Outside = "raise",
-) -> FluxRatio:
-    """Load the flux ratio q(theta1, theta2) from a store.
-
-    Parameters
-    ----------
-    path : str or Path
-        A finished store.
-    method : {"cubic", "linear", "simplex", "pairwise", "blackbody"}
-        The interpolation between grid points; see `mixjobs.model.flux_ratio`.
-    orders : sequence of int, optional
-        Numbers of the orders to load, in this sequence; all if not given.
-    outside : {"raise", "nan"}
-        Whether a theta outside the grid or next to a hole raises an error or gives NaN.
-
-    Returns
-    -------
-    FluxRatio
-        ``q(theta1, theta2)`` returns an array (..., M).
-
-    Raises
-    ------
-    MissingFile, StoreError
-        There is no complete store.
-    InvalidInput
-        An unknown order, or a method that cannot be used on this grid.
-    """
-    store = open_store(path)
-    chosen = store.orders if orders is None else store.orders.select(orders)
-    indices = [_order_index(store, number) for number in chosen.number]
-    return flux_ratio(store.grid, chosen, store.mean_flux[indices], method, outside)
-
-
-def _order_index(store: Store, number: int) -> int:
-    return int(np.flatnonzero(store.orders.number == number)[0])

@@ -1,18 +1,57 @@
-"""Flux ratios of two components, evaluated from a store."""
+"""Flux ratios of two components: loaded, and evaluated, from a store."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mixjobs.grid import Theta
-from mixjobs.interpolation import Method
-from mixjobs.model.flux_ratio import flux_ratio
+from mixjobs.interpolation import Method, Outside
+from mixjobs.model.flux_ratio import FluxRatio, flux_ratio
 from mixjobs.orders import Orders
 from mixjobs.store.component_values import one_theta
 from mixjobs.store.format import Store, open_store
 from mixjobs.typing import Floats
+
+
+def load_flux_ratio(
+    path: str | Path,
+    method: Method = "cubic",
+    orders: Sequence[int] | None = None,
+    outside: Outside = "raise",
+) -> FluxRatio:
+    """Load the flux ratio q(theta1, theta2) from a store.
+
+    Parameters
+    ----------
+    path : str or Path
+        A finished store.
+    method : {"cubic", "linear", "simplex", "pairwise", "blackbody"}
+        The interpolation between grid points; see `mixjobs.model.flux_ratio`.
+    orders : sequence of int, optional
+        Numbers of the orders to load, in this sequence; all if not given.
+    outside : {"raise", "nan"}
+        Whether a theta outside the grid or next to a hole raises an error or gives NaN.
+
+    Returns
+    -------
+    FluxRatio
+        ``q(theta1, theta2)`` returns an array (..., M).
+
+    Raises
+    ------
+    MissingFile, StoreError
+        There is no complete store.
+    InvalidInput
+        An unknown order, or a method that cannot be used on this grid.
+    """
+    store = open_store(path)
+    chosen = store.orders if orders is None else store.orders.select(orders)
+    numbers = store.orders.number.tolist()
+    rows = [numbers.index(number) for number in chosen.number.tolist()]
+    return flux_ratio(store.grid, chosen, store.mean_flux[rows], method, outside)
 
 
 @dataclass(frozen=True, eq=False)
