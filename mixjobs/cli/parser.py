@@ -270,7 +270,7 @@ def _add_spectrum(sub: CommandParser) -> None:
         "then those of component 1",
     )  # fmt: skip
     group.add_argument(
-        "--black-body", type=reader(parse_number), nargs="+", action="extend", metavar="TEFF",
+        "--blackbody", type=reader(parse_number), nargs="+", action="extend", metavar="TEFF",
         help="effective temperatures in K of further components that are blackbodies",
     )  # fmt: skip
     group.add_argument(

@@ -92,7 +92,7 @@ class ModelDomain:
         """Largest ``|rv| + vsini`` that the emulators allow, km/s."""
         return min(source.max_velocity for source in self.sources)
 
-    def ranges(self, max_rv: float, max_vsini: float, black_body_teff: Range) -> dict[str, Range]:
+    def ranges(self, max_rv: float, max_vsini: float, blackbody_teff: Range) -> dict[str, Range]:
         """Return the range of each parameter of the mixture, for the given limits.
 
         With several epochs, ``rv_e1`` and so on have ranges of their own.
@@ -106,7 +106,7 @@ class ModelDomain:
                 elif component_name == "rv":
                     ranges |= self._velocity_ranges(name, max_rv)
                 else:
-                    ranges.setdefault(name, source.ranges.get(component_name, black_body_teff))
+                    ranges.setdefault(name, source.ranges.get(component_name, blackbody_teff))
         return ranges
 
     def _velocity_ranges(self, name: str, max_rv: float) -> dict[str, Range]:

@@ -110,7 +110,7 @@ def test_methods_are_those_of_the_package():
         (["--theta2", "feh=-1.5,teff=-1e3"], "theta2", {"feh": -1.5, "teff": -1000}),
         (["--vary", "rv=-20:20:5"], "vary", [("rv", [-20, -10, 0, 10, 20])]),
         (["--vary", "feh=-2:-1:2"], "vary", [("feh", [-2, -1])]),
-        (["--black-body", "3000", "-5", "-1e3"], "black_body", [3000, -5, -1000]),
+        (["--blackbody", "3000", "-5", "-1e3"], "blackbody", [3000, -5, -1000]),
         (["--fwhm", "-6"], "fwhm", -6),
         (["--orders", "-3,21"], "orders", [-3, 21]),
     ],
