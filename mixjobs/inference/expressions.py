@@ -21,6 +21,7 @@ UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s"}
 SUFFIXES = re.compile(r"(_\d+)?(_e\d+)?$")  # of a component and an epoch
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_VALUE = re.compile(rf"[-+\N{{MINUS SIGN}}]?{_NUMBER}(\s*[^\W\d]\S*)?")  # and perhaps a unit
 _TIE = re.compile(rf"(?:([+-]?{_NUMBER})\s*\*\s*)?(\S+?)(?:\s*([+-])\s*({_NUMBER}))?")
 _CONSTRAINT = re.compile(r"([^\s<>]+)\s*([<>])\s*([^\s<>]+)")
 
@@ -114,7 +115,7 @@ def without_units(name: str, setting: Any) -> Any:
     Raises
     ------
     InvalidInput
-        A quantity has a unit that does not convert.
+        A quantity has a unit that does not convert, or the setting is a number as text.
 
     Examples
     --------
@@ -125,6 +126,9 @@ def without_units(name: str, setting: Any) -> Any:
     {'uniform': [-1.0, 1.0]}
     """
     unit = UNITS.get(SUFFIXES.sub("", name), "")
+    if isinstance(setting, str) and _VALUE.fullmatch(setting.strip()):
+        expected = f"a number in {unit}, without quotes or a unit" if unit else "a number"
+        raise InvalidInput(f"{name} = {setting!r}; expected {expected}", name=name, value=setting)
     if isinstance(setting, Mapping):
         return {key: _plain(value, unit, name) for key, value in setting.items()}
     return _plain(setting, unit, name)
