@@ -383,7 +383,7 @@ REFUSED = {
         [*SPOT, "--rv", "1,2,3"], error(InvalidInput, "2", "--rv", name="rv", value=[1, 2, 3])
     ),
     "rv no number": ([*SPOT, "--rv", "fast"], error(InvalidInput, "--rv", "'fast'")),
-    "rv nan": ([*SPOT, "--rv", "nan"], error(InvalidInput, "NaN", "--rv", name="rv")),
+    "rv nan": ([*SPOT, "--rv", "nan"], error(InvalidInput, "'nan'", "--rv", "finite")),
     "c of a single star": (
         [*STAR, "--c", "0.3"], error(InvalidInput, "second component", "--c", name="c", value=0.3)
     ),
