@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from mixjobs.errors import count
+
 # Labels of facts whose names, the keys of the JSON output, are too short for a reader.
 _LABELS = {
     "axes": "axis",
@@ -37,8 +39,7 @@ def print_facts(facts: dict[str, Any]) -> None:
         label = _LABELS.get(name, name.replace("_", " "))
         if name == "axes":
             for axis, values in value.items():
-                count = "1 value" if len(values) == 1 else f"{len(values)} values"
-                table.add_row(f"{label} {axis}", f"{count}: {_brief(values)}")
+                table.add_row(f"{label} {axis}", f"{count(len(values), 'value')}: {_brief(values)}")
         elif value is not None:
             table.add_row(label, _text(name, value))
     Console().print(table)
