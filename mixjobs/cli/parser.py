@@ -333,7 +333,7 @@ def _add_spectrum(sub: CommandParser) -> None:
 
 
 def _add_sample(sub: CommandParser) -> None:
-    sub.add_argument("job", metavar="JOB.toml", help="the job file; see docs/sampling.md")
+    sub.add_argument("job", metavar="JOB.toml", help="the job file, as below")
     group = sub.add_argument_group("execution")
     _add_workers(group, "number of worker processes that share the orders (default: none)")
     group.add_argument(
@@ -437,7 +437,13 @@ COMMANDS: dict[str, tuple[str, str, Callable[[CommandParser], None]]] = {
         "sample the posterior of a star's parameters, as described by a job file",
         "mixjobs sample job.toml --workers 4\n"
         "  mixjobs sample job.toml --resume\n\n"
-        "docs/sampling.md describes the job file.",
+        "a minimal job file (docs/job_files.md describes all its keys):\n"
+        '  output = "run"\n'
+        '  store = "ratios.zarr"\n'
+        "  parameters.teff_1 = { uniform = [4500, 5500] }\n"
+        "  [[spectra]]\n"
+        '  file = "star.hdf5"\n'
+        "  resolution = 44000",
         _add_sample,
     ),
     "summary": (

@@ -76,7 +76,7 @@ class Store(Summarised):
         table, n_emulated = self.flux_ratio, len(emulated_orders(self.path))
         return {
             "path": self.path,
-            "library": self.attributes.get("library", "unknown"),
+            "library": Path(self.attributes.get("library", "unknown")),
             "grid": f"{count(len(self.grid), 'point')}, {count(len(self.grid.holes), 'hole')}",
             **summarise_axes(self.grid),
             "orders": f"{summarise_orders(self.orders)} ({medium})",

@@ -279,7 +279,7 @@ def test_a_dry_run_writes_nothing(demo, tmp_path, run):
     assert list(tmp_path.iterdir()) == []
     rows = (re.split(" {2,}", line.strip(), maxsplit=1) for line in out.splitlines())
     facts = dict(row for row in rows if len(row) == 2)
-    assert facts["orders"] == "3, 5001 to 5029 Å"
+    assert facts["orders"] == "3 (0 to 2), 5001 to 5029 Å"
     assert facts["points"] == "12 (0 holes)"
     assert facts["mean flux"].startswith("36 ")
     assert facts["ratio table"].startswith("3 ")

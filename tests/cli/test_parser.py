@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mixjobs.cli.options import parse_scan
 from mixjobs.cli.parser import COMMANDS, METHODS, chosen_command, parser
 from mixjobs.config.build import BuildConfig, EmulatorConfig, OrdersConfig
+from mixjobs.config.sample import read_sample_job
 from mixjobs.errors import InvalidInput
 from mixjobs.interpolation import Method
 
@@ -166,6 +167,14 @@ def test_a_scan_is_evenly_spaced(low, width, n):
 def test_unknown_options_are_still_errors(word):
     with pytest.raises(InvalidInput):
         parse(*SPECTRUM, "--theta1", "1,2", "--rv", word)
+
+
+def test_the_job_file_in_the_help_of_sample(tmp_path):
+    text = parser(["sample"]).commands["sample"].epilog.partition("all its keys):\n")[2]
+    (tmp_path / "job.toml").write_text(text)
+    job = read_sample_job(tmp_path / "job.toml")
+    assert job.spectra[0].resolution == 44000
+    assert job.parameters.settings["teff_1"].uniform == (4500, 5500)
 
 
 # -- the command's words, completion and start ------------------------------------------------

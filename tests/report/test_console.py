@@ -90,9 +90,9 @@ def test_facts(capsys):
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         "kind library",
-        "axis teff 2: 5000, 5100",
-        "axis feh 12: 0, 0.1, 0.2, 0.3, 0.4, 0.5, ..., 1.1",
+        "axis teff 2 values: 5000, 5100",
+        "axis feh 12 values: 0, 0.1, 0.2, 0.3, 0.4, 0.5, ..., 1.1",
         "holes none",
-        "raw True",
+        "raw fluxes yes",
         "orders 0, 1, 2, 3, 4, 5, ..., 29",
     ]
