@@ -21,7 +21,7 @@ def text_summary(title: str, facts: Mapping[str, object]) -> str:
     """
     width = max((len(name) for name in facts), default=0)
     return "\n".join(
-        [f"<{title}>", *(f"  {name:{width}}  {_text(fact)}" for name, fact in facts.items())]
+        [f"<{title}>", *(f"  {name:{width}}  {fact_text(fact)}" for name, fact in facts.items())]
     )
 
 
@@ -29,15 +29,15 @@ def html_summary(title: str, facts: Mapping[str, object]) -> str:
     """List the properties of an object in an HTML table, for a notebook."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th>"
-        f"<td style='text-align:left'>{escape(_text(fact))}</td></tr>"
+        f"<td style='text-align:left'>{escape(fact_text(fact))}</td></tr>"
         for name, fact in facts.items()
     )
     return f"<table><caption><b>{escape(title)}</b></caption>{rows}</table>"
 
 
-def _text(fact: object) -> str:
+def fact_text(fact: object) -> str:
     """Return a fact as text; a path within the working directory is shown relative to it."""
-    if isinstance(fact, Path) and fact.is_relative_to(Path.cwd()):
+    if isinstance(fact, Path) and Path.cwd() in fact.parents:
         return str(fact.relative_to(Path.cwd()))
     return str(fact)
 
