@@ -99,14 +99,3 @@ def nearest(word: str, choices: Iterable[str], *, listed: bool = True) -> str:
     if close:
         return f"; did you mean {close[0]}?"
     return f"; choose from {', '.join(names)}" if listed else ""
-
-
-def count(n: int, noun: str) -> str:
-    """Return a number and a noun, in the plural unless the number is 1.
-
-    Examples
-    --------
-    >>> count(1, "order"), count(0, "order"), count(20, "grid point")
-    ('1 order', '0 orders', '20 grid points')
-    """
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixjobs.display import Summarised
-from mixjobs.errors import InvalidInput, LibraryError, count
+from mixjobs.errors import InvalidInput, LibraryError
 from mixjobs.typing import Floats
 from mixjobs.units import to_value
 
@@ -71,7 +71,8 @@ class Grid(Summarised):
             )
         if len(points) < 2:
             raise LibraryError(
-                f"the grid has {count(len(points), 'point')}; a flux ratio needs at least 2",
+                f"the grid has {len(points)} point{'' if len(points) == 1 else 's'}; a flux ratio "
+                "needs at least 2",
                 name="points",
                 value=len(points),
             )
@@ -101,7 +102,7 @@ class Grid(Summarised):
 
     def _facts(self) -> Mapping[str, object]:
         axes = {
-            name: f"{axis[0]:g} to {axis[-1]:g} ({count(len(axis), 'value')})"
+            name: f"{axis[0]:g} to {axis[-1]:g} ({len(axis)} values)"
             if len(axis) > 1
             else f"{axis[0]:g}"
             for name, axis in zip(self.names, self.axes, strict=True)
@@ -123,7 +124,7 @@ class Grid(Summarised):
             f"{name} {axis[0]:g} to {axis[-1]:g}" if len(axis) > 1 else f"{name} {axis[0]:g}"
             for name, axis in zip(self.names, self.axes, strict=True)
         ]
-        return f"{count(len(self), 'point')}; {', '.join(axes)}"
+        return f"{len(self)} points; {', '.join(axes)}"
 
     @cached_property
     def axes(self) -> tuple[Floats, ...]:
@@ -316,7 +317,7 @@ def _count(theta: Floats) -> str:
     if theta.ndim > 1:
         return f"shape {theta.shape}"
     n_values = theta.size
-    return count(n_values, "value")
+    return "1 value" if n_values == 1 else f"{n_values} values"
 
 
 def lattice_fraction(index: NDArray[np.int64]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.display import Summarised
-from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile, count
+from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
 from mixjobs.typing import Floats, Ints
 from mixjobs.units import to_value
 from mixjobs.wavelengths import check_wavelength
@@ -108,7 +108,7 @@ class Orders(Summarised):
         low = float(to_value(wave_min, "Angstrom", "wave_min"))
         high = float(to_value(wave_max, "Angstrom", "wave_max"))
         if n < 1:
-            raise OrderError(f"{count(n, 'order')}; at least one is needed", name="n", value=n)
+            raise OrderError(f"{n} orders; at least one is needed", name="n", value=n)
         if not 0 < low < high < np.inf:
             raise OrderError(
                 f"orders from {low:g} to {high:g} Å; "
@@ -251,7 +251,8 @@ class Orders(Summarised):
         >>> Orders.log_spaced(20, 7000, 50000).summary()
         '20 orders (0, 1, 2, ..., 19), 7000 to 50000 Å'
         """
-        return f"{count(len(self), 'order')} ({self._listed()}), {self._extent()}"
+        orders = "order" if len(self) == 1 else "orders"
+        return f"{len(self)} {orders} ({self._listed()}), {self._extent()}"
 
     def select(self, numbers: Sequence[int]) -> Orders:
         """Return the orders with these numbers, in the sequence given.

@@ -14,7 +14,6 @@ from mixjobs.builder.stages import run_plan
 from mixjobs.cluster.client import job_client, n_workers
 from mixjobs.cluster.executor import n_slots
 from mixjobs.config.build import BuildConfig, EmulatorConfig, read_build_job
-from mixjobs.errors import count
 from mixjobs.library import Library, open_library
 from mixjobs.progress_bar import Report, chosen_reporter, is_watched
 from mixjobs.store.format import Store, is_group, open_store
@@ -237,10 +236,10 @@ def _library_notes(library: Library) -> list[str]:
     if len(grid.holes):
         named = "; ".join(", ".join(f"{v:g}" for v in hole) for hole in grid.holes[:3])
         more = ", ..." if len(grid.holes) > 3 else ""
-        holes = f", {count(len(grid.holes), 'hole')}: ({named}){more}"
+        holes = f", {len(grid.holes)} hole(s): ({named}){more}"
     names = ", ".join(grid.names)
     return [
-        f"{library.path}: {count(len(grid), 'point')} in {names}{holes}; {library.medium}",
+        f"{library.path}: {len(grid)} points in {names}{holes}; {library.medium}",
         f"flux calibration: {library.flux_calibration.evidence}",
     ]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mixjobs.config.build import OrdersConfig
-from mixjobs.errors import InvalidInput, OrderError, count
+from mixjobs.errors import InvalidInput, OrderError
 from mixjobs.library import Library
 from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
 from mixjobs.orders import Orders, number_list
@@ -161,8 +161,7 @@ def _of_spectrum(
         how += f"; converted to {library.medium}, the library's"
     low, high = ranges_of_pixels(spectrum.wavelength, settled, library.medium)
     orders = Orders(spectrum.orders.number, low, high)
-    origin = f"{count(len(orders), 'order')}; {how}"
-    notes = [f"{path}: {note}" for note in (origin, *spectrum.notes)]
+    notes = [f"{path}: {note}" for note in (f"{len(orders)} orders; {how}", *spectrum.notes)]
     chosen = orders.select(numbers) if numbers else orders
     return ChosenOrders(chosen, f"{path} ({how})", tuple(notes))
 
@@ -190,6 +189,6 @@ def _covered(chosen: ChosenOrders, library: Library) -> ChosenOrders:
             value=orders.number.tolist(),
         )
     numbers = number_list(orders.number[uncovered])
-    note = f"left out {count(len(uncovered), 'order')} that the library does not cover: {numbers}"
+    note = f"left out {len(uncovered)} orders that the library does not cover: {numbers}"
     covered = orders.take(np.delete(np.arange(len(orders)), uncovered))
     return replace(chosen, orders=covered, notes=(*chosen.notes, note))

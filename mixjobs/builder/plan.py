@@ -19,7 +19,7 @@ from mixjobs.builder.probe import probe
 from mixjobs.builder.rawness import ADVICE, FluxLevel, check_raw
 from mixjobs.config.build import EmulatorConfig
 from mixjobs.display import Summarised
-from mixjobs.errors import InvalidInput, NotRaw, count
+from mixjobs.errors import InvalidInput, NotRaw
 from mixjobs.library import Library, open_library
 from mixjobs.model.flux_ratio import summarise_orders
 from mixjobs.model.means import spans
@@ -132,20 +132,19 @@ class BuildPlan(Summarised):
         seconds = self.seconds * self.n_points / self.n_workers
         facts = {
             "orders": summarise_orders(orders),
-            "points": f"{self.n_points} ({count(len(self.library.grid.holes), 'hole')})",
+            "points": f"{self.n_points} ({len(self.library.grid.holes)} holes)",
             "flux calibration": f"{self.library.flux_calibration.evidence}; {self.flux_level.how}",
-            "mean flux": f"{count(self.n_tasks, 'task')}, each of up to "
-            f"{count(self.block[0], 'order')} x {count(self.block[1], 'grid point')}",
-            "ratio table": count(len(orders) * len(self.table_rows), "task"),
+            "mean flux": f"{_count(self.n_tasks, 'task')}, each of up to "
+            f"{_count(self.block[0], 'order')} x {_count(self.block[1], 'grid point')}",
+            "ratio table": _count(len(orders) * len(self.table_rows), "task"),
             "memory per task": f"about {format_bytes(self.worker_bytes)} beyond the program itself",
-            "disk space": f"{format_bytes(n_bytes)} in about {count(self.n_files, 'file')}",
-            "reading time": f"about {seconds:.2g} s with {count(self.n_workers, 'worker')}, "
+            "disk space": f"{format_bytes(n_bytes)} in about {self.n_files} files",
+            "reading time": f"about {seconds:.2g} s with {_count(self.n_workers, 'worker')}, "
             f"{1000 * self.seconds:.3g} ms per spectrum",
         }
         if emulator:
             facts["emulator"] = (
-                f"{count(emulator.n_orders, 'order')}, {count(emulator.n_pixels, 'pixel')} with "
-                "a buffer "
+                f"{_count(emulator.n_orders, 'order')}, {emulator.n_pixels} pixels with a buffer "
                 f"of {emulator.settings.buffer_velocity:.0f} km/s; "
                 f"{format_bytes(emulator.scratch_bytes)} of temporary disk space, at most "
                 f"{format_bytes(emulator.stored_bytes)} in the store"
@@ -154,6 +153,10 @@ class BuildPlan(Summarised):
 
     def _facts(self) -> Mapping[str, object]:
         return {"library": Path(self.library.path), **self.facts()}
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def plan_build(

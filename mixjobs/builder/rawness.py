@@ -12,7 +12,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.errors import LibraryError, NotRaw, count
+from mixjobs.errors import LibraryError, NotRaw
 from mixjobs.grid import Grid, describe
 from mixjobs.model.blackbody import planck_mean
 from mixjobs.orders import Orders
@@ -86,7 +86,7 @@ def check_raw(grid: Grid, orders: Orders, mean_flux: Floats, declared_unit: str)
     scatter = np.ptp(mean_flux, axis=1) / mean_flux.mean(axis=1)
     if (scatter < _MIN_SCATTER).all():
         raise NotRaw(
-            f"the mean fluxes of all {count(len(grid), 'point')} agree to {scatter.max():.1g}: "
+            f"the mean fluxes of all {len(grid)} points agree to {scatter.max():.1g}: "
             f"the spectra are normalised; {ADVICE}",
             name="flux",
             value=float(scatter.max()),

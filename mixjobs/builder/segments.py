@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixjobs.errors import OrderError, count
+from mixjobs.errors import OrderError
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid
@@ -103,8 +103,7 @@ def make_segments(
         segment = _segment(log_wave, covered, settings.step)
         if segment.grid.n_pixels < _MIN_PIXELS:
             raise OrderError(
-                f"order {number} has {count(segment.grid.n_pixels, 'pixel')}, including its "
-                "buffer; an "
+                f"order {number} has {segment.grid.n_pixels} pixel(s), including its buffer; an "
                 f"emulator needs {_MIN_PIXELS}: choose a wider order or a smaller step",
                 order=int(number),
                 name="step",

@@ -11,7 +11,7 @@ from mixjobs.cli.options import parse_select, say
 from mixjobs.cli.signals import is_told, stop_if_told
 from mixjobs.cluster.client import named_cluster
 from mixjobs.config.build import BuildConfig, EmulatorConfig, make_build_job, read_build_job
-from mixjobs.errors import InvalidInput, count
+from mixjobs.errors import InvalidInput
 from mixjobs.progress_bar import reporter
 from mixjobs.report.console import print_facts
 from mixjobs.report.emulator import emulator_line
@@ -53,10 +53,7 @@ def run(job: BuildConfig) -> Store:
     say(f"flux level: {store.attributes['raw_numbers']}")
     if emulated_orders(store.path):
         say(emulator_line(store))
-    say(
-        f"{store.path}: {count(len(store.orders), 'order')}, {count(len(store.grid), 'point')}; "
-        "complete"
-    )
+    say(f"{store.path}: {len(store.orders)} orders, {len(store.grid)} points; complete")
     return store
 
 

@@ -11,7 +11,7 @@ from mixjobs.cli.signals import stop_if_told
 from mixjobs.cluster.client import job_client, n_workers, named_cluster
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.config.sample import SampleConfig, read_sample_job
-from mixjobs.errors import InvalidInput, count
+from mixjobs.errors import InvalidInput
 from mixjobs.inference.job import identity, load_free_log_probability
 from mixjobs.inference.run_folder import RunFolder, is_run
 from mixjobs.inference.sample import check_output
@@ -44,7 +44,7 @@ def sample(args: Namespace) -> None:
         except KeyboardInterrupt:
             if is_run(job.output):
                 n_steps = RunFolder.open(job.output).last_step() or 0
-                say(f"{job.output}: {count(n_steps, 'step')} kept; --resume continues the run")
+                say(f"{job.output}: {n_steps} steps are kept; --resume continues the run")
             raise
     print(run.summary())
 

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from mixjobs.demo.physics import Star, raw_flux
 from mixjobs.demo.writers import write_phoenix, write_starfish
 from mixjobs.display import Summarised
-from mixjobs.errors import InvalidInput, count
+from mixjobs.errors import InvalidInput
 from mixjobs.grid import THETA_UNITS, to_theta
 from mixjobs.typing import Floats
 from mixjobs.units import to_value
@@ -116,7 +116,7 @@ class DemoLibrary(Summarised):
 
     def _facts(self) -> Mapping[str, object]:
         axes = {
-            name: f"{values[0]:g} to {values[-1]:g} ({count(len(values), 'value')})"
+            name: f"{values[0]:g} to {values[-1]:g} ({len(values)} values)"
             if len(values) > 1
             else f"{values[0]:g}"
             for name, values in dict(self.axes).items()

@@ -224,9 +224,9 @@ def oversampling_notes(store: str | Path, orders: Iterable[EpochOrder]) -> list[
             factors[order.number] = max(factor, factors.get(order.number, 0.0))
     if not factors:
         return []
-    affected = f"{'order' if len(factors) == 1 else 'orders'} {', '.join(map(str, factors))}"
+    numbers = ", ".join(map(str, factors))
     return [
-        f"{affected}: the pixels of the data are up to {max(factors.values()):.2g} times "
+        f"order(s) {numbers}: the pixels of the data are up to {max(factors.values()):.2g} times "
         "finer than the library's, which cannot resolve the observed lines; bin the spectrum, or "
         "use a library with finer pixels"
     ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixjobs.config.sample import SampleConfig, SpectrumConfig, read_sample_job
-from mixjobs.errors import InvalidInput, count
+from mixjobs.errors import InvalidInput
 from mixjobs.inference.defaults import job_parameters, oversampling_notes
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
@@ -214,8 +214,7 @@ def _profiles(config: SpectrumConfig, numbers: list[int]) -> list[InstrumentProf
         widths = [widths] * len(numbers)
     if len(widths) != len(numbers):
         raise InvalidInput(
-            f"{config.file}: {count(len(widths), 'value')} of {name} for "
-            f"{count(len(numbers), 'order')}; give one "
+            f"{config.file}: {len(widths)} values of {name} for {len(numbers)} orders; give one "
             "for all orders, or one for each",
             path=config.file,
             name=name,

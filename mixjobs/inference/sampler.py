@@ -14,7 +14,7 @@ import emcee
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.errors import InvalidInput, JobFailed, count
+from mixjobs.errors import InvalidInput, JobFailed
 from mixjobs.inference.convergence import Convergence, assess
 from mixjobs.inference.run_folder import RANDOM, RunFolder, Segment
 from mixjobs.typing import Floats, Ints
@@ -183,8 +183,7 @@ def _first_step(log_probability: ByOrder, folder: RunFolder, start: Floats | Non
     if len(outside):
         e, k = outside[0]
         raise InvalidInput(
-            f"{count(len(outside), 'walker')} would start where the probability is zero, the "
-            "first at "
+            f"{len(outside)} walkers start where the probability is zero, the first at "
             f"{_named(start[e, k], folder.names)}; start every walker within the prior",
             name="start",
             value=start[e, k],
@@ -204,7 +203,7 @@ def _check_shape(start: Floats, n_parameters: int) -> None:
     walkers, min_walkers = start.shape[1], max(2 * n_parameters, 4)
     if walkers % 2 or walkers < min_walkers:
         raise InvalidInput(
-            f"{count(walkers, 'walker')} for {n_parameters} parameters; "
+            f"{walkers} walkers for {n_parameters} parameters; "
             f"expected an even number of at least {min_walkers}",
             name="walkers",
             value=walkers,
@@ -237,8 +236,7 @@ def _checked(log_probability: ByOrder, names: Sequence[str]) -> ByOrder:
             k = int(np.argmax(invalid))
             raise JobFailed(
                 f"the log-probability is {values[k, 0]:g} at {_named(x[k], names)}, and NaN in "
-                f"{count(np.isnan(values[k, 1:]).sum(), 'order')}; check the data and the model "
-                "(all "
+                f"{np.isnan(values[k, 1:]).sum()} orders; check the data and the model (all "
                 "completed steps are kept)",
                 name="log_probability",
                 value=x[k],

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from mixjobs.errors import count
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.model_comparison import Comparison, is_fraction
 from mixjobs.inference.posterior import BOUNDS, read_posterior
@@ -148,7 +147,7 @@ class Summary:
         """Caveats, one sentence each."""
         notes = []
         if not self.finished:
-            notes.append(f"unfinished run: summary of the first {count(self.n_steps, 'step')}")
+            notes.append(f"unfinished run: summary of the first {self.n_steps} steps")
         if not self.converged:
             notes.append(
                 f"NOT CONVERGED: {self.shortfall}; the intervals may be too narrow. "

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.display import Summarised
-from mixjobs.errors import LibraryError, count
+from mixjobs.errors import LibraryError
 from mixjobs.grid import Grid
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LibraryMedium
@@ -120,7 +120,7 @@ class SummarisedLibrary(Summarised):
             "path": Path(self.path),
             "format": self.format,
             "grid": self.grid.summary(),
-            "wavelength": f"{wave[0]:.8g} to {wave[-1]:.8g} Å ({count(len(wave), 'pixel')})",
+            "wavelength": f"{wave[0]:.8g} to {wave[-1]:.8g} Å ({len(wave)} pixels)",
             "medium": self.medium,
             "flux unit": self.flux_unit,
             "flux calibration": f"{calibration.status}: {calibration.evidence.partition(';')[0]}",

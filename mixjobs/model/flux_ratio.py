@@ -9,7 +9,7 @@ from typing import Protocol, get_args
 import numpy as np
 
 from mixjobs.display import Summarised
-from mixjobs.errors import InvalidInput, OutsideGrid, count
+from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.grid import Grid, Theta, describe
 from mixjobs.interpolation import Method, Outside, interpolation
 from mixjobs.interpolation.cells import Interpolation, outside_grid
@@ -148,7 +148,7 @@ def summarise_axes(grid: Grid) -> dict[str, str]:
     {'teff': '5000 to 5400 (3 values)', 'logg': '4'}
     """
     return {
-        name: f"{axis[0]:g} to {axis[-1]:g} ({count(len(axis), 'value')})"
+        name: f"{axis[0]:g} to {axis[-1]:g} ({len(axis)} values)"
         if len(axis) > 1
         else f"{axis[0]:g}"
         for name, axis in zip(grid.names, grid.axes, strict=True)
@@ -310,7 +310,7 @@ def flux_ratio(
         )
     if mean_flux.shape != (len(orders), len(grid)):
         raise InvalidInput(
-            f"mean_flux has shape {mean_flux.shape}; expected {count(len(orders), 'order')} x "
+            f"mean_flux has shape {mean_flux.shape}; expected {len(orders)} orders x "
             f"{len(grid)} grid points",
             name="mean_flux",
             value=mean_flux.shape,

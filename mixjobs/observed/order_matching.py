@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mixjobs.errors import OrderError, count
+from mixjobs.errors import OrderError
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
 
@@ -139,5 +139,5 @@ def coverage_note(pieces: Sequence[Piece], mask: Bools) -> str:
     numbers = ", ".join(str(piece.number) for piece in pieces)
     return (
         f"cut into the store's orders {numbers}: "
-        f"{(covered & mask).sum()} of the {count(mask.sum(), 'pixel')} to use"
+        f"{(covered & mask).sum()} of the {mask.sum()} pixels to use"
     )

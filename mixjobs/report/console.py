@@ -9,8 +9,6 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from mixjobs.errors import count
-
 # Labels of facts whose names, the keys of the JSON output, are too short for a reader.
 _LABELS = {
     "axes": "axis",
@@ -39,7 +37,8 @@ def print_facts(facts: dict[str, Any]) -> None:
         label = _LABELS.get(name, name.replace("_", " "))
         if name == "axes":
             for axis, values in value.items():
-                table.add_row(f"{label} {axis}", f"{count(len(values), 'value')}: {_brief(values)}")
+                count = "1 value" if len(values) == 1 else f"{len(values)} values"
+                table.add_row(f"{label} {axis}", f"{count}: {_brief(values)}")
         elif value is not None:
             table.add_row(label, _text(name, value))
     Console().print(table)

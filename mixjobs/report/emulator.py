@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
-from mixjobs.errors import count
 from mixjobs.grid import Grid
 from mixjobs.interpolation import default_method
 from mixjobs.interpolation.cross_validation import axis_folds
@@ -85,8 +84,7 @@ def emulator_line(store: Store) -> str:
     variance = min(emulator.explained_variance for emulator in emulators.values())
     worst = max(emulators, key=lambda number: emulators[number].max_residual)
     return (
-        f"emulator: {count(len(emulators), 'order')} with {min(ranks)} to {max(ranks)} "
-        "eigenspectra, which "
+        f"emulator: {len(emulators)} orders with {min(ranks)} to {max(ranks)} eigenspectra, which "
         f"explain at least {variance:.3%} of the variance; largest residual "
         f"{emulators[worst].max_residual:.2g} of the mean flux, in order {worst}"
     )

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mixjobs.errors import InvalidInput, count
+from mixjobs.errors import InvalidInput
 from mixjobs.orders import Orders
 
 MAX_PANELS = 12  # in one figure
@@ -104,7 +104,7 @@ def only_order(orders: Orders, rows: Sequence[int]) -> None:
     """
     if len(rows) > 1:
         raise InvalidInput(
-            f"cannot draw {count(len(rows), 'order')} on one ax; choose one order, "
+            f"cannot draw {len(rows)} orders on one ax; choose one order, "
             f"for example orders=[{orders.number[rows[0]]}]",
             name="ax",
         )
@@ -112,7 +112,7 @@ def only_order(orders: Orders, rows: Sequence[int]) -> None:
 
 def extent(rows: Sequence[int], orders: Orders) -> str:
     """State how many orders a figure shows, unless it shows all of them."""
-    return f" ({len(rows)} of {count(len(orders), 'order')})" if len(rows) < len(orders) else ""
+    return f" ({len(rows)} of {len(orders)} orders)" if len(rows) < len(orders) else ""
 
 
 def figure_of(axes: Axes) -> Figure:

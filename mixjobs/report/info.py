@@ -9,7 +9,7 @@ import numpy as np
 
 from mixjobs.builder.probe import probe
 from mixjobs.builder.rawness import check_raw
-from mixjobs.errors import InvalidInput, MissingFile, MixjobsError, count
+from mixjobs.errors import InvalidInput, MissingFile, MixjobsError
 from mixjobs.files import kind_of
 from mixjobs.grid import Grid
 from mixjobs.library import Library, open_library
@@ -135,7 +135,7 @@ def _emulator(path: Path) -> str | None:
     settings = read_attributes(path)
     notes = "".join(f"; {note}" for note in settings["notes"])
     return (
-        f"{count(len(numbers), 'order')}; for rv up to {settings['max_rv']:g} and vsini up to "
+        f"{len(numbers)} orders; for rv up to {settings['max_rv']:g} and vsini up to "
         f"{settings['max_vsini']:g} km/s, at a resolving power of at least "
         f"{settings['min_resolution']:g}{notes}"
     )

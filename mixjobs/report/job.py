@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from mixjobs.config.sample import SampleConfig
-from mixjobs.errors import count
 from mixjobs.inference.job import n_walkers
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
@@ -64,7 +63,7 @@ class ConsoleReport(SampleReport):
     def searching(self, done: int, total: int) -> None:
         """Show the progress of the search."""
         if self._search is None:
-            self._search = self._bars.enter_context(reporter("generation"))
+            self._search = self._bars.enter_context(reporter("generations"))
         self._search("search", done, total)
         self._stop()
 
@@ -103,8 +102,8 @@ def settings_lines(job: SampleConfig, log_probability: LogProbability) -> list[s
     options = asdict(plan.options).items()
     settings = [f"{name.replace('_', ' ')} {_text(value)}" for name, value in options if value]
     return [
-        f"{count(len(plan.orders), 'order')}, {job.sampling.ensembles} ensembles of "
-        f"{n_walkers(job, log_probability)} walkers, up to {count(job.sampling.max_steps, 'step')}",
+        f"{len(plan.orders)} orders, {job.sampling.ensembles} ensembles of "
+        f"{n_walkers(job, log_probability)} walkers, up to {job.sampling.max_steps} steps",
         f"{'; '.join(settings)}; {'with' if plan.emulator_error else 'without'} emulator errors; "
         f"{'correlated' if job.noise.correlated else 'white'} noise; "
         f"continuum prior sd {job.continuum.prior_sd:g}; seed {job.seed}",

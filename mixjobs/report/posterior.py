@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mixjobs.errors import InvalidInput, count
+from mixjobs.errors import InvalidInput
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.expressions import SUFFIXES, UNITS
 from mixjobs.inference.posterior import kept_steps
@@ -331,7 +331,7 @@ def _title(order: FittedOrder) -> str:
     title += f": χ² per pixel {order.chi2_per_pixel:.2f}"
     if np.nanmax(np.abs(order.correlated_in_sigma)) > 0:
         title += f", {order.chi2_per_pixel_white:.2f} without the correlated noise"
-    return title + (f"; {count(masked, 'pixel')} masked" if masked else "")
+    return title + (f"; {masked} pixels masked" if masked else "")
 
 
 def _draw_residuals(panel: Axes, order: FittedOrder) -> None:

@@ -10,7 +10,6 @@ from io import StringIO
 from rich.console import Console
 from rich.table import Table
 
-from mixjobs.errors import count
 from mixjobs.inference.run import Run
 from mixjobs.inference.summary import Interval, Summary, summarise_run
 
@@ -67,9 +66,8 @@ def sentences(summary: Summary) -> list[str]:
     if summary.comparison is not None:
         lines.append(str(summary.comparison))
     lines.append(
-        f"{summary.ensembles} ensembles of {summary.walkers} walkers, "
-        f"{count(summary.n_steps, 'step')}, "
-        f"burn-in {count(summary.burn_in, 'step')}; autocorrelation time {summary.tau:.3g} steps, "
+        f"{summary.ensembles} ensembles of {summary.walkers} walkers, {summary.n_steps} steps, "
+        f"burn-in {summary.burn_in} steps; autocorrelation time {summary.tau:.3g} steps, "
         f"acceptance {summary.acceptance:.2f}"
     )
     if summary.converged:

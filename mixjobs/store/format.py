@@ -15,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 from mixjobs.display import PlotAccessor, Summarised
-from mixjobs.errors import MissingFile, StoreError, count
+from mixjobs.errors import MissingFile, StoreError
 from mixjobs.files import kind_of
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import summarise_axes, summarise_orders
@@ -77,11 +77,11 @@ class Store(Summarised):
         return {
             "path": self.path,
             "library": Path(self.attributes.get("library", "unknown")),
-            "grid": f"{count(len(self.grid), 'point')}, {count(len(self.grid.holes), 'hole')}",
+            "grid": f"{len(self.grid)} points, {len(self.grid.holes)} holes",
             **summarise_axes(self.grid),
             "orders": f"{summarise_orders(self.orders)} ({medium})",
             "flux_ratio": "none" if table is None else f"{table.shape}, {table.dtype}",
-            "emulator": count(n_emulated, "order") if n_emulated else "none",
+            "emulator": f"{n_emulated} orders" if n_emulated else "none",
         }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.display import PlotAccessor, Summarised
-from mixjobs.errors import InvalidInput, count
+from mixjobs.errors import InvalidInput
 from mixjobs.grid import Theta, describe
 from mixjobs.interpolation import default_method
 from mixjobs.model.layout import Layout
@@ -83,7 +83,7 @@ class Spectra(Summarised):
 
     def _facts(self) -> dict[str, object]:
         sizes = [len(wave) for wave in self.wavelength]
-        varied = f"{count(len(self.flux[0]), 'value')} of {self.varied}" if self.varied else "one"
+        varied = f"{len(self.flux[0])} values of {self.varied}" if self.varied else "one"
         return {
             "spectra": varied,
             **{f"component {k + 1}": label for k, label in enumerate(self._short_labels)},

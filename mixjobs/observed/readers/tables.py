@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixjobs.errors import UnreadableFile, count
+from mixjobs.errors import UnreadableFile
 from mixjobs.observed.content import Content
 from mixjobs.typing import Floats, Ints
 from mixjobs.units import declared_medium
@@ -181,7 +181,7 @@ def _mask_note(column: Column | None, masks: Floats | None) -> list[str]:
     if column is None or masks is None:
         return []
     used = int(masks.sum())
-    return [f"column {column.name}, 1 = use: {used} of {count(len(masks), 'pixel')} are used"]
+    return [f"column {column.name}, 1 = use: {used} of {len(masks)} pixels are used"]
 
 
 def _entries(header: Header, *names: str) -> Header:
