@@ -9,6 +9,18 @@ from pathlib import Path
 from typing import Any
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, in the singular or the plural.
+
+    Examples
+    --------
+    >>> counted(1, "order"), counted(2, "order"), counted(0, "hole"), counted(2, "process")
+    ('1 order', '2 orders', '0 holes', '2 processes')
+    """
+    ending = "" if n == 1 else "es" if noun.endswith("s") else "s"
+    return f"{n} {noun}{ending}"
+
+
 def text_summary(title: str, facts: Mapping[str, object]) -> str:
     """List the properties of an object, one per line.
 
@@ -57,6 +69,23 @@ class Summarised:
 
     def _repr_html_(self) -> str:
         return html_summary(self._title, self._facts())
+
+
+class Figures(Summarised):
+    """Base of a class whose methods draw figures: `repr` lists them."""
+
+    def _facts(self) -> Mapping[str, object]:
+        names = [name for name in vars(type(self)) if not name.startswith("_")]
+        methods = {f".{name}()": getattr(self, name) for name in names}
+        calls = {"()": type(self).__call__, **methods}
+        return {
+            f"plot{name}": (method.__doc__ or "").partition("\n")[0]
+            for name, method in calls.items()
+        }
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Draw the default figure."""
+        raise NotImplementedError
 
 
 class PlotAccessor:
