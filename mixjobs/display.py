@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from html import escape
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 
@@ -31,17 +32,26 @@ def text_summary(title: str, facts: Mapping[str, object]) -> str:
       teff    5600 to 6200 (4 values)
     """
     width = max((len(name) for name in facts), default=0)
-    return "\n".join([f"<{title}>", *(f"  {name:{width}}  {fact}" for name, fact in facts.items())])
+    return "\n".join(
+        [f"<{title}>", *(f"  {name:{width}}  {fact_text(fact)}" for name, fact in facts.items())]
+    )
 
 
 def html_summary(title: str, facts: Mapping[str, object]) -> str:
     """List the properties of an object in an HTML table, for a notebook."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th>"
-        f"<td style='text-align:left'>{escape(str(fact))}</td></tr>"
+        f"<td style='text-align:left'>{escape(fact_text(fact))}</td></tr>"
         for name, fact in facts.items()
     )
     return f"<table><caption><b>{escape(title)}</b></caption>{rows}</table>"
+
+
+def fact_text(fact: object) -> str:
+    """Return a fact as text; a path within the working directory is shown relative to it."""
+    if isinstance(fact, Path) and Path.cwd() in fact.parents:
+        return str(fact.relative_to(Path.cwd()))
+    return str(fact)
 
 
 class Summarised:

@@ -86,8 +86,8 @@ class JobFailed(MixjobsError, RuntimeError):
     """A job could not finish: a worker kept dying, or the disk is full."""
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return a hint for an error message: the most similar choice, or all of them.
+def nearest(word: str, choices: Iterable[str], *, listed: bool = True) -> str:
+    """Return a hint for an error message: the most similar choice, or else all of them if `listed`.
 
     Examples
     --------
@@ -96,4 +96,6 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     """
     names = list(choices)
     close = get_close_matches(word, names, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(names)}"
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; choose from {', '.join(names)}" if listed else ""

@@ -13,8 +13,40 @@ from uuid import uuid4
 from mixjobs.errors import JobFailed
 
 ASIDE = ".aside"  # suffix of a file or folder that is still being written
+HDF5, FITS = "an HDF5 file", "a FITS file"
+RUN, ZARR = "the folder of a run", "a Zarr store"
+_SIGNATURES = {b"\x89HDF\r\n\x1a\n": HDF5, b"SIMPLE  =": FITS, b"# %ECSV": "a text table (ECSV)"}
+_FOLDERS = {"run.json": RUN, "zarr.json": ZARR}  # by a file that they contain
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_N_BYTES = 512  # of a file, enough to recognise it
 _NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
+
+
+def kind_of(path: str | Path) -> str:
+    """Describe what exists at a path, from its first bytes or the files of a folder, for an error.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "star.txt").write_text("5000 1.0 0.1")
+    ...     kind_of(folder), kind_of(Path(folder, "star.txt"))
+    ('a folder', 'a text file')
+    """
+    path = Path(path)
+    if path.is_dir():
+        kinds = [kind for name, kind in _FOLDERS.items() if (path / name).is_file()]
+        return kinds[0] if kinds else "a folder"
+    try:
+        with path.open("rb") as file:
+            start = file.read(_N_BYTES)
+    except OSError:
+        return "a file"
+    for signature, kind in _SIGNATURES.items():
+        if start.startswith(signature):
+            return kind
+    is_text = start and all(byte >= ord(" ") or byte in b"\t\r\n" for byte in start)
+    return "a text file" if is_text else "a file"
 
 
 @contextmanager

@@ -290,6 +290,13 @@ class Orders(Summarised):
         low, high = wavelength[0], np.nextafter(wavelength[-1], np.inf)
         return [int(m) for m in np.flatnonzero((self.wave_min < low) | (self.wave_max > high))]
 
+    def remedy(self, wavelength: Floats, otherwise: str = "choose other orders") -> str:
+        """Return what to do if a library (n_pixels,) does not cover the orders, for an error."""
+        low, high = 10 * self.wave_min.min(), 10 * self.wave_max.max()
+        if wavelength[0] <= low < high <= np.nextafter(wavelength[-1], np.inf):
+            return "these look like nm: give wavelengths in Å, ten times as large"
+        return otherwise
+
     def pixel_ranges(self, wavelength: ArrayLike) -> tuple[Ints, Ints]:
         """Return the pixels of each order.
 
@@ -313,10 +320,11 @@ class Orders(Summarised):
         if uncovered:
             m = uncovered[0]
             more = f" and {len(uncovered) - 1} more are" if len(uncovered) > 1 else " is"
+            otherwise = "choose other orders, or skip those that are not covered"
             raise OrderError(
                 f"order {self.number[m]} ({self._range(m)}){more} not covered by the library, "
-                f"which extends from {wavelength[0]:.6g} to {wavelength[-1]:.6g} Å; choose other "
-                "orders, or skip those that are not covered",
+                f"which extends from {wavelength[0]:.6g} to {wavelength[-1]:.6g} Å; "
+                f"{self.remedy(wavelength, otherwise)}",
                 order=int(self.number[m]),
                 value=(float(self.wave_min[m]), float(self.wave_max[m])),
             )

@@ -20,6 +20,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from mixjobs.display import counted
+
 Report = Callable[[str, int, int], None]  # stage, tasks done, tasks in total
 
 # Seconds between lines: the interval grows with the time elapsed, so that the log of a job of many
@@ -34,17 +36,17 @@ def line_interval(elapsed: float) -> float:
 
 
 @contextmanager
-def reporter(tasks: str = "tasks") -> Iterator[Report]:
+def reporter(task: str = "task") -> Iterator[Report]:
     """Yield a function (stage, done, total) that shows progress on standard error.
 
     Parameters
     ----------
-    tasks : str
-        Name of the tasks, in the plain lines.
+    task : str
+        What one of the tasks is called, in the plain lines.
     """
     console = Console(stderr=True)
     if not _has_bars(console):
-        yield _lines(tasks)
+        yield _lines(task)
         return
     columns = TextColumn("{task.description:14}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeRemainingColumn(), console=console) as bars:
@@ -87,7 +89,7 @@ def _has_bars(console: Console) -> bool:
     return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
 
 
-def _lines(tasks: str) -> Report:
+def _lines(task: str) -> Report:
     start: dict[str, float] = {}
     last_line: dict[str, float] = {}
     done_before: dict[str, int] = {}  # by an earlier run of a resumed job
@@ -100,7 +102,7 @@ def _lines(tasks: str) -> Report:
         if done < total and now - last_line.get(stage, start[stage]) < line_interval(elapsed):
             return
         last_line[stage] = now
-        line = f"{stage}: {done} of {total} {tasks}, {timedelta(seconds=round(elapsed))}"
+        line = f"{stage}: {done} of {counted(total, task)}, {timedelta(seconds=round(elapsed))}"
         if done_before[stage] + _MIN_TASKS <= done < total:
             seconds_left = elapsed * (total - done) / (done - done_before[stage])
             line += f", {timedelta(seconds=round(seconds_left))} left"

@@ -6,7 +6,16 @@ import os
 import pytest
 
 from mixjobs.errors import JobFailed
-from mixjobs.files import ASIDE, atomic_write, disk_faults_named, write_new, write_whole
+from mixjobs.files import (
+    ASIDE,
+    RUN,
+    ZARR,
+    atomic_write,
+    disk_faults_named,
+    kind_of,
+    write_new,
+    write_whole,
+)
 
 
 def test_a_file_is_replaced_only_when_complete(tmp_path):
@@ -19,6 +28,30 @@ def test_a_file_is_replaced_only_when_complete(tmp_path):
         assert temporary.name.endswith(ASIDE)
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\x89HDF\r\n\x1a\n\0\0", "an HDF5 file"),
+        (b"SIMPLE  =                    T", "a FITS file"),
+        (b"# %ECSV 1.0\n# ---\n", "a text table (ECSV)"),
+        ("5000 \N{PLUS-MINUS SIGN}1\n".encode(), "a text file"),
+        (b"", "a file"),
+        (b"\x00\x01", "a file"),
+    ],
+)
+def test_the_kind_of_a_file(content, kind, tmp_path):
+    (tmp_path / "a").write_bytes(content)
+    assert kind_of(tmp_path / "a") == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("run.json", RUN), ("zarr.json", ZARR), ("a.fits", "a folder")]
+)
+def test_the_kind_of_a_folder(name, kind, tmp_path):
+    (tmp_path / name).touch()
+    assert kind_of(tmp_path) == kind
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

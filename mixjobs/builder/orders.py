@@ -184,7 +184,8 @@ def _covered(chosen: ChosenOrders, library: Library) -> ChosenOrders:
         return chosen
     if len(uncovered) == len(orders):
         raise InvalidInput(
-            "the library covers none of the orders; choose other orders",
+            f"the library, {library.wavelength[0]:.6g} to {library.wavelength[-1]:.6g} Å, covers "
+            f"none of the orders; {orders.remedy(library.wavelength)}",
             path=library.path,
             name="orders",
             value=orders.number.tolist(),

@@ -152,7 +152,7 @@ class BuildPlan(Summarised):
         return facts
 
     def _facts(self) -> Mapping[str, object]:
-        return {"library": self.library.path, **self.facts()}
+        return {"library": Path(self.library.path), **self.facts()}
 
 
 def _count(n: int, noun: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixjobs.display import counted
 from mixjobs.errors import OrderError
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
@@ -103,8 +104,8 @@ def make_segments(
         segment = _segment(log_wave, covered, settings.step)
         if segment.grid.n_pixels < _MIN_PIXELS:
             raise OrderError(
-                f"order {number} has {segment.grid.n_pixels} pixel(s), including its buffer; an "
-                f"emulator needs {_MIN_PIXELS}: choose a wider order or a smaller step",
+                f"order {number} has {counted(segment.grid.n_pixels, 'pixel')}, including its "
+                f"buffer; an emulator needs {_MIN_PIXELS}: choose a wider order or a smaller step",
                 order=int(number),
                 name="step",
                 value=settings.step,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Commands that share a module; each of the others has a module of its own.
 _MODULES = dict.fromkeys(("info", "status", "check", "ratio"), "inspect")
-# Options that settle an error, where it does not name an argument.
+# Options that settle an error, whatever value it concerns.
 _REMEDIES = {OutputExists: "overwrite", NotRaw: "assume_raw"}
 _WITH_A_JOB_FILE = ("overwrite", "cluster", "resume")
 
@@ -85,19 +85,25 @@ def _complete() -> None:
     """Print the completions of the command line that the shell is editing, and exit."""
     import argcomplete
 
+    from mixjobs.cli.completion import set_completers
     from mixjobs.cli.parser import chosen_command, parser
 
     chosen = chosen_command(os.environ["COMP_LINE"].split()[1:])
-    argcomplete.autocomplete(parser([chosen] if chosen else []))
+    top = parser([chosen] if chosen else [])
+    set_completers(top.commands.values())
+    argcomplete.autocomplete(top)
 
 
 def _add_option(error: MixjobsError, args: Namespace, command: CommandParser) -> None:
     """Add the option that an error concerns, unless a job file gave the value."""
     remedies = (name for kind, name in _REMEDIES.items() if isinstance(error, kind))
     name = next(remedies, error.name)
+    if isinstance(error, OutputExists) and error.name:
+        name = error.name
     job_file = getattr(args, "source", getattr(args, "job", "")).endswith(".toml")
     if name is None or (job_file and name not in _WITH_A_JOB_FILE):
         return
     flag = command.flag(name)
     if flag and flag.split()[-1] not in str(error):
-        error.add_note(f"(see {flag})")
+        also = " and --overwrite" if name == "resume" else ""
+        error.add_note(f"(see {flag}{also})")

@@ -7,6 +7,8 @@ their type, choices, unit, help text and default from there.
 from __future__ import annotations
 
 import argparse
+import math
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ThetaValues = list[float] | dict[str, float]
+_MINUS = "\N{MINUS SIGN}"  # as printed in tables, and pasted from there
+# By the placeholder of an option in the help.
+_UNITS = {"KM/S": "km/s", "TEFF": "K", "Å": "Å", "THETA": "the units of the grid"}
+_NUMBER_WITH_UNIT = re.compile(r"[\d.]\s*(?![eE][-+\d])[A-Za-zÅµ]")
 
 
 def say(text: str) -> None:
@@ -69,7 +75,9 @@ class FieldOptions:
             settings.setdefault("metavar", extra["metavar"])
         text = (help or field.description or "") + _default_text(field)
         self._group.add_argument(
-            *flags, help=text.replace("%", "%%"), **{**_argument_type(field), **settings}
+            *flags,
+            help=text.replace("%", "%%"),
+            **{**_argument_type(field, settings.get("metavar")), **settings},
         )
         self._flags[f"{self._prefix}{field.alias or name}"] = flags[-1]
 
@@ -81,7 +89,7 @@ def _default_text(field: FieldInfo) -> str:
     return f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
 
 
-def _argument_type(field: FieldInfo) -> dict[str, Any]:
+def _argument_type(field: FieldInfo, metavar: str | None) -> dict[str, Any]:
     """Return what argparse needs to read a field; text where the command reads it itself."""
     kinds = [_plain(kind) for kind in get_args(field.annotation) if kind is not NoneType]
     union = get_origin(field.annotation) not in (Literal, list, tuple, dict, None)
@@ -92,7 +100,7 @@ def _argument_type(field: FieldInfo) -> dict[str, Any]:
         return {"choices": get_args(kind)}
     if get_origin(kind) in (list, tuple) and {_plain(part) for part in get_args(kind)} == {int}:
         return {"type": reader(parse_integers)}
-    readers: dict[Any, Any] = {int: reader(parse_positive), float: reader(parse_number)}
+    readers: dict[Any, Any] = {int: reader(parse_positive), float: reader(parse_number, metavar)}
     return {"type": readers[kind]} if kind in readers else {}
 
 
@@ -100,14 +108,21 @@ def _plain(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def reader(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Make a function that parses text into the type of an argparse option."""
+def reader(parse: Callable[[str], T], metavar: str | None = None) -> Callable[[str], T]:
+    """Make a function that parses text into the type of an argparse option.
+
+    A minus sign as typeset is read like a hyphen. If the text has a unit, the error names that of
+    the option: a key of `_UNITS`.
+    """
+    unit = _UNITS.get(metavar or "")
 
     def read(text: str) -> T:
         try:
-            return parse(text)
+            return parse(text.replace(_MINUS, "-"))
         except InvalidInput as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+            has_unit = unit and _NUMBER_WITH_UNIT.search(text)
+            hint = f"; write numbers in {unit}, without a unit" if has_unit else ""
+            raise argparse.ArgumentTypeError(f"{error}{hint}") from None
 
     return read
 
@@ -120,11 +135,18 @@ def parse_positive(text: str) -> int:
 
 
 def parse_number(text: str) -> float:
-    """Parse a number."""
+    """Parse a finite number."""
     try:
-        return float(text)
+        return _finite(text)
     except ValueError:
-        raise InvalidInput(f"{text!r} is not a number", value=text) from None
+        raise InvalidInput(f"{text!r} is not a finite number", value=text) from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def parse_integers(text: str) -> list[int]:
@@ -152,10 +174,10 @@ def parse_floats(text: str) -> list[float]:
     [6000.0, 4.0, -0.5]
     """
     try:
-        return [float(part) for part in text.split(",")]
+        return [_finite(part) for part in text.split(",")]
     except ValueError:
         raise InvalidInput(
-            f"{text!r} is not a number, or a list of numbers separated by commas", value=text
+            f"{text!r} is not a finite number, or a list of them separated by commas", value=text
         ) from None
 
 
@@ -181,7 +203,7 @@ def parse_range(text: str) -> tuple[float, float]:
     """
     low, colon, high = text.partition(":")
     try:
-        return float(low), float(high if colon else "x")
+        return _finite(low), _finite(high if colon else "")
     except ValueError:
         raise InvalidInput(
             f"{text!r} is not a range LOW:HIGH, such as 3000:4500", value=text
@@ -198,7 +220,7 @@ def parse_select(texts: Iterable[str]) -> dict[str, tuple[float, float]]:
     """
     ranges: dict[str, tuple[float, float]] = {}
     for text in texts:
-        name, equals, limits = text.partition("=")
+        name, equals, limits = text.replace(_MINUS, "-").partition("=")
         if not equals:
             raise InvalidInput(
                 f"select = {text!r}; expected NAME=LOW:HIGH, such as teff=3000:4500",
@@ -209,7 +231,14 @@ def parse_select(texts: Iterable[str]) -> dict[str, tuple[float, float]]:
                 f"select gives two ranges for {name}; give one for each parameter",
                 name="select", value=text,
             )  # fmt: skip
-        ranges[name] = parse_range(limits)
+        try:
+            ranges[name] = parse_range(limits)
+        except InvalidInput:
+            raise InvalidInput(
+                f"select = {text!r}; expected NAME=LOW:HIGH with two finite numbers in the unit "
+                "of the library's grid (K for teff), without a unit, such as teff=3000:4500",
+                name="select", value=text,
+            ) from None  # fmt: skip
     return ranges
 
 
@@ -226,7 +255,9 @@ def parse_theta(text: str) -> ThetaValues:
             return parse_floats(text)
         except InvalidInput:
             raise InvalidInput(
-                f"{text!r} is not a theta such as 6000,4.0,0 or teff=6000,logg=4,feh=0", value=text
+                f"{text!r} is not a theta of finite numbers, such as 6000,4.0,0 or "
+                "teff=6000,logg=4,feh=0",
+                value=text,
             ) from None
     values: dict[str, float] = {}
     for part in text.split(","):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,7 +25,7 @@ from mixjobs.cli.options import (
     parse_theta,
     reader,
 )
-from mixjobs.errors import InvalidInput
+from mixjobs.errors import InvalidInput, nearest
 
 _CLUSTERS = (
     "allocation: use the whole current Slurm allocation; slurm: submit Slurm jobs; FILE.toml: as "
@@ -54,7 +55,7 @@ name; `mixjobs info` lists the parameters. The flux ratio q is component 2 over 
 
 `mixjobs COMMAND --help` describes the options of a command. To complete commands and options with
 the Tab key, add this line to your shell's startup file:
-  eval "$(register-python-argcomplete mixjobs)" """
+  eval "$(register-python-argcomplete --no-defaults mixjobs)" """
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -72,22 +73,41 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(*args, **kwargs)
         self.flags: dict[str, str] = {}
         self.commands: dict[str, CommandParser] = {}
-        # argparse takes "-20" for a value but "-20,5", "-1e3" and "-20:20:5" for options. No option
-        # of ours begins with a digit or a dot.
-        self._negative_number_matcher = re.compile(r"-\.?\d")
+        # argparse takes "-20" for a value but "-20,5", "-1e3", "-20:20:5" and "-inf" for options.
+        # No option of ours begins like this.
+        self._negative_number_matcher = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse arguments; an unknown option is an error of the command that was given."""
-        parsed, unknown = self.parse_known_args(args, namespace)
+        words = list(sys.argv[1:] if args is None else args)
+        self._check_names(words)
+        parsed, unknown = self.parse_known_args(words, namespace)
         if unknown:
             command = self.commands.get(parsed.command, self)
             command.error(f"unknown option or argument {' '.join(unknown)}")
         return parsed
 
+    def _check_names(self, words: list[str]) -> None:
+        """Check the command and the names of options first, to suggest the nearest name."""
+        if not words or words[0].startswith("-"):
+            return
+        if words[0] not in self.commands:
+            self.error(f"unknown command {words[0]}{nearest(words[0], self.commands)}")
+        command = self.commands[words[0]]
+        options = [name for name in command._option_string_actions if name.startswith("--")]
+        for word in words[1:]:
+            name = word.partition("=")[0]
+            if name == "--":
+                return
+            if name.startswith("--") and not any(option.startswith(name) for option in options):
+                hint = nearest(name, options, listed=False)
+                command.error(f"unknown option {name}{hint}")
+
     def error(self, message: str) -> Any:
         """Raise the error that the command prints."""
         text = message.replace("the following arguments are required:", "missing")
-        raise InvalidInput(f"{text}; see {self.prog} --help")
+        see = f"see {self.prog} --help"
+        raise InvalidInput(f"{text} ({see})" if text.endswith("?") else f"{text}; {see}")
 
     def flag(self, name: str) -> str | None:
         """Return the option for an argument or a dotted key of the job file, if there is one."""
@@ -159,7 +179,7 @@ def _add_demo(sub: CommandParser) -> None:
 
 
 def _add_build(sub: CommandParser) -> None:
-    from mixjobs.config.build import BuildConfig, EmulatorConfig, OrdersConfig
+    from mixjobs.config.build import BuildConfig
 
     sub.add_argument(
         "source", metavar="LIBRARY|JOB.toml",
@@ -168,18 +188,7 @@ def _add_build(sub: CommandParser) -> None:
     job = FieldOptions(sub, BuildConfig, sub.flags)
     job.add("output", "-o", "--output")
     job.add("format")
-
-    group = sub.add_argument_group("source of the orders (give one)")
-    orders = FieldOptions(group, OrdersConfig, sub.flags, "orders.")
-    orders.add("from_file", "--orders-from")
-    orders.add("numbers")
-    orders.add("n", "--n-orders")
-    orders.add("range", type=reader(parse_range))
-    orders.add("edges", type=reader(parse_floats))
-    orders.add("table", "--order-table")
-    orders.add("skip_uncovered")
-    sub.flags["orders"] = "--orders-from, --n-orders, --edges and --order-table"
-
+    _add_order_sources(sub)
     result = FieldOptions(sub.add_argument_group("contents of the store"), BuildConfig, sub.flags)
     result.add("select", nargs="+", action="extend")
     result.add("dtype")
@@ -188,17 +197,7 @@ def _add_build(sub: CommandParser) -> None:
         help="omit the ratio table of all pairs of grid points; models do not need it",
     )  # fmt: skip
     result.add("assume_raw")
-
-    group = sub.add_argument_group(
-        "emulator of the spectra (built if any of these options is given)"
-    )
-    group.add_argument(
-        "--emulator", action="store_true", help="build an emulator with the default settings"
-    )
-    emulator = FieldOptions(group, EmulatorConfig, sub.flags, "emulator.")
-    for name in EmulatorConfig.model_fields:
-        emulator.add(name)
-
+    _add_emulator(sub)
     group = sub.add_argument_group("execution")
     execution = FieldOptions(group, BuildConfig, sub.flags)
     execution.add("workers")
@@ -212,6 +211,35 @@ def _add_build(sub: CommandParser) -> None:
         action="store_true",
         help="print what the job would do and what it needs, and stop",
     )
+
+
+def _add_order_sources(sub: CommandParser) -> None:
+    from mixjobs.config.build import OrdersConfig
+
+    group = sub.add_argument_group("source of the orders (give one)")
+    orders = FieldOptions(group, OrdersConfig, sub.flags, "orders.")
+    orders.add("from_file", "--orders-from")
+    orders.add("numbers")
+    orders.add("n", "--n-orders")
+    orders.add("range", type=reader(parse_range, "Å"))
+    orders.add("edges", type=reader(parse_floats, "Å"))
+    orders.add("table", "--order-table")
+    orders.add("skip_uncovered")
+    sub.flags["orders"] = "--orders-from, --n-orders, --edges and --order-table"
+
+
+def _add_emulator(sub: CommandParser) -> None:
+    from mixjobs.config.build import EmulatorConfig
+
+    group = sub.add_argument_group(
+        "emulator of the spectra (built if any of these options is given)"
+    )
+    group.add_argument(
+        "--emulator", action="store_true", help="build an emulator with the default settings"
+    )
+    emulator = FieldOptions(group, EmulatorConfig, sub.flags, "emulator.")
+    for name in EmulatorConfig.model_fields:
+        emulator.add(name)
 
 
 def _add_status(sub: CommandParser) -> None:
@@ -252,17 +280,22 @@ def _add_plot(sub: CommandParser) -> None:
 
 
 def _add_spectrum(sub: CommandParser) -> None:
-    from mixjobs.config.sample import ModelConfig, SpectrumConfig
-
     sub.add_argument("store", metavar="STORE", help="a store with an emulator")
     sub.add_argument(
         "-o", "--output", metavar="FILE", nargs="+", action="extend", required=True,
         help="files to write, in the formats .ecsv, .h5 or .hdf5, .png, .pdf or .svg",
     )  # fmt: skip
     sub.add_argument("--overwrite", action="store_true", help="replace existing files")
+    _add_components(sub)
+    _add_pixels(sub)
+    _add_json(sub)
+
+
+def _add_components(sub: CommandParser) -> None:
+    from mixjobs.config.sample import ModelConfig
 
     group = sub.add_argument_group("components")
-    numbers = reader(parse_number_or_list)
+    velocities = reader(parse_number_or_list, "KM/S")
     _add_theta(group, "--theta1", required=True, help=_THETA1)
     _add_theta(
         group, "--theta2",
@@ -270,19 +303,20 @@ def _add_spectrum(sub: CommandParser) -> None:
         "then those of component 1",
     )  # fmt: skip
     group.add_argument(
-        "--black-body", type=reader(parse_number), nargs="+", action="extend", metavar="TEFF",
+        "--blackbody", metavar="TEFF", type=reader(parse_number, "TEFF"),
+        nargs="+", action="extend",
         help="effective temperatures in K of further components that are blackbodies",
     )  # fmt: skip
     group.add_argument(
-        "--c", type=numbers, metavar="C2,C3,...",
+        "--c", type=reader(parse_number_or_list), metavar="C2,C3,...",
         help="filling factor (fraction of the solid angle) of each component after the first",
     )  # fmt: skip
     group.add_argument(
-        "--rv", type=numbers, default=0.0, metavar="KM/S",
+        "--rv", type=velocities, default=0.0, metavar="KM/S",
         help="radial velocity, or RV1,RV2 if the components differ (default: 0)",
     )  # fmt: skip
     group.add_argument(
-        "--vsini", type=numbers, default=0.0, metavar="KM/S",
+        "--vsini", type=velocities, default=0.0, metavar="KM/S",
         help="projected rotation velocity, or VSINI1,VSINI2 (default: 0)",
     )  # fmt: skip
     group.add_argument(
@@ -292,11 +326,15 @@ def _add_spectrum(sub: CommandParser) -> None:
     model = FieldOptions(group, ModelConfig, sub.flags)
     model.add("method")
 
+
+def _add_pixels(sub: CommandParser) -> None:
+    from mixjobs.config.sample import ModelConfig, SpectrumConfig
+
     group = sub.add_argument_group("instrument and pixels")
     profile = group.add_mutually_exclusive_group()
     instrument = FieldOptions(profile, SpectrumConfig, sub.flags)
     instrument.add("resolution", type=reader(parse_number), metavar="R")
-    instrument.add("fwhm", type=reader(parse_number), metavar="KM/S")
+    instrument.add("fwhm", type=reader(parse_number, "KM/S"), metavar="KM/S")
     FieldOptions(group, ModelConfig, sub.flags).add("library_resolution", metavar="R")
     group.add_argument(
         "--wavelengths", metavar="FILE",
@@ -308,11 +346,10 @@ def _add_spectrum(sub: CommandParser) -> None:
         "--orders", type=reader(parse_integers), metavar="21,22,...",
         help="compute only these orders (default: all)",
     )  # fmt: skip
-    _add_json(sub)
 
 
 def _add_sample(sub: CommandParser) -> None:
-    sub.add_argument("job", metavar="JOB.toml", help="the job file; see docs/sampling.md")
+    sub.add_argument("job", metavar="JOB.toml", help="the job file, as below")
     group = sub.add_argument_group("execution")
     _add_workers(group, "number of worker processes that share the orders (default: none)")
     group.add_argument(
@@ -347,7 +384,7 @@ def _add_cluster(sub: CommandParser) -> None:
 
 
 def _add_theta(group: Any, flag: str, **settings: Any) -> None:
-    group.add_argument(flag, type=reader(parse_theta), metavar="THETA", **settings)
+    group.add_argument(flag, type=reader(parse_theta, "THETA"), metavar="THETA", **settings)
 
 
 def _add_ratio_method(group: Any) -> None:
@@ -416,7 +453,13 @@ COMMANDS: dict[str, tuple[str, str, Callable[[CommandParser], None]]] = {
         "sample the posterior of a star's parameters, as described by a job file",
         "mixjobs sample job.toml --workers 4\n"
         "  mixjobs sample job.toml --resume\n\n"
-        "docs/sampling.md describes the job file.",
+        "a minimal job file (docs/job_files.md describes all its keys):\n"
+        '  output = "run"\n'
+        '  store = "ratios.zarr"\n'
+        "  parameters.teff_1 = { uniform = [4500, 5500] }\n"
+        "  [[spectra]]\n"
+        '  file = "star.hdf5"\n'
+        "  resolution = 44000",
         _add_sample,
     ),
     "summary": (

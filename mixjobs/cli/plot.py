@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mixjobs.cli.options import make_folder
-from mixjobs.errors import InvalidInput
+from mixjobs.errors import InvalidInput, MissingFile
 from mixjobs.inference.run import open_run
 from mixjobs.inference.run_folder import is_run
 from mixjobs.report.store import draw_all
-from mixjobs.store.format import open_store
+from mixjobs.store.format import open_store, partial_path
 
 _COLOURS = 24  # enough for line plots
 
@@ -24,6 +24,8 @@ def plot(args: Namespace) -> None:
     if is_run(args.store):
         run = open_run(args.store)
         figures = save(run.plot.all(), args.output or run.path / "figures", _COLOURS)
+    elif not Path(args.store).exists() and not partial_path(args.store).exists():
+        raise MissingFile(f"{args.store}: no such store or run; check the path", path=args.store)
     elif args.output is None:
         raise InvalidInput(
             f"{args.store}: no folder for the figures; name one with --output", name="output"

@@ -28,7 +28,7 @@ def spectrum(args: Namespace) -> dict[str, Any]:
         check_new(output, overwrite=True)
     spectra = evaluate_spectra(
         args.store, args.theta1, args.theta2, c=args.c, rv=args.rv, vsini=args.vsini,
-        blackbodies=args.black_body or (), vary=_scan(args.vary or ()), orders=args.orders,
+        blackbodies=args.blackbody or (), vary=_scan(args.vary or ()), orders=args.orders,
         wavelengths=args.wavelengths, medium=args.medium, resolution=args.resolution,
         fwhm=args.fwhm, library_resolution=args.library_resolution, method=args.method,
     )  # fmt: skip

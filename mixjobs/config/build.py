@@ -25,9 +25,13 @@ from mixjobs.config.toml import (
     validate,
 )
 
+_VELOCITY = "a number in km/s, from 0 to less than a tenth of the speed of light"
 # Used where pydantic's own wording does not help.
 _EXPECTED: Expected = {
     **EXPECTED,
+    ("emulator", "max_rv"): _VELOCITY,
+    ("emulator", "max_vsini"): _VELOCITY,
+    ("emulator", "step"): "a positive number in km/s",
     ("block",): "[ORDERS, POINTS], two whole numbers of at least 1",
     ("select",): "a range for each parameter, such as { teff = [3000, 4500] }",
     ("orders", "edges"): "edges [5000, 5500, 6000], or pairs [[5000, 5400], [5300, 5800]]",

@@ -31,7 +31,8 @@ _WIDTHS = "a positive number, or a list with one for each order"
 _EXPECTED: Expected = {
     **EXPECTED,
     ("spectra", "resolution"): _WIDTHS,
-    ("spectra", "fwhm"): _WIDTHS,
+    ("spectra", "fwhm"): f"{_WIDTHS}, in km/s",
+    ("spectra", "barycentric_velocity"): "a number in km/s",
     ("spectra", "exclude"): "a file, or ranges [[LOW, HIGH], ...] in Å",
     ("model", "components"): 'a number of 1 or more, or a list such as ["library", "blackbody"]',
     ("continuum", "degree"): "a whole number of 0 or more, or one for each order, such as "

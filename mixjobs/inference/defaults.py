@@ -24,7 +24,7 @@ Range = tuple[float, float]
 
 _LN_NOISE = Normal(0.0, 1.0)
 _LOG_AMPLITUDE = Uniform(-4.0, -0.5)
-_BLACK_BODY_TEFF = (500.0, 10_000.0)  # K
+_BLACKBODY_TEFF = (500.0, 10_000.0)  # K
 _MAX_LENGTH_FRACTION = 0.25  # longest correlation length, as a fraction of the narrowest order
 _TAIL = 1e-6  # probability on either side of a prior that may lie outside the model's range
 _MAX_OVERSAMPLING = 3.0  # pixels of the library per pixel of the data, before a warning
@@ -92,7 +92,7 @@ class ModelDomain:
         """Largest ``|rv| + vsini`` that the emulators allow, km/s."""
         return min(source.max_velocity for source in self.sources)
 
-    def ranges(self, max_rv: float, max_vsini: float, black_body_teff: Range) -> dict[str, Range]:
+    def ranges(self, max_rv: float, max_vsini: float, blackbody_teff: Range) -> dict[str, Range]:
         """Return the range of each parameter of the mixture, for the given limits.
 
         With several epochs, ``rv_e1`` and so on have ranges of their own.
@@ -106,7 +106,7 @@ class ModelDomain:
                 elif component_name == "rv":
                     ranges |= self._velocity_ranges(name, max_rv)
                 else:
-                    ranges.setdefault(name, source.ranges.get(component_name, black_body_teff))
+                    ranges.setdefault(name, source.ranges.get(component_name, blackbody_teff))
         return ranges
 
     def _velocity_ranges(self, name: str, max_rv: float) -> dict[str, Range]:
@@ -128,7 +128,7 @@ def _default_priors(
     max_rv, max_vsini = (
         min(float(attributes[name]), domain.max_velocity) for name in ("max_rv", "max_vsini")
     )
-    ranges = domain.ranges(max_rv, max_vsini, _BLACK_BODY_TEFF)
+    ranges = domain.ranges(max_rv, max_vsini, _BLACKBODY_TEFF)
     priors: dict[str, Prior] = {"ln_noise": _LN_NOISE, "log_amplitude": _LOG_AMPLITUDE}
     priors["log_length"] = _log_length(plan)
     priors |= {name: Uniform(low, high) for name, (low, high) in ranges.items() if low < high}

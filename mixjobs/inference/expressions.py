@@ -11,12 +11,13 @@ import numpy as np
 
 from mixjobs.errors import InvalidInput, nearest
 from mixjobs.inference.priors import Dirichlet, LogUniform, Normal, Prior, Uniform, make_prior
-from mixjobs.units import without_unit
+from mixjobs.units import PARAMETER_UNITS, SUFFIXES, without_unit
 
 NOISE = ("ln_noise", "log_amplitude", "log_length")
 OPTIMUM = "optimum"
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_VALUE = re.compile(rf"[-+\N{{MINUS SIGN}}]?{_NUMBER}(\s*[^\W\d]\S*)?")  # and perhaps a unit
 _TIE = re.compile(rf"(?:([+-]?{_NUMBER})\s*\*\s*)?(\S+?)(?:\s*([+-])\s*({_NUMBER}))?")
 _CONSTRAINT = re.compile(r"([^\s<>]+)\s*([<>])\s*([^\s<>]+)")
 
@@ -110,7 +111,7 @@ def without_units(name: str, setting: Any) -> Any:
     Raises
     ------
     InvalidInput
-        A quantity has a unit that does not convert.
+        A quantity has a unit that does not convert, or the setting is a number as text.
 
     Examples
     --------
@@ -120,6 +121,10 @@ def without_units(name: str, setting: Any) -> Any:
     >>> without_units("rv", {"uniform": [-1, 1] * u.km / u.s})
     {'uniform': [-1.0, 1.0]}
     """
+    unit = PARAMETER_UNITS.get(SUFFIXES.sub("", name), "")
+    if isinstance(setting, str) and _VALUE.fullmatch(setting.strip()):
+        expected = f"a number in {unit}, without quotes or a unit" if unit else "a number"
+        raise InvalidInput(f"{name} = {setting!r}; expected {expected}", name=name, value=setting)
     if isinstance(setting, Mapping):
         return {key: _plain(value, name) for key, value in setting.items()}
     return _plain(setting, name)

@@ -159,11 +159,11 @@ def single_component(
         parameters is free.
     """
     from mixjobs.inference.log_probability import make_log_probability
-    from mixjobs.store.loading import BLACK_BODY
+    from mixjobs.store.loading import BLACKBODY
 
     plan = log_probability.plan
     components = ["library"] if isinstance(plan.components, int) else list(plan.components[:1])
-    if _n_components(plan.components) == 1 or components == [BLACK_BODY]:
+    if _n_components(plan.components) == 1 or components == [BLACKBODY]:
         return None
     first = [plan.orders[0].number]
     mixture = plan.load_model(plan.components, orders=first)

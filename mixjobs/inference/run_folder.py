@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from mixjobs.config.sample import SampleConfig, make_sample_job
 from mixjobs.display import Summarised, counted
 from mixjobs.errors import InvalidInput, MissingFile, OutputExists, UnreadableFile
-from mixjobs.files import ASIDE, disk_faults_named, write_new, write_whole
+from mixjobs.files import ASIDE, RUN, disk_faults_named, kind_of, write_new, write_whole
 from mixjobs.lock import JobLock
 from mixjobs.typing import Floats, Ints
 
@@ -168,8 +168,12 @@ class RunFolder:
             content = json.loads((path / NAME).read_text(encoding="utf-8"))
             return cls(path, dict(content["identity"]), dict(content["notes"]))
         except (FileNotFoundError, NotADirectoryError):
+            if not path.exists():
+                raise MissingFile(f"{path}: no such run; check the path", path=path) from None
             raise MissingFile(
-                f"{path}: not a run, as it contains no {NAME}; check the path", path=path
+                f"{path}: this is {kind_of(path)}; expected {RUN}, which contains {NAME}: "
+                "check the path",
+                path=path,
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UnreadableFile(

@@ -147,9 +147,12 @@ def check_output(path: str | Path, *, resume: bool, overwrite: bool) -> None:
                 f"{path}: this run already exists; resume it, allow overwriting, or choose another "
                 "output",
                 path=path,
+                name="resume",
             )
     elif path.exists() and any(path.iterdir() if path.is_dir() else [path]):
-        raise OutputExists(f"{path}: exists and is not a run; choose another output", path=path)
+        raise OutputExists(
+            f"{path}: exists and is not a run; choose another output", path=path, name="output"
+        )
 
 
 def _open_folder(job: SampleConfig, free: LogProbability, overwrite: bool) -> RunFolder:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mixjobs.errors import InvalidInput, MissingFile
+from mixjobs.files import RUN, ZARR, kind_of
 from mixjobs.library.base import FluxCalibration, Library, Spectrum, SpectrumReader
 from mixjobs.library.phoenix import PhoenixLibrary
 from mixjobs.library.starfish import StarfishLibrary
@@ -60,9 +61,11 @@ def open_library(path: str | Path, format: str | None = None) -> Library:
             name="format",
             value=format,
         )
-    if is_folder and (Path(path) / "zarr.json").is_file():
+    if kind_of(path) == RUN:
+        raise InvalidInput(f"{path}: this is {RUN}; expected a library of spectra", path=path)
+    if kind_of(path) == ZARR:
         raise InvalidInput(
-            f"{path}: a Zarr store; expected a library of spectra; `mixjobs info` names the "
+            f"{path}: this is {ZARR}; expected a library of spectra; `mixjobs info` names the "
             "library that the store was built from",
             path=path,
         )

@@ -117,7 +117,7 @@ class SummarisedLibrary(Summarised):
         wave = self.wavelength
         calibration = self.flux_calibration
         return {
-            "path": self.path,
+            "path": Path(self.path),
             "format": self.format,
             "grid": self.grid.summary(),
             "wavelength": f"{wave[0]:.8g} to {wave[-1]:.8g} Å ({len(wave)} pixels)",

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mixjobs.display import counted
 from mixjobs.errors import LibraryError, UnreadableFile
 from mixjobs.grid import Grid
 from mixjobs.library.base import FluxCalibration, SummarisedLibrary, make_grid
@@ -262,7 +263,7 @@ def _wavelength(folder: Path, path: str) -> Floats:
         wavelength: Floats = data.astype(np.float64)
     if len(wavelength) < 2:
         raise LibraryError(
-            f"{files[0]}: {len(wavelength)} wavelength(s); expected at least 2",
+            f"{files[0]}: {counted(len(wavelength), 'wavelength')}; expected at least 2",
             path=files[0],
             value=len(wavelength),
         )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.errors import LibraryError, MissingFile, MixjobsError, UnreadableFile
+from mixjobs.files import HDF5, kind_of
 from mixjobs.grid import Grid
 from mixjobs.library.base import FluxCalibration, SummarisedLibrary, make_grid
 from mixjobs.library.starfish_layouts import GridSpectra, field_name, find_spectra
@@ -150,6 +151,13 @@ def open_hdf5(path: str | Path) -> Iterator[Any]:
     except FileNotFoundError:
         raise MissingFile(f"{path}: no such library; check the path", path=path) from None
     except (OSError, KeyError, RuntimeError) as error:
+        kind = kind_of(path)
+        if kind not in (HDF5, "a file"):
+            raise UnreadableFile(
+                f"{path}: this is {kind}; expected a library: a Starfish HDF5 file or a folder of "
+                "PHOENIX files",
+                path=path,
+            ) from None
         raise UnreadableFile(
             f"{path}: not a complete HDF5 file ({_one_line(error)}); copy it again", path=path
         ) from None
@@ -163,6 +171,12 @@ def _check_members(file: Any, path: str) -> None:
     for name, kind in (("wl", h5py.Dataset), ("flux", h5py.Group)):
         if file.get(name, getclass=True) is not kind:
             members = list(file)
+            if {"waves", "fluxes"} <= set(members) or {"wls", "fls"} <= set(members):
+                raise LibraryError(
+                    f"{path}: this is an observed spectrum; expected a library of model spectra",
+                    path=path,
+                    name=name,
+                )
             more = ", ..." if len(members) > 5 else ""
             raise LibraryError(
                 f"{path}: not a Starfish library: expected a {kind.__name__.lower()} {name!r}, but "

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Literal, Protocol, Self
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from mixjobs.display import fact_text
 from mixjobs.errors import OutsideGrid
 from mixjobs.grid import Grid
 from mixjobs.interpolation import Outside
@@ -166,7 +168,7 @@ class LibraryModel:
     def summary(self) -> str:
         """The library, the interpolation method and the axes of the grid."""
         axes = [f"{name} {axis}" for name, axis in summarise_axes(self.grid).items()]
-        return f"{self.library}: {self.interpolation.method} in {', '.join(axes)}"
+        return f"{fact_text(Path(self.library))}: {self.interpolation.method} in {', '.join(axes)}"
 
     @property
     def max_velocity(self) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from mixjobs.display import PlotAccessor, Summarised
 from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
+from mixjobs.files import kind_of
 from mixjobs.observed.content import Content, orders_without_pixels, usable
 from mixjobs.observed.masks import check_ranges, inside
 from mixjobs.observed.order_matching import (
@@ -22,8 +23,7 @@ from mixjobs.observed.order_matching import (
     match_by_number,
     unmatched_orders,
 )
-from mixjobs.observed.readers.starfish import read_starfish
-from mixjobs.observed.readers.tables import is_table, read_table
+from mixjobs.observed.readers import find_reader
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
 from mixjobs.wavelengths import Medium, check_wavelength, in_library_medium, settle_medium
@@ -252,9 +252,9 @@ def open_spectrum(path: str | os.PathLike[str]) -> ObservedSpectrum:
         raise MissingFile(f"{path}: no such file; check the path of the spectrum", path=path)
     if not path.is_file():
         raise UnreadableFile(
-            f"{path}: this is a folder; expected the file of an observed spectrum", path=path
+            f"{path}: this is {kind_of(path)}; expected the file of an observed spectrum", path=path
         )
-    return _spectrum(path, read_table(path) if is_table(path) else read_starfish(path))
+    return _spectrum(path, find_reader(path)(path))
 
 
 def _spectrum(path: Path, content: Content) -> ObservedSpectrum:

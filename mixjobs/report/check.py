@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from mixjobs.display import counted
 from mixjobs.interpolation import METHODS, Method
 from mixjobs.model.flux_ratio import MAX_PAIRWISE_PARAMETERS, MAX_PAIRWISE_POINTS, has_pairwise
 from mixjobs.model.ratio_errors import RANKED, HeldOutErrors, best_method, held_out_errors
@@ -117,7 +118,7 @@ def _print_held_out(console: Console, check: StoreCheck) -> None:
     for table in held_out_by_order(results, check.store.orders):
         console.print(table)
     n_points = min(result.error.shape[1] for result in results)
-    caution = f"; not reliable with {n_points} point(s)" if n_points < _MIN_POINTS else ""
+    caution = f"; not reliable with {counted(n_points, 'point')}" if n_points < _MIN_POINTS else ""
     console.print(
         f"best method: {check.best_method} (of {', '.join(RANKED)}: the smallest geometric mean, "
         f"over the axes, of the median error){caution}"

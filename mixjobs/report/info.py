@@ -11,6 +11,7 @@ from mixjobs.builder.probe import probe
 from mixjobs.builder.rawness import check_raw
 from mixjobs.display import counted
 from mixjobs.errors import InvalidInput, MissingFile, MixjobsError
+from mixjobs.files import kind_of
 from mixjobs.grid import Grid
 from mixjobs.library import Library, open_library
 from mixjobs.library.phoenix import is_phoenix
@@ -46,8 +47,8 @@ def describe_path(path: str | Path) -> dict[str, Any]:
         return describe_library(open_library(path))
     if path.is_dir() and path.suffix != ".partial" and not is_group(path):
         raise InvalidInput(
-            f"{path}: neither a library nor a store; expected a Starfish HDF5 file, a PHOENIX "
-            "folder, or a mixjobs store",
+            f"{path}: this is {kind_of(path)}, neither a library nor a store; expected "
+            "a Starfish HDF5 file, a PHOENIX folder, or a mixjobs store",
             path=path,
         )
     return describe_store(path)

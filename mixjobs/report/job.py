@@ -64,7 +64,7 @@ class ConsoleReport(SampleReport):
     def searching(self, done: int, total: int) -> None:
         """Show the progress of the search."""
         if self._search is None:
-            self._search = self._bars.enter_context(reporter("generations"))
+            self._search = self._bars.enter_context(reporter("generation"))
         self._search("search", done, total)
         self._stop()
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mixjobs.display import PlotAccessor, Summarised, counted
 from mixjobs.errors import MissingFile, StoreError
+from mixjobs.files import kind_of
 from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import summarise_axes, summarise_orders
 from mixjobs.orders import Orders
@@ -75,7 +76,7 @@ class Store(Summarised):
         table, n_emulated = self.flux_ratio, len(emulated_orders(self.path))
         return {
             "path": self.path,
-            "library": self.attributes.get("library", "unknown"),
+            "library": Path(self.attributes.get("library", "unknown")),
             "grid": f"{len(self.grid)} points, {counted(len(self.grid.holes), 'hole')}",
             **summarise_axes(self.grid),
             "orders": f"{summarise_orders(self.orders)} ({medium})",
@@ -103,11 +104,17 @@ def open_store(path: str | Path) -> Store:
             )
         if Path(path).exists():
             raise StoreError(
-                f"{path}: this is a file, but a store is a folder; check the path",
+                f"{path}: this is {kind_of(path)}, but a store is a folder; check the path",
                 path=path,
             )
         raise MissingFile(
             f"{path}: no such store; check the path, or build the store first", path=path
+        )
+    if not is_group(Path(path)):
+        raise StoreError(
+            f"{path}: this is {kind_of(path)}; expected a store, which contains zarr.json: check "
+            "the path",
+            path=path,
         )
     store = read_group(Path(path))
     if not np.isfinite(store.mean_flux).all():

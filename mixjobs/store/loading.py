@@ -29,7 +29,7 @@ from mixjobs.units import UNITS, to_value
 from mixjobs.wavelengths import Medium
 
 SHARED = ("logg", "feh", "vsini", "rv")
-LIBRARY, BLACK_BODY = "library", "blackbody"
+LIBRARY, BLACKBODY = "library", "blackbody"
 
 
 def load_mixture(
@@ -271,7 +271,7 @@ def _sources(
 ) -> tuple[Source, ...]:
     """Load the source of each component; components of one library share a source."""
     own = first.store.path
-    paths = {name: own if name == LIBRARY else Path(name) for name in names if name != BLACK_BODY}
+    paths = {name: own if name == LIBRARY else Path(name) for name in names if name != BLACKBODY}
     if not paths:
         raise InvalidInput(
             "every component is a blackbody; at least one must come from a library",
@@ -285,7 +285,7 @@ def _sources(
         by_path[path] = other.library_model(numbers, instrument)
     return tuple(
         BlackBody(orders, instrument.pixels.in_library_medium, _flux_unit(first.store))
-        if name == BLACK_BODY
+        if name == BLACKBODY
         else by_path[paths[name]]
         for name in names
     )

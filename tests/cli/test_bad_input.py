@@ -312,11 +312,22 @@ BUILDS = {
     ),
     "one edge": ("--edges 5010", error(OrderError, "--edges", name="edges", value=(1,))),
     "edges that are no numbers": ("--edges a,b", error(InvalidInput, "--edges", "'a,b'")),
+    "edges with a unit": ("--edges 500.5nm,502.5nm", error(InvalidInput, "--edges", "in Å")),
+    "edges in nm": ("--edges 500.3,501.2,502.0", error(OrderError, "nm", "Å", order=0)),
+    "a range in nm": ("--n-orders 2 --range 500.3:502", error(OrderError, "nm", "Å", order=0)),
+    "edges in nm, skipped": (
+        "--edges 500.3,501.2,502.0 --skip-uncovered",
+        error(InvalidInput, "nm", "Å", name="orders"),
+    ),
+    "a selection with units": (
+        "--edges 5001,5012 --select teff=5600K:5800K",
+        error(InvalidInput, "--select", "without a unit", name="select"),
+    ),
     "no such order table": ("--order-table no.txt", error(MissingFile, path="no.txt")),
     "no such spectrum": ("--orders-from no.hdf5", error(MissingFile, path="no.hdf5")),
     "a spectrum that is a library": (
         "--orders-from library.hdf5",
-        error(UnreadableFile, "grid_points", "waves", value=["flux", "grid_points", "wl"],
+        error(UnreadableFile, "library of model spectra", value=["flux", "grid_points", "wl"],
               **LIBRARY),
     ),
     "a range that is none": (
@@ -381,7 +392,7 @@ TAKEN = error(OutputExists, "--overwrite", path="star.hdf5")
 NOT_A_STORE = "build library.hdf5 --n-orders 2 --overwrite -o"
 WORDS = {
     "": error(InvalidInput, "COMMAND", "mixjobs --help"),
-    "buidl": error(InvalidInput, "'buidl'", "build"),
+    "buidl": error(InvalidInput, "buidl", "did you mean build?"),
     "build": error(InvalidInput, "LIBRARY|JOB.toml", "mixjobs build --help"),
     "build library.hdf5 --n-orders 2": error(InvalidInput, "--output", name="output"),
     "build library.hdf5 --n-orders 2 -o no/q.zarr": error(
@@ -394,7 +405,14 @@ WORDS = {
     "demo star.hdf5": error(InvalidInput, "File exists", path="star.hdf5"),
     "info": error(InvalidInput, "PATH", "mixjobs info --help"),
     "ratio q.zarr --theta1 1,2,3": error(InvalidInput, "--theta2"),
-    "plot q.zarr": error(InvalidInput, "q.zarr", "--output", name="output"),
+    "plot q.zarr": error(MissingFile, "store or run", path="q.zarr"),
+    "summary q.zarr": error(MissingFile, "no such run", path="q.zarr"),
+    "plot star.hdf5": error(InvalidInput, "star.hdf5", "--output", name="output"),
+    "info star.hdf5": error(LibraryError, "observed spectrum", path="star.hdf5"),
+    "check star.hdf5": error(StoreError, "HDF5 file", path="star.hdf5"),
+    "build library.hdf5 --emulater": error(InvalidInput, "--emulater", "mean --emulator?"),
+    "sample job.toml --reusme": error(InvalidInput, "--reusme", "mean --resume?"),
+    "smaple job.toml": error(InvalidInput, "smaple", "mean sample?"),
 }
 
 
@@ -506,13 +524,13 @@ THETAS = {
         "6300,4.0,0",
         error(OutsideGrid, "theta1", "5600 to 6200", name="teff", value=6300),
     ),
-    "infinite": ("6000,inf,0", error(OutsideGrid, "theta1", "4 to 5", name="logg", value=np.inf)),
+    "infinite": ("6000,inf,0", error(InvalidInput, "--theta1", "finite")),
     "in a hole": ("5600,4.0,-1", error(OutsideGrid, "theta1", HOLE, "hole")),
     "beside a hole": (
         "teff=5650,logg=4.2,feh=-0.8",
         error(OutsideGrid, "theta1", "teff=5650", HOLE),
     ),
-    "NaN": ("6000,nan,0", error(InvalidInput, "logg=nan", name="theta1")),
+    "NaN": ("6000,nan,0", error(InvalidInput, "--theta1", "finite")),
     "an unknown name": ("teff=6000,logg=4,mh=0", error(InvalidInput, "'mh'", NAMES)),
     "a name missing": ("teff=6000,logg=4", error(InvalidInput, "feh", NAMES, name="theta1")),
     "a name twice": ("teff=6000,teff=5900,logg=4,feh=0", error(InvalidInput, "teff", "twice")),

@@ -379,7 +379,7 @@ def test_the_installed_command():
     command = Path(sys.executable).parent / "mixjobs"
     done = subprocess.run([command, "nonsense"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("mixjobs: argument COMMAND: invalid choice")
+    assert done.stderr.startswith("mixjobs: unknown command nonsense")
     assert done.stderr.count("\n") == 1
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mixjobs.cli.options import parse_scan
 from mixjobs.cli.parser import COMMANDS, METHODS, chosen_command, parser
 from mixjobs.config.build import BuildConfig, EmulatorConfig, OrdersConfig
+from mixjobs.config.sample import read_sample_job
 from mixjobs.errors import InvalidInput
 from mixjobs.interpolation import Method
 
@@ -78,7 +79,7 @@ def test_types_of_options():
         (["--block", "2;3"], "argument --block: '2;3' "),
         (["--range", "5"], "argument --range: '5' "),
         (["--edges", "a"], "argument --edges: 'a' "),
-        (["--quick"], "unknown option or argument --quick"),
+        (["--quick"], "unknown option --quick"),
     ],
 )
 def test_invalid_options(words, message):
@@ -99,6 +100,8 @@ def test_methods_are_those_of_the_package():
     ("words", "name", "value"),
     [
         (["--rv", "-20,5"], "rv", [-20, 5]),
+        (["--rv", "\N{MINUS SIGN}20,\N{MINUS SIGN}5"], "rv", [-20, -5]),
+        (["--theta2", "feh=\N{MINUS SIGN}1.5"], "theta2", {"feh": -1.5}),
         (["--rv", "-20"], "rv", -20),
         (["--rv", "-1e3"], "rv", -1000),
         (["--rv", "-.5"], "rv", -0.5),
@@ -110,7 +113,7 @@ def test_methods_are_those_of_the_package():
         (["--theta2", "feh=-1.5,teff=-1e3"], "theta2", {"feh": -1.5, "teff": -1000}),
         (["--vary", "rv=-20:20:5"], "vary", [("rv", [-20, -10, 0, 10, 20])]),
         (["--vary", "feh=-2:-1:2"], "vary", [("feh", [-2, -1])]),
-        (["--black-body", "3000", "-5", "-1e3"], "black_body", [3000, -5, -1000]),
+        (["--blackbody", "3000", "-5", "-1e3"], "blackbody", [3000, -5, -1000]),
         (["--fwhm", "-6"], "fwhm", -6),
         (["--orders", "-3,21"], "orders", [-3, 21]),
     ],
@@ -124,6 +127,24 @@ def test_negative_numbers(words, name, value):
 def test_negative_ranges_of_a_build():
     args = parse("build", "g", "--range", "-5:-1", "--edges", "-1e3,-.5", "--max-rv", "-20")
     assert (args.range, args.edges, args.max_rv) == ((-5, -1), [-1000, -0.5], -20)
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "phrase"),
+    [
+        (["--rv", "-inf"], "--rv", "finite"),
+        (["--rv", "-NaN"], "--rv", "finite"),
+        (["--rv", "-20km/s"], "--rv", "numbers in km/s, without a unit"),
+        (["--rv=-20 km/s,5"], "--rv", "numbers in km/s, without a unit"),
+        (["--fwhm", "5km/s"], "--fwhm", "numbers in km/s, without a unit"),
+        (["--blackbody", "3000K"], "--blackbody", "numbers in K, without a unit"),
+        (["--theta2", "5600K,4"], "--theta2", "without a unit"),
+    ],
+)
+def test_numbers_are_finite_and_without_units(words, name, phrase):
+    with pytest.raises(InvalidInput, match=phrase) as error:
+        parse(*SPECTRUM, "--theta1", "1,2", *words)
+    assert name in str(error.value)
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=4))
@@ -148,6 +169,14 @@ def test_unknown_options_are_still_errors(word):
         parse(*SPECTRUM, "--theta1", "1,2", "--rv", word)
 
 
+def test_the_job_file_in_the_help_of_sample(tmp_path):
+    text = parser(["sample"]).commands["sample"].epilog.partition("all its keys):\n")[2]
+    (tmp_path / "job.toml").write_text(text)
+    job = read_sample_job(tmp_path / "job.toml")
+    assert job.spectra[0].resolution == 44000
+    assert job.parameters.settings["teff_1"].uniform == (4500, 5500)
+
+
 # -- the command's words, completion and start ------------------------------------------------
 
 
@@ -160,7 +189,7 @@ def test_chosen_command(words, command):
 
 
 def completions(line, cwd):
-    """Complete a line as bash does with ``register-python-argcomplete mixjobs``."""
+    """Complete a line as bash does with ``register-python-argcomplete``."""
     path = cwd / "completions"
     environment = os.environ | {
         "_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)),
@@ -187,9 +216,33 @@ def test_completion(line, expected, tmp_path):
     assert set(completions(line, tmp_path)) == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("spectrum q --theta1 ", set()),
+        ("spectrum q --vary ", set()),
+        ("spectrum q --rv ", set()),
+        ("build g --max-rv ", set()),
+        ("build g --select ", set()),
+        ("build g --numbers ", set()),
+        ("build g --orders-from ", {"site.toml", "star.ecsv"}),
+        ("summary ", {"site.toml", "star.ecsv"}),
+        ("sample j --cluster ", {"local", "allocation", "slurm", "site.toml"}),
+        ("cluster ", {"local", "allocation", "slurm", "site.toml"}),
+    ],
+)
+def test_files_complete_only_where_files_are_expected(line, expected, tmp_path):
+    for name in ("site.toml", "star.ecsv"):
+        (tmp_path / name).touch()
+    words = set(completions(f"mixjobs {line}", tmp_path))
+    options = {word for word in words if word.startswith("-")}
+    files = {word.strip() for word in words - options} - {"", "completions"}
+    assert files == expected
+
+
 def test_bash_registers_the_completion():
     folder = Path(sys.executable).parent
-    script = 'eval "$(register-python-argcomplete mixjobs)" && complete -p mixjobs'
+    script = 'eval "$(register-python-argcomplete --no-defaults mixjobs)" && complete -p mixjobs'
     environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment)
     assert "_python_argcomplete" in done.stdout, done.stderr

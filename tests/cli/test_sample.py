@@ -94,7 +94,9 @@ def test_a_run_is_not_written_over(job, tmp_path, reference, capsys):
     path = job(output=str(reference.path))
     before = sorted((reference.path / "steps").iterdir())
     assert main(["sample", str(path)]) == 2
-    assert str(reference.path) in the_error(capsys)
+    message = the_error(capsys)
+    assert str(reference.path) in message
+    assert -1 < message.index("--resume") < message.index("--overwrite")
     with pytest.raises(OutputExists) as error:
         mixjobs.sample(path)
     assert error.value.path == str(reference.path)

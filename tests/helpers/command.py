@@ -16,7 +16,7 @@ from mixjobs.errors import MixjobsError
 
 # Lines of progress, which a job prints even if all is well.
 PROGRESS = re.compile(
-    r"(mean_flux|flux_ratio|interpolators): \d+ of \d+ tasks, |dashboard: http|flux calibration: "
+    r"(mean_flux|flux_ratio|interpolators): \d+ of \d+ tasks?, |dashboard: http|flux calibration: "
     r"|flux level: |emulator: |from your own machine: |left out \d+ orders"
     r"|.*: \d+ (points in|orders, )|writing .* spectra|sampling: step \d+|search: \d+ of"
 )

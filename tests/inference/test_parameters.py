@@ -101,6 +101,19 @@ def test_params_agree_with_plain_recursion(drawn, seed):
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "unit"),
+    [
+        ("rv", "12 km/s", "km/s"), ("vsini", "-1.2e1km/s", "km/s"), ("teff_1", "5600K", "K"),
+        ("logg", "4.5", "number"), ("logg", "4.5 dex", "number"),
+    ],
+)  # fmt: skip
+def test_a_number_as_text(name, text, unit):
+    with pytest.raises(InvalidInput, match=unit) as error:
+        make({name: text})
+    assert (error.value.name, error.value.value) == (name, text)
+
+
+@pytest.mark.parametrize(
     ("tie", "expected"),
     [
         ("teff_1", 5000), (" teff_1 ", 5000), ("teff_1-100", 4900), ("teff_1 + .5", 5000.5),

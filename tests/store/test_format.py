@@ -139,7 +139,17 @@ class TestBadStore:
 
     def test_an_empty_folder(self, tmp_path):
         (tmp_path / "a.zarr").mkdir()
-        self.refused(tmp_path / "a.zarr", StoreError, "damaged, or not a store")
+        self.refused(tmp_path / "a.zarr", StoreError, "this is a folder")
+
+    def test_paths_in_the_summary_are_relative_to_the_working_directory(self, store, monkeypatch):
+        monkeypatch.chdir(store.parent)
+        assert f"path        {store.name}\n" in repr(open_store(store))
+        monkeypatch.chdir(store)
+        assert f"path        {store}\n" in repr(open_store(store))
+
+    def test_a_run(self, tmp_path):
+        (tmp_path / "run.json").write_text("{}")
+        self.refused(tmp_path, StoreError, "folder of a run")
 
     @pytest.mark.parametrize(
         ("version", "message"),

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from mixjobs.errors import MixjobsError, UnreadableFile
+from mixjobs.files import HDF5, kind_of
 from mixjobs.observed.content import Content
 from mixjobs.units import declared_medium
 
@@ -29,6 +30,13 @@ def read_starfish(path: Path) -> Content:
         KeyError,
         ValueError,
     ) as error:  # raised by h5py for damaged files
+        kind = kind_of(path)
+        if kind not in (HDF5, "a file"):
+            raise UnreadableFile(
+                f"{path}: this is {kind}; expected a Starfish HDF5 file, or a table whose name "
+                "ends in .ecsv, .fits or .fit",
+                path=path,
+            ) from None
         reason = " ".join(str(error).split())  # HDF5 puts a line break after the time of a failure
         raise UnreadableFile(
             f"{path}: cannot be read as HDF5 ({reason}); "
@@ -61,6 +69,12 @@ def _layout(path: Path, file: h5py.File) -> tuple[str, ...]:
         if all(isinstance(file.get(name), h5py.Dataset) for name in names):
             return names
     members = sorted(map(str, file))  # h5py returns names that are not UTF-8 as bytes
+    if "grid_points" in file:
+        raise UnreadableFile(
+            f"{path}: this is a library of model spectra; expected an observed spectrum",
+            path=path,
+            value=members,
+        )
     listed = ", ".join(members[:8]) + (f" and {len(members) - 8} more" if len(members) > 8 else "")
     expected = " or ".join(", ".join(names) for names in _LAYOUTS)
     raise UnreadableFile(

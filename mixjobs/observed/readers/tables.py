@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from astropy.table import Column, Table
 
 
-ECSV = (".ecsv",)
-FITS = (".fits", ".fit", ".fits.gz", ".fit.gz")
+_ECSV = ".ecsv"
+ENDINGS = (_ECSV, ".fits", ".fit", ".fits.gz", ".fit.gz")
 
 _SPELLINGS = {
     "wavelength": ("wavelength", "wave", "wl", "lambda"),
@@ -31,11 +31,6 @@ _SPELLINGS = {
 _REQUIRED = ("wavelength", "flux", "flux_error")
 
 Header = list[tuple[str, Any]]
-
-
-def is_table(path: Path) -> bool:
-    """Whether the file name ends like that of a table."""
-    return path.name.lower().endswith((*ECSV, *FITS))
 
 
 def read_table(path: Path) -> Content:
@@ -69,7 +64,7 @@ def _read(path: Path) -> tuple[Table, Header, list[str]]:
     from astropy.io import fits
     from astropy.table import Table
 
-    ecsv = path.name.lower().endswith(ECSV)
+    ecsv = path.name.lower().endswith(_ECSV)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

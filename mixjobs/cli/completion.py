@@ -1,0 +1,40 @@
+"""Completion of the values of options: files only where a file is expected."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable
+from typing import Any, get_args
+
+from argcomplete.completers import FilesCompleter
+
+from mixjobs.config.cluster import ClusterConfig
+
+# Placeholders of arguments that are files or folders.
+_PATHS = re.compile("FILE|FOLDER|STORE|RUN|LIBRARY|PATH|JOB")
+
+
+def set_completers(parsers: Iterable[argparse.ArgumentParser]) -> None:
+    """Give every argument that has no choices a completer."""
+    for action in (action for parser in parsers for action in parser._actions):
+        metavar = action.metavar if isinstance(action.metavar, str) else ""
+        if action.dest == "cluster":
+            completer: Any = _clusters
+        elif _PATHS.search(metavar):
+            completer = FilesCompleter()
+        else:
+            completer = _nothing
+        if action.choices is None:
+            action.completer = completer  # type: ignore[attr-defined]
+
+
+def _clusters(prefix: str, **_: Any) -> list[str]:
+    """Complete the kinds of clusters, and the job files that describe one."""
+    kinds = get_args(ClusterConfig.model_fields["kind"].annotation)
+    complete = [kind for kind in kinds if kind != "address"]  # which needs a file for the address
+    return [*complete, *FilesCompleter(("toml",))(prefix)]
+
+
+def _nothing(**_: Any) -> list[str]:
+    return []
