@@ -9,7 +9,7 @@ _MASKS = (
     (r'(?<!["\d])\d+:\d\d:\d\d', "H:MM:SS"),
     (r"http://127\.0\.0\.1:\d+", "http://ADDRESS"),
     (r"\b\d+\.\d+\.\d+(\.\w+|\+[\w.]+)*", "VERSION"),
-    (r"\((Unable to|Can't) ([^()]|\([^()]*\))*\)", "(TEXT OF HDF5)"),
+    (r"\((Unable to|Can't) ([^()]|\(([^()]|\(\))*\))*\)", "(TEXT OF HDF5)"),
     (r"\(No group found in store ([^()]|\([^()]*\))*\)", "(TEXT OF ZARR)"),
     (r"(not a valid TOML file: ).*", r"\1TEXT OF TOMLLIB"),
     (r"\(choose from .*?\)", "(choose from ...)"),  # argparse
