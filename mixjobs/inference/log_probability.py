@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from mixjobs.display import Summarised, counted
 from mixjobs.inference.distributed import distribute
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
-from mixjobs.inference.parameters import Parameters, read_samples
+from mixjobs.inference.parameters import Parameters
+from mixjobs.inference.samples import read_samples
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:

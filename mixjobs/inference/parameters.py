@@ -28,9 +28,9 @@ from mixjobs.inference.expressions import (
     without_units,
 )
 from mixjobs.inference.priors import Dirichlet, Prior, open_uniform
+from mixjobs.inference.samples import as_samples, read_samples
 from mixjobs.model.layout import fractions
 from mixjobs.typing import Bools, Floats
-from mixjobs.units import by_name, by_position, to_value, without_unit
 
 _MIN_BATCH = 1000  # prior draws at a time
 _MAX_TRIES = 100_000  # prior draws after which a low acceptance is an error
@@ -323,63 +323,6 @@ class Parameters(Summarised):
     @cached_property
     def _targets(self) -> list[Tie | float]:
         return [resolve(name, self.rules) for name in self.rules]
-
-
-def read_samples(x: ArrayLike | Mapping[str, Any], names: Sequence[str]) -> Floats:
-    """Return free parameters as an array (P,) or (n, P), in the order of P names.
-
-    Quantities are converted if they are given by name, or in a list of one value per parameter.
-
-    Raises
-    ------
-    InvalidInput
-        As `as_samples`; or a name is unknown or missing.
-    """
-    named = by_name(x)
-    if named is None:
-        return as_samples(by_position(x, names, "x"), names)
-    for name in named:
-        check_name(name, names, "x")
-    missing = [name for name in names if name not in named]
-    if missing:
-        raise InvalidInput(
-            f"missing {', '.join(missing)}; the free parameters are {', '.join(names)}",
-            name=missing[0],
-        )
-    try:
-        columns = [np.asarray(without_unit(named[n], n), dtype=np.float64) for n in names]
-        return as_samples(np.stack(np.broadcast_arrays(*columns), axis=-1), names)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, InvalidInput):
-            raise
-        raise InvalidInput(f"x by name: {error}", name="x", value=x) from None
-
-
-def as_samples(x: ArrayLike, names: Sequence[str], label: str = "x") -> Floats:
-    """Return free parameters as an array (P,) or (n, P); errors name it `label`.
-
-    Raises
-    ------
-    InvalidInput
-        The array has another shape, is not made of numbers, or has a unit.
-    """
-    try:
-        samples = np.asarray(to_value(x, "", label), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, InvalidInput):
-            raise
-        raise InvalidInput(
-            f"{label} is not an array of plain numbers ({error})", name=label, value=x
-        ) from None
-    n_free = len(names)
-    if samples.ndim not in (1, 2) or samples.shape[-1] != n_free:
-        raise InvalidInput(
-            f"{label} of shape {samples.shape}; expected ({n_free},) or (n, {n_free}): "
-            f"{', '.join(names)}",
-            name=label,
-            value=samples.shape,
-        )
-    return samples
 
 
 def _text(rule: Rule) -> str:

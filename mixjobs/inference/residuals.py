@@ -13,7 +13,7 @@ from mixjobs.inference.likelihood import OrderData, fit_order, polynomials
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.noise import NoiseParams, correlated_part
 from mixjobs.inference.order_likelihoods import EpochLikelihoods, EpochOrder, normalise
-from mixjobs.inference.parameters import read_samples
+from mixjobs.inference.samples import read_samples
 from mixjobs.model.mixture import SpectrumBatch
 from mixjobs.typing import Bools, Floats
 from mixjobs.wavelengths import Medium
