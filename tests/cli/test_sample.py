@@ -137,7 +137,7 @@ def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
     process.send_signal(signal.SIGTERM)
     status, _, err = finish(process)
     assert status == 143
-    assert f"{run}: {steps(run)} steps are kept; --resume continues the run" in err
+    assert f"{run}: {steps(run)} steps kept; --resume continues the run" in err
     assert (
         err.splitlines()[-1]
         == "mixjobs: stopped by SIGTERM; run the same command with --resume to continue"
@@ -200,7 +200,7 @@ def test_a_spectrum_finer_than_the_library_is_told_of(fit_store, tmp_path, job):
         "\n".join(f'file = "{tmp_path}/fine.ecsv"' if "file =" in t else t for t in text)
     )
     logp = mixjobs.load_log_probability(path)
-    assert any("order(s) 4:" in note and "3.3 times finer" in note for note in logp.notes)
+    assert any("order 4:" in note and "3.3 times finer" in note for note in logp.notes)
 
 
 def test_killed_while_it_searches(job, tmp_path, reference):

@@ -3,12 +3,14 @@
 import os
 import signal
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import mixjobs
 from mixjobs import Orders
+from mixjobs.config.cluster import make_cluster
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.store import progress
 from mixjobs.store.format import Store, partial_path
@@ -140,7 +142,7 @@ class TestFaults:
         assert_same(path, reference)
         assert_nothing_left(slurm, path)
         first, second = slurm.output(job).split("dashboard:")[1:]
-        assert "done" in second
+        assert "complete" in second
         assert "q.zarr: 12 orders" not in first
 
     @pytest.mark.parametrize("script", [ALLOCATION, ELASTIC], ids=lambda path: path.stem)
@@ -239,9 +241,6 @@ class TestScripts:
     def test_the_example_of_a_site(self) -> None:
         """Every line of it is a key, those that are commented out too."""
         text = (SCRIPTS / "cluster.toml").read_text()
-        from mixjobs.config import tomllib
-        from mixjobs.config.cluster import make_cluster
-
         lines = text.split("[cluster]")[1].splitlines()
         whole = "\n".join(line.removeprefix("# ") for line in lines)
         table = make_cluster(tomllib.loads(whole), "cluster.toml")
