@@ -139,7 +139,7 @@ def without_unit(value: Any, name: str) -> Any:
     return to_value(value, unit, name)
 
 
-def by_position(values: Any, names: Sequence[str], called: str) -> Any:
+def by_position(values: Any, names: Sequence[str], label: str) -> Any:
     """Convert the quantities in a list of one value per parameter; return plain numbers unchanged.
 
     Parameters
@@ -148,7 +148,7 @@ def by_position(values: Any, names: Sequence[str], called: str) -> Any:
         A list such as ``[6.05 * u.kK, 4.5, -0.2]``; anything else must be dimensionless.
     names : sequence of str
         The parameters, in the sequence of the list.
-    called : str
+    label : str
         Name of the argument, for the error.
 
     Raises
@@ -162,9 +162,9 @@ def by_position(values: Any, names: Sequence[str], called: str) -> Any:
     if isinstance(values, list | tuple) and len(values) == len(names):
         if any(hasattr(item, "unit") and np.ndim(item) for item in values):
             raise InvalidInput(
-                f"{called} is a list that contains arrays with a unit; give arrays by name, as in "
+                f"{label} is a list that contains arrays with a unit; give arrays by name, as in "
                 f"{{{names[0]!r}: ...}}",
-                name=called,
+                name=label,
                 value=values,
             )
         return [without_unit(item, name) for item, name in zip(values, names, strict=True)]
@@ -172,12 +172,12 @@ def by_position(values: Any, names: Sequence[str], called: str) -> Any:
         return without_unit(values, names[0])
     if str(getattr(values, "unit", None) or ""):
         raise InvalidInput(
-            f"{called} in {values.unit}: an array of several parameters cannot have one unit; "
+            f"{label} in {values.unit}: an array of several parameters cannot have one unit; "
             "give quantities by name",
-            name=called,
+            name=label,
             value=values,
         )
-    return to_value(values, "", called)
+    return to_value(values, "", label)
 
 
 def by_name(values: Any) -> Mapping[str, Any] | None:

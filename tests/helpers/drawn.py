@@ -87,3 +87,20 @@ def make_q(grid, rng, method, n_orders=3, **options):
     mean_flux = np.exp(rng.normal(size=(n_orders, len(grid))))
     orders = Orders.log_spaced(n_orders, 7000, 50000)
     return flux_ratio(grid, orders, mean_flux, method, **options), mean_flux
+
+
+_FLUXES = st.sampled_from([1.0, 2.5, -3.0, 0.0, 1e-18, np.nan, np.inf, -np.inf])
+_FLUX_ERRORS = st.sampled_from([0.1, 1e-30, 0.0, -99.9, np.nan, np.inf])
+
+
+@st.composite
+def observed_orders(draw):
+    """Draw orders of equal length, with ascending wavelengths and any flux, error and mask."""
+    n_orders, n_pixels = draw(st.integers(1, 4)), draw(st.integers(1, 6))
+
+    def table(of):
+        row = st.lists(of, min_size=n_pixels, max_size=n_pixels)
+        return np.array(draw(st.lists(row, min_size=n_orders, max_size=n_orders)))
+
+    wave = np.cumsum(table(st.floats(1e-3, 3e3)), axis=1) + 100.0
+    return wave, table(_FLUXES), table(_FLUX_ERRORS), table(st.booleans())

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mixjobs.errors import MissingFile, MixjobsError, OrderError, UnreadableFile
 from mixjobs.observed.spectrum import open_spectrum
+from tests.helpers.drawn import observed_orders
 
 CURRENT = ("waves", "fluxes", "sigmas")
 OLDER = ("wls", "fls", "sigmas")
@@ -99,25 +100,8 @@ class TestReal:
             open_spectrum(data / "btsettl_prism.hdf5")
 
 
-values = st.sampled_from([1.0, 2.5, -3.0, 0.0, NAN, INF, -INF])
-sigmas = st.sampled_from([0.1, 1e-30, 0.0, -99.9, NAN, INF])
-
-
-@st.composite
-def contents(draw):
-    """Draw orders of ascending pixels, with any flux, sigma and mask."""
-    n_orders, n_pixels = draw(st.integers(1, 4)), draw(st.integers(1, 6))
-
-    def table(of):
-        row = st.lists(of, min_size=n_pixels, max_size=n_pixels)
-        return np.array(draw(st.lists(row, min_size=n_orders, max_size=n_orders)))
-
-    wave = np.cumsum(table(st.floats(1e-3, 3e3)), axis=1) + 100.0
-    return wave, table(values), table(sigmas), table(st.booleans())
-
-
 class TestProperties:
-    @given(contents(), st.sampled_from([CURRENT, OLDER]))
+    @given(observed_orders(), st.sampled_from([CURRENT, OLDER]))
     def test_masks_and_ranges(self, content, names):
         wave, flux, sigma, masks = content
         with tempfile.TemporaryDirectory() as folder:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mixjobs.errors import MissingFile, MixjobsError, OrderError, UnreadableFile
 from mixjobs.observed.spectrum import open_spectrum
+from tests.helpers.drawn import observed_orders
 
 NAN, INF = np.nan, np.inf
 ENDINGS = (".ecsv", ".fits", ".fit", ".fits.gz", ".fit.gz", ".FITS")
@@ -53,23 +54,13 @@ def arrays(observed):
     return (*observed.wavelength, *observed.flux, *observed.flux_error, *observed.mask)
 
 
-flux_values = st.sampled_from([1.0, 2.5, -3.0, 0.0, 1e-18, NAN, INF, -INF])
-sigma_values = st.sampled_from([0.1, 1e-30, 0.0, -99.9, NAN, INF])
-
-
 @st.composite
 def spectra(draw):
-    """Draw orders of equal length, as in HDF5, and a sequence of rows that mixes the orders."""
-    n_orders, n_pixels = draw(st.integers(1, 4)), draw(st.integers(1, 6))
-
-    def table(of):
-        row = st.lists(of, min_size=n_pixels, max_size=n_pixels)
-        return np.array(draw(st.lists(row, min_size=n_orders, max_size=n_orders)))
-
-    wave = np.cumsum(table(st.floats(1e-3, 3e3)), axis=1) + 100.0
-    order = np.repeat(np.arange(n_orders), n_pixels)
+    """Draw orders, and a sequence of rows that mixes them."""
+    wave, flux, sigma, mask = draw(observed_orders())
+    order = np.repeat(np.arange(len(wave)), wave.shape[1])
     mixed = np.array(draw(st.permutations(order.tolist())), dtype=np.int64)
-    return wave, table(flux_values), table(sigma_values), table(st.booleans()), mixed
+    return wave, flux, sigma, mask, mixed
 
 
 class TestProperties:
