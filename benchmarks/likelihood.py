@@ -19,13 +19,14 @@ import mixjobs
 from benchmarks.fits import NOISE, RESOLUTION, build_store, observe, pixels, plan, ranges
 from benchmarks.measure import Row, cpu_seconds, in_turn, interval, ratio, same
 from mixjobs.builder.emulator import EmulatorSettings
-from mixjobs.inference.likelihood import Continuum, OrderData, fit_order
+from mixjobs.inference.coupling import OrderTerms, couple
+from mixjobs.inference.likelihood import Continuum, OrderData, OrderFit, fit_order
 from mixjobs.inference.noise import NoiseParams
 from mixjobs.inference.order_likelihoods import LikelihoodBatch, OrderLikelihoods
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.typing import Floats
 
-AIM_DENSE, AIM_GROWTH = 100, 1.1
+AIM_DENSE, AIM_GROWTH, AIM_COUPLED = 100, 1.1, 1.5
 AXES = {"teff": (3600, 3800, 4000, 4200), "logg": (4.0, 4.5, 5.0), "feh": (-0.5, 0.0, 0.5)}
 TRUTH = {
     "teff_1": 4100.0, "teff_2": 3700.0, "logg": 4.4, "feh": 0.1, "vsini": 12.0, "rv": 5.0, "c": 0.3,
@@ -110,7 +111,8 @@ def one_order(star: Star, size: Size) -> list[Row]:
     for errors, few in dense.items():
         expected = np.array([side() for side in few])
         same("likelihood", likelihoods(blocks[:2], free, errors)[[0, -1]], expected, rtol=1e-8)
-    same("likelihood, a step", fits([values])[0], likelihoods(blocks, free), rtol=1e-12)
+    together = couple(fits([values])).total
+    same("likelihood, a step", together, likelihoods(blocks, free), rtol=1e-10)
     times = in_turn(
         size.rounds,
         dense=each(lambda: [side() for side in dense[True]], 2),
@@ -158,7 +160,15 @@ def likelihoods(
     for block in blocks:
         columns = block.errors if errors else block.errors[:, :, :0]
         fits.append(fit_order(block.data, block.spectra, columns, kind(block.noise)))
-    return np.concatenate([fit.log_likelihood for fit in fits])
+    return np.concatenate([by_itself(fit) for fit in fits])
+
+
+def by_itself(fit: OrderFit) -> Floats:
+    """Return ln of the likelihood of one order, whose error columns no other order shares."""
+    n, n_columns = fit.projection.shape
+    own = np.broadcast_to(np.eye(n_columns), (n, n_columns, n_columns))
+    nothing = np.empty((n, 0, n_columns))
+    return couple([OrderTerms(0, fit.own, fit.projection, fit.precision, own, nothing)]).total
 
 
 class Dense:
@@ -255,14 +265,18 @@ def growth(star: Star, size: Size) -> list[Row]:
     names = (*one.epochs[0].model.parameters, *NOISE)
     few, most = size.walkers
     values, short, long = (table(names, n) for n in (size.n_walkers, few, most))
-    same("likelihood, orders", many([values])[0], one([values])[0], rtol=1e-12)
-    same("likelihood, walkers", one([long])[0][:few], one([short])[0], rtol=1e-10)
+    terms = many([values])
+    same("likelihood, orders", terms[0].likelihood, one([values])[0].likelihood, rtol=1e-12)
+    alone = one([long])[0].likelihood, one([short])[0].likelihood
+    same("likelihood, walkers", alone[0][:few], alone[1], rtol=1e-10)
     sides = {f"{n}": linear(fits, values, n) for n, fits in by_pixels.items()}
     sides |= {
         "one order": linear(one, values, 1),
         "orders": linear(many, values, size.orders),
         "few": linear(one, short, few),
         "most": linear(one, long, most),
+        "together": lambda: cpu_seconds(lambda: couple(many([values]))),
+        "apart": lambda: cpu_seconds(lambda: [couple([term]) for term in many([values])]),
     }
     times = in_turn(size.rounds, **sides)
     first, *others = map(str, size.growth)
@@ -271,7 +285,19 @@ def growth(star: Star, size: Size) -> list[Row]:
         grown(f"pixels {first} to {others[-1]}", times[others[-1]], times[first], between),
         grown(f"orders 1 to {size.orders}", times["orders"], times["one order"]),
         grown(f"walkers {few} to {most}", times["most"], times["few"]),
+        coupled(times["together"], times["apart"], size.orders),
     ]
+
+
+def coupled(together: Floats, apart: Floats, n_orders: int) -> Row:
+    """Return the row about orders that share the interpolation error."""
+    value = ratio(together, apart)
+    return Row(
+        f"a step of {n_orders} orders that share the interpolation error / each by itself",
+        f"{value:.2f} ({interval(together, apart)})",
+        f"<= {AIM_COUPLED:g}",
+        value <= AIM_COUPLED,
+    )
 
 
 def linear(fits: OrderLikelihoods, values: Floats, factor: float) -> Callable[[], float]:

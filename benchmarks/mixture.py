@@ -17,9 +17,10 @@ from mixjobs.grid import Grid
 from mixjobs.interpolation import interpolation
 from mixjobs.interpolation.cross_validation import axis_folds
 from mixjobs.model.broadening import profile_sigma
-from mixjobs.model.components import LibraryModel
-from mixjobs.model.emulator import decompose, emulator_error
+from mixjobs.model.emulator import decompose
+from mixjobs.model.joint_error import joint_error, order_error
 from mixjobs.model.layout import lay_out
+from mixjobs.model.library_model import LibraryModel
 from mixjobs.model.mixture import MAX_SPECTRA_PER_BATCH, MixtureModel
 from mixjobs.model.order_model import order_basis
 from mixjobs.orders import Orders
@@ -53,7 +54,7 @@ def run(small: bool) -> list[Row]:
         "errors": lambda: cpu_seconds(lambda: list(model.stream(values, errors=True))),
     }
     times = in_turn(3 if small else 16, **sides)
-    n_columns = next(model.stream(values[:1], errors=True)).error.shape[2]
+    n_columns = next(model.stream(values[:1], errors=True)).error.columns.shape[2]
     return [*table(times, n_columns), *growth(order, sizes, small)]
 
 
@@ -139,9 +140,10 @@ class Order:
         """Return the mixture in a number of equal orders."""
         between = interpolation(self.grid, "cubic")
         axes = axis_folds(self.grid, "cubic")
-        error = emulator_error(axes, self.emulator.weights, self.log_mean)
+        n_pixels = self.emulator.grid.n_pixels
+        error = joint_error(axes, [self.emulator.weights], [self.log_mean], [n_pixels], {})
         basis = order_basis(
-            self.emulator, self.log_mean, between, error,
+            self.emulator, self.log_mean, between, order_error(error.columns[0]),
             wavelength=self.data, profile_sigma=self.sigma, limb_darkening=0.6,
         )  # fmt: skip
         source = LibraryModel("demo", self.grid, between, [basis] * n_orders)

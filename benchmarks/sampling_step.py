@@ -27,8 +27,8 @@ from mixjobs.inference.log_probability import LogProbability, make_log_probabili
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
-from mixjobs.inference.run_folder import Segment
 from mixjobs.inference.sampler import Ensembles, Step, random_states, segment
+from mixjobs.inference.segments import Segment
 from mixjobs.typing import Floats
 from validation.real_data import real_data
 

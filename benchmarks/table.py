@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import zarr
 from distributed import Client
 
 import mixjobs
@@ -17,6 +18,8 @@ from benchmarks.cluster import WORKERS, workers
 from benchmarks.libraries import write_library
 from benchmarks.measure import Row, StageClock, counted, in_turn, interval, ratio, same, seconds
 from mixjobs.library import Library
+from mixjobs.store.checksums import CODECS
+from mixjobs.store.format import WRITE_ALL, rows_per_zarr_chunk
 from mixjobs.typing import Floats
 
 AIM = 1.0
@@ -50,7 +53,8 @@ def run(small: bool) -> list[Row]:
         values = mixjobs.open_store(case.store).flux_ratio[...]
         times = in_turn(rounds, save=lambda: save(case, values), stage=lambda: stage(case))
         on_disk = {name: counted(each) for name, each in case.on_disk.items()}
-        return [*writing(times, on_disk, case, values), *reading_back(case, values, rounds)]
+        rows = [*writing(times, on_disk, case, values), *reading_back(case, values, rounds)]
+        return [*rows, checksums(case, values, rounds)]
 
 
 def writing(
@@ -143,3 +147,31 @@ def reading_back(case: Case, values: Floats, rounds: int) -> list[Row]:
         )
         for name in ("order", "row")
     ]
+
+
+def checksums(case: Case, values: Floats, rounds: int) -> Row:
+    """Return the row about writing and reading the table's array with and without CRC-32C."""
+    chunks = (1, rows_per_zarr_chunk(values.shape[1], "float64"), values.shape[2])
+
+    def write_and_read(name: str, compressors: object) -> float:
+        path = case.folder / name
+        shutil.rmtree(path, ignore_errors=True)
+        array = zarr.create_array(
+            path, shape=values.shape, chunks=chunks, dtype="float64", config=WRITE_ALL,
+            compressors=compressors, fill_value=np.nan,
+        )  # fmt: skip
+        elapsed = seconds(lambda: array.__setitem__(..., values))
+        start = time.perf_counter()
+        read = array[...]
+        elapsed += time.perf_counter() - start
+        same("checksums", read, values, rtol=0)
+        return elapsed
+
+    times = in_turn(
+        rounds,
+        checked=lambda: write_and_read("checked", CODECS),
+        plain=lambda: write_and_read("plain", None),
+    )
+    sides = times["checked"], times["plain"]
+    measured = f"{ratio(*sides):.2f} ({interval(*sides)})"
+    return Row("time to write and read the table with CRC-32C / without", measured)

@@ -11,9 +11,11 @@ from functools import cache
 import numpy as np
 
 from benchmarks.libraries import planck, points
+from mixjobs.declarations import Declaration
 from mixjobs.grid import Grid
 from mixjobs.library.base import FluxCalibration
 from mixjobs.orders import Orders
+from mixjobs.sections import Section
 from mixjobs.typing import Floats, Ints
 from mixjobs.wavelengths import LibraryMedium
 
@@ -127,9 +129,12 @@ class VirtualLibrary:
     original_names: tuple[str, ...] = ("T", "logg", "Z")
     medium: LibraryMedium = "vacuum"
     flux_unit: str = "erg/s/cm^2/AA"
+    declarations: tuple[Declaration, ...] = ()
     flux_calibration: FluxCalibration = field(
         default=FluxCalibration("raw", "made as the flux at the star's surface")
     )
+
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of_shape(cls, shape: tuple[int, int, int], seconds: float) -> VirtualLibrary:
@@ -140,6 +145,11 @@ class VirtualLibrary:
     def wavelength(self) -> Floats:
         """Wavelengths (n_pixels,) in Å."""
         return wavelengths()
+
+    @property
+    def sections(self) -> Sequence[Section]:
+        """All pixels are in one section."""
+        return (Section(0, self.wavelength),)
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
@@ -158,10 +168,6 @@ class VirtualLibrary:
     def take(self, rows: Sequence[int] | Ints) -> VirtualLibrary:
         """Return the library of only these spectra."""
         return replace(self, grid=self.grid.take(rows))
-
-    def assume_raw(self) -> VirtualLibrary:
-        """Return the library with its spectra taken as raw."""
-        return replace(self, flux_calibration=FluxCalibration("assumed", "taken as raw on request"))
 
     def means(self, orders: Orders) -> Floats:
         """Return the means (M, N) that a store of this library must contain, at no cost."""

@@ -90,9 +90,11 @@ if TYPE_CHECKING:
     from mixjobs.library import Library, open_library
     from mixjobs.model.flux_ratio import FluxRatio
     from mixjobs.model.mixture import MixtureModel, mix
-    from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
+    from mixjobs.observed.opening import open_spectrum
+    from mixjobs.observed.spectrum import ObservedSpectrum
     from mixjobs.orders import Orders
     from mixjobs.report.check import check_store
+    from mixjobs.store.coverage import estimate_coverage
     from mixjobs.store.format import Store, open_store
     from mixjobs.store.loading import load_mixture
     from mixjobs.store.ratios import load_flux_ratio
@@ -119,8 +121,10 @@ _MODULES = {
     "library": ("Library", "open_library"),
     "model.flux_ratio": ("FluxRatio",),
     "model.mixture": ("MixtureModel", "mix"),
-    "observed.spectrum": ("ObservedSpectrum", "open_spectrum"),
+    "observed.opening": ("open_spectrum",),
+    "observed.spectrum": ("ObservedSpectrum",),
     "orders": ("Orders",),
+    "store.coverage": ("estimate_coverage",),
     "store.format": ("Store", "open_store"),
     "store.loading": ("load_mixture",),
     "store.ratios": ("load_flux_ratio",),
@@ -160,6 +164,7 @@ __all__ = [
     "build",
     "build_job",
     "check_store",
+    "estimate_coverage",
     "evaluate_spectra",
     "load_flux_ratio",
     "load_log_probability",

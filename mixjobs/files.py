@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import shutil
@@ -10,15 +11,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from mixjobs.errors import JobFailed
+from mixjobs.errors import InvalidInput, JobFailed, UnreadableFile
 
+PARTIAL = ".partial"  # suffix of a store that is being built
 ASIDE = ".aside"  # suffix of a file or folder that is still being written
 HDF5, FITS = "an HDF5 file", "a FITS file"
-RUN, ZARR = "the folder of a run", "a Zarr store"
+FOLDER, RUN, ZARR = "a folder", "the folder of a run", "a Zarr store"
 _SIGNATURES = {b"\x89HDF\r\n\x1a\n": HDF5, b"SIMPLE  =": FITS, b"# %ECSV": "a text table (ECSV)"}
 _FOLDERS = {"run.json": RUN, "zarr.json": ZARR}  # by a file that they contain
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _N_BYTES = 512  # of a file, enough to recognise it
+# Byte order marks, that of UTF-32 before that of UTF-16, with which it begins.
+_ENCODINGS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
 _NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
 
 
@@ -36,7 +44,7 @@ def kind_of(path: str | Path) -> str:
     path = Path(path)
     if path.is_dir():
         kinds = [kind for name, kind in _FOLDERS.items() if (path / name).is_file()]
-        return kinds[0] if kinds else "a folder"
+        return kinds[0] if kinds else FOLDER
     try:
         with path.open("rb") as file:
             start = file.read(_N_BYTES)
@@ -47,6 +55,81 @@ def kind_of(path: str | Path) -> str:
             return kind
     is_text = start and all(byte >= ord(" ") or byte in b"\t\r\n" for byte in start)
     return "a text file" if is_text else "a file"
+
+
+def refuse_inside(path: str | Path) -> None:
+    """Refuse to write into a store, a partial store or a run, wherever links lead.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    for folder in Path(path).resolve().parents:
+        partial = folder.name.endswith(PARTIAL) and (folder / "store").is_dir()
+        run = (folder / "run.json").is_file() and (folder / "steps").is_dir()
+        if partial or run or (folder / "zarr.json").is_file():
+            kind = "a partial store" if partial else kind_of(folder)
+            raise InvalidInput(
+                f"{path}: this is inside {kind} ({folder}); choose a path outside it",
+                path=path,
+                name="output",
+                value=str(path),
+            )
+
+
+def make_folder(path: str | Path) -> Path:
+    """Create a folder for output if it does not exist.
+
+    Raises
+    ------
+    InvalidInput
+        It cannot be created, or the path is a file.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"{folder}: this folder cannot be created ({error.strerror}); choose another name",
+            path=folder,
+        ) from None
+    return folder
+
+
+def read_text(path: str | Path) -> str:
+    """Read a text file in UTF-8, or in the encoding of its byte order mark, with any line ends.
+
+    Raises
+    ------
+    UnreadableFile
+        The file is not text in such an encoding.
+    OSError
+        It does not exist, or cannot be read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "a.txt").write_bytes("5000 Å\\r\\n".encode("utf-16"))
+    ...     read_text(Path(folder, "a.txt"))
+    '5000 Å\\n'
+    """
+    content = Path(path).read_bytes()
+    marks = (mark for mark in _ENCODINGS if content.startswith(mark))
+    encoding = _ENCODINGS.get(next(marks, b""), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UnreadableFile(
+            f"{path}: this is {kind_of(path)}; expected text in UTF-8 (byte {error.start} is not)",
+            path=path,
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def is_disk_fault(error: OSError) -> bool:
+    """Whether an error means that a disk is full, read-only or broken."""
+    return error.errno in (*_DISK_FULL, errno.EROFS, errno.EIO, errno.EFBIG)
 
 
 @contextmanager

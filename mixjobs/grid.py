@@ -23,6 +23,22 @@ Theta = ArrayLike | Mapping[str, ArrayLike]
 # dimensions and 0.6 in four (where a cell has 16 corners); for scattered points it is 0.
 MIN_LATTICE_FRACTION = 0.5
 _MAX_PRODUCT = 2**62
+_MIN_STEP = 1e-4  # of an axis, over the median step
+
+
+def _check_distinct(name: str, values: Floats) -> None:
+    """Refuse values of a parameter that differ by rounding, which would be an axis of their own."""
+    axis = np.unique(values)
+    steps = np.diff(axis)
+    is_scattered = 2 * len(axis) > len(values)  # an irregular grid, where no value is repeated
+    if not is_scattered and len(steps) > 1 and steps.min() < _MIN_STEP * np.median(steps):
+        k = int(steps.argmin())
+        raise LibraryError(
+            f"the grid has {name} = {float(axis[k])!r} and {float(axis[k + 1])!r}, which are "
+            "nearly equal; expected the same number, or distinct ones: correct the library",
+            name=name,
+            value=(float(axis[k]), float(axis[k + 1])),
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,6 +108,8 @@ class Grid(Summarised):
                 name="points",
                 value=repeated.tolist(),
             )
+        for name, values in zip(self.names, points.T, strict=True):
+            _check_distinct(name, values)
         points.setflags(write=False)
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "names", tuple(self.names))
@@ -283,6 +301,21 @@ def describe(theta: ArrayLike, names: Sequence[str]) -> str:
     """Return one theta as text, such as ``(teff=6000, logg=4)``."""
     values = np.atleast_1d(np.asarray(theta, dtype=np.float64))
     return "(" + ", ".join(f"{n}={v:g}" for n, v in zip(names, values, strict=True)) + ")"
+
+
+def describe_points(points: Sequence[Mapping[str, float]], n_points: int | None = None) -> str:
+    """Name the first three of some points, of which there are `n_points`.
+
+    Examples
+    --------
+    >>> describe_points([{"teff": 3000, "logg": 4.0}, {"teff": 3000, "logg": 5.0}])
+    'teff=3000, logg=4; teff=3000, logg=5'
+    >>> describe_points([{"teff": 3000}] * 3, 40)
+    'teff=3000; teff=3000; teff=3000; and 37 more'
+    """
+    named = [", ".join(f"{name}={v:g}" for name, v in point.items()) for point in points[:3]]
+    more = (len(points) if n_points is None else n_points) - len(named)
+    return "; ".join(named + ([f"and {more} more"] if more else []))
 
 
 def to_theta(value: Theta, names: Sequence[str]) -> Floats:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.display import Summarised, counted
 from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
+from mixjobs.sections import Section, choose_section, gap_in, shortage
+from mixjobs.text_tables import read_ranges
 from mixjobs.typing import Floats, Ints
 from mixjobs.units import to_integer, to_integers, to_value
 from mixjobs.wavelengths import check_wavelength
@@ -199,7 +202,9 @@ class Orders(Summarised):
     def from_table(cls, path: str | Path) -> Orders:
         """Read orders from a text table: ``number wave_min wave_max`` or ``wave_min wave_max``.
 
-        Columns are separated by blanks or commas, wavelengths are in Å, ``#`` starts a comment.
+        Columns are separated by blanks, commas or semicolons, wavelengths are in Å, and ``#``
+        starts a comment. A header line may name the columns in another sequence, or give another
+        unit, as in ``wave_min(nm)``.
 
         Parameters
         ----------
@@ -214,25 +219,18 @@ class Orders(Summarised):
         """
         if not Path(path).is_file():
             raise MissingFile(f"{path}: no such order table; check the path", path=path)
-        try:
-            text = Path(path).read_text(encoding="utf-8").replace(",", " ").splitlines()
-            rows = [line.split("#")[0].split() for line in text]
-            table = np.array([row for row in rows if row], dtype=np.float64)
-        except (UnicodeDecodeError, ValueError) as error:
-            raise UnreadableFile(f"{path}: not an order table: {error}", path=path) from None
-        if table.ndim != 2 or table.shape[1] not in (2, 3):
+        number, ranges = read_ranges(path, numbered=True)
+        if number is None:
+            return cls.from_edges(ranges)
+        wrong = number[~(number % 1 == 0)]
+        if len(wrong):
             raise UnreadableFile(
-                f"{path}: expected rows of 'number wave_min wave_max' or 'wave_min wave_max'",
+                f"{path}: order number {wrong[0]:g}; the first of three columns is the order "
+                "number, unless a header line names them: expected whole numbers",
                 path=path,
+                value=float(wrong[0]),
             )
-        if table.shape[1] == 2:
-            return cls.from_edges(table)
-        if (table[:, 0] % 1).any():
-            raise UnreadableFile(
-                f"{path}: the first of three columns is the order number; expected whole numbers",
-                path=path,
-            )
-        return cls(table[:, 0].astype(np.int64), table[:, 1], table[:, 2])
+        return cls(number.astype(np.int64), ranges[:, 0], ranges[:, 1])
 
     def _facts(self) -> Mapping[str, object]:
         return {"orders": f"{len(self)} ({self._listed()})", "wavelength": self._extent()}
@@ -284,11 +282,17 @@ class Orders(Summarised):
         index = np.array(to_integers(rows, "rows"), dtype=np.int64)
         return Orders(self.number[index], self.wave_min[index], self.wave_max[index])
 
-    def uncovered(self, wavelength: ArrayLike) -> list[int]:
-        """Return the positions of orders that extend beyond a library's wavelengths (n_pixels,)."""
-        wavelength = _wavelengths(wavelength)
-        low, high = wavelength[0], np.nextafter(wavelength[-1], np.inf)
-        return [int(m) for m in np.flatnonzero((self.wave_min < low) | (self.wave_max > high))]
+    def uncovered(self, wavelength: ArrayLike | Sequence[Section]) -> list[int]:
+        """Return the positions of orders that a library does not cover.
+
+        Parameters
+        ----------
+        wavelength
+            As for `pixel_ranges`.
+        """
+        sections = _sections(wavelength)
+        ranges = enumerate(zip(self.wave_min, self.wave_max, strict=True))
+        return [m for m, ends in ranges if choose_section(sections, *ends).headroom(*ends) < 0]
 
     def remedy(self, wavelength: Floats, otherwise: str = "choose other orders") -> str:
         """Return what to do if a library (n_pixels,) does not cover the orders, for an error."""
@@ -297,13 +301,17 @@ class Orders(Summarised):
             return "these look like nm: give wavelengths in Å, ten times as large"
         return otherwise
 
-    def pixel_ranges(self, wavelength: ArrayLike) -> tuple[Ints, Ints]:
+    def pixel_ranges(
+        self, wavelength: ArrayLike | Sequence[Section], buffer: float = 0.0
+    ) -> tuple[Ints, Ints]:
         """Return the pixels of each order.
 
         Parameters
         ----------
-        wavelength : (n_pixels,) array or quantity
-            Å, ascending, in the same medium as the orders.
+        wavelength : (n_pixels,) array or quantity, or sequence of Section
+            Å, ascending, in the same medium as the orders; or a library's `sections`.
+        buffer : float
+            Width of the emulator's buffer in ln(wavelength), for the choice of a section.
 
         Returns
         -------
@@ -313,23 +321,15 @@ class Orders(Summarised):
         Raises
         ------
         OrderError
-            An order extends beyond the wavelengths, or contains no pixel.
+            An order extends beyond the wavelengths, falls in a gap, or contains no pixel.
         """
-        wavelength = _wavelengths(wavelength)
-        uncovered = self.uncovered(wavelength)
+        sections = _sections(wavelength)
+        uncovered = self.uncovered(sections)
         if uncovered:
-            m = uncovered[0]
-            more = f" and {len(uncovered) - 1} more are" if len(uncovered) > 1 else " is"
-            otherwise = "choose other orders, or skip those that are not covered"
-            raise OrderError(
-                f"order {self.number[m]} ({self._range(m)}){more} not covered by the library, "
-                f"which extends from {wavelength[0]:.6g} to {wavelength[-1]:.6g} Å; "
-                f"{self.remedy(wavelength, otherwise)}",
-                order=int(self.number[m]),
-                value=(float(self.wave_min[m]), float(self.wave_max[m])),
-            )
-        lo = np.searchsorted(wavelength, self.wave_min, side="left").astype(np.int64)
-        hi = np.searchsorted(wavelength, self.wave_max, side="left").astype(np.int64)
+            raise self._not_covered(uncovered, sections)
+        ranges = list(zip(self.wave_min, self.wave_max, strict=True))
+        pixels = [choose_section(sections, *ends, buffer).pixels(*ends) for ends in ranges]
+        lo, hi = np.array(pixels, dtype=np.int64).T
         empty = np.flatnonzero(lo == hi)
         if len(empty):
             m = empty[0]
@@ -341,8 +341,34 @@ class Orders(Summarised):
             )
         return lo, hi
 
+    def _not_covered(self, uncovered: list[int], sections: Sequence[Section]) -> OrderError:
+        m = uncovered[0]
+        low, high = float(self.wave_min[m]), float(self.wave_max[m])
+        gap = gap_in(sections, low, high)
+        more = f" and {len(uncovered) - 1} more are" if len(uncovered) > 1 else " is"
+        first = min(section.wavelength[0] for section in sections)
+        last = max(section.wavelength[-1] for section in sections)
+        otherwise = "choose other orders, or skip those that are not covered"
+        return OrderError(
+            f"order {self.number[m]} ({self._range(m)}){more} not covered by the library, which "
+            f"{shortage(sections, low, high)}; "
+            f"{self.remedy(np.array([first, last]), otherwise)}",
+            order=int(self.number[m]),
+            name="gap" if gap else None,
+            value=gap or (low, high),
+        )
 
-def _wavelengths(values: ArrayLike) -> Floats:
+
+def _sections(wavelength: ArrayLike | Sequence[Section]) -> Sequence[Section]:
+    """Return sections; an array of wavelengths is one."""
+    if isinstance(wavelength, list | tuple):
+        sections = [item for item in wavelength if isinstance(item, Section)]
+        if sections:
+            return sections
+    return [Section(0, _wavelengths(wavelength))]
+
+
+def _wavelengths(values: Any) -> Floats:
     return np.asarray(to_value(values, "Angstrom", "wavelengths"), dtype=np.float64)
 
 

@@ -1,16 +1,14 @@
-"""Units of measurement, and what files declare: units, flags and the medium of wavelengths."""
+"""Quantities with units from Python, converted to plain numbers."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from mixjobs.errors import InvalidInput, UnreadableFile
-from mixjobs.wavelengths import Medium
+from mixjobs.errors import InvalidInput
 
 # Flux units, in erg/s/cm²/Å.
 UNITS = {"erg/s/cm2/AA": 1.0, "erg/s/cm2/cm": 1e8}
@@ -18,9 +16,6 @@ UNITS = {"erg/s/cm2/AA": 1.0, "erg/s/cm2/cm": 1e8}
 # Units of parameters; all others are dimensionless.
 PARAMETER_UNITS = {"teff": "K", "vsini": "km/s", "rv": "km/s"}
 SUFFIXES = re.compile(r"(_\d+)?(_e\d+)?$")  # of a component and an epoch
-
-_FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-_MEDIA: dict[str, Medium] = {"air": "air", "vacuum": "vacuum"}
 
 
 def to_value(value: Any, unit: str, name: str) -> Any:
@@ -251,7 +246,7 @@ def _converted(value: Any, unit: str, name: str) -> Any:
     own = str(getattr(value, "unit", value))
     try:
         converted = value.to_value(unit)
-        return converted if value.unit == unit else _rounded(converted)
+        return converted if value.unit == unit else rounded(converted)
     except Exception as error:  # astropy raises UnitConversionError, a TypeError or a ValueError
         given = f"in {own}" if own else "is dimensionless"
         expected = unit or "a number without a unit"
@@ -263,79 +258,10 @@ def _converted(value: Any, unit: str, name: str) -> Any:
         ) from None
 
 
-def _rounded(values: Any) -> Any:
+def rounded(values: Any) -> Any:
     """Round to 15 significant digits, so that 500 nm is 5000 Å and not 4999.999999999999."""
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = 10.0 ** (14 - np.floor(np.log10(np.abs(values))))
         return np.where(
             np.isfinite(values) & np.isfinite(scale), np.round(values * scale) / scale, values
         )[()]
-
-
-def attribute_text(value: Any) -> str:
-    """Return an attribute as text; h5py reads strings of fixed length as bytes."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def read_flag(value: Any) -> bool | None:
-    """Read a flag stored as a bool, a number or a string; None if it is not a flag.
-
-    Examples
-    --------
-    >>> read_flag(np.True_), read_flag("False"), read_flag(b"true"), read_flag([0]), read_flag("?")
-    (True, False, True, False, None)
-    """
-    values = np.atleast_1d(value)
-    return _FLAGS.get(attribute_text(values[0]).lower()) if values.size == 1 else None
-
-
-def declared_medium(
-    declarations: Iterable[tuple[str, Any]], path: str | os.PathLike[str]
-) -> Medium | None:
-    """Return the medium that a file declares; None if it declares none.
-
-    Parameters
-    ----------
-    declarations : pairs of (keyword, value)
-        A flag `air`, or the word "air" or "vacuum" under `medium`. Keywords and words are read in
-        any case; other keywords are ignored.
-    path : str or path
-        The file, for the error.
-
-    Raises
-    ------
-    UnreadableFile
-        A value is neither air nor vacuum, or two of them contradict each other.
-
-    Examples
-    --------
-    >>> declared_medium([("air", False), ("MEDIUM", "Vacuum")], "star.fits")
-    'vacuum'
-    """
-    media: dict[Medium, str] = {}
-    for keyword, value in declarations:
-        key = str(keyword).lower()
-        if key not in ("air", "medium"):
-            continue
-        medium = (
-            _from_air(value) if key == "air" else _MEDIA.get(attribute_text(value).strip().lower())
-        )
-        if medium is None:
-            expected = "True or False" if key == "air" else "air or vacuum"
-            raise UnreadableFile(
-                f"{path}: {keyword} is {value!r}; expected {expected}: correct the file",
-                path=path, name=str(keyword), value=value,
-            )  # fmt: skip
-        media[medium] = str(keyword)
-    if len(media) > 1:
-        raise UnreadableFile(
-            f"{path}: declares both air ({media['air']}) and vacuum ({media['vacuum']}); "
-            "expected one medium: correct the file",
-            path=path, name=media["vacuum"], value="air and vacuum",
-        )  # fmt: skip
-    return next(iter(media), None)
-
-
-def _from_air(value: Any) -> Medium | None:
-    flag = read_flag(value)
-    return None if flag is None else "air" if flag else "vacuum"

@@ -267,10 +267,39 @@ def settle_medium(
     for medium in MEDIA:
         if medium == (declared or requested or library_medium):
             source = "as its file declares" if declared else "as requested" if requested else ""
-            source = source or "like the library's"
+            source = source or "like the library's (assumed; its file does not say)"
             unknown = "" if library_medium in MEDIA else "; not converted: the library's is unknown"
             return medium, f"wavelengths in {medium}, {source}{unknown}"
     return None, "wavelengths in an unknown medium, taken to be the library's"
+
+
+def check_common_medium(
+    paths: Sequence[str | os.PathLike[str]], media: Sequence[str | None], library_medium: str
+) -> None:
+    """Check that spectra in different media are not compared with a library of unknown medium.
+
+    Parameters
+    ----------
+    paths : sequence of str or path
+        Files of the spectra, for the error.
+    media : sequence of "air", "vacuum" or None
+    library_medium : {"air", "vacuum", "unknown"}
+
+    Raises
+    ------
+    InvalidInput
+        One spectrum is in air and another in vacuum, and the library's medium is unknown.
+    """
+    if library_medium in MEDIA or not {"air", "vacuum"} <= set(media):
+        return
+    air, vacuum = (os.fspath(paths[media.index(medium)]) for medium in MEDIA)
+    raise InvalidInput(
+        f"{air} is in air and {vacuum} in vacuum, but the medium of the library is unknown; state "
+        "that of the library",
+        path=vacuum,
+        name="medium",
+        value=library_medium,
+    )
 
 
 def pixel_edges(wavelength: ArrayLike) -> Floats:

@@ -35,7 +35,15 @@ SLOW = (
     "cli/test_cluster.py", "slurm/test_builds.py", "slurm/test_sample_script.py",
     "slurm/test_slurm_itself.py", "inference/test_recovery.py", "builder/test_disk_full.py",
     "inference/test_distributed.py", "builder/test_retry.py", "cluster/test_cluster.py",
-    "test_project.py",
+    "inference/test_hole_recovery.py", "inference/test_limit.py", "test_project.py",
+    "messages/test_messages.py",
+    "test_docs.py", "inference/test_log_probability.py", "library/test_files.py",
+    "inference/test_digests.py", "report/test_observed.py", "cli/test_streams.py",
+    "report/test_posterior.py", "cli/test_outputs.py", "cli/test_cli.py", "report/test_plots.py",
+    "builder/test_emulator.py", "builder/test_stages.py", "builder/test_job.py",
+    "inference/test_distributed_mixture.py", "report/test_summary.py", "inference/test_run.py",
+    "store/test_zarr_settings.py", "cluster/test_waiting.py", "model/test_mixture_errors.py",
+    "model/test_mixture_real.py", "inference/test_run_folder.py", "cli/test_spectrum.py",
 )  # fmt: skip
 
 # No deadline, because other programs may use the cores. Few examples for each of many properties.

@@ -295,3 +295,11 @@ def test_pickling_keeps_the_grid(used):
     copy = pickle.loads(pickle.dumps(grid))
     np.testing.assert_array_equal(copy.points, grid.points)
     assert (copy.names, copy.is_product, len(copy)) == (grid.names, True, 6)
+
+
+def test_values_that_differ_by_rounding_are_refused():
+    points = [[t, g] for t in (4000, 4200, 4400, 4600) for g in (4.0, 4.5, 5.0)]
+    with pytest.raises(LibraryError) as error:
+        Grid(np.array([*points, [4400.001, 4.5]]), ("teff", "logg"))
+    assert (error.value.name, error.value.value) == ("teff", (4400.0, 4400.001))
+    assert len(Grid(np.array([*points, [4401.0, 4.5]]), ("teff", "logg"))) == 13

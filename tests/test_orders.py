@@ -235,7 +235,7 @@ def test_tables_with_and_without_numbers(tmp_path, text, numbers):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "# nothing\n", "5000\n", "1 2 3 4\n", "5000 5100\n1 5000 5100\n", "lo hi\n5000 5100\n",
+    ["", "# nothing\n", "5000\n", "1 2 3 4\n", "5000 5100\n1 5000 5100\n", "lo hi\n",
      "1.5 5000 5100\n", "nan 5000 5100\n"],
 )  # fmt: skip
 def test_an_invalid_table_is_refused_with_its_path(tmp_path, text):
@@ -248,8 +248,9 @@ def test_an_invalid_table_is_refused_with_its_path(tmp_path, text):
 
 def test_a_binary_file_is_not_a_table(tmp_path):
     (tmp_path / "orders.bin").write_bytes(b"\x89HDF\xff\xfe")
-    with pytest.raises(UnreadableFile, match=r"orders\.bin: not an order table"):
+    with pytest.raises(UnreadableFile) as error:
         Orders.from_table(tmp_path / "orders.bin")
+    assert error.value.path == str(tmp_path / "orders.bin")
 
 
 @pytest.mark.parametrize("name", ["absent.txt", "."])

@@ -15,6 +15,7 @@ import xarray as xr
 
 import mixjobs
 from mixjobs import Orders, errors
+from mixjobs.store.format import SCHEMA
 
 NAMES = {
     "BuildConfig", "SampleConfig", "SampleReport",
@@ -23,6 +24,7 @@ NAMES = {
     "ObservedSpectrum", "OrderError", "Orders", "OutputExists", "OutsideGrid", "Run", "Spectra",
     "Store",
     "StoreError", "StoreLocked", "UnreadableFile", "build", "build_job", "check_store",
+    "estimate_coverage",
     "evaluate_spectra", "load_flux_ratio", "load_log_probability", "load_mixture", "mix",
     "open_library", "open_run", "open_spectrum", "open_store", "plan_job", "sample",
 }  # fmt: skip
@@ -121,7 +123,7 @@ import sys
 import mixjobs
 assert "numpy" not in sys.modules
 import mixjobs.model.flux_ratio, mixjobs.model.mixture, mixjobs.model.ratio_errors
-import mixjobs.grid, mixjobs.orders, mixjobs.model.means, mixjobs.model.flux_ratio
+import mixjobs.grid, mixjobs.orders, mixjobs.model.means, mixjobs.model.library_model
 mixjobs.mix, mixjobs.Grid, mixjobs.Orders
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
@@ -152,6 +154,6 @@ def test_plain_xarray_opens_a_store(store):
     assert (dataset["mean_flux"].values == store.mean_flux).all()
     q = dataset["flux_ratio"].sel(order=1).isel(point_1=3, point_2=8)
     assert float(q) == store.mean_flux[1, 8] / store.mean_flux[1, 3]
-    assert dataset.attrs["schema_version"] == 2
+    assert dataset.attrs["schema_version"] == SCHEMA
     assert dataset.attrs["library"] == store.attributes["library"]
     assert converted.identical(dataset)

@@ -10,11 +10,10 @@ from astropy.utils.masked import Masked
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixjobs.errors import InvalidInput, UnreadableFile
+from mixjobs.errors import InvalidInput
 from mixjobs.units import (
     by_name,
     by_position,
-    declared_medium,
     to_integer,
     to_integers,
     to_value,
@@ -116,32 +115,3 @@ def test_parameters_by_position():
     for wrong in ([1, 2, 3] * u.K, [[5, 6] * u.kK, [4, 4], [0, 0]], [5 * u.K, 5 * u.K, 0]):
         with pytest.raises(InvalidInput):
             by_position(wrong, NAMES, "theta")
-
-
-@pytest.mark.parametrize(
-    ("declarations", "medium"),
-    [
-        ([], None),
-        ([("AIRMASS", 1.2), ("OBJECT", "air")], None),
-        ([("air", True)], "air"),
-        ([("air", np.int8(0))], "vacuum"),
-        ([("air", b"False"), ("MEDIUM", " Vacuum ")], "vacuum"),
-    ],
-)
-def test_medium(declarations, medium):
-    assert declared_medium(declarations, "a.fits") == medium
-
-
-@pytest.mark.parametrize(
-    ("declarations", "name"),
-    [
-        ([("air", "perhaps")], "air"),
-        ([("Medium", "water")], "Medium"),
-        ([("air", [True, False])], "air"),
-        ([("air", True), ("MEDIUM", "vacuum")], "MEDIUM"),
-    ],
-)
-def test_an_invalid_or_contradictory_medium_is_refused(declarations, name):
-    with pytest.raises(UnreadableFile) as error:
-        declared_medium(declarations, "a.fits")
-    assert (error.value.path, error.value.name) == ("a.fits", name)

@@ -1,6 +1,7 @@
 """The validation scripts run at small size, and resume."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,15 +16,24 @@ SCRIPTS = {  # number of trials at small size, and name of the figure
     "grid_bias": (2, "grid_bias"),
     "upper_limit": (2, "upper_limit"),
     "blackbody_ratio": (4, "blackbody_ratio"),
+    "coverage": (2, None),
+    "bayes_factor": (2, None),
+    "left_out_nodes": (2, None),
+    "joint_posteriors": (2, None),
     "emulator_error": (4, None),
     "interpolation": (7, None),
 }
-REAL = ("blackbody_ratio", "emulator_error", "interpolation")  # these need the real data
+REAL = (
+    "blackbody_ratio",
+    "emulator_error",
+    "interpolation",
+    "left_out_nodes",
+)  # these need the real data
 
 
 def run(*arguments: str) -> str:
     command = [sys.executable, "-W", "error", "-m", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-1500:]
     return done.stdout
 
@@ -51,6 +61,24 @@ def test_interpolation_is_skipped_without_real_data(
     monkeypatch.setitem(os.environ, "MIXJOBS_DATA", "/nowhere")
     printed = run("validation.interpolation", "--small", "--out", str(tmp_path))
     assert "skipped: no real data" in printed
+
+
+@pytest.mark.usefixtures("data")
+def test_q_of_s1063_from_its_unmodified_files(tmp_path: Path) -> None:
+    command = ["validation.s1063", "--small", "--out", str(tmp_path)]
+    (line,) = run(*command).splitlines()
+    assert float(line.split()[-1]) == pytest.approx(0.675, abs=0.01)
+    assert run(*command, "--report").splitlines() == [line]
+
+
+@pytest.mark.usefixtures("data")
+def test_no_flux_scale_is_mistaken_for_another() -> None:
+    """Each cell has the per cent of decisions and of wrong ones."""
+    table = run("validation.flux_scale", "--small")
+    cells = re.findall(r"\| ([\d.]+) / ([\d.]+) (?=\|)", table)
+    assert len(cells) == 17 * 7
+    assert {wrong for _, wrong in cells} == {"0"}
+    assert sum(float(decided) for decided, _ in cells) > 85 * len(cells)
 
 
 def test_interrupted_trials_resume(tmp_path: Path) -> None:

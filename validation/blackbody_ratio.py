@@ -33,6 +33,7 @@ from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Normal, Uniform
 from mixjobs.library import Library
 from mixjobs.model.blackbody import planck_mean
+from mixjobs.store.checksums import write_checksums
 from mixjobs.typing import Floats
 from validation.blackbody_ratio_report import figure, report
 from validation.real_data import Skipped, real_data
@@ -128,6 +129,7 @@ def replace_means(path: Path, blackbody_path: Path) -> None:
     teff = store.grid.points[:, store.grid.names.index("teff")]
     means = planck_mean(store.orders.wave_min, store.orders.wave_max, teff).T
     zarr.open_array(copy / "mean_flux", mode="r+")[...] = means
+    write_checksums(copy)
     copy.rename(blackbody_path)
 
 

@@ -21,7 +21,10 @@ from mixjobs.demo.library import DemoLibrary
 from mixjobs.grid import Grid
 from mixjobs.interpolation import Method, interpolation
 from mixjobs.interpolation.cross_validation import axis_folds
-from mixjobs.model.emulator import OrderEmulator, decompose, emulator_error
+from mixjobs.model.emulator import OrderEmulator, decompose
+from mixjobs.model.error_size import measured_factors
+from mixjobs.model.joint_error import joint_error
+from mixjobs.model.reference import ReferenceOrder
 from mixjobs.typing import Floats
 from validation.real_data import Skipped, real_data
 from validation.trials import Options, Trial, read_options, read_results, run_trials, table
@@ -33,6 +36,7 @@ AXES = {
     "11 x 7 x 7": ((4000, 6001, 200), (3.0, 6.1, 0.5), (-2.0, 1.1, 0.5)),
     "4 x 3 x 3": ((5600, 6201, 200), (4.0, 5.1, 0.5), (-1.0, 0.1, 0.5)),
 }
+RESOLUTION = 20_000  # at which the size of the error is measured
 ORDERS = (1, 5, 9, 13, 17)  # of 20, uniform in log wavelength from 0.7 to 5 µm
 
 
@@ -81,15 +85,20 @@ def compared(
     true: Floats,
 ) -> tuple[float, float]:  # fmt: skip
     """Return the ratio of measured to stated variance of spectra, and the weights' chi²."""
-    error = emulator_error(axis_folds(grid, method), emulator.weights, log_mean)
+    n_pixels = emulator.grid.n_pixels
+    axes, reference = axis_folds(grid, method), ReferenceOrder.of_emulator(emulator, RESOLUTION)
+    factors = measured_factors(grid, axes, [reference])
+    error = joint_error(axes, [emulator.weights], [log_mean], [n_pixels], factors)
+    columns = error.columns[0][:, :-1]
+    inverse = np.linalg.pinv(columns.T @ columns, rcond=1e-9)
     between = interpolation(grid, method)
     weights = between.weights(theta)[0] @ between.prepare(emulator.weights)
     residual = true - emulator.mean - weights @ emulator.eigenspectra
-    stated = np.trace(error.covariance) / residual.shape[1]
+    stated = np.sum(columns**2) / residual.shape[1]
     stated += np.mean(emulator.reconstruction_error**2)
     weight_error = (true - emulator.mean) @ emulator.eigenspectra.T - weights
-    chi2 = np.einsum("ni,ij,nj->n", weight_error, np.linalg.inv(error.covariance), weight_error)
-    return float((residual**2).mean() / stated), float(chi2.mean() / emulator.rank)
+    chi2 = np.einsum("ni,ij,nj->n", weight_error, inverse, weight_error)
+    return float((residual**2).mean() / stated), float(chi2.mean() / len(columns))
 
 
 def on_library(path: Path, axis: str, numbers: tuple[int, ...]) -> Trial:
@@ -107,15 +116,14 @@ def on_library(path: Path, axis: str, numbers: tuple[int, ...]) -> Trial:
         model = mixjobs.load_mixture(store.path, 1, fixed={"vsini": 0, "rv": 0}, outside="nan")
     emulated = model(library.grid.points[~kept])
     stated = [
-        np.square(block.error).sum(axis=2).mean()
+        np.square(block.error.columns).sum(axis=2).mean()
         for block in model.stream(library.grid.points[:1], errors=True)
     ]
     ratios = []
     for m, (lo, hi) in enumerate(zip(*orders.pixel_ranges(library.wavelength), strict=True)):
         true = np.stack([library.flux(int(i), lo, hi) for i in np.flatnonzero(~kept)])
         residual = emulated[m] - true / true.mean(axis=1, keepdims=True)
-        total = stated[m] + model.reconstruction_error[0, m] ** 2
-        ratios.append(float(np.nanmean(residual**2) / total))
+        ratios.append(float(np.nanmean(residual**2) / stated[m]))
     return {"ratios": ratios, "orders": list(numbers)}
 
 

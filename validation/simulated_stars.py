@@ -31,6 +31,8 @@ from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import Prior
 from mixjobs.typing import Floats
 
+Ranges = Mapping[int, tuple[float, float]]
+
 C = constants.c / 1e3  # km/s
 LIMB_DARKENING = 0.6  # the default of load_mixture
 RESOLUTION = 30000
@@ -42,22 +44,24 @@ LOGG = 4.5
 PARAMETERS = ("teff_1", "teff_2", "feh", "vsini", "rv", "c")
 
 
-def demo_library(teff: Sequence[float], feh: Sequence[float]) -> DemoLibrary:
+def demo_library(
+    teff: Sequence[float], feh: Sequence[float], n_pixels: int = N_LIBRARY
+) -> DemoLibrary:
     """Return the demo library around the orders, at one log g."""
     axes = {"teff": tuple(teff), "logg": (LOGG,), "feh": tuple(feh)}
-    end = 5990 * np.exp((N_LIBRARY - 1) / C)
-    return DemoLibrary(axes, wave_min=5990.0, wave_max=end, n_pixels=N_LIBRARY)
+    end = 5990 * np.exp((n_pixels - 1) / C)
+    return DemoLibrary(axes, wave_min=5990.0, wave_max=end, n_pixels=n_pixels)
 
 
-def make_store(folder: Path, library: DemoLibrary) -> str:
+def make_store(folder: Path, library: DemoLibrary, ranges: Ranges = RANGES) -> str:
     """Build the library's store with its emulator, unless it exists."""
     store = folder / "store.zarr"
     if not store.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        low, high = zip(*RANGES.values(), strict=True)
+        low, high = zip(*ranges.values(), strict=True)
         emulator = mixjobs.EmulatorSettings(max_rv=60, max_vsini=30, min_resolution=20000)
         path = library.write(folder / "library.hdf5")
-        orders = mixjobs.Orders(list(RANGES), low, high)
+        orders = mixjobs.Orders(list(ranges), low, high)
         mixjobs.build(path, orders, store, emulator=emulator, table=False)
     return str(store)
 
@@ -105,7 +109,7 @@ def convolve(x: Floats, flux: Floats, profile_sigma: float) -> Floats:
 
 def observe(
     library: DemoLibrary, star: Mapping[str, float], noise: float, rng: np.random.Generator,
-    factor: float = 1.0,
+    factor: float = 1.0, ranges: Ranges = RANGES, epoch: int = 0,
 ) -> list[EpochOrder]:  # fmt: skip
     """Observe a star: a continuum drawn from its prior, and pixels with normal errors.
 
@@ -115,9 +119,12 @@ def observe(
         Stated standard error, relative to the order's median flux.
     factor : float
         Ratio of the true variances to the stated ones.
+    ranges : dict
+        Ends of each order in Å, by its number.
+    epoch : int
     """
     orders = []
-    for number, (low, high) in RANGES.items():
+    for number, (low, high) in ranges.items():
         edges = np.arange(np.log(low + 0.2), np.log(high - 0.2), PIXEL / C)
         wave = np.exp((edges[1:] + edges[:-1]) / 2)
         flux = true_mixture(library, star, edges)
@@ -125,7 +132,7 @@ def observe(
         flux_error = np.full(len(wave), noise * np.median(flux))
         flux = flux + np.sqrt(factor) * flux_error * rng.normal(size=len(wave))
         used, profile = np.ones(len(wave), dtype=bool), InstrumentProfile(resolution=RESOLUTION)
-        orders.append(EpochOrder(0, number, wave, flux, flux_error, used, CONTINUUM, profile))
+        orders.append(EpochOrder(epoch, number, wave, flux, flux_error, used, CONTINUUM, profile))
     return orders
 
 
@@ -145,8 +152,10 @@ def make_fit(
 ) -> LogProbability:  # fmt: skip
     """Return the fit of two components to one star; `options` are those of `ModelOptions`."""
     names = (*PARAMETERS, "ln_noise")
-    parameters = make_parameters(names, priors, settings, constraints=["teff_2 < teff_1"])
-    plan = LikelihoodPlan(
-        store, 2, ModelOptions(**options), [Epoch("vacuum")], orders, emulator_error
+    n_epochs = 1 + max((order.epoch for order in orders), default=0)
+    parameters = make_parameters(
+        names, priors, settings, n_epochs=n_epochs, constraints=["teff_2 < teff_1"]
     )
+    epochs = [Epoch("vacuum")] * n_epochs
+    plan = LikelihoodPlan(store, 2, ModelOptions(**options), epochs, orders, emulator_error)
     return make_log_probability(parameters, plan)

@@ -13,7 +13,7 @@ from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput
 from mixjobs.model.broadening import half_width, profile_sigma
 from mixjobs.orders import Orders
-from mixjobs.typing import Floats
+from mixjobs.sections import Section
 from mixjobs.units import to_integer, to_value
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
@@ -189,14 +189,14 @@ class EmulatorPlan:
 
 
 def plan_emulator(
-    wavelength: Floats, orders: Orders, settings: EmulatorSettings, n_points: int
+    sections: Sequence[Section], orders: Orders, settings: EmulatorSettings, n_points: int
 ) -> EmulatorPlan:
     """Lay out the segments of a library's orders.
 
     Parameters
     ----------
-    wavelength : (n_pixels,) array
-        Pixels of the library, Å.
+    sections : sequence of Section
+        Sections of the library.
     orders : Orders
     settings : EmulatorSettings
     n_points : int
@@ -206,6 +206,15 @@ def plan_emulator(
     ------
     OrderError
         The library does not cover the buffer of an order, and `short_buffer` is "refuse".
+    InvalidInput
+        More eigenspectra are requested than there are grid points.
     """
-    segments, notes = make_segments(wavelength, orders, settings)
+    if settings.rank is not None and settings.rank > n_points:
+        raise InvalidInput(
+            f"rank = {settings.rank}: {n_points} grid points have at most as many eigenspectra; "
+            "lower the rank, or leave it out",
+            name="emulator.rank",
+            value=settings.rank,
+        )
+    segments, notes = make_segments(sections, orders, settings)
     return EmulatorPlan(settings, segments, tuple(notes), n_points)

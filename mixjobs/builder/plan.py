@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
@@ -20,10 +20,14 @@ from mixjobs.builder.rawness import ADVICE, FluxLevel, check_raw
 from mixjobs.config.build import EmulatorConfig
 from mixjobs.display import Summarised, counted
 from mixjobs.errors import InvalidInput, NotRaw
-from mixjobs.library import Library, open_library
+from mixjobs.interpolation import Holes
+from mixjobs.interpolation.filling import fill_holes
+from mixjobs.library import Library, LibraryLike, as_library
+from mixjobs.library.files import FilesLibrary
 from mixjobs.model.flux_ratio import summarise_orders
 from mixjobs.model.means import spans
 from mixjobs.orders import Orders
+from mixjobs.store.filling import check_holes
 from mixjobs.store.format import rows_per_zarr_chunk
 from mixjobs.typing import Floats, Ints
 
@@ -82,6 +86,21 @@ class BuildPlan(Summarised):
         return identity
 
     @property
+    def holes(self) -> Holes:
+        """Whether holes of the grid are filled from their neighbours."""
+        holes: Holes = self.attributes["holes"]
+        return holes
+
+    @property
+    def _holes_text(self) -> str:
+        grid = self.library.grid
+        text = counted(len(grid.holes), "hole")
+        if self.holes == "refuse":
+            return text
+        # which holes can be filled does not depend on the fluxes
+        return f"{text}, {len(fill_holes(grid, np.zeros((len(grid), 1))))} to be filled"
+
+    @property
     def n_tasks(self) -> int:
         """Number of tasks for the mean fluxes."""
         return ceil(len(self.orders) / self.block[0]) * ceil(self.n_points / self.block[1])
@@ -114,6 +133,14 @@ class BuildPlan(Summarised):
         needed = max(3 * 8 * widest, 3 * 8 * rows * self.n_points)
         return max(needed, self.emulator.worker_bytes(self.block[1])) if self.emulator else needed
 
+    def wavelength(self, m: int) -> Floats:
+        """Return the wavelengths of the library's pixels in one order, (n_pixels,), Å."""
+        lo, hi = self.lo[m], self.hi[m]
+        section = next(
+            s for s in self.library.sections if s.start <= lo and hi <= s.start + len(s.wavelength)
+        )
+        return section.wavelength[lo - section.start : hi - section.start]
+
     def check(self, mean_flux: Floats, rows: Ints) -> FluxLevel:
         """Check that mean fluxes (M, n) of the points in `rows` are consistent with raw spectra.
 
@@ -121,7 +148,7 @@ class BuildPlan(Summarised):
         ------
         NotRaw
         """
-        return _flux_level(self.library, self.orders, mean_flux, rows)
+        return _flux_level(self.library, self.orders, self.hi - self.lo, mean_flux, rows)
 
     def facts(self) -> dict[str, str]:
         """Return the work and the resources of the build, as text."""
@@ -132,7 +159,7 @@ class BuildPlan(Summarised):
         seconds = self.seconds * self.n_points / self.n_workers
         facts = {
             "orders": summarise_orders(orders),
-            "points": f"{self.n_points} ({counted(len(self.library.grid.holes), 'hole')})",
+            "points": f"{self.n_points} ({self._holes_text})",
             "flux calibration": f"{self.library.flux_calibration.evidence}; {self.flux_level.how}",
             "mean flux": f"{counted(self.n_tasks, 'task')}, each of up to "
             f"{counted(self.block[0], 'order')} x {counted(self.block[1], 'grid point')}",
@@ -160,16 +187,17 @@ def _count(n: int, noun: str) -> str:
 
 
 def plan_build(
-    library: Library | str | Path,
+    library: LibraryLike,
     orders: Orders,
     n_workers: int = 1,
     *,
     select: Mapping[str, tuple[float, float]] | None = None,
     block: BlockShape | None = None,
     table_dtype: str | None = "float64",
-    assume_raw: bool = False,
     emulator: EmulatorConfig | bool | None = None,
+    holes: Holes = "refuse",
     orders_from: str = "",
+    orders_notes: Sequence[str] = (),
 ) -> BuildPlan:
     """Check everything that can be checked before the work starts, and plan the work.
 
@@ -181,6 +209,8 @@ def plan_build(
         Data type of the ratio table; None leaves it out.
     orders_from : str
         Origin of the orders, for the store's attribute of this name.
+    orders_notes : sequence of str
+        What was assumed, converted or left out, for the store's attribute of this name.
 
     The other parameters and the errors are those of `mixjobs.build`.
     """
@@ -189,24 +219,28 @@ def plan_build(
             f"dtype {table_dtype!r}: expected float64 or float32", name="dtype", value=table_dtype
         )
     settings = emulator_settings(emulator)
-    library = open_library(library) if isinstance(library, str | Path) else library
-    selected = _selected(library, select, assume_raw)
+    selected = _selected(as_library(library), select)
+    check_holes(selected.grid, holes, selected.path)
+    sections = selected.sections
     planned = None
     if settings is not None:
-        planned = plan_emulator(selected.wavelength, orders, settings, len(selected.grid))
+        planned = plan_emulator(sections, orders, settings, len(selected.grid))
     probed = probe(selected, orders)
     attributes = _attributes(selected, orders, table_dtype)
     if orders_from:
         attributes["orders_from"] = orders_from
+    attributes["holes"] = attributes["identity"]["holes"] = holes
+    attributes["orders_notes"] = list(orders_notes)
     attributes["identity"]["emulator"] = planned.identity if planned else "none"
+    lo, hi = orders.pixel_ranges(sections, settings.buffer if settings else 0.0)
     return BuildPlan(
-        selected, orders, *orders.pixel_ranges(selected.wavelength),
+        selected, orders, lo, hi,
         choose_block(
             len(orders), len(selected.grid), probed.seconds, n_workers, block,
             # the emulator's scratch arrays would have one file for each pair
             one_pair_allowed=planned is None,
         ),
-        table_dtype, _flux_level(selected, orders, probed.mean_flux, probed.rows),
+        table_dtype, _flux_level(selected, orders, hi - lo, probed.mean_flux, probed.rows),
         probed.seconds, n_workers, attributes, planned,
     )  # fmt: skip
 
@@ -271,43 +305,32 @@ def blocks(n_orders: int, n_points: int, block: BlockShape) -> Iterator[tuple[sl
             )
 
 
-def _selected(
-    library: Library, select: Mapping[str, tuple[float, float]] | None, assume_raw: bool
-) -> Library:
-    """Return the library reduced to the selected points; refuse normalised spectra."""
+def _selected(library: Library, select: Mapping[str, tuple[float, float]] | None) -> Library:
+    """Return the library reduced to the selected points; refuse spectra that may not be raw."""
     if select:
         library = library.take(library.grid.select(select))
-    if assume_raw:
-        library = library.assume_raw()
-    if library.flux_calibration.status == "normalised":
+    status = library.flux_calibration.status
+    if status in ("normalised", "undecided"):
         raise NotRaw(
             f"{library.path}: {library.flux_calibration.evidence}, but flux ratios need raw "
             f"spectra; {ADVICE}",
             path=library.path,
-            name="raw",
-            value="normalised",
+            name="flux_scale",
+            value=status,
         )
     return library
 
 
-def _flux_level(library: Library, orders: Orders, mean_flux: Floats, rows: Ints) -> FluxLevel:
-    if library.flux_calibration.status == "assumed":
-        return FluxLevel(library.flux_unit, "not checked: declared raw by the user")
+def _flux_level(
+    library: Library, orders: Orders, n_pixels: Ints, mean_flux: Floats, rows: Ints
+) -> FluxLevel:
+    grid = library.grid.take(rows)
     try:
-        flux_level = check_raw(library.grid.take(rows), orders, mean_flux, library.flux_unit)
+        return check_raw(grid, orders, n_pixels, mean_flux, library.flux_calibration)
     except NotRaw as error:
         raise NotRaw(
             f"{library.path}: {error}", path=library.path, name=error.name, value=error.value
         ) from None
-    if library.flux_calibration.status == "unknown" and "teff" not in library.grid.names:
-        raise NotRaw(
-            f"{library.path}: {library.flux_calibration.evidence}, and without Teff the flux level "
-            f"cannot tell whether the spectra are raw; {ADVICE}",
-            path=library.path,
-            name="raw",
-            value="unknown",
-        )
-    return flux_level
 
 
 def _attributes(library: Library, orders: Orders, table_dtype: str | None) -> dict[str, Any]:
@@ -318,18 +341,23 @@ def _attributes(library: Library, orders: Orders, table_dtype: str | None) -> di
         "grid points": f"{len(grid)} ({_digest(grid.points)})",
         "orders": f"{len(orders)} ({_digest(ranges)})",
         "ratio table": table_dtype or "none",
-        "spectra": library.flux_calibration.status,
+        **{declared.quantity: declared.understood for declared in library.declarations},
     }
     return {
         "mixjobs_version": version("mixjobs"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "library": library.path,
         "library_format": library.format,
+        "library_files": list(library.files) if isinstance(library, FilesLibrary) else [],
+        "library_notes": list(library.notes),
         "library_parameters": list(library.original_names),
         "flux_unit_declared": library.flux_unit,
         "flux_calibration": library.flux_calibration.status,
         "flux_calibration_evidence": library.flux_calibration.evidence,
+        "flux_unit": "erg/s/cm2/AA",
+        "absolute_flux_doubt": library.flux_calibration.doubt,
         "medium": library.medium,
+        "declarations": [asdict(declaration) for declaration in library.declarations],
         "identity": identity,
     }
 

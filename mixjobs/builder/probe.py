@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from mixjobs.builder.rawness import lines_along
 from mixjobs.errors import LibraryError
 from mixjobs.grid import Grid
 from mixjobs.library import Library
+from mixjobs.library.flux_scale import lines_along
 from mixjobs.model.means import mean_flux
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats, Ints
@@ -64,7 +65,7 @@ def probe(library: Library, orders: Orders) -> Probe:
     LibraryError
         A spectrum cannot be used.
     """
-    lo, hi = orders.pixel_ranges(library.wavelength)
+    lo, hi = orders.pixel_ranges(library.sections)
     rows = probe_rows(library.grid)
     seconds, means = [], []
     for spectrum in library.reader([int(i) for i in rows]):
@@ -72,7 +73,8 @@ def probe(library: Library, orders: Orders) -> Probe:
         try:
             means.append(mean_flux(spectrum, orders.number, lo, hi))
         except LibraryError as error:
-            raise in_spectrum(error, library.path, spectrum.name) from None
+            named = in_spectrum(error, library.path, spectrum.name)
+            raise with_wavelengths(named, library) from None
         seconds.append(time.perf_counter() - start)
     return Probe(rows, np.stack(means, axis=1), min(seconds))
 
@@ -80,4 +82,22 @@ def probe(library: Library, orders: Orders) -> Probe:
 def in_spectrum(error: LibraryError, library: str, spectrum: str) -> LibraryError:
     """Add the names of the library and of the spectrum to an error."""
     message = f"{library}: spectrum {spectrum}: {error}"
-    return LibraryError(message, path=library, name=spectrum, value=error.value, order=error.order)
+    return _copy(error, message, path=library, name=spectrum)
+
+
+def with_wavelengths(error: LibraryError, library: Library) -> LibraryError:
+    """Add the wavelengths of the pixels that an error names, if it names any."""
+    if error.pixel is None or not isinstance(error.value, tuple):
+        return error
+    first, last = (_wavelength(library, pixel) for pixel in error.value)
+    return _copy(error, f"{error} ({first:.8g} to {last:.8g} Å)", value=(first, last))
+
+
+def _wavelength(library: Library, pixel: int) -> float:
+    section = max((s for s in library.sections if s.start <= pixel), key=lambda s: s.start)
+    return float(section.wavelength[pixel - section.start])
+
+
+def _copy(error: LibraryError, message: str, **changed: Any) -> LibraryError:
+    facts = {name: getattr(error, name) for name in ("path", "name", "value", "order", "pixel")}
+    return LibraryError(message, **{**facts, **changed})

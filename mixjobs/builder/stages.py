@@ -5,30 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
-from distributed import Client
 
 from mixjobs.builder.emulator import EmulatorPlan
 from mixjobs.builder.plan import BuildPlan, blocks
+from mixjobs.builder.probe import with_wavelengths
 from mixjobs.builder.tasks import (
     EmulatorTask,
     InterpolatorTask,
+    JointErrorTask,
     MeanTask,
     RatioTask,
     SpectraTask,
     check_interpolators,
     compute_means,
     compute_spectra,
+    decompose_errors,
     decompose_order,
     write_table,
 )
 from mixjobs.cluster.executor import check_memory, execute, n_slots
-from mixjobs.errors import JobFailed
+from mixjobs.errors import JobFailed, LibraryError
+from mixjobs.model.outliers import suspects
 from mixjobs.progress_bar import Report
 from mixjobs.store.emulator import GROUP, create_emulator, create_scratch, scratch_step
+from mixjobs.store.filling import write_filling
 from mixjobs.store.format import (
     Store,
     create_group,
@@ -40,6 +44,9 @@ from mixjobs.store.format import (
 from mixjobs.store.partial import PartialStore, partial_store
 from mixjobs.store.progress import recorded_means
 from mixjobs.typing import Floats
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 SCRATCH = "scratch"  # next to the store's group in the partial store; deleted at the end
 
@@ -98,13 +105,19 @@ def run_plan(
     ) as partial:
         shape = len(plan.orders), plan.n_points
         means = recorded_means(partial.finished(), shape)
-        run_stage(client, mean_stage(plan, partial, means), report)
+        try:
+            run_stage(client, mean_stage(plan, partial, means), report)
+        except LibraryError as error:
+            raise with_wavelengths(error, plan.library) from None
         write_whole(open_array(partial.group, "mean_flux"), (0, 0), means)
         flux_level = plan.check(means, np.arange(plan.n_points))
-        numbers = {"flux_unit": flux_level.flux_unit, "flux_level": flux_level.how}
-        write_attributes(partial.group, numbers)
+        facts = {"flux_level": flux_level.how, "suspects": suspects(plan.library.grid, means)}
+        write_attributes(partial.group, facts)
+        if plan.holes == "interpolate":
+            write_filling(partial.group, plan.library.grid, means)
         if plan.emulator:
             run_stage(client, emulator_stage(plan, plan.emulator, partial), report)
+            run_stage(client, joint_error_stage(partial), report)
         run_stage(client, ratio_stage(plan, partial), report)
         run_stage(client, interpolator_stage(plan, partial, n_slots(client)), report)
     return open_store(path)
@@ -180,15 +193,21 @@ def emulator_tasks(
     plan: BuildPlan, emulator: EmulatorPlan, group: Path, scratch: Path
 ) -> list[EmulatorTask]:
     """Return one task for each order that will have an emulator."""
-    job = uuid4().hex
     return [
         EmulatorTask(
-            job, group, scratch, m, segment.grid,
-            plan.library.wavelength[plan.lo[m] : plan.hi[m]], emulator.settings,
+            group, scratch, m, int(plan.orders.number[m]), segment.grid, plan.wavelength(m),
+            emulator.settings,
         )
         for m, segment in enumerate(emulator.segments)
         if segment
     ]  # fmt: skip
+
+
+def joint_error_stage(partial: PartialStore) -> Stage:
+    """Return the stage that decomposes the errors of all emulators together, in one task."""
+    return _recorded_stage(
+        "joint_error", decompose_errors, [JointErrorTask(partial.group)], partial
+    )
 
 
 def ratio_stage(plan: BuildPlan, partial: PartialStore) -> Stage:
@@ -221,7 +240,7 @@ def interpolator_stage(plan: BuildPlan, partial: PartialStore, n_tasks: int) -> 
 def _recorded_stage(
     name: str,
     function: Callable[[Any], None],
-    tasks: Sequence[EmulatorTask] | Sequence[RatioTask],
+    tasks: Sequence[EmulatorTask] | Sequence[JointErrorTask] | Sequence[RatioTask],
     partial: PartialStore,
 ) -> Stage:
     """Return the stage of the tasks that are not on record, each recorded when it is finished."""
@@ -229,5 +248,5 @@ def _recorded_stage(
     missing = [task for task in tasks if tuple(task.key) not in recorded]
     return Stage(
         name, function, missing, len(tasks), len(tasks) - len(missing),
-        finish=lambda task, _: partial.record(name, task.key),
+        finish=lambda task, _: partial.record(name, list(task.key)),
     )  # fmt: skip

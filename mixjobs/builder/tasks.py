@@ -16,13 +16,14 @@ from mixjobs.builder.probe import in_spectrum
 from mixjobs.builder.segments import Segment
 from mixjobs.errors import LibraryError, MissingFile, UnreadableFile
 from mixjobs.interpolation import default_method
-from mixjobs.interpolation.cross_validation import AxisFolds, axis_folds
 from mixjobs.library import Spectrum, SpectrumReader
-from mixjobs.model.emulator import decompose, emulator_error
+from mixjobs.model.emulator import decompose
 from mixjobs.model.flux_ratio import flux_ratio, flux_ratio_rows
-from mixjobs.model.means import mean_flux, spans, unusable
+from mixjobs.model.means import DARK, check_no_zeros, mean_flux, spans, unusable
 from mixjobs.store.emulator import read_scratch, write_order, write_scratch
-from mixjobs.store.format import Store, open_array, read_group, write_whole
+from mixjobs.store.format import open_array, read_group, write_whole
+from mixjobs.store.joint_error import estimate_joint_error, write_joint_error
+from mixjobs.store.zarr_settings import default_settings
 from mixjobs.typing import Floats, Ints
 from mixjobs.wavelengths import LogGrid
 
@@ -91,10 +92,10 @@ class SpectraTask(MeanTask):
 class EmulatorTask:
     """The decomposition of the spectra of one order."""
 
-    job: str
     store: Path
     scratch: Path
     order_index: int
+    number: int
     grid: LogGrid
     wavelength: Floats
     settings: EmulatorSettings
@@ -106,6 +107,17 @@ class EmulatorTask:
 
     def __str__(self) -> str:
         return f"emulator of order index {self.order_index}"
+
+
+@dataclass(frozen=True)
+class JointErrorTask:
+    """The joint interpolation error of all emulators in a store."""
+
+    store: Path
+    key: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return "joint interpolation error"
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +239,7 @@ def _read_spectra(task: SpectraTask) -> tuple[Floats, list[Floats | None]]:
             for m, segment in enumerate(task.segments):
                 if segment:
                     raw = flux(segment.lo, segment.hi)
-                    _check_buffer(raw, int(task.number[m]))
+                    _check_buffer(raw, int(task.number[m]), segment.lo)
                     spectra[m][i] = segment.resample(raw) / means[m, i]  # type: ignore[index]
         except LibraryError as error:
             raise in_spectrum(error, task.library, spectrum.name) from None
@@ -245,7 +257,7 @@ class _Pieces:
         return flux[lo - start : hi - start]
 
 
-def _check_buffer(flux: Floats, number: int) -> None:
+def _check_buffer(flux: Floats, number: int, first: int) -> None:
     low, mean = flux.min(), flux.mean()
     if not (low >= 0 and np.isfinite(mean)):
         raise LibraryError(
@@ -253,6 +265,8 @@ def _check_buffer(flux: Floats, number: int) -> None:
             "smaller max_rv or max_vsini",
             order=number,
         )
+    if low <= DARK * mean:
+        check_no_zeros(flux, number, first)
 
 
 def decompose_order(task: EmulatorTask) -> None:
@@ -260,27 +274,20 @@ def decompose_order(task: EmulatorTask) -> None:
 
     BLAS uses one thread: how a sum is divided among threads changes its last bits.
     """
-    store, axes = _held_out(task.store, task.job)
-    number = int(store.orders.number[task.order_index])
-    spectra = read_scratch(task.scratch, number)
+    spectra = read_scratch(task.scratch, task.number)
     with threadpool_limits(1):
         emulator = decompose(spectra, task.grid, task.wavelength, task.settings)
-        error = emulator_error(axes, emulator.weights, np.log(store.mean_flux[task.order_index]))
-    attributes = {
-        "error_method": default_method(store.grid),
-        "error_covariance": error.covariance.tolist(),
-        "error_log_mean": error.log_mean,
-        "error_factors": error.factors,
-    }
-    temporary = task.scratch.parent / f"{number}.writing"  # outside the store's Zarr group
-    write_order(temporary, task.store, number, emulator, attributes)
+    temporary = task.scratch.parent / f"{task.number}.writing"  # outside the store's Zarr group
+    write_order(temporary, task.store, task.number, emulator)
 
 
-@lru_cache(maxsize=1)
-def _held_out(store: Path, job: str) -> tuple[Store, list[AxisFolds]]:  # noqa: ARG001
-    """Store and held-out axes, common to all orders of a job; read once in each process."""
-    opened = read_group(store)
-    return opened, axis_folds(opened.grid, default_method(opened.grid))
+def decompose_errors(task: JointErrorTask) -> None:
+    """Decompose the interpolation errors of all orders together, and write them into the store."""
+    store = read_group(task.store)
+    method = default_method(store.grid)
+    with threadpool_limits(1):
+        numbers, error = estimate_joint_error(store, method)
+    write_joint_error(task.store.parent / "joint.writing", task.store, numbers, error, method)
 
 
 def write_table(task: RatioTask) -> None:
@@ -292,6 +299,7 @@ def write_table(task: RatioTask) -> None:
 
 
 @lru_cache(maxsize=1)
+@default_settings()
 def _means_and_table(group: Path, job: str) -> tuple[Floats, Any]:  # noqa: ARG001
     """Means and table of a store, read once in each process.
 
@@ -300,6 +308,7 @@ def _means_and_table(group: Path, job: str) -> tuple[Floats, Any]:  # noqa: ARG0
     return open_array(group, "mean_flux")[...], open_array(group, "flux_ratio")
 
 
+@default_settings()
 def check_interpolators(task: InterpolatorTask) -> float:
     """Return the largest relative difference between interpolated and stored flux ratios.
 

@@ -12,15 +12,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mixjobs.cli.signals import Terminated, termination
+from mixjobs.cli.streams import complain, drop_output, prepare_streams
 from mixjobs.errors import MixjobsError, NotRaw, OutputExists
+from mixjobs.files import is_disk_fault
 
 if TYPE_CHECKING:
-    from mixjobs.cli.parser import CommandParser
+    from mixjobs.cli.command_parser import CommandParser
 
 # Commands that share a module; each of the others has a module of its own.
 _MODULES = dict.fromkeys(("info", "status", "check", "ratio"), "inspect")
 # Options that settle an error, whatever value it concerns.
-_REMEDIES = {OutputExists: "overwrite", NotRaw: "assume_raw"}
+_REMEDIES = {OutputExists: "overwrite", NotRaw: "flux_scale"}
 _WITH_A_JOB_FILE = ("overwrite", "cluster", "resume")
 
 
@@ -35,22 +37,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         closed it.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    prepare_streams()
     try:
         with termination():
-            return _run(words)
+            try:
+                return _run(words)
+            except SystemExit as error:
+                if error.code == 1:  # rich has met a closed pipe
+                    raise BrokenPipeError from None
+                raise
+            finally:
+                sys.stdout.flush()  # here, where a fault of the output is caught
     except MixjobsError as error:
         text = " ".join([*str(error).split(), *getattr(error, "__notes__", ())])
-        print(text if text.startswith("mixjobs ") else f"mixjobs: {text}", file=sys.stderr)
+        complain(text if text.startswith("mixjobs ") else f"mixjobs: {text}")
         return 2
     except Terminated:
-        print(f"mixjobs: stopped by SIGTERM; {_how_to_continue(words)}", file=sys.stderr)
+        complain(f"mixjobs: stopped by SIGTERM; {_how_to_continue(words)}")
         return 143  # as the shell reports a program that SIGTERM ended
     except KeyboardInterrupt:
-        print(f"mixjobs: stopped; {_how_to_continue(words)}", file=sys.stderr)
+        complain(f"mixjobs: stopped; {_how_to_continue(words)}")
         return 130
     except BrokenPipeError:  # a program such as `head` has read all it wants
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 141  # as the shell reports a program that SIGPIPE ended
+    except OSError as error:
+        if not is_disk_fault(error):
+            raise
+        drop_output()
+        complain(f"mixjobs: {error.strerror}: {error.filename or 'standard output'}; make room")
+        return 2
 
 
 def _how_to_continue(words: Sequence[str]) -> str:
@@ -77,7 +93,6 @@ def _run(words: Sequence[str]) -> int:
         raise
     if getattr(args, "json", False):
         print(json.dumps(facts))
-    sys.stdout.flush()
     return 0 if facts.get("ok", True) else 2
 
 
@@ -100,7 +115,8 @@ def _add_option(error: MixjobsError, args: Namespace, command: CommandParser) ->
     name = next(remedies, error.name)
     if isinstance(error, OutputExists) and error.name:
         name = error.name
-    job_file = getattr(args, "source", getattr(args, "job", "")).endswith(".toml")
+    given = getattr(args, "source", [getattr(args, "job", "")])
+    job_file = any(path.endswith(".toml") for path in given)
     if name is None or (job_file and name not in _WITH_A_JOB_FILE):
         return
     flag = command.flag(name)

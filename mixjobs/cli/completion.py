@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterable
 from typing import Any, get_args
 
 from argcomplete.completers import FilesCompleter
 
+from mixjobs.cli.options import takes_path
 from mixjobs.config.cluster import ClusterConfig
-
-# Placeholders of arguments that are files or folders.
-_PATHS = re.compile("FILE|FOLDER|STORE|RUN|LIBRARY|PATH|JOB")
 
 
 def set_completers(parsers: Iterable[argparse.ArgumentParser]) -> None:
     """Give every argument that has no choices a completer."""
     for action in (action for parser in parsers for action in parser._actions):
-        metavar = action.metavar if isinstance(action.metavar, str) else ""
         if action.dest == "cluster":
             completer: Any = _clusters
-        elif _PATHS.search(metavar):
+        elif takes_path(action):
             completer = FilesCompleter()
         else:
             completer = _nothing

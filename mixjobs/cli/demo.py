@@ -7,11 +7,11 @@ from pathlib import Path
 
 from mixjobs.cli.build import run
 from mixjobs.cli.demo_sample import sample_star
-from mixjobs.cli.options import make_folder, say
-from mixjobs.cli.plot import save
+from mixjobs.cli.options import say
 from mixjobs.config.build import BuildConfig, make_build_job
 from mixjobs.demo.library import DemoLibrary
 from mixjobs.errors import OutputExists
+from mixjobs.files import make_folder, refuse_inside
 from mixjobs.report.demo import (
     BETWEEN1,
     BETWEEN2,
@@ -20,6 +20,7 @@ from mixjobs.report.demo import (
     mixture_errors,
     print_comparison,
 )
+from mixjobs.report.figure import save_figures
 from mixjobs.report.spectrum import draw_spectra
 from mixjobs.report.store import draw_flux_ratios
 from mixjobs.store.format import Store, partial_path
@@ -38,16 +39,17 @@ def demo(args: Namespace) -> None:
             f"{folder}: already contains a demo; choose another folder or allow overwriting",
             path=folder,
         )
+    refuse_inside(library)
+    job = _job(library, store_path, args.workers)
     make_folder(folder)
     truth = DemoLibrary()
     if not interrupted:
         say(f"writing {library}: {len(truth.points)} spectra of {len(truth.wavelength)} pixels")
         truth.write(library)
-    job = _job(library, store_path, args.workers)
     store = run(job)
     print_comparison(store, truth)
     name, figure = next(iter(draw_flux_ratios(store, THETA1).items()))
-    for path in save({name: figure}, folder):
+    for path in save_figures({name: figure}, folder):
         print(f"figure: {path}")
     error, expected = mixture_errors(store, truth)
     print(
@@ -67,7 +69,7 @@ def _draw_mixture(store: Store, folder: Path) -> None:
     spectra = evaluate_spectra(
         store, BETWEEN1, {"teff": teff_2}, c=C, resolution=50_000.0, vsini=8.0, rv=20.0
     )
-    for path in save({"mixture": draw_spectra(spectra, range(_N_ORDERS))}, folder):
+    for path in save_figures({"mixture": draw_spectra(spectra, range(_N_ORDERS))}, folder):
         print(f"figure: {path}, also drawn by")
         print(
             f"  mixjobs spectrum {store.path} --theta1 {teff_1:g},{logg:g},{feh:g} "

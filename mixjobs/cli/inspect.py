@@ -1,4 +1,4 @@
-"""``mixjobs info``, ``status``, ``check`` and ``ratio``: what a library or a store contains."""
+"""``mixjobs info``, ``status``, ``check`` and ``ratio``: what files and stores contain."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ from typing import Any
 
 from rich.console import Console
 
-from mixjobs.cli.options import say
+from mixjobs.cli.options import parse_names, say, spectrum_options
 from mixjobs.errors import InvalidInput
 
 
 def info(args: Namespace) -> dict[str, Any]:
-    """Describe a library or a store."""
+    """Describe a library, a store, a run or spectra."""
     from mixjobs.report.console import print_facts
     from mixjobs.report.info import describe_path
+    from mixjobs.report.observed import print_spectrum
 
-    facts = describe_path(args.path)
+    path = args.path if len(args.path) > 1 else args.path[0]
+    names = parse_names(args.names) if args.names else None
+    facts = describe_path(
+        path, flux_unit=args.flux_unit, names=names, flux_scale=args.flux_scale,
+        **spectrum_options(args),
+    )  # fmt: skip
     if not args.json:
-        print_facts(facts)
+        spectra = facts.get("spectra", [facts]) if "spectr" in facts["kind"] else []
+        for spectrum in spectra:
+            print_spectrum(spectrum)
+        if not spectra:
+            print_facts(facts)
     return facts
 
 
@@ -42,8 +52,19 @@ def status(args: Namespace) -> dict[str, Any]:
     return facts
 
 
+_PLAN = ("snr", "orders", "parameters", "epochs", "resolution")
+
+
 def check(args: Namespace) -> dict[str, Any]:
-    """Check the invariants of a store, and the errors at held-out grid points."""
+    """Check the invariants of a store and its held-out errors, or estimate a fit's coverage."""
+    if args.coverage is not None:
+        return _coverage(args)
+    given = [name for name in _PLAN if getattr(args, name) is not None]
+    if given:
+        raise InvalidInput(
+            f"--{given[0]} describes a planned fit; give the star with --coverage too",
+            name=given[0],
+        )
     from mixjobs.report.check import check_store, print_check
 
     result = check_store(args.store)
@@ -55,12 +76,33 @@ def check(args: Namespace) -> dict[str, Any]:
     return result.to_dict()
 
 
+def _coverage(args: Namespace) -> dict[str, Any]:
+    from mixjobs.report.coverage import print_coverage
+    from mixjobs.store.coverage import estimate_coverage
+
+    if args.snr is None:
+        raise InvalidInput("--coverage needs the signal-to-noise ratio; give --snr", name="snr")
+    if not isinstance(args.coverage, dict):
+        raise InvalidInput(
+            "--coverage needs the parameters by name, such as teff_1=5200,teff_2=4300",
+            name="coverage",
+            value=args.coverage,
+        )
+    given = {name: value for name in _PLAN if (value := getattr(args, name)) is not None}
+    estimate = estimate_coverage(args.store, args.coverage, **given)
+    if not args.json:
+        print_coverage(estimate)
+    return estimate.to_dict()
+
+
 def ratio(args: Namespace) -> dict[str, Any]:
     """Print the flux ratio of component 2 to component 1 in every order."""
     from mixjobs.report.store import ratio_table
     from mixjobs.store.ratios import evaluate_ratios
 
-    ratios = evaluate_ratios(args.store, args.theta1, args.theta2, args.method)
+    ratios = evaluate_ratios(args.store, args.theta1, args.theta2, args.method, args.holes)
     if not args.json:
+        for note in ratios.notes:
+            say(note)
         Console().print(ratio_table(ratios.orders, ratios.q, ratios.direct))
     return ratios.to_dict()

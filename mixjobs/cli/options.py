@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ThetaValues = list[float] | dict[str, float]
+# Placeholders of arguments that are files or folders.
+_PATHS = re.compile("FILE|FOLDER|STORE|RUN|LIBRARY|PATH|JOB|ADDRESS")
 _MINUS = "\N{MINUS SIGN}"  # as printed in tables, and pasted from there
 # By the placeholder of an option in the help.
 _UNITS = {"KM/S": "km/s", "TEFF": "K", "Å": "Å", "THETA": "the units of the grid"}
@@ -108,6 +110,21 @@ def _plain(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
+def takes_path(action: argparse.Action) -> bool:
+    """Whether the value of an argument is, or may be, a file or a folder."""
+    return isinstance(action.metavar, str) and bool(_PATHS.search(action.metavar))
+
+
+def expand_home(value: Any) -> Any:
+    """Replace `~` at the beginning of a path, or of each path of a list, by the home folder.
+
+    The shell does so in ``--output ~/a``, but not in ``--output=~/a``.
+    """
+    if isinstance(value, list):
+        return [expand_home(part) for part in value]
+    return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
+
+
 def reader(parse: Callable[[str], T], metavar: str | None = None) -> Callable[[str], T]:
     """Make a function that parses text into the type of an argparse option.
 
@@ -129,9 +146,12 @@ def reader(parse: Callable[[str], T], metavar: str | None = None) -> Callable[[s
 
 def parse_positive(text: str) -> int:
     """Parse a whole number of 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > _MAX_DIGITS or int(text) < 1:
         raise InvalidInput(f"{text!r} is not a whole number of at least 1", value=text)
     return int(text)
+
+
+_MAX_DIGITS = 18  # of a whole number; it is a 64-bit integer
 
 
 def parse_number(text: str) -> float:
@@ -158,7 +178,10 @@ def parse_integers(text: str) -> list[int]:
     [21, 22]
     """
     try:
-        return [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
+        if all(len(part.strip()) <= _MAX_DIGITS for part in text.split(",")):
+            return numbers
+        raise ValueError(text)
     except ValueError:
         raise InvalidInput(
             f"{text!r} is not a list of whole numbers, separated by commas", value=text
@@ -210,6 +233,37 @@ def parse_range(text: str) -> tuple[float, float]:
         ) from None
 
 
+def parse_columns(texts: Iterable[str]) -> dict[str, str | int]:
+    """Parse QUANTITY=NAME or QUANTITY=NUMBER, once for each of several quantities.
+
+    Examples
+    --------
+    >>> parse_columns(["wavelength=LAM", "flux=2"])
+    {'wavelength': 'LAM', 'flux': 2}
+    """
+    columns: dict[str, str | int] = {}
+    for text in texts:
+        quantity, equals, name = text.partition("=")
+        if not equals or not name.strip() or quantity.strip() in columns:
+            raise InvalidInput(
+                f"columns = {text!r}; expected QUANTITY=NAME, such as wavelength=LAM, once for "
+                "each quantity",
+                name="columns", value=text,
+            )  # fmt: skip
+        columns[quantity.strip()] = int(name) if name.strip().isdecimal() else name.strip()
+    return columns
+
+
+def spectrum_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that describe the file of an observed spectrum, as given."""
+    columns = None if args.columns is None else parse_columns(args.columns)
+    options = {
+        "columns": columns, "wavelength_unit": args.wavelength_unit, "medium": args.medium,
+        "snr": args.snr, "format": args.reader,
+    }  # fmt: skip
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def parse_select(texts: Iterable[str]) -> dict[str, tuple[float, float]]:
     """Parse NAME=LOW:HIGH, once for each of several parameters.
 
@@ -240,6 +294,26 @@ def parse_select(texts: Iterable[str]) -> dict[str, tuple[float, float]]:
                 name="select", value=text,
             ) from None  # fmt: skip
     return ranges
+
+
+def parse_names(texts: Iterable[str]) -> dict[str, str]:
+    """Parse NAME=PARAMETER, once for each of several parameters.
+
+    Examples
+    --------
+    >>> parse_names(["Gravity=logg", "[Fe/H]=feh"])
+    {'Gravity': 'logg', '[Fe/H]': 'feh'}
+    """
+    names: dict[str, str] = {}
+    for text in texts:
+        name, _, parameter = (part.strip() for part in text.rpartition("="))
+        if not name or not parameter:
+            raise InvalidInput(
+                f"names = {text!r}; expected NAME=PARAMETER, such as Gravity=logg",
+                name="names", value=text,
+            )  # fmt: skip
+        names[name] = parameter
+    return names
 
 
 def parse_theta(text: str) -> ThetaValues:
@@ -293,22 +367,3 @@ def parse_scan(text: str) -> tuple[str, list[float]]:
 
 
 _MAX_SCAN = 1000  # all spectra of a scan are in memory together
-
-
-def make_folder(path: str | Path) -> Path:
-    """Create a folder for output if it does not exist.
-
-    Raises
-    ------
-    InvalidInput
-        It cannot be created, or the path is a file.
-    """
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(
-            f"{folder}: this folder cannot be created ({error.strerror}); choose another name",
-            path=folder,
-        ) from None
-    return folder

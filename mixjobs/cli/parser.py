@@ -8,11 +8,10 @@ command are built, since their models need pydantic.
 from __future__ import annotations
 
 import argparse
-import re
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mixjobs.cli.command_parser import CommandParser
 from mixjobs.cli.options import (
     FieldOptions,
     parse_floats,
@@ -25,7 +24,6 @@ from mixjobs.cli.options import (
     parse_theta,
     reader,
 )
-from mixjobs.errors import InvalidInput, nearest
 
 _CLUSTERS = (
     "allocation: use the whole current Slurm allocation; slurm: submit Slurm jobs; FILE.toml: as "
@@ -56,64 +54,6 @@ name; `mixjobs info` lists the parameters. The flux ratio q is component 2 over 
 `mixjobs COMMAND --help` describes the options of a command. To complete commands and options with
 the Tab key, add this line to your shell's startup file:
   eval "$(register-python-argcomplete --no-defaults mixjobs)" """
-
-
-class CommandParser(argparse.ArgumentParser):
-    """A parser that reports an error in one line, and accepts negative numbers as values.
-
-    Attributes
-    ----------
-    flags : dict
-        The options that stand for keys of a job file, by dotted key.
-    commands : dict
-        The parser of each command.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.flags: dict[str, str] = {}
-        self.commands: dict[str, CommandParser] = {}
-        # argparse takes "-20" for a value but "-20,5", "-1e3", "-20:20:5" and "-inf" for options.
-        # No option of ours begins like this.
-        self._negative_number_matcher = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse arguments; an unknown option is an error of the command that was given."""
-        words = list(sys.argv[1:] if args is None else args)
-        self._check_names(words)
-        parsed, unknown = self.parse_known_args(words, namespace)
-        if unknown:
-            command = self.commands.get(parsed.command, self)
-            command.error(f"unknown option or argument {' '.join(unknown)}")
-        return parsed
-
-    def _check_names(self, words: list[str]) -> None:
-        """Check the command and the names of options first, to suggest the nearest name."""
-        if not words or words[0].startswith("-"):
-            return
-        if words[0] not in self.commands:
-            self.error(f"unknown command {words[0]}{nearest(words[0], self.commands)}")
-        command = self.commands[words[0]]
-        options = [name for name in command._option_string_actions if name.startswith("--")]
-        for word in words[1:]:
-            name = word.partition("=")[0]
-            if name == "--":
-                return
-            if name.startswith("--") and not any(option.startswith(name) for option in options):
-                hint = nearest(name, options, listed=False)
-                command.error(f"unknown option {name}{hint}")
-
-    def error(self, message: str) -> Any:
-        """Raise the error that the command prints."""
-        text = message.replace("the following arguments are required:", "missing")
-        see = f"see {self.prog} --help"
-        raise InvalidInput(f"{text} ({see})" if text.endswith("?") else f"{text}; {see}")
-
-    def flag(self, name: str) -> str | None:
-        """Return the option for an argument or a dotted key of the job file, if there is one."""
-        name = name.rstrip(".0123456789") if "." in name else name  # of a list's element
-        plain = f"--{name.replace('_', '-')}"
-        return self.flags.get(name) or (plain if plain in self._option_string_actions else None)
 
 
 class _Version(argparse.Action):
@@ -182,12 +122,13 @@ def _add_build(sub: CommandParser) -> None:
     from mixjobs.config.build import BuildConfig
 
     sub.add_argument(
-        "source", metavar="LIBRARY|JOB.toml",
+        "source", metavar="LIBRARY|JOB.toml", nargs="+",
         help=f"{BuildConfig.model_fields['library'].description}; or a job file",
     )  # fmt: skip
     job = FieldOptions(sub, BuildConfig, sub.flags)
     job.add("output", "-o", "--output")
     job.add("format")
+    _add_declarations(sub)
     _add_order_sources(sub)
     result = FieldOptions(sub.add_argument_group("contents of the store"), BuildConfig, sub.flags)
     result.add("select", nargs="+", action="extend")
@@ -196,7 +137,7 @@ def _add_build(sub: CommandParser) -> None:
         "table", "--no-table", dest="table",
         help="omit the ratio table of all pairs of grid points; models do not need it",
     )  # fmt: skip
-    result.add("assume_raw")
+    result.add("holes")
     _add_emulator(sub)
     group = sub.add_argument_group("execution")
     execution = FieldOptions(group, BuildConfig, sub.flags)
@@ -213,17 +154,46 @@ def _add_build(sub: CommandParser) -> None:
     )
 
 
+def _add_declarations(sub: CommandParser) -> None:
+    from mixjobs.config.build import BuildConfig
+
+    group = sub.add_argument_group("declarations of the library")
+    library = FieldOptions(group, BuildConfig, sub.flags)
+    library.add("flux_unit")
+    library.add("wavelength_unit")
+    library.add("medium")
+    library.add("names", nargs="+", action="extend")
+    library.add("flux_scale")
+
+
+def _add_spectrum_file(sub: CommandParser, *names: str) -> None:
+    """Add options that say what the file of an observed spectrum does not."""
+    from mixjobs.config.sample import SpectrumConfig
+
+    group = sub.add_argument_group("declarations of an observed spectrum")
+    spectrum = FieldOptions(group, SpectrumConfig, sub.flags)
+    spectrum.add("columns", nargs="+", action="extend", metavar="QUANTITY=NAME")
+    spectrum.add("snr", metavar="S/N")
+    spectrum.add("format", "--reader")
+    for name in names:
+        spectrum.add(name)
+
+
 def _add_order_sources(sub: CommandParser) -> None:
     from mixjobs.config.build import OrdersConfig
 
     group = sub.add_argument_group("source of the orders (give one)")
     orders = FieldOptions(group, OrdersConfig, sub.flags, "orders.")
-    orders.add("from_file", "--orders-from")
+    orders.add("from_file", "--orders-from", nargs="+", action="extend")
     orders.add("numbers")
+    orders.add("columns", "--orders-columns", nargs="+", action="extend")
+    orders.add("wavelength_unit", "--orders-wavelength-unit")
     orders.add("n", "--n-orders")
     orders.add("range", type=reader(parse_range, "Å"))
     orders.add("edges", type=reader(parse_floats, "Å"))
     orders.add("table", "--order-table")
+    orders.add("medium", "--orders-medium")
+    orders.add("margin", type=reader(parse_number, "KM/S"))
     orders.add("skip_uncovered")
     sub.flags["orders"] = "--orders-from, --n-orders, --edges and --order-table"
 
@@ -248,7 +218,14 @@ def _add_status(sub: CommandParser) -> None:
 
 
 def _add_info(sub: CommandParser) -> None:
-    sub.add_argument("path", metavar="PATH", help="a library or a store")
+    sub.add_argument(
+        "path",
+        metavar="PATH",
+        nargs="+",
+        help="a library, in one file or several; a store; a run; or observed spectra",
+    )
+    _add_declarations(sub)
+    _add_spectrum_file(sub)
     _add_json(sub)
 
 
@@ -256,17 +233,55 @@ def _add_ratio(sub: CommandParser) -> None:
     sub.add_argument("store", metavar="STORE", help="the store to use")
     _add_theta(sub, "--theta1", required=True, help=_THETA1)
     _add_theta(sub, "--theta2", required=True, help="parameters of component 2")
-    _add_ratio_method(sub)
+    _add_ratio_method(sub, "cubic", "cubic")
+    _add_holes(sub)
     _add_json(sub)
+
+
+def _add_holes(sub: CommandParser) -> None:
+    from mixjobs.config.sample import ModelConfig
+
+    FieldOptions(sub, ModelConfig, sub.flags).add("holes")
 
 
 def _add_check(sub: CommandParser) -> None:
     sub.add_argument("store", metavar="STORE", help="the store to check")
+    group = sub.add_argument_group(
+        "planned fit", "Instead of the store, check whether its grid is dense enough for a star."
+    )
+    group.add_argument(
+        "--coverage", type=reader(parse_theta, "STAR"), metavar="NAME=VALUE,...",
+        help="estimate how often the regions of a fit would contain the truth: the parameters of "
+        "the star, such as teff_1=5200,teff_2=4300,logg=4.5,feh=0,c=0.3,vsini=8",
+    )  # fmt: skip
+    group.add_argument(
+        "--snr", type=reader(parse_number), metavar="S/N",
+        help="signal-to-noise ratio per pixel, with four pixels per resolution element",
+    )  # fmt: skip
+    group.add_argument(
+        "--orders", type=reader(parse_integers), metavar="21,22,...",
+        help="the orders of the fit (default: all)",
+    )  # fmt: skip
+    group.add_argument(
+        "--parameters", metavar="NAME", nargs="+",
+        help="parameters that the fit determines (default: all)",
+    )  # fmt: skip
+    group.add_argument(
+        "--epochs", type=reader(parse_positive), metavar="N",
+        help="number of spectra of each order (default: 1)",
+    )  # fmt: skip
+    group.add_argument(
+        "--resolution", type=reader(parse_number), metavar="R",
+        help="resolving power of the instrument (default: the lowest that the emulator allows)",
+    )  # fmt: skip
     _add_json(sub)
 
 
 def _add_plot(sub: CommandParser) -> None:
-    sub.add_argument("store", metavar="STORE|RUN", help="a store, or the folder of a run")
+    sub.add_argument(
+        "store", metavar="STORE|RUN|SPECTRUM",
+        help="a store, the folder of a run, or an observed spectrum (a file or a quoted pattern)",
+    )  # fmt: skip
     sub.add_argument(
         "-o", "--output", metavar="FOLDER",
         help="folder for the figures (default for a run: RUN/figures)",
@@ -276,7 +291,8 @@ def _add_plot(sub: CommandParser) -> None:
         "--theta1",
         help="parameters of component 1 (default: the grid point nearest the middle)",
     )
-    _add_ratio_method(sub)
+    _add_ratio_method(sub, None, "cubic, or simplex on an irregular grid")
+    _add_spectrum_file(sub, "wavelength_unit", "medium")
 
 
 def _add_spectrum(sub: CommandParser) -> None:
@@ -325,6 +341,7 @@ def _add_components(sub: CommandParser) -> None:
     )  # fmt: skip
     model = FieldOptions(group, ModelConfig, sub.flags)
     model.add("method")
+    model.add("holes")
 
 
 def _add_pixels(sub: CommandParser) -> None:
@@ -341,6 +358,8 @@ def _add_pixels(sub: CommandParser) -> None:
         help="use the pixels of this observed spectrum (default: those of the library)",
     )  # fmt: skip
     pixels = FieldOptions(group, SpectrumConfig, sub.flags)
+    pixels.add("columns", nargs="+", action="extend", metavar="QUANTITY=NAME")
+    pixels.add("wavelength_unit")
     pixels.add("medium")
     group.add_argument(
         "--orders", type=reader(parse_integers), metavar="21,22,...",
@@ -387,10 +406,10 @@ def _add_theta(group: Any, flag: str, **settings: Any) -> None:
     group.add_argument(flag, type=reader(parse_theta, "THETA"), metavar="THETA", **settings)
 
 
-def _add_ratio_method(group: Any) -> None:
+def _add_ratio_method(group: Any, default: str | None, default_text: str) -> None:
     group.add_argument(
-        "--method", choices=METHODS, default="cubic",
-        help="interpolation between grid points (default: cubic)",
+        "--method", choices=METHODS, default=default,
+        help=f"interpolation between grid points (default: {default_text})",
     )  # fmt: skip
 
 
@@ -414,8 +433,8 @@ COMMANDS: dict[str, tuple[str, str, Callable[[CommandParser], None]]] = {
         _add_demo,
     ),
     "info": (
-        "describe a library or a store: its grid, holes, orders and flux calibration",
-        "mixjobs info grid.hdf5",
+        "describe a library, a store, a run or an observed spectrum",
+        "mixjobs info grid.hdf5\n  mixjobs info 'star_m*.hdf5'",
         _add_info,
     ),
     "build": (
@@ -433,7 +452,8 @@ COMMANDS: dict[str, tuple[str, str, Callable[[CommandParser], None]]] = {
     ),
     "check": (
         "check the invariants of a store, and the interpolation error at held-out grid points",
-        "mixjobs check ratios.zarr",
+        "mixjobs check ratios.zarr\n"
+        "  mixjobs check ratios.zarr --coverage teff_1=5200,teff_2=4300,logg=4.5,feh=0 --snr 200",
         _add_check,
     ),
     "ratio": (
@@ -468,8 +488,10 @@ COMMANDS: dict[str, tuple[str, str, Callable[[CommandParser], None]]] = {
         _add_summary,
     ),
     "plot": (
-        "draw the flux ratios of a store, or the posterior, traces and best fit of a run",
-        "mixjobs plot ratios.zarr -o figures --theta1 6000,4.0,0\n  mixjobs plot run",
+        "draw the flux ratios of a store, the posterior, traces and best fit of a run, or an "
+        "observed spectrum",
+        "mixjobs plot ratios.zarr -o figures --theta1 6000,4.0,0\n  mixjobs plot run\n"
+        "  mixjobs plot star.hdf5 -o figures",
         _add_plot,
     ),
     "cluster": (

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mixjobs.cli.options import say
 from mixjobs.cli.signals import stop_if_told
 from mixjobs.cluster.client import job_client, n_workers, named_cluster
-from mixjobs.config.cluster import ClusterConfig
+from mixjobs.cluster.waiting import await_workers
+from mixjobs.config.cluster import ClusterConfig, make_cluster
 from mixjobs.config.sample import SampleConfig, read_sample_job
 from mixjobs.display import counted
-from mixjobs.errors import InvalidInput
+from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.inference.job import identity, load_free_log_probability
 from mixjobs.inference.run_folder import RunFolder, is_run
 from mixjobs.inference.sample import check_output
@@ -32,7 +32,7 @@ def sample(args: Namespace) -> None:
     job = read_sample_job(args.job)
     cluster = cluster_of(args, job)
     if args.dry_run:
-        _dry_run(job, args.resume)
+        _dry_run(job, resume=args.resume, overwrite=args.overwrite)
         return
     check_output(job.output, resume=args.resume, overwrite=args.overwrite)
     with job_client(cluster, job.output, say) as client:
@@ -59,20 +59,25 @@ def cluster_of(args: Namespace, job: SampleConfig) -> ClusterConfig | None:
         return None
     if args.cluster is not None:
         return named_cluster(args.cluster)
-    return ClusterConfig(workers=args.workers) if args.workers else job.cluster
+    if args.workers:
+        return make_cluster({"workers": args.workers}, "mixjobs sample")
+    return job.cluster
 
 
 def _await_workers(client: Client | None, cluster: ClusterConfig | None) -> None:
     """Wait for all workers: the orders are distributed among those that have started."""
     if client is None or cluster is None or cluster.kind == "address":
         return
-    with suppress(TimeoutError):
-        client.wait_for_workers(n_workers(cluster), timeout=_MAX_WAIT)
+    await_workers(client, n_workers(cluster), timeout=_MAX_WAIT)
 
 
-def _dry_run(job: SampleConfig, resume: bool) -> None:
-    """Print the data, the parameters and the settings; write nothing."""
+def _dry_run(job: SampleConfig, *, resume: bool, overwrite: bool) -> None:
+    """Print the data, the parameters and the settings, and check the output; write nothing."""
     log_probability = load_free_log_probability(job)
     ConsoleReport(tables=True, stdout=True).loaded(job, log_probability)
+    try:
+        check_output(job.output, resume=resume, overwrite=overwrite)
+    except OutputExists as error:
+        say(f"would be refused: {error}")
     if resume and is_run(job.output):
         RunFolder.resume(job.output, identity(job, log_probability))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from mixjobs.cli.options import say
+from mixjobs.cli.options import parse_columns, say
 from mixjobs.errors import InvalidInput
+from mixjobs.observed.opening import open_spectrum
+from mixjobs.observed.spectrum import ObservedSpectrum
 from mixjobs.report.spectrum import draw_spectra, spectrum_table
 from mixjobs.store.spectra import Spectra, evaluate_spectra
 from mixjobs.store.spectra_files import WRITERS, check_new, write_files
@@ -26,11 +29,13 @@ def spectrum(args: Namespace) -> dict[str, Any]:
     for output in outputs:
         _check_ending(output)
         check_new(output, overwrite=True)
+    pixels = _pixels(args)
     spectra = evaluate_spectra(
         args.store, args.theta1, args.theta2, c=args.c, rv=args.rv, vsini=args.vsini,
         blackbodies=args.blackbody or (), vary=_scan(args.vary or ()), orders=args.orders,
-        wavelengths=args.wavelengths, medium=args.medium, resolution=args.resolution,
+        wavelengths=pixels, medium=args.medium, resolution=args.resolution,
         fwhm=args.fwhm, library_resolution=args.library_resolution, method=args.method,
+        holes=args.holes,
     )  # fmt: skip
     files = _plan_files(outputs, spectra, args.wavelengths, args.overwrite)
     write_files(files)
@@ -48,6 +53,27 @@ def _scan(scans: Sequence[tuple[str, list[float]]]) -> Mapping[str, list[float]]
     if len({name.replace("_", "") for name in names}) < len(names):
         raise InvalidInput(f"--vary gives {names[0]} twice; give it once", name="vary")
     return dict(scans)
+
+
+def _pixels(args: Namespace) -> ObservedSpectrum | None:
+    if args.wavelengths is None:
+        unused = [
+            name for name in ("columns", "wavelength_unit") if getattr(args, name) is not None
+        ]
+        if unused:
+            option = f"--{unused[0].replace('_', '-')}"
+            raise InvalidInput(
+                f"{option} describes the file of --wavelengths; give both, or neither",
+                name=unused[0], value=getattr(args, unused[0]),
+            )  # fmt: skip
+        return None
+    observed: ObservedSpectrum = open_spectrum(
+        args.wavelengths,
+        columns=parse_columns(args.columns or ()),
+        wavelength_unit=args.wavelength_unit,
+        errors_needed=False,
+    )
+    return observed
 
 
 def _check_ending(output: Path) -> None:
@@ -96,4 +122,6 @@ def _writers(output: Path, spectra: Spectra) -> Iterator[tuple[Path, Callable[[P
 
 
 def _draw(path: Path, spectra: Spectra, rows: Sequence[int], format: str) -> None:
-    draw_spectra(spectra, rows).savefig(path, dpi=150, format=format)
+    image = BytesIO()  # matplotlib leaves a file open if the disk is full
+    draw_spectra(spectra, rows).savefig(image, dpi=150, format=format)
+    path.write_bytes(image.getvalue())

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from distributed import Client
 
-from mixjobs.config.cluster import ClusterConfig
-from mixjobs.errors import InvalidInput, MissingFile
+from mixjobs.cluster.waiting import announced
+from mixjobs.config.cluster import ClusterConfig, is_file_name
+from mixjobs.errors import InvalidInput
 
 _CONNECT_SECONDS = 20
+_PATIENCE = 2.0  # seconds before the first line about the wait
 
 
 @contextmanager
@@ -27,15 +29,11 @@ def at_address(config: ClusterConfig, logs: Path | None) -> Iterator[Client]:  #
 
 
 def _client(scheduler: str) -> Client:
-    is_file = scheduler.endswith(".json")
-    if is_file and not Path(scheduler).is_file():
-        raise MissingFile(
-            f"{scheduler}: no such scheduler file; start the scheduler first", path=scheduler
-        )
-    where = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
+    where = {"scheduler_file": scheduler} if is_file_name(scheduler) else {"address": scheduler}
     try:
-        return Client(**where, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+        with announced(f"waiting for an answer of the scheduler {scheduler}", _PATIENCE):
+            return Client(**where, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except Exception as error:  # also of the user's settings of Dask
         reason = " ".join(str(error).split())
     # A client that failed to connect closes itself when it is garbage-collected. This must happen
     # in this thread: in a thread that Dask is just starting, closing would wait forever.

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from shutil import which
 from threading import Event, Thread
 
 from distributed import Client, LocalCluster
@@ -21,10 +20,10 @@ from distributed.security import Security
 from distributed.utils import get_ip, get_ip_interface
 
 from mixjobs.cluster.certificates import certificate_files
-from mixjobs.cluster.local import attached
+from mixjobs.cluster.local import attached, started
 from mixjobs.cluster.machine import KEEP_MEMORY, slurm_memory_per_cpu
 from mixjobs.config.cluster import ClusterConfig
-from mixjobs.errors import InvalidInput, JobFailed
+from mixjobs.errors import JobFailed
 
 _STOP_SECONDS = 20
 
@@ -32,17 +31,11 @@ _STOP_SECONDS = 20
 @contextmanager
 def in_allocation(config: ClusterConfig, logs: Path | None) -> Iterator[Client]:
     """Yield a client of workers in every task of the current Slurm allocation."""
-    if "SLURM_JOB_ID" not in os.environ or which("srun") is None:
-        raise InvalidInput(
-            "cluster allocation: not inside a Slurm allocation; submit the job with sbatch, "
-            "as in slurm/build-allocation.sbatch",
-            name="cluster",
-            value="allocation",
-        )
     assert logs is not None
     logs.mkdir(parents=True, exist_ok=True)
     with certificate_files(logs.resolve()) as security:
-        cluster = LocalCluster(
+        cluster = started(
+            LocalCluster,
             n_workers=0,
             host=get_ip_interface(config.interface) if config.interface else get_ip(),
             protocol="tls://",

@@ -16,6 +16,7 @@ from mixjobs.cluster.allocation import worker_command
 from mixjobs.cluster.machine import memory_here, workers_here
 from mixjobs.cluster.monitor import dashboard_lines
 from mixjobs.cluster.slurm import job_script
+from mixjobs.cluster.waiting import await_workers
 from mixjobs.config.cluster import ClusterConfig, make_cluster, read_cluster
 from mixjobs.display import counted
 from mixjobs.errors import InvalidInput
@@ -110,8 +111,7 @@ def first_workers(config: ClusterConfig, note: Callable[[str], None]) -> Iterato
 
     with job_client(config, "mixjobs-cluster", note) as client:
         assert client is not None  # there is a cluster
-        note("waiting for a worker")
-        client.wait_for_workers(1)
+        await_workers(client)
         workers = client.scheduler_info(n_workers=-1)["workers"]
         for address, host in client.run(gethostname).items():
             memory = format_bytes(workers[address]["memory_limit"])

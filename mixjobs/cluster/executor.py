@@ -18,6 +18,8 @@ from distributed import Client, Future, as_completed
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
+from mixjobs.cluster.machine import PROGRAM_BYTES, USABLE_MEMORY
+from mixjobs.cluster.waiting import await_workers
 from mixjobs.display import counted
 from mixjobs.errors import InvalidInput, JobFailed
 
@@ -30,8 +32,8 @@ _MAX_QUEUED = 4000
 # seconds, and for up to this fraction of the elapsed time.
 _MAX_WAIT, _MAX_WAIT_FRACTION = 0.1, 0.05
 
-_PROGRAM_BYTES = 150e6  # of a worker; 135 MB were measured after reading and writing
-_USABLE_MEMORY = 0.8  # fraction of its limit, above which Dask pauses a worker
+_POLL = 0.01  # seconds between looks for results
+_MAX_IDLE = 10.0  # seconds without results after which the workers are counted
 
 
 def execute(
@@ -77,7 +79,7 @@ def execute(
     start = time.monotonic()
     done = as_completed(submit(_MAX_QUEUED), loop=client.loop)
     try:
-        for futures in done.batches():
+        for futures in _batches(client, done):
             time.sleep(min(_MAX_WAIT, _MAX_WAIT_FRACTION * (time.monotonic() - start)))
             futures += done.next_batch(block=False)
             results = _gather(client, futures, waiting, stage)
@@ -87,6 +89,21 @@ def execute(
     finally:
         if waiting and client.status == "running":
             client.cancel(list(waiting))  # a failed job must not go on writing
+
+
+def _batches(client: Client, done: as_completed) -> Iterator[list[Future[Any]]]:
+    """Yield finished futures as they come; if none come, see whether there are workers."""
+    last = time.monotonic()
+    while not done.is_empty():
+        futures = done.next_batch(block=False)
+        if futures:
+            yield futures
+            last = time.monotonic()
+        elif time.monotonic() - last < _MAX_IDLE:
+            time.sleep(_POLL)
+        else:
+            await_workers(client)
+            last = time.monotonic()
 
 
 def check_memory(client: Client, needed: int) -> None:
@@ -103,14 +120,14 @@ def check_memory(client: Client, needed: int) -> None:
     InvalidInput
         The smallest worker has less memory.
     """
-    client.wait_for_workers(1)
+    await_workers(client)
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     limit = min((worker["memory_limit"] or math.inf for worker in workers), default=math.inf)
-    if _PROGRAM_BYTES + needed > _USABLE_MEMORY * limit:
+    if PROGRAM_BYTES + needed > USABLE_MEMORY * limit:
         raise InvalidInput(
             f"a task needs about {format_bytes(needed)}, and the program "
-            f"{format_bytes(int(_PROGRAM_BYTES))}; a worker has {format_bytes(int(limit))}, of "
-            f"which Dask uses {_USABLE_MEMORY:.0%}: give workers more memory, or start fewer of "
+            f"{format_bytes(int(PROGRAM_BYTES))}; a worker has {format_bytes(int(limit))}, of "
+            f"which Dask uses {USABLE_MEMORY:.0%}: give workers more memory, or start fewer of "
             "them on each machine",
             name="memory",
             value=int(limit),

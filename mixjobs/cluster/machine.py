@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 
 from dask.system import CPU_COUNT
-from dask.utils import parse_bytes
 from distributed.system import MEMORY_LIMIT
 
-from mixjobs.errors import InvalidInput
+from mixjobs.config.cluster import ClusterConfig, memory_bytes
 
 # Settings of glibc that let workers keep freed memory for the next spectrum. Dask's own setting
 # returns memory to the system immediately, and a step of sampling takes 1.7 times as long.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**27), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
+
+PROGRAM_BYTES = 150e6  # of a worker; 135 MB were measured after reading and writing
+USABLE_MEMORY = 0.8  # fraction of its limit, above which Dask pauses a worker
 
 
 def workers_here(workers: int | None = None) -> int:
@@ -33,6 +35,12 @@ def memory_here() -> int:
     return min(limit, each * workers_here()) if each else limit
 
 
+def worker_memory(config: ClusterConfig) -> int:
+    """Return the memory of each worker on this machine, in bytes."""
+    memory = memory_bytes(config.memory) if config.memory else memory_here()
+    return memory // workers_here(config.workers)
+
+
 def slurm_memory_per_cpu() -> int | None:
     """Return the memory per CPU that Slurm grants, in bytes; None if it is not set."""
     mebibytes = int(os.environ.get("SLURM_MEM_PER_CPU") or 0)
@@ -40,19 +48,3 @@ def slurm_memory_per_cpu() -> int | None:
         node = int(os.environ.get("SLURM_MEM_PER_NODE") or 0)
         mebibytes = node // int(os.environ.get("SLURM_CPUS_ON_NODE") or 1)
     return mebibytes * 2**20 or None
-
-
-def to_bytes(memory: str) -> int:
-    """Read an amount of memory such as ``"4GB"``.
-
-    Examples
-    --------
-    >>> to_bytes("4GB")
-    4000000000
-    """
-    try:
-        return int(parse_bytes(memory))
-    except ValueError:
-        raise InvalidInput(
-            f"memory = {memory!r}; expected an amount such as '4GB'", name="memory", value=memory
-        ) from None

@@ -17,7 +17,10 @@ from mixjobs.config.cluster import ClusterConfig
 def dashboard_lines(client: Client, config: ClusterConfig) -> list[str]:
     """Return lines with the dashboard's address and, in a Slurm job, how to reach it."""
     if config.kind == "address" or not config.dashboard.startswith("127."):
-        return [f"dashboard: {client.dashboard_link}"]
+        try:
+            return [f"dashboard: {client.dashboard_link}"]
+        except (KeyError, IndexError, ValueError):  # the user's template names unknown variables
+            return []
     port = urlsplit(client.dashboard_link).port
     lines = [f"dashboard: http://127.0.0.1:{port}/status"]
     if "SLURM_JOB_ID" in os.environ:

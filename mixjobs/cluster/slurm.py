@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import which
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any
 
 from distributed import Client
 from distributed.security import Security
 
 from mixjobs.cluster.certificates import certificate_files
-from mixjobs.cluster.local import attached
-from mixjobs.config.cluster import ClusterConfig
-from mixjobs.errors import InvalidInput
+from mixjobs.cluster.local import attached, started
+from mixjobs.cluster.settings import default_settings
+from mixjobs.config.cluster import ClusterConfig, memory_bytes, walltime_seconds
 
 _GB_PER_WORKER = 4
 # Workers stop at random times before the walltime of their job; both are fractions of it.
@@ -27,19 +28,12 @@ _IDLE_SECONDS = 60
 @contextmanager
 def as_slurm_jobs(config: ClusterConfig, logs: Path | None) -> Iterator[Client]:
     """Yield a client of workers that run as Slurm jobs, as many as ``config.jobs`` allows."""
-    if which("sbatch") is None:
-        raise InvalidInput(
-            "cluster slurm: no sbatch command found; start on a machine that can submit jobs",
-            name="cluster",
-            value="slurm",
-        )
-    from dask_jobqueue.slurm import SLURMCluster  # takes a third of a second to import
-
     assert logs is not None
     logs.mkdir(parents=True, exist_ok=True)
     logs = logs.resolve()
     with certificate_files(logs) as security:
-        cluster = SLURMCluster(
+        cluster = started(
+            _dask_jobqueue().SLURMCluster,
             **job_options(config, logs),
             interface=config.interface,
             security=security,
@@ -56,6 +50,17 @@ def as_slurm_jobs(config: ClusterConfig, logs: Path | None) -> Iterator[Client]:
             yield client
 
 
+def _dask_jobqueue() -> ModuleType:
+    """Import dask-jobqueue, which takes a third of a second, and keep the handler of Ctrl-C."""
+    handler = signal.getsignal(signal.SIGINT)
+    from dask_jobqueue import slurm  # replaces the handler by one that ends the process silently
+
+    if signal.getsignal(signal.SIGINT) is not handler:
+        signal.signal(signal.SIGINT, handler)
+    module: ModuleType = slurm
+    return module
+
+
 def job_options(config: ClusterConfig, logs: Path) -> dict[str, Any]:
     """Return the options of one job for dask-jobqueue."""
     workers = config.workers or 1
@@ -66,7 +71,9 @@ def job_options(config: ClusterConfig, logs: Path) -> dict[str, Any]:
         "job_name": "mixjobs-worker",
         "cores": workers,
         "processes": workers,
-        "memory": config.memory or f"{_GB_PER_WORKER * workers}GB",
+        "memory": f"{memory_bytes(config.memory)}B"
+        if config.memory
+        else f"{_GB_PER_WORKER * workers}GB",
         "walltime": config.walltime,
         "queue": config.queue,
         "account": config.account,
@@ -84,10 +91,9 @@ def job_options(config: ClusterConfig, logs: Path) -> dict[str, Any]:
 
 def job_script(config: ClusterConfig) -> str:
     """Return the script of a worker's job as it would be submitted."""
-    from dask_jobqueue.slurm import SLURMJob
-
-    with TemporaryDirectory() as folder:  # dask-jobqueue creates the folder of the logs
-        job = SLURMJob(
+    # dask-jobqueue creates the folder of the logs
+    with default_settings({}), TemporaryDirectory() as folder:
+        job = _dask_jobqueue().SLURMJob(
             "tls://SCHEDULER:PORT",
             name="NAME",
             interface=config.interface,
@@ -99,16 +105,3 @@ def job_script(config: ClusterConfig) -> str:
         )
         script: str = job.job_script().replace(folder, config.logs or "STORE.logs")
     return script
-
-
-def walltime_seconds(walltime: str) -> int:
-    """Return a walltime in seconds.
-
-    Examples
-    --------
-    >>> walltime_seconds("1-02:30:00")
-    95400
-    """
-    days, _, clock = walltime.rpartition("-")
-    hours, minutes, seconds = map(int, clock.split(":"))
-    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds

@@ -6,61 +6,97 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from mixjobs.config.cluster import EXPECTED, ClusterConfig
+from mixjobs.config.cluster import EXPECTED, ClusterConfig, resolve_paths
+from mixjobs.config.limits import (
+    Columns,
+    Fwhm,
+    LibraryResolution,
+    OrderNumber,
+    Resolution,
+    Seed,
+    Snr,
+)
 from mixjobs.config.toml import (
     Config,
     Expected,
     Pair,
-    PositiveInt,
     contradiction,
+    expand,
     invalid,
     read_toml,
     resolve,
     validate,
 )
 from mixjobs.errors import InvalidInput
+from mixjobs.limits import FWHM, MAX_COMPONENTS, MAX_DEGREE, MAX_RV_OF_EARTH, RESOLUTION, SNR
 
-PositiveFloat = Annotated[float, Field(gt=0)]
-Degree = Annotated[int, Field(ge=0)]
-Widths = PositiveFloat | list[PositiveFloat]
+Degree = Annotated[int, Field(ge=0, le=MAX_DEGREE)]
 
 _NOT_PATHS = ("library", "blackbody")  # names of components
-_WIDTHS = "a positive number, or a list with one for each order"
+_WIDTHS = "a positive number, or a list with one for each order, from {:g} to {:g}"
 _EXPECTED: Expected = {
     **EXPECTED,
-    ("spectra", "resolution"): _WIDTHS,
-    ("spectra", "fwhm"): f"{_WIDTHS}, in km/s",
-    ("spectra", "barycentric_velocity"): "a number in km/s",
+    ("spectra", "resolution"): _WIDTHS.format(*RESOLUTION),
+    ("spectra", "fwhm"): f"{_WIDTHS.format(*FWHM)} km/s",
+    ("spectra", "barycentric_velocity"): f"a number in km/s, from {-MAX_RV_OF_EARTH:g} to "
+    f"{MAX_RV_OF_EARTH:g}; that of the Earth is at most 32",
+    ("spectra", "columns"): 'names or numbers of quantities, such as { wavelength = "LAM", '
+    'flux = "F1", flux_error = "E1" }',
+    ("spectra", "snr"): "a number from {:g} to {:g}".format(*SNR),
     ("spectra", "exclude"): "a file, or ranges [[LOW, HIGH], ...] in Å",
-    ("model", "components"): 'a number of 1 or more, or a list such as ["library", "blackbody"]',
-    ("continuum", "degree"): "a whole number of 0 or more, or one for each order, such as "
-    "{ 21 = 3, default = 4 }",
+    ("model", "components"): f"a number from 1 to {MAX_COMPONENTS}, or a list such as "
+    '["library", "blackbody"]',
+    ("continuum", "degree"): f"a whole number from 0 to {MAX_DEGREE}, or one for each order, such "
+    "as { 21 = 3, default = 4 }",
     ("parameters", "constraints"): 'a list such as ["teff_2 < teff_1"]',
-    ("parameters", "dirichlet"): "a list with a positive number for each component",
+    ("parameters", "dirichlet"): "a list with a positive number for each of two or more "
+    "components, from 0.001 to 1e6",
     ("parameters",): "a prior such as { uniform = [0, 1] }, a number, or an expression such as "
     "'logg_1'",
 }
 
 
-class _FiniteConfig(Config):
-    model_config = ConfigDict(allow_inf_nan=False)
-
-
-class SpectrumConfig(_FiniteConfig):
+class SpectrumConfig(Config):
     """One epoch: an observed spectrum, and what its file does not state."""
 
-    file: str = Field(description="file of the observed spectrum")
+    file: str = Field(
+        description="file of the observed spectrum, or a pattern of the files of its orders"
+    )
+    numbers: list[OrderNumber] | None = Field(
+        default=None,
+        description="numbers of its orders (default: as in the file, or in the names of the files)",
+    )
     medium: Literal["air", "vacuum"] | None = Field(
         default=None, description="medium of its wavelengths, if the file does not state it"
     )
-    barycentric_velocity: float | None = Field(
-        default=None, description="barycentric velocity in km/s to add to rv"
+    columns: Columns | None = Field(
+        default=None,
+        description="names or numbers of its columns or extensions, such as "
+        '{ wavelength = "LAM", flux = "F1", flux_error = "E1" }',
     )
-    orders: list[int] | None = Field(default=None, description="orders to fit (default: all)")
-    resolution: Widths | None = Field(default=None, description="resolving power")
-    fwhm: Widths | None = Field(
+    wavelength_unit: str | None = Field(
+        default=None,
+        description="unit of its wavelengths, if the file does not state it",
+        json_schema_extra={"metavar": "UNIT"},
+    )
+    snr: Snr | None = Field(
+        default=None, description="S/N per pixel at the median flux, for a file without flux errors"
+    )
+    format: Literal["specutils"] | None = Field(
+        default=None, description="read the file with the loaders of specutils"
+    )
+    barycentric_velocity: (
+        Annotated[float, Field(ge=-MAX_RV_OF_EARTH, le=MAX_RV_OF_EARTH)] | None
+    ) = Field(default=None, description="barycentric velocity in km/s to add to rv")
+    orders: list[OrderNumber] | None = Field(
+        default=None, description="orders to fit (default: all)"
+    )
+    resolution: Resolution | list[Resolution] | None = Field(
+        default=None, description="resolving power"
+    )
+    fwhm: Fwhm | list[Fwhm] | None = Field(
         default=None, description="FWHM of the instrumental profile in km/s"
     )
     exclude: str | list[Pair] | None = Field(
@@ -71,9 +107,10 @@ class SpectrumConfig(_FiniteConfig):
     def _check(self) -> SpectrumConfig:
         if self.resolution is not None and self.fwhm is not None:
             raise contradiction("fwhm", "give either resolution or fwhm, not both")
-        orders = self.orders
-        if orders is not None and (not orders or len(set(orders)) < len(orders)):
-            raise invalid("orders", orders, "order numbers, each once")
+        for key in ("numbers", "orders"):
+            orders = getattr(self, key)
+            if orders is not None and (not orders or len(set(orders)) < len(orders)):
+                raise invalid(key, orders, "order numbers, each once")
         ranges = self.exclude if isinstance(self.exclude, list) else []
         wrong = [list(pair) for pair in ranges if not pair[0] < pair[1]]
         if wrong:
@@ -81,25 +118,32 @@ class SpectrumConfig(_FiniteConfig):
         return self
 
 
-class ModelConfig(_FiniteConfig):
+class ModelConfig(Config):
     """The mixture, as `mixjobs.load_mixture` takes it, and the parameters of each epoch."""
 
-    components: PositiveInt | Annotated[list[str], Field(min_length=1)] = Field(
+    components: (
+        Annotated[int, Field(ge=1, le=MAX_COMPONENTS)]
+        | Annotated[list[str], Field(min_length=1, max_length=MAX_COMPONENTS)]
+    ) = Field(
         default=2, description="number of photospheres, or a list of library, blackbody and stores"
     )
-    shared: list[str] = Field(
-        default_factory=lambda: ["logg", "feh", "vsini", "rv"],
-        description="parameters that the components share",
+    shared: list[str] | None = Field(
+        default=None, description="parameters that the components share (default: all but teff)"
     )
     method: Literal["cubic", "linear", "simplex"] | None = Field(
         default=None,
         description="interpolation between grid points (default: cubic, or simplex on an "
         "irregular grid)",
     )
+    holes: Literal["refuse", "interpolate"] | None = Field(
+        default=None,
+        description="holes of the grid: refuse, or interpolate them from their neighbours "
+        "(default: as the store was built)",
+    )
     limb_darkening: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.6, description="linear limb-darkening coefficient of the rotation profile"
     )
-    library_resolution: PositiveFloat | None = Field(
+    library_resolution: LibraryResolution | None = Field(
         default=None, description="resolving power of the library"
     )
     emulator_error: bool = Field(
@@ -109,24 +153,34 @@ class ModelConfig(_FiniteConfig):
         default=None, description="parameters that each epoch has for itself"
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if self.n_components == 1 and self.shared:
+            raise contradiction(
+                "shared", f"{self.shared}, but there is only one component; leave this key out"
+            )
+        return self
+
     @property
     def n_components(self) -> int:
         """Number of components."""
         return self.components if isinstance(self.components, int) else len(self.components)
 
 
-class ContinuumConfig(_FiniteConfig):
+class ContinuumConfig(Config):
     """The Chebyshev continuum of each order, and the prior of its coefficients."""
 
     degree: Degree | dict[str, Degree] = Field(
         default=4, description="polynomial degree, for all orders or by order number"
     )
-    prior_sd: PositiveFloat = Field(
+    prior_sd: Annotated[float, Field(ge=1e-6, le=1e6)] = Field(
         default=1.0, description="standard deviation of the normal prior of each coefficient"
     )
 
     @model_validator(mode="after")
     def _check(self) -> ContinuumConfig:
+        if self.degree == {}:
+            raise invalid("degree", self.degree, "a degree, or one for each order")
         degrees = self.degree if isinstance(self.degree, dict) else {}
         wrong = [key for key in degrees if key != "default" and not key.isdecimal()]
         if wrong:
@@ -147,7 +201,7 @@ class ContinuumConfig(_FiniteConfig):
         return self.degree.get(str(number), self.degree.get("default", 4))
 
 
-class NoiseConfig(_FiniteConfig):
+class NoiseConfig(Config):
     """The noise model."""
 
     correlated: bool = Field(
@@ -155,7 +209,7 @@ class NoiseConfig(_FiniteConfig):
     )
 
 
-class PriorConfig(_FiniteConfig):
+class PriorConfig(Config):
     """A prior; `mixjobs.inference.priors` defines the kinds and checks them."""
 
     uniform: Pair | None = None
@@ -165,7 +219,7 @@ class PriorConfig(_FiniteConfig):
     high: float | None = None
 
 
-class ParametersConfig(_FiniteConfig):
+class ParametersConfig(Config):
     """Priors, fixed values and expressions of the parameters.
 
     In the file, `settings` are keys of this table.
@@ -173,7 +227,9 @@ class ParametersConfig(_FiniteConfig):
 
     settings: dict[str, PriorConfig | float | str] = Field(default_factory=dict)
     constraints: list[str] | None = None
-    dirichlet: list[float] | None = None
+    dirichlet: (
+        Annotated[list[Annotated[float, Field(ge=1e-3, le=1e6)]], Field(min_length=2)] | None
+    ) = None
 
     @model_validator(mode="before")
     @classmethod
@@ -193,15 +249,21 @@ class ParametersConfig(_FiniteConfig):
         }
 
 
-class SamplingConfig(_FiniteConfig):
+class SamplingConfig(Config):
     """The sampler, and its longest run."""
 
-    walkers: PositiveInt | None = Field(
+    walkers: Annotated[int, Field(gt=0, le=10_000)] | None = Field(
         default=None, description="walkers per ensemble (default: 32, or 4 for each free parameter)"
     )
-    ensembles: Annotated[int, Field(ge=2)] = Field(default=2, description="independent ensembles")
-    max_steps: PositiveInt = Field(default=20000, description="largest number of steps")
-    checkpoint: PositiveInt = Field(default=100, description="steps between checkpoints")
+    ensembles: Annotated[int, Field(ge=2, le=100)] = Field(
+        default=2, description="independent ensembles"
+    )
+    max_steps: Annotated[int, Field(gt=0, le=10**8)] = Field(
+        default=20000, description="largest number of steps"
+    )
+    checkpoint: Annotated[int, Field(gt=0, le=100_000)] = Field(
+        default=100, description="steps between checkpoints"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> SamplingConfig:
@@ -212,12 +274,12 @@ class SamplingConfig(_FiniteConfig):
         return self
 
 
-class SampleConfig(_FiniteConfig):
+class SampleConfig(Config):
     """Everything that ``mixjobs sample`` needs to know."""
 
     output: str = Field(description="run folder to write")
     store: str = Field(description="store with an emulator")
-    seed: Degree = Field(default=1, description="seed of the random numbers")
+    seed: Seed = Field(default=1, description="seed of the random numbers")
     spectra: list[SpectrumConfig]
     model: ModelConfig = Field(default_factory=ModelConfig)
     continuum: ContinuumConfig = Field(default_factory=ContinuumConfig)
@@ -230,6 +292,13 @@ class SampleConfig(_FiniteConfig):
     def _check(self) -> SampleConfig:
         if not self.spectra:
             raise contradiction("spectra", "no spectrum; give one [[spectra]] table per epoch")
+        model = self.model
+        if len(self.spectra) == 1 and model.per_epoch:
+            raise contradiction(
+                "model.per_epoch",
+                f"{model.per_epoch}, but there is only one spectrum; leave this key out, or add "
+                "[[spectra]] tables of further epochs",
+            )
         return self
 
     @property
@@ -251,7 +320,7 @@ def read_sample_job(path: str | Path) -> SampleConfig:
         An unknown, missing or invalid key.
     """
     job = make_sample_job(read_toml(path), str(path))
-    return _resolve_paths(Path(path).expanduser().parent, job)
+    return _resolve_paths(expand(path).parent, job)
 
 
 def absolute(job: SampleConfig) -> SampleConfig:
@@ -267,6 +336,7 @@ def _resolve_paths(folder: Path, job: SampleConfig) -> SampleConfig:
         update={
             "output": resolve(folder, job.output),
             "store": resolve(folder, job.store),
+            "cluster": job.cluster and resolve_paths(folder, job.cluster),
             "spectra": [_resolve_spectrum(folder, spectrum) for spectrum in job.spectra],
             "model": job.model.model_copy(update={"components": components}),
         }

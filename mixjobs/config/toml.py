@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 from pydantic_core import PydanticCustomError
 
+from mixjobs.config.limits import PositiveInt
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile, nearest
+from mixjobs.files import read_text
 
 Pair = Annotated[tuple[float, float], Strict(False)]
-PositiveInt = Annotated[int, Field(gt=0)]
 IntPair = Annotated[tuple[PositiveInt, PositiveInt], Strict(False)]
 Expected = Mapping[tuple[str, ...], str]
 # Types as pydantic names them, and as TOML users know them.
@@ -28,9 +30,9 @@ _OURS = "mixjobs"  # the type of an error that a validator of ours raises
 
 
 class Config(BaseModel):
-    """One table of a job file: only known keys, each of the declared type."""
+    """One table of a job file: only known keys, each of the declared type; finite numbers."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -45,20 +47,37 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         No such file, a folder, or not TOML.
     """
     try:
-        return tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8-sig"))
+        return tomllib.loads(read_text(expand(path)))
     except FileNotFoundError:
         raise MissingFile(f"{path}: no such file; check the path", path=path) from None
     except IsADirectoryError:
         raise UnreadableFile(
             f"{path}: this is a folder; expected a job file (TOML)", path=path
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnreadableFile:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # a number with thousands of digits
         raise UnreadableFile(f"{path}: not a valid TOML file: {error}", path=path) from None
+
+
+def expand(path: str | Path) -> Path:
+    """Return a path whose `~` or `~user` at the beginning stands for a home folder.
+
+    If there is no such user, the path is unchanged.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path's own raises RuntimeError)
 
 
 def resolve(folder: Path, path: str | None) -> str | None:
     """Resolve a path of a job file: relative to the file's folder, `~` is the home folder."""
-    return None if path is None else str(folder / Path(path).expanduser())
+    return None if path is None else str(folder / expand(path))
+
+
+def resolve_all(folder: Path, paths: str | list[str] | None) -> str | list[str] | None:
+    """Resolve one path of a job file, or each of a list."""
+    if isinstance(paths, list):
+        return [str(resolve(folder, path)) for path in paths]
+    return resolve(folder, paths)
 
 
 def validate(

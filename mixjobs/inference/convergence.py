@@ -7,6 +7,7 @@ ensembles, which are independent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,6 +56,10 @@ class Convergence:
     def thinning(self) -> int:
         """Thinning interval in steps: half the shortest autocorrelation time."""
         return max(1, int(min(self.tau.min() / 2, self.n_steps)))
+
+    def efficiency(self, columns: Sequence[int]) -> float:
+        """Effective number of draws over their number, for the slowest of some parameters."""
+        return float((1 / self.tau[:, list(columns)].max(axis=1)).mean())
 
     @property
     def required_steps(self) -> float:

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mixjobs.config.sample import SampleConfig
-from mixjobs.errors import InvalidInput
 from mixjobs.inference.expressions import NOISE, fraction_names
 from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import Parameters, make_parameters
+from mixjobs.inference.prior_checks import Range, check_priors
 from mixjobs.inference.priors import Normal, Prior, Uniform
+from mixjobs.limits import BLACKBODY_TEFF
 from mixjobs.model.components import Source
+from mixjobs.model.instrument import MIN_PIXELS_PER_FWHM, pixels_per_fwhm, undersampling_note
 from mixjobs.model.layout import Layout
 from mixjobs.store.emulator import read_attributes, read_order
 from mixjobs.wavelengths import SPEED_OF_LIGHT
-
-Range = tuple[float, float]
 
 _LN_NOISE = Normal(0.0, 1.0)
 _LOG_AMPLITUDE = Uniform(-4.0, -0.5)
 _BLACKBODY_TEFF = (500.0, 10_000.0)  # K
 _MAX_LENGTH_FRACTION = 0.25  # longest correlation length, as a fraction of the narrowest order
-_TAIL = 1e-6  # probability on either side of a prior that may lie outside the model's range
 _MAX_OVERSAMPLING = 3.0  # pixels of the library per pixel of the data, before a warning
 
 
-def job_parameters(job: SampleConfig, plan: LikelihoodPlan) -> tuple[Parameters, list[str]]:
+def job_parameters(
+    job: SampleConfig, plan: LikelihoodPlan, domain: ModelDomain
+) -> tuple[Parameters, list[str]]:
     """Combine a job's settings with the default priors of its model.
+
+    Parameters
+    ----------
+    job : SampleConfig
+    plan : LikelihoodPlan
+    domain : ModelDomain
+        Of the plan.
 
     Returns
     -------
@@ -44,7 +51,6 @@ def job_parameters(job: SampleConfig, plan: LikelihoodPlan) -> tuple[Parameters,
     InvalidInput
         As `make_parameters`, or a value or a whole prior lies outside the range of the model.
     """
-    domain = ModelDomain.of(plan)
     base_names = (*domain.names, *NOISE[: 3 if job.noise.correlated else 1])
     priors, constants = _default_priors(domain, plan)
     constants = {name: value for name, value in constants.items() if name in base_names}
@@ -53,8 +59,8 @@ def job_parameters(job: SampleConfig, plan: LikelihoodPlan) -> tuple[Parameters,
         base_names, priors, settings, per_epoch=job.per_epoch, n_epochs=len(plan.epochs),
         constraints=_constraints(job, domain), dirichlet=_dirichlet(job, base_names),
     )  # fmt: skip
-    ranges = domain.ranges(domain.max_velocity, domain.max_velocity, (0.0, np.inf))
-    return parameters, check_ranges(parameters, ranges)
+    ranges = domain.ranges(domain.max_velocity, domain.max_velocity, BLACKBODY_TEFF)
+    return parameters, check_priors(parameters, ranges)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +84,9 @@ class ModelDomain:
     @classmethod
     def of(cls, plan: LikelihoodPlan) -> ModelDomain:
         """Read the domain from the first order: names and grids are the same in all of them."""
-        model = plan.load_model(plan.components, orders=[plan.orders[0].number])
+        first = plan.orders[0]
+        profile = first.profile.given()
+        model = plan.load_model(plan.components, orders=[first.number], **profile)
         velocities = tuple(epoch.barycentric_velocity for epoch in plan.epochs)
         return cls(model.layout, model.sources, velocities)
 
@@ -158,75 +166,35 @@ def _constraints(job: SampleConfig, domain: ModelDomain) -> list[str]:
 def _dirichlet(job: SampleConfig, base_names: Iterable[str]) -> list[float] | None:
     """Return the job's Dirichlet prior; by default, a constant one for three components or more."""
     fractions = fraction_names(tuple(base_names))
-    if job.parameters.dirichlet:
+    if job.parameters.dirichlet is not None:
         return job.parameters.dirichlet
     if len(fractions) > 1 and not set(fractions) & set(job.parameters.plain_settings):
         return [1.0] * (1 + len(fractions))
-    return job.parameters.dirichlet
+    return None
 
 
-def check_ranges(parameters: Parameters, ranges: Mapping[str, Range]) -> list[str]:
-    """Check fixed values and priors against the ranges in which a model is defined.
-
-    Parameters
-    ----------
-    parameters : Parameters
-    ranges : dict
-        By name; the range of ``rv`` also applies to ``rv_e2``, unless that has its own.
-
-    Returns
-    -------
-    list of str
-        Warnings about priors that extend beyond their range.
-
-    Raises
-    ------
-    InvalidInput
-        A value, or a whole prior, lies outside its range.
-    """
-    warnings = []
-    for name, rule in parameters.rules.items():
-        limits = ranges.get(name, ranges.get(re.sub(r"_e\d+$", "", name)))
-        if limits is None or not isinstance(rule, float | Prior):
-            continue
-        low, high = limits
-        defined = f"the model is defined only from {low:.6g} to {high:.6g}"
-        if isinstance(rule, float):
-            if not low <= rule <= high:
-                raise InvalidInput(
-                    f"{name} is fixed at {rule:g}, but {defined}; change the value",
-                    name=name,
-                    value=rule,
-                )
-            continue
-        first, last = rule.quantile(np.array([_TAIL, 1 - _TAIL])).tolist()
-        if last < low or first > high:
-            raise InvalidInput(
-                f"{name} has the prior {rule}, but {defined}; change the prior",
-                name=name,
-                value=str(rule),
-            )
-        if rule.bounds[0] < low or rule.bounds[1] > high:
-            warnings.append(
-                f"{name}: its prior extends beyond the model, which is defined only from "
-                f"{low:.6g} to {high:.6g}; ln P is -inf outside"
-            )
-    return warnings
-
-
-def oversampling_notes(store: str | Path, orders: Iterable[EpochOrder]) -> list[str]:
-    """Warn about orders whose pixels are much finer than the library's."""
+def sampling_notes(store: str | Path, orders: Iterable[EpochOrder]) -> list[str]:
+    """Warn about pixels that are much finer than the library's, or too wide for the profile."""
     factors: dict[int, float] = {}
+    pixels: dict[int, float] = {}
     for order in orders:
         step = SPEED_OF_LIGHT * float(np.median(np.diff(np.log(order.wavelength))))
         factor = read_order(Path(store), order.number)[0].grid.dv / step
         if factor > _MAX_OVERSAMPLING:
             factors[order.number] = max(factor, factors.get(order.number, 0.0))
-    if not factors:
-        return []
-    numbers = f"order{'s' * (len(factors) > 1)} {', '.join(map(str, factors))}"
-    return [
-        f"{numbers}: the pixels of the data are up to {max(factors.values()):.2g} times "
-        "finer than the library's, which cannot resolve the observed lines; bin the spectrum, or "
-        "use a library with finer pixels"
-    ]
+        per_fwhm = pixels_per_fwhm(order.wavelength, **order.profile.given())
+        if per_fwhm is not None and per_fwhm < MIN_PIXELS_PER_FWHM:
+            pixels[order.number] = min(per_fwhm, pixels.get(order.number, np.inf))
+    notes = [undersampling_note(pixels)] if pixels else []
+    if factors:
+        notes.append(
+            f"{_orders(factors)}: the pixels of the data are up to {max(factors.values()):.2g} "
+            "times finer than the library's, which cannot resolve the observed lines; bin the "
+            "spectrum, or use a library with finer pixels"
+        )
+    return notes
+
+
+def _orders(numbers: Iterable[int]) -> str:
+    texts = list(map(str, numbers))
+    return f"order{'s' * (len(texts) > 1)} {', '.join(texts)}"

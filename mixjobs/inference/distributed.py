@@ -18,10 +18,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 from uuid import uuid4
 
+import mixjobs.cluster  # noqa: F401 (first: it imports Dask whatever the user's settings)
+
+# isort: split
 import dask
-from distributed import Worker
 from distributed.protocol.pickle import dumps, loads
 
+from mixjobs.cluster.waiting import await_workers
 from mixjobs.display import counted
 from mixjobs.errors import InvalidInput, JobFailed, MixjobsError
 from mixjobs.model.instrument import in_order, of_orders
@@ -31,7 +34,7 @@ from mixjobs.store.loading import load_mixture, order_numbers, wanted_orders
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Worker
 
 
 Result = TypeVar("Result")
@@ -193,7 +196,7 @@ class _Distributed:
         """Return the number of threads of each worker; wait if there is no worker yet."""
         with _scheduler_required(self._client):
             while not (threads := self._client.ncores()):
-                self._client.wait_for_workers(1)
+                await_workers(self._client)
         return dict(threads)
 
 

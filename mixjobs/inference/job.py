@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ import numpy as np
 from mixjobs.config.sample import SampleConfig, SpectrumConfig, read_sample_job
 from mixjobs.display import counted
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.defaults import job_parameters, oversampling_notes
+from mixjobs.inference.defaults import ModelDomain, job_parameters, sampling_notes
+from mixjobs.inference.holes import prior_holes
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
 from mixjobs.inference.optimum import Report, find_starts, optimum_values
@@ -26,13 +28,18 @@ from mixjobs.inference.order_likelihoods import (
     ModelOptions,
 )
 from mixjobs.observed.masks import read_ranges
-from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
+from mixjobs.observed.opening import open_spectrum
+from mixjobs.observed.repeats import Pixels, n_repeated
+from mixjobs.observed.spectrum import ObservedSpectrum
 from mixjobs.orders import number_list
 from mixjobs.store.emulator import emulated_orders
 from mixjobs.store.format import Store, open_store
+from mixjobs.wavelengths import check_common_medium, in_library_medium
 
 if TYPE_CHECKING:
     from distributed import Client
+
+_MAX_BYTES = 4e9  # of the steps between two checkpoints
 
 
 def load_log_probability(
@@ -92,9 +99,12 @@ def load_free_log_probability(
     config = job if isinstance(job, SampleConfig) else read_sample_job(job)
     spectra = observed_spectra(config)
     plan = _likelihood_plan(config, spectra)
-    parameters, warnings = job_parameters(config, plan)
-    notes = _data_notes(config, spectra) + oversampling_notes(plan.store, plan.orders) + warnings
-    return make_log_probability(parameters, plan, client, notes)
+    domain = ModelDomain.of(plan)
+    parameters, warnings = job_parameters(config, plan, domain)
+    holes = prior_holes(parameters, domain)
+    notes = _data_notes(config, spectra) + sampling_notes(plan.store, plan.orders) + warnings
+    free = make_log_probability(parameters, plan, client, [*notes, *map(str, holes)])
+    return replace(free, holes=holes)
 
 
 def observed_spectra(job: SampleConfig) -> list[ObservedSpectrum]:
@@ -107,7 +117,32 @@ def observed_spectra(job: SampleConfig) -> list[ObservedSpectrum]:
     store = open_store(job.store)
     emulated = emulated_orders(store.path)
     numbers = [n for n in store.orders.number.tolist() if n in emulated or not emulated]
-    return [_observed_spectrum(config, store, numbers) for config in job.spectra]
+    spectra = [_observed_spectrum(config, store, numbers) for config in job.spectra]
+    paths, media = [s.path for s in spectra], [s.medium for s in spectra]
+    check_common_medium(paths, media, store.attributes["medium"])
+    _check_distinct(spectra, store.attributes["medium"])
+    return spectra
+
+
+def _check_distinct(spectra: list[ObservedSpectrum], library_medium: str) -> None:
+    """Refuse data that would count twice: one spectrum by two paths, or a copy of it."""
+    orders = [
+        (s.path, s.orders.number.tolist()[m], Pixels(wave, s.flux[m], s.flux_error[m], s.mask[m]))
+        for s in spectra
+        for m, wave in enumerate(
+            in_library_medium(w, s.medium, library_medium) for w in s.wavelength
+        )
+    ]
+    for (path, number, first), (other, order, second) in combinations(orders, 2):
+        n_pixels = n_repeated(first, second)
+        if n_pixels:
+            raise InvalidInput(
+                f"{other}, order {order}: {n_pixels} of its pixels repeat those of {path}, order "
+                f"{number}, and would count twice; give each spectrum once",
+                path=other,
+                name="spectra",
+                order=order,
+            )
 
 
 def _observed_spectrum(
@@ -121,7 +156,14 @@ def _observed_spectrum(
             path=store.path,
             order=missing[0],
         )
-    spectrum = open_spectrum(config.file)
+    spectrum = open_spectrum(
+        config.file,
+        numbers=config.numbers,
+        columns={str(name): column for name, column in (config.columns or {}).items()},
+        wavelength_unit=config.wavelength_unit,
+        snr=config.snr,
+        format=config.format,
+    )
     if config.exclude is not None:
         ranges = read_ranges(config.exclude) if isinstance(config.exclude, str) else config.exclude
         spectrum = spectrum.masking(ranges)
@@ -138,35 +180,60 @@ def _observed_spectrum(
 
 
 def _data_notes(job: SampleConfig, spectra: list[ObservedSpectrum]) -> list[str]:
-    notes = [f"{spectrum.path}: {note}" for spectrum in spectra for note in spectrum.notes]
+    notes = [f"{s.path}: {'; '.join(map(str, s.declarations))}" for s in spectra if s.declarations]
+    notes += [f"{spectrum.path}: {note}" for spectrum in spectra for note in spectrum.notes]
     return notes + [
         f"{spectrum.path}: {_velocity_note(config, spectrum)}"
         for config, spectrum in zip(job.spectra, spectra, strict=True)
     ]
 
 
-def _velocity_note(config: SpectrumConfig, spectrum: ObservedSpectrum) -> str:
+def _velocity(config: SpectrumConfig, spectrum: ObservedSpectrum) -> float:
+    """Return the velocity to add to rv: of the job, or of a file that is not corrected for it."""
     if config.barycentric_velocity is not None:
-        return f"barycentric velocity {config.barycentric_velocity:g} km/s, from the job file"
-    if spectrum.barycentric_velocity is not None:
-        return (
-            f"the file gives the barycentric velocity {spectrum.barycentric_velocity:g} km/s; "
-            "its wavelengths are assumed to be corrected for it"
+        return config.barycentric_velocity
+    declared = spectrum.barycentric_velocity
+    return declared if spectrum.frame == "topocentric" and declared is not None else 0.0
+
+
+def _velocity_note(config: SpectrumConfig, spectrum: ObservedSpectrum) -> str:
+    given, declared = config.barycentric_velocity, spectrum.barycentric_velocity
+    if given and spectrum.frame == "barycentric":
+        raise InvalidInput(
+            f"barycentric_velocity = {given:g}: {spectrum.path} declares wavelengths that are "
+            "already corrected for the motion of the Earth; leave barycentric_velocity out",
+            path=spectrum.path,
+            name="barycentric_velocity",
+            value=given,
         )
-    return "no barycentric velocity is given; rv is relative to the observed wavelengths"
+    if given is not None:
+        return f"barycentric velocity {given:g} km/s, from the job file"
+    if spectrum.frame == "barycentric":
+        return "wavelengths corrected for the motion of the Earth, as its file declares"
+    if declared is None:
+        return "no barycentric velocity is given; rv is relative to the observed wavelengths"
+    if spectrum.frame == "topocentric":
+        return f"barycentric velocity {declared:g} km/s, from the file, is added to rv"
+    return (
+        f"the file gives the barycentric velocity {declared:g} km/s; its wavelengths are assumed "
+        "to be corrected for it"
+    )
 
 
 def _likelihood_plan(job: SampleConfig, spectra: list[ObservedSpectrum]) -> LikelihoodPlan:
     model, pairs = job.model, list(zip(job.spectra, spectra, strict=True))
+    _check_degrees(job, spectra)
     return LikelihoodPlan(
         store=job.store,
         components=model.components,
         options=ModelOptions(
-            tuple(model.shared), model.method, model.limb_darkening, model.library_resolution
+            None if model.shared is None else tuple(model.shared),
+            model.method,
+            model.limb_darkening,
+            model.library_resolution,
+            model.holes,
         ),
-        epochs=[
-            Epoch(spectrum.medium, config.barycentric_velocity or 0.0) for config, spectrum in pairs
-        ],
+        epochs=[Epoch(spectrum.medium, _velocity(config, spectrum)) for config, spectrum in pairs],
         orders=[
             order
             for epoch, (config, spectrum) in enumerate(pairs)
@@ -174,6 +241,22 @@ def _likelihood_plan(job: SampleConfig, spectra: list[ObservedSpectrum]) -> Like
         ],
         emulator_error=model.emulator_error,
     )
+
+
+def _check_degrees(job: SampleConfig, spectra: list[ObservedSpectrum]) -> None:
+    """Refuse the degree of an order that is not fitted."""
+    degree = job.continuum.degree
+    if isinstance(degree, int):
+        return
+    numbers = {number for spectrum in spectra for number in spectrum.orders.number.tolist()}
+    unused = [key for key in degree if key not in {"default", *map(str, numbers)}]
+    if unused:
+        raise InvalidInput(
+            f"continuum.degree gives the degree of order {unused[0]}, which is not fitted; the "
+            f"orders are {number_list(sorted(numbers))}",
+            name="continuum.degree",
+            value=unused[0],
+        )
 
 
 def _epoch_orders(
@@ -256,7 +339,8 @@ def n_walkers(job: SampleConfig, log_probability: LogProbability) -> int:
     Raises
     ------
     InvalidInput
-        The job asks for fewer than two walkers per free parameter.
+        The job asks for fewer than two walkers per free parameter, or the steps between its
+        checkpoints do not fit into memory.
     """
     n_free = len(log_probability.names) - len(log_probability.parameters.optimum)
     walkers = job.sampling.walkers
@@ -267,7 +351,23 @@ def n_walkers(job: SampleConfig, log_probability: LogProbability) -> int:
             name="walkers",
             value=walkers,
         )
-    return walkers or max(32, 4 * n_free)
+    walkers = walkers or max(32, 4 * n_free)
+    _check_memory(job, walkers * (n_free + 1 + len(log_probability.plan.orders)))
+    return walkers
+
+
+def _check_memory(job: SampleConfig, n_values: int) -> None:
+    """Refuse a checkpoint that does not fit into memory; a step has `n_values` per ensemble."""
+    sampling = job.sampling
+    steps = min(sampling.checkpoint, sampling.max_steps)
+    n_bytes = 8 * n_values * sampling.ensembles * steps
+    if n_bytes > _MAX_BYTES:
+        raise InvalidInput(
+            f"the steps between two checkpoints need {n_bytes / 1e9:.3g} GB of memory; expected "
+            f"at most {_MAX_BYTES / 1e9:g} GB: lower checkpoint, walkers or ensembles",
+            name="checkpoint",
+            value=sampling.checkpoint,
+        )
 
 
 def _as_json(value: Any) -> Any:

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebvander
 
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.noise import NoiseParams, whitener
+from mixjobs.inference.noise import NoiseParams, Whitener, whitener
 from mixjobs.typing import Bools, Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 # The continuum that scales the spectrum's error is fitted without that error, then with it.
 # Compared with quadrature, ln L is off by up to 0.16 after one fit and by up to 0.008 after two.
 _N_REFITS = 2
+_SCALES = (1e-290, 1e300)  # of the flux, in any unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +83,29 @@ def order_data(
     ------
     InvalidInput
         Wavelengths do not ascend; a used pixel lacks a finite flux or a positive error; there are
-        no more used pixels than coefficients; at least half of the used pixels have zero flux.
+        no more used pixels than coefficients; the median flux is not positive, or so small or
+        large that numbers lose their precision.
     """
     _check_pixels(wavelength, flux, flux_error, used, continuum.degree)
     scale = float(np.median(np.abs(flux[used])))
     if not scale > 0:
         raise InvalidInput(
             "at least half of the unmasked pixels have zero flux; omit the order", name="flux"
+        )
+    if not _SCALES[0] < scale < _SCALES[1]:
+        raise InvalidInput(
+            f"the median absolute flux is {scale:g}; expected {_SCALES[0]:g} to {_SCALES[1]:g}, "
+            "where numbers keep their precision: multiply flux and error by a constant",
+            name="flux",
+            value=scale,
+        )
+    median = float(np.median(flux[used]))
+    if not median > 0:
+        raise InvalidInput(
+            f"the median flux of the unmasked pixels is {median:g}; expected a positive flux: omit "
+            "the order, or correct the sign",
+            name="flux",
+            value=median,
         )
     return OrderData(
         used=used,
@@ -137,33 +154,42 @@ def polynomials(wavelength: Floats, degree: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class OrderFit:
-    """The fit of one order at n samples.
+    """The fit of one order at n samples, with the weights z of its R error columns left open.
 
     Attributes
     ----------
-    log_likelihood : (n,) array
-        Of the data in their own unit, with the continuum marginalised.
+    own : (n,) array
+        ln of the likelihood of the data in their own unit at z = 0, with the continuum
+        marginalised.
+    projection : (n, R) array
+        ``Eᵀ K⁻¹ r``, with the white error columns E, and the residual r and the covariance K of the
+        data at z = 0.
+    precision : (n, R, R) array
+        ``Eᵀ K⁻¹ E``.
     coefficients : (n, k) array
-        Most probable coefficients of the continuum, divided by the scale of the order.
-    weights : (n, J) array
-        Most probable weights of the error columns.
+        Most probable coefficients of the continuum at z = 0, divided by the scale of the order.
+    response : (n, k, R) array
+        Change of these coefficients with each z.
     """
 
-    log_likelihood: Floats
+    own: Floats
+    projection: Floats
+    precision: Floats
     coefficients: Floats
-    weights: Floats
+    response: Floats
 
 
 def fit_order(data: OrderData, spectra: Floats, errors: Floats, noise: NoiseParams) -> OrderFit:
-    """Evaluate the likelihood of an order, with the continuum marginalised in closed form.
+    """Fit the continuum of an order, and reduce the data to what they say about the error columns.
 
-    The data are normal with mean ``S ∘ T m`` and covariance ``N + s² A Aᵀ + (P X)(P X)ᵀ``. S is
-    the spectrum with mean level 1. T are the polynomials; their coefficients have prior mean m
-    and standard deviation s, and ``A = S ∘ T``. N is the noise and X the error of the spectrum.
-    The fitted continuum P multiplies X as it multiplies the spectrum.
+    The data are normal with mean ``S ∘ T m`` and covariance ``K + (P X)(P X)ᵀ``, where
+    ``K = N + s² A Aᵀ``. S is the spectrum with mean level 1. T are the polynomials; their
+    coefficients have prior mean m and standard deviation s, and ``A = S ∘ T``. N is the noise and X
+    the error of the spectrum. The fitted continuum P multiplies X as it multiplies the spectrum.
+    It comes from this order alone.
 
-    By the Woodbury identity, only a matrix with one row per column of A and X is inverted
-    (Rasmussen & Williams 2006, equations A.9 and A.10; section 2.7 for the continuum).
+    By the Woodbury identity, only a matrix with one row per column of A is inverted (Rasmussen &
+    Williams 2006, equations A.9 and A.10; section 2.7 for the continuum).
 
     Parameters
     ----------
@@ -171,7 +197,7 @@ def fit_order(data: OrderData, spectra: Floats, errors: Floats, noise: NoisePara
         With n_pixels used pixels.
     spectra : (n, n_pixels) array
         Spectra divided by their mean level.
-    errors : (n, n_pixels, J) array
+    errors : (n, n_pixels, R) array
         X: columns whose outer products add up to the covariance of the spectrum's error.
     noise : NoiseParams
         At n samples.
@@ -180,34 +206,46 @@ def fit_order(data: OrderData, spectra: Floats, errors: Floats, noise: NoisePara
     flux = np.broadcast_to(data.flux, (len(spectra), 1, len(data.flux)))
     white = whiten(np.concatenate([flux, spectra[:, None] * data.polynomials.T], axis=1))
     residual = white[:, 0] - white[:, 1]  # the prior mean is the first polynomial
-    continuum_design = design = white[:, 1:] * data.prior_sd
-    k = continuum_design.shape[1]
-    for _ in range(_N_REFITS if errors.shape[2] else 0):
-        deviation = _most_probable(design, residual)[0][:, :k] * data.prior_sd
-        continuum = (deviation + np.eye(k)[0]) @ data.polynomials.T
-        white_errors = whiten(continuum[:, None] * errors.transpose(0, 2, 1))
-        design = np.concatenate([continuum_design, white_errors], axis=1)
-    coefficients, log_det_inner, reduction = _most_probable(design, residual)
-    chi2 = np.einsum("np,np->n", residual, residual) - reduction
-    n_pixels = len(data.flux)
-    constant = n_pixels * np.log(2 * np.pi * data.scale**2)
+    design = white[:, 1:] * data.prior_sd
+    white_errors = _white_errors(data, design, residual, errors, whiten)
+    # The rows are the residual, then the errors. `half` is what the continuum explains of them.
+    rows = np.concatenate([residual[:, None], white_errors], axis=1)
+    root = np.linalg.cholesky(_plus_one(design @ design.transpose(0, 2, 1)))
+    half = np.linalg.solve(root, design @ rows.transpose(0, 2, 1))
+    products = rows @ rows.transpose(0, 2, 1) - half.transpose(0, 2, 1) @ half
+    fitted = np.linalg.solve(root.transpose(0, 2, 1), half) * data.prior_sd
+    log_det = whiten.log_det + 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    constant = len(data.flux) * (np.log(2 * np.pi) + 2 * np.log(data.scale))
     return OrderFit(
-        -0.5 * (chi2 + whiten.log_det + log_det_inner + constant),
-        coefficients[:, :k] * data.prior_sd + np.eye(k)[0],
-        coefficients[:, k:],
+        own=-0.5 * (products[:, 0, 0] + log_det + constant),
+        projection=products[:, 1:, 0],
+        precision=products[:, 1:, 1:],
+        coefficients=fitted[:, :, 0] + np.eye(fitted.shape[1])[0],
+        response=-fitted[:, :, 1:],
     )
 
 
-def _most_probable(design: Floats, residual: Floats) -> tuple[Floats, Floats, Floats]:
-    """Fit standard normal coefficients (n, m) of a design (n, m, n_pixels) to white residuals.
+def _white_errors(
+    data: OrderData, design: Floats, residual: Floats, errors: Floats, whiten: Whitener
+) -> Floats:
+    """Scale the error columns by the fitted continuum, and whiten them: (n, R, n_pixels)."""
+    k, white = design.shape[1], np.empty((len(errors), 0, errors.shape[1]))
+    for _ in range(_N_REFITS if errors.shape[2] else 0):
+        both = np.concatenate([design, white], axis=1)
+        deviation = _most_probable(both, residual)[:, :k] * data.prior_sd
+        continuum = (deviation + np.eye(k)[0]) @ data.polynomials.T
+        white = whiten(continuum[:, None] * errors.transpose(0, 2, 1))
+    return white
 
-    Returns the coefficients, ln of the determinant of ``1 + D Dᵀ``, and the reduction of chi².
-    """
-    inner = np.matmul(design, design.transpose(0, 2, 1))
-    inner[:, range(inner.shape[1]), range(inner.shape[1])] += 1.0
+
+def _most_probable(design: Floats, residual: Floats) -> Floats:
+    """Fit standard normal coefficients (n, m) of a design (n, m, n_pixels) to white residuals."""
+    inner = _plus_one(np.matmul(design, design.transpose(0, 2, 1)))
     projected = np.matmul(design, residual[:, :, None])
-    root = np.linalg.cholesky(inner)
-    half = np.linalg.solve(root, projected)
-    coefficients = np.linalg.solve(root.transpose(0, 2, 1), half)[:, :, 0]
-    log_det = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-    return coefficients, log_det, np.einsum("nij,nij->n", half, half)
+    return np.linalg.solve(inner, projected)[:, :, 0].astype(np.float64, copy=False)
+
+
+def _plus_one(matrices: Floats) -> Floats:
+    """Add 1 to the diagonals of matrices (n, m, m), in place."""
+    matrices[:, range(matrices.shape[1]), range(matrices.shape[1])] += 1.0
+    return matrices

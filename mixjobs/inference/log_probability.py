@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.display import Summarised, counted
+from mixjobs.inference.coupling import OrderTerms, couple
 from mixjobs.inference.distributed import distribute
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.parameters import Parameters
@@ -18,6 +19,8 @@ from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from mixjobs.inference.holes import HoleReport
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,12 +44,15 @@ class LogProbability(Summarised):
         The data and the model.
     notes : tuple of str
         Assumptions about the data, and warnings.
+    holes : tuple of HoleReport
+        The part of each component's prior that needs grid points that the library does not have.
     """
 
     parameters: Parameters
     plan: LikelihoodPlan
-    _evaluate: Callable[[Sequence[Floats]], list[Floats]]
+    _evaluate: Callable[[Sequence[Floats]], list[OrderTerms]]
     notes: tuple[str, ...] = ()
+    holes: tuple[HoleReport, ...] = ()
 
     def _facts(self) -> Mapping[str, object]:
         numbers = list(dict.fromkeys(order.number for order in self.plan.orders))
@@ -103,11 +109,9 @@ class LogProbability(Summarised):
             ln of the likelihood of the data in their own unit; -inf wherever ``logp(x)`` is.
             Elsewhere ``log_prior(x) + log_likelihood(x)`` equals ``logp(x)`` to rounding.
         """
-        by_order = self.by_order(x)
-        total = np.zeros(by_order.shape[:-1])
-        for m in range(1, by_order.shape[-1]):
-            total = total + by_order[..., m]
-        return _scalar_or_array(np.where(np.isfinite(by_order[..., 0]), total, -np.inf))
+        samples = read_samples(x, self.names)
+        _, total, _ = self._values(np.atleast_2d(samples))
+        return _scalar_or_array(total if samples.ndim == 2 else total[0])
 
     def log_prior(self, x: ArrayLike) -> Any:
         """Evaluate ln of the prior density, constraints included; see `Parameters.log_prior`.
@@ -138,31 +142,36 @@ class LogProbability(Summarised):
         return self.parameters.prior_transform(u)
 
     def by_order(self, x: ArrayLike) -> Floats:
-        """Evaluate the log-probability, and ln of the likelihood of each of the M orders.
+        """Evaluate the log-probability, and the predictive density of each of the M orders.
+
+        The interpolation error is common to all orders, so their likelihoods are not independent.
+        The density of each order is that of its data given the data of all other orders.
 
         Returns
         -------
         (1 + M,) or (n, 1 + M) array
-            First the total, prior included; then the orders, epoch by epoch. -inf outside the
-            prior.
+            First ln of the prior times the likelihood; then ln of the predictive density of each
+            order, epoch by epoch. -inf outside the prior.
         """
         samples = read_samples(x, self.names)
-        rows = np.atleast_2d(samples)
-        values = np.full((len(rows), 1 + len(self.plan.orders)), -np.inf)
+        log_prior, total, predictive = self._values(np.atleast_2d(samples))
+        values = np.column_stack([log_prior + total, predictive])
+        return values if samples.ndim == 2 else values[0]
+
+    def _values(self, rows: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return log prior (n,), log likelihood (n,) and predictive densities (n, M)."""
+        total = np.full(len(rows), -np.inf)
+        predictive = np.full((len(rows), len(self.plan.orders)), -np.inf)
         log_prior = self.parameters.log_prior(rows)
         inside = np.isfinite(log_prior)
         if inside.any():
             # The last bits of a result depend on the shape of the batch, so samples outside the
             # prior are not dropped, but replaced by one inside.
             filled = np.where(inside[:, None], rows, rows[inside][0])
-            likelihoods = self._evaluate(self.parameters.params(filled))
-            total = log_prior
-            for m, likelihood in enumerate(likelihoods):
-                values[inside, 1 + m] = likelihood[inside]
-                total = total + likelihood
-            valid = inside & np.isfinite(total)
-            values[valid, 0] = total[valid]
-        return values if samples.ndim == 2 else values[0]
+            coupled = couple(self._evaluate(self.parameters.params(filled)))
+            valid = inside & np.isfinite(coupled.total)
+            total[valid], predictive[valid] = coupled.total[valid], coupled.predictive[valid]
+        return log_prior, total, predictive
 
     def fix(self, name: str, value: Any) -> LogProbability:
         """Return the same log-probability with a parameter fixed; see `Parameters.fix`.

@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixjobs.errors import InvalidInput, UnreadableFile
-from mixjobs.inference.expressions import NOISE, Tie
+from mixjobs.errors import InvalidInput
+from mixjobs.inference.bayes_factor import BayesFactor, bayes_factor
+from mixjobs.inference.convergence import assess
+from mixjobs.inference.expressions import NOISE, Tie, resolve
 from mixjobs.inference.parameters import Parameters
+from mixjobs.inference.run_folder import COMPARISON, RunFolder, unreadable_result
+from mixjobs.inference.segments import Chain
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:  # reading a comparison does not need the store
     from distributed import Client
 
+    from mixjobs.inference.defaults import ModelDomain
     from mixjobs.inference.log_probability import LogProbability
 
+_TEFF = ("teff_1", "teff_2")
+_MAX_HOLE_FRACTION = 0.01  # of a prior; holes change the prior in ways that no marginal describes
 _FRACTION = re.compile(r"c(_\d+)?(_e\d+)?")
 
 
@@ -49,12 +56,18 @@ class Comparison:
     n_pixels : int
         Number of pixels used.
     one_component, all_components : Optimum
+    bayes_factor : BayesFactor or None
+        Of one component over two, from the posterior.
+    no_bayes_factor : str
+        Why there is none; empty if there is one, or if an earlier version wrote the comparison.
     """
 
     n_components: int
     n_pixels: int
     one_component: Optimum
     all_components: Optimum
+    bayes_factor: BayesFactor | None = None
+    no_bayes_factor: str = ""
 
     @property
     def difference(self) -> float:
@@ -62,10 +75,13 @@ class Comparison:
         return self.all_components.ln_likelihood - self.one_component.ln_likelihood
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"difference in ln likelihood at the optima, {self.n_components} components minus 1: "
             f"{self.difference:.1f}"
         )
+        if self.bayes_factor is not None:
+            return f"{text}\n{self.bayes_factor}"
+        return f"{text}\nno Bayes factor: {self.no_bayes_factor}" if self.no_bayes_factor else text
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain numbers, for JSON."""
@@ -73,32 +89,44 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Comparison:
-        """Read the output of `to_dict`.
+        """Read the output of `to_dict`; a KeyError or TypeError states what it lacks."""
+        factor = content.get("bayes_factor")
+        return cls(
+            content["n_components"],
+            content["n_pixels"],
+            Optimum(**content["one_component"]),
+            Optimum(**content["all_components"]),
+            None if factor is None else BayesFactor.from_dict(factor),
+            content.get("no_bayes_factor", ""),
+        )
 
-        Raises
-        ------
-        UnreadableFile
-            A key is missing.
-        """
-        try:
-            optima = (Optimum(**content[name]) for name in ("one_component", "all_components"))
-            return cls(content["n_components"], content["n_pixels"], *optima)
-        except (KeyError, TypeError) as error:
-            raise UnreadableFile(f"the comparison with one component lacks {error}") from None
+
+def stored_comparison(folder: RunFolder) -> Comparison | None:
+    """Read the comparison of a run; None if it is not stored.
+
+    Raises
+    ------
+    UnreadableFile
+    """
+    content = folder.read_json(COMPARISON)
+    try:
+        return None if content is None else Comparison.from_dict(content)
+    except (KeyError, TypeError) as error:
+        raise unreadable_result(folder.path / COMPARISON, error) from None
 
 
 def compare(
-    log_probability: LogProbability, best: Floats, seed: int, client: Client | None = None
+    log_probability: LogProbability, chain: Chain, seed: int, client: Client | None = None
 ) -> Comparison | None:
     """Compare component 1 alone with all components.
 
-    The noise parameters must be free, because each model has its own optimum of the noise.
+    Noise parameters that are fixed have the same values for one component and for all.
 
     Parameters
     ----------
     log_probability : LogProbability
-    best : (P,) array
-        Free parameters at the optimum of all components.
+        That of the chain.
+    chain : Chain
     seed : int
         Seed of the search for the optimum of one component.
     client : Client, optional
@@ -116,12 +144,93 @@ def compare(
         return None
     plan = log_probability.plan
     one_component = _optimum(single, find_optimum(single, seed))
+    factor = posterior_bayes_factor(log_probability, chain)
     return Comparison(
         _n_components(plan.components),
         int(sum(order.used.sum() for order in plan.orders)),
         one_component,
-        _best_of_all(log_probability, best, one_component),
+        _best_of_all(log_probability, chain.best(), one_component),
+        factor if isinstance(factor, BayesFactor) else None,
+        "" if isinstance(factor, BayesFactor) else factor,
     )
+
+
+def posterior_bayes_factor(log_probability: LogProbability, chain: Chain) -> BayesFactor | str:
+    """Return the Bayes factor of one component over two, or why there is none.
+
+    It comes from all draws after the burn-in; see `mixjobs.inference.bayes_factor`.
+    """
+    from mixjobs.inference.defaults import ModelDomain
+    from mixjobs.inference.holes import percent
+
+    domain, parameters = ModelDomain.of(log_probability.plan), log_probability.parameters
+    obstacle = _model_obstacle(domain) or _prior_obstacle(parameters)
+    if obstacle:
+        return obstacle
+    holes = [report.fraction for report in log_probability.holes if report.error is None]
+    if max(holes, default=0.0) > _MAX_HOLE_FRACTION:
+        return f"holes of the grid exclude {percent(max(holes))} of a prior"
+    factor = _bayes_factor(parameters, domain, chain)
+    if factor is None:
+        return "too few independent draws near c = 0, c = 1 and equal temperatures"
+    return factor
+
+
+def _model_obstacle(domain: ModelDomain) -> str:
+    """State why the model does not become one component in the limits; empty if it does."""
+    if len(domain.sources) != 2:
+        return f"the model has {len(domain.sources)} components, not two"
+    black = [k for k, source in enumerate(domain.sources, 1) if source.library is None]
+    if black:
+        return f"component {black[0]} is a blackbody"
+    columns = domain.layout.columns
+    names = [domain.layout.all_names[c["teff"]] if "teff" in c else "" for c in columns]
+    return "" if tuple(names) == _TEFF else "the components have no temperatures of their own"
+
+
+def _prior_obstacle(parameters: Parameters) -> str:
+    """State why the limits of the prior cannot be computed; empty if they can."""
+    special = (*_TEFF, "c")
+    for name in special:
+        if name not in parameters.names:
+            return f"{name} is not a single free parameter"
+    for name in parameters.rules:
+        target = resolve(name, parameters.rules)
+        if name not in special and isinstance(target, Tie) and target.name in special:
+            return f"{name} is tied to {target.name}"
+    for constraint in parameters.constraints:
+        if not {constraint.lesser, constraint.greater} <= set(_TEFF):
+            return f"the constraint {constraint} involves more than the two temperatures"
+    return ""
+
+
+def _bayes_factor(parameters: Parameters, domain: ModelDomain, chain: Chain) -> BayesFactor | None:
+    """Return the Bayes factor of a model and a prior without obstacles."""
+    from mixjobs.inference.teff_priors import RestrictedPrior, TeffDraws, TeffPriors, edges
+
+    convergence = assess(chain.positions)
+    columns = [parameters.names.index(name) for name in ("c", *_TEFF)]
+    efficiency = convergence.efficiency(columns)
+    if not efficiency:
+        return None
+    positions = chain.positions[:, convergence.burn_in :]
+    draws = TeffDraws(*positions.reshape(-1, positions.shape[-1]).T[columns])
+    ranges = domain.ranges(domain.max_velocity, domain.max_velocity, (0.0, np.inf))
+    c_prior, *teff_priors = (parameters.prior(name) for name in ("c", *_TEFF))
+    first, second = (
+        RestrictedPrior.of(prior, *ranges[name])
+        for prior, name in zip(teff_priors, _TEFF, strict=True)
+    )
+    priors = TeffPriors.of(parameters, first, second)
+    exchangeable = _are_exchangeable(domain)
+    return bayes_factor(edges(draws, priors, c_prior, exchangeable=exchangeable), efficiency)
+
+
+def _are_exchangeable(domain: ModelDomain) -> bool:
+    """Whether two components differ only in their temperatures."""
+    (one, two), columns = domain.sources, domain.layout.columns
+    others = [{name: c[name] for name in c if name != "teff"} for c in columns]
+    return one is two and others[0] == others[1]
 
 
 def _best_of_all(log_probability: LogProbability, best: Floats, one_component: Optimum) -> Optimum:
@@ -140,7 +249,7 @@ def _n_components(components: int | Sequence[str]) -> int:
 
 
 def _optimum(log_probability: LogProbability, x: Floats) -> Optimum:
-    ln_likelihood = float(log_probability.by_order(x[None])[0, 1:].sum())
+    ln_likelihood = float(log_probability.log_likelihood(x))
     return Optimum(dict(zip(log_probability.names, x.tolist(), strict=True)), ln_likelihood)
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from mixjobs.inference.coupling import OrderTerms, concatenate
 from mixjobs.inference.expressions import NOISE
 from mixjobs.inference.likelihood import Continuum, OrderData, OrderFit, fit_order, order_data
 from mixjobs.inference.noise import NoiseParams
-from mixjobs.interpolation import Method
-from mixjobs.model.mixture import MixtureModel, SpectrumBatch
-from mixjobs.store.loading import SHARED, load_mixture
+from mixjobs.interpolation import Holes, Method
+from mixjobs.model.mixture import MixtureModel, SpectrumBatch, SpectrumError
+from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Bools, Floats
 from mixjobs.wavelengths import Medium
 
@@ -64,20 +65,23 @@ class ModelOptions:
 
     Attributes
     ----------
-    shared : tuple of str
-        Parameters that the components have in common.
+    shared : tuple of str or None
+        Parameters that the components have in common; None for all but `teff`.
     method : str or None
         Interpolation between the grid points.
     limb_darkening : float
         Linear coefficient of the rotation profile.
     library_resolution : float or None
         Resolving power of the library itself.
+    holes : {"refuse", "interpolate"} or None
+        Whether holes of the grid are filled; None for the choice of the store.
     """
 
-    shared: tuple[str, ...] = SHARED
+    shared: tuple[str, ...] | None = None
     method: Method | None = None
     limb_darkening: float = 0.6
     library_resolution: float | None = None
+    holes: Holes | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +216,9 @@ class LikelihoodBatch:
     noise : NoiseParams
     data : OrderData
     fit : OrderFit
+    error : SpectrumError
+    number : int
+        Order number.
     """
 
     order_index: int
@@ -222,6 +229,12 @@ class LikelihoodBatch:
     noise: NoiseParams
     data: OrderData
     fit: OrderFit
+    error: SpectrumError
+    number: int
+
+    def terms(self) -> OrderTerms:
+        """Return what the order contributes to the likelihood."""
+        return order_terms(self.number, self.fit, self.error, self.valid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,8 +244,8 @@ class OrderLikelihoods:
     epochs: tuple[EpochLikelihoods, ...]
     emulator_error: bool
 
-    def __call__(self, params: Sequence[Floats]) -> list[Floats]:
-        """Evaluate the likelihoods.
+    def __call__(self, params: Sequence[Floats]) -> list[OrderTerms]:
+        """Evaluate what each order contributes to the likelihood.
 
         Parameters
         ----------
@@ -241,14 +254,13 @@ class OrderLikelihoods:
 
         Returns
         -------
-        list of (n,) arrays
-            ln of the likelihood of each order; -inf where the model is not defined.
+        list of OrderTerms
+            Of n samples; one for each order.
         """
-        results = [np.empty(len(params[0])) for epoch in self.epochs for _ in epoch.data]
+        batches: list[list[OrderTerms]] = [[] for epoch in self.epochs for _ in epoch.data]
         for batch in self.stream(params):
-            likelihood = np.where(batch.valid, batch.fit.log_likelihood, -np.inf)
-            results[batch.order_index][batch.samples] = likelihood
-        return results
+            batches[batch.order_index].append(batch.terms())
+        return [concatenate(terms) for terms in batches]
 
     def stream(self, params: Sequence[Floats]) -> Iterator[LikelihoodBatch]:
         """Fit the continua order by order, some samples at a time."""
@@ -262,9 +274,21 @@ class OrderLikelihoods:
                 fit = fit_order(data, spectra, errors, batch_noise)
                 yield LikelihoodBatch(
                     first + batch.order_index, batch.samples, valid, spectra, errors, batch_noise,
-                    data, fit,
+                    data, fit, batch.error, int(epoch.model.orders.number[batch.order_index]),
                 )  # fmt: skip
             first += len(epoch.data)
+
+
+def order_terms(number: int, fit: OrderFit, error: SpectrumError, valid: Bools) -> OrderTerms:
+    """Return what an order contributes to the likelihood of all orders."""
+    return OrderTerms(
+        number,
+        np.where(valid, fit.own, -np.inf),
+        np.where(valid[:, None], fit.projection, 0.0),
+        np.where(valid[:, None, None], fit.precision, 0.0),
+        error.common,
+        error.own,
+    )
 
 
 def normalise(batch: SpectrumBatch, used: Bools) -> tuple[Bools, Floats, Floats]:
@@ -278,8 +302,8 @@ def normalise(batch: SpectrumBatch, used: Bools) -> tuple[Bools, Floats, Floats]
     flux = batch.flux.take(pixels, axis=1)
     valid = np.isfinite(flux).all(axis=1) & np.isfinite(batch.level)
     flux /= batch.level[:, None]
-    errors = batch.error.transpose(0, 2, 1).take(pixels, axis=2)  # contiguous in pixels
-    errors -= flux[:, None] * batch.level_error[:, :, None]
+    errors = batch.error.columns.transpose(0, 2, 1).take(pixels, axis=2)  # contiguous in pixels
+    errors -= flux[:, None] * batch.error.level[:, :, None]
     errors /= batch.level[:, None, None]
     flux[~valid], errors[~valid] = 1.0, 0.0
     return valid, flux, errors.transpose(0, 2, 1)

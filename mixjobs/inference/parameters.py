@@ -102,6 +102,19 @@ class Parameters(Summarised):
             bounds[columns] = prior.bounds
         return bounds
 
+    def prior(self, name: str) -> Prior | Dirichlet:
+        """Return the prior of a free parameter.
+
+        Raises
+        ------
+        KeyError
+            It is not free.
+        """
+        rule = self.rules[name]
+        if isinstance(rule, float | Tie):
+            raise KeyError(name)
+        return rule
+
     def params(self, x: ArrayLike) -> list[Floats]:
         """Return all parameters of every epoch: free, fixed and tied.
 
@@ -385,6 +398,7 @@ def make_parameters(
         settings |= _dirichlet_setting(names, settings, Dirichlet(tuple(dirichlet)))
     for name in settings:
         check_name(name, [*names.of_all_epochs, *base_names], "parameters")
+    _check_used(names, settings)
     rules: dict[str, Rule] = {}
     optimum = []
     for name, base_name, epoch in names:
@@ -398,6 +412,19 @@ def make_parameters(
     return Parameters(
         names.base, names.by_epoch, rules, names.in_constraints(constraints), tuple(optimum)
     )
+
+
+def _check_used(names: EpochNames, settings: Mapping[str, Any]) -> None:
+    """Refuse a setting of all epochs if each of them has a setting of its own."""
+    used = {name if name in settings else base_name for name, base_name, _ in names}
+    unused = [name for name in settings if name not in used]
+    if unused:
+        raise InvalidInput(
+            f"{unused[0]} has no effect, because each epoch has a setting of its own; remove one "
+            "of them",
+            name=unused[0],
+            value=settings[unused[0]],
+        )
 
 
 def _check_noise(name: str) -> None:

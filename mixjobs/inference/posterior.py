@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixjobs.errors import MissingFile, UnreadableFile
+from mixjobs.errors import MissingFile
 from mixjobs.files import atomic_write
 from mixjobs.inference.convergence import Convergence, assess
+from mixjobs.inference.defaults import ModelDomain
+from mixjobs.inference.digests import append_digest, check_appended
 from mixjobs.inference.expressions import resolve
-from mixjobs.inference.run_folder import Chain, RunFolder
+from mixjobs.inference.holes import posterior_holes
+from mixjobs.inference.run_folder import POSTERIOR, RunFolder, unreadable_result
+from mixjobs.inference.segments import Chain
+from mixjobs.interrupts import signals_deferred
+from mixjobs.package_settings import import_package
 from mixjobs.typing import Floats, Ints
 
 if TYPE_CHECKING:  # a posterior is read without the model
@@ -46,12 +52,17 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTr
     Returns
     -------
     xarray.DataTree
-        Three groups. `posterior` holds the free parameters (with the attribute `prior_bounds`), the
+        Three groups; a stored posterior may also have `limit`, see `mixjobs.inference.limit`.
+        `posterior` holds the free parameters (with the attribute `prior_bounds`), the
         tied ones, and the derived quantities of every order (see `derived`). `log_likelihood` holds
-        `flux`, with the dimension `order`. `sample_stats` holds `lp`, the log-probability, and
-        `acceptance_rate`, the fraction of the ensemble that moved in the step. An `order` belongs
+        `flux`, with the dimension `order`: ln of the density of an order given all others, as
+        leave-one-out cross-validation needs it. `sample_stats` holds `lp`, the log-probability,
+        `log_likelihood`, that of all orders together, and `acceptance_rate`, the fraction of the
+        ensemble that moved in the step. Because the orders share the interpolation error, the
+        densities of the orders do not add up to `log_likelihood`. An `order` belongs
         to one spectrum; `number` and `epoch` (from 1) identify it. The attributes of the root
-        record the run, its convergence and the versions of the software.
+        record the run, its convergence, the holes of the grid at which the posterior ends, and the
+        versions of the software.
 
     Raises
     ------
@@ -66,19 +77,26 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTr
     walkers = chain.log_probability.shape[2]
     x = walker_major(chain.positions[:, kept])
     acceptance = np.repeat((chain.accepted[:, kept] / walkers)[:, :, None], walkers, axis=2)
+    lp = walker_major(chain.log_probability[:, kept])
     stats = {
-        "lp": walker_major(chain.log_probability[:, kept]),
+        "lp": lp,
+        "log_likelihood": lp
+        - log_probability.log_prior(x.reshape(-1, x.shape[-1])).reshape(lp.shape),
         "acceptance_rate": walker_major(acceptance),
     }
     coordinates = _Coordinates.of(log_probability.plan, chain, kept)
-    values = parameter_draws(log_probability.parameters, x)
-    for name, by_order in derived(log_probability, x.reshape(-1, x.shape[-1])).items():
+    values, samples = parameter_draws(log_probability.parameters, x), x.reshape(-1, x.shape[-1])
+    domain = ModelDomain.of(log_probability.plan)
+    holes = posterior_holes(log_probability.parameters, domain, samples)
+    for name, by_order in derived(log_probability, samples).items():
         values[name] = by_order.reshape(*x.shape[:-1], by_order.shape[1])
     posterior = coordinates.dataset(values)
     for name, bounds in zip(folder.names, log_probability.parameters.bounds, strict=True):
         posterior[name].attrs[BOUNDS] = bounds
+    attributes = _attributes(folder, log_probability, convergence, kept)
+    attributes["holes"] = json.dumps([report.to_dict() for report in holes])
     return DataTree.from_dict({
-        "/": Dataset(attrs=_attributes(folder, log_probability, convergence, kept)),
+        "/": Dataset(attrs=attributes),
         "posterior": posterior,
         "log_likelihood": coordinates.dataset({"flux": walker_major(chain.by_order[:, kept])}),
         "sample_stats": coordinates.dataset(stats),
@@ -132,48 +150,56 @@ def order_labels(plan: LikelihoodPlan) -> list[str]:
 def write_posterior(path: Path, posterior: DataTree) -> None:
     """Write a posterior as NetCDF; the file is complete or absent.
 
+    Ctrl-C and SIGTERM take effect when the file is complete.
+
     Raises
     ------
     JobFailed
         The disk is full or read-only.
     """
-    with atomic_write(path) as temporary:
+    with signals_deferred(), atomic_write(path) as temporary:
         posterior.to_netcdf(temporary, engine="h5netcdf")
+        append_digest(temporary)
 
 
-def read_posterior(path: Path) -> DataTree:
-    """Read a posterior into memory.
+def read_posterior(path: Path, digest_required: bool = False) -> DataTree:
+    """Read a posterior into memory, and verify its digest.
 
     Raises
     ------
     MissingFile, UnreadableFile
     """
+    import_package("dask", "DASK_")  # which xarray imports
     from xarray import DataTree, open_datatree
 
     if not path.exists():
         raise MissingFile(f"{path}: no such file; it is written when sampling ends", path=path)
     try:
+        check_appended(path, digest_required)  # HDF5 may crash on a damaged file
         with closing(open_datatree(path, engine="h5netcdf")) as tree:
             groups = {node.path: node.to_dataset(inherit=False).load() for node in tree.subtree}
-    except (OSError, ValueError) as error:
-        raise UnreadableFile(f"{path}: cannot be read ({error}); remove it", path=path) from None
+        if not {"n_steps", "identity", "shortfall"} <= set(groups["/"].attrs):
+            raise ValueError("not a posterior: it has no attributes n_steps, identity, shortfall")
+    except Exception as error:  # HDF5 and xarray raise many types for damaged content
+        raise unreadable_result(path, error) from None
     return DataTree.from_dict(groups)
 
 
-def posterior_attributes(path: Path) -> dict[str, Any]:
-    """Read the attributes of a posterior only.
+def stored_posterior(folder: RunFolder) -> DataTree | None:
+    """Read the posterior of a run; None if it has not been written.
 
     Raises
     ------
     UnreadableFile
+        It is damaged, was changed, or is that of another run.
     """
-    from xarray import open_dataset
-
-    try:
-        with closing(open_dataset(path, engine="h5netcdf")) as root:
-            return dict(root.attrs)
-    except (OSError, ValueError) as error:
-        raise UnreadableFile(f"{path}: cannot be read ({error}); remove it", path=path) from None
+    path = folder.path / POSTERIOR
+    if not path.exists():
+        return None
+    tree = read_posterior(path, folder.has_digests)
+    if json.loads(tree.attrs["identity"]) != folder.identity:
+        raise unreadable_result(path, ValueError("it is not of the run in run.json"))
+    return tree
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import OutsideGrid
-from mixjobs.inference.likelihood import OrderData, fit_order, polynomials
+from mixjobs.inference.coupling import OrderTerms, most_probable_weights
+from mixjobs.inference.likelihood import OrderData, OrderFit, fit_order, polynomials
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.noise import NoiseParams, correlated_part
-from mixjobs.inference.order_likelihoods import EpochLikelihoods, EpochOrder, normalise
+from mixjobs.inference.order_likelihoods import (
+    EpochLikelihoods,
+    EpochOrder,
+    normalise,
+    order_terms,
+)
 from mixjobs.inference.samples import read_samples
-from mixjobs.model.mixture import SpectrumBatch
+from mixjobs.model.mixture import SpectrumError
 from mixjobs.typing import Bools, Floats
 from mixjobs.wavelengths import Medium
 
@@ -108,17 +114,22 @@ def fitted_orders(log_probability: LogProbability, x: ArrayLike) -> list[FittedO
     parameters = log_probability.parameters
     params = parameters.params(np.atleast_2d(read_samples(x, parameters.names)))
     orders = iter(plan.orders)
-    fits = plan.load(range(len(plan.orders)))
+    likelihoods = plan.load(range(len(plan.orders)))
+    fits = [
+        fit
+        for epoch in likelihoods.epochs
+        for fit in _fit_epoch(epoch, params[epoch.epoch], likelihoods.emulator_error, orders)
+    ]
+    weights = most_probable_weights([fit.terms for fit in fits])
     return [
-        replace(fitted, medium=plan.epochs[fitted.epoch].medium)
-        for epoch in fits.epochs
-        for fitted in _fit_epoch(epoch, params[epoch.epoch], fits.emulator_error, orders)
+        replace(fit.at(w[0]), medium=plan.epochs[fit.order.epoch].medium)
+        for fit, w in zip(fits, weights, strict=True)
     ]
 
 
 def _fit_epoch(
     epoch: EpochLikelihoods, params: Floats, emulator_error: bool, orders: Iterator[EpochOrder]
-) -> Iterator[FittedOrder]:
+) -> Iterator[_OpenFit]:
     mixture, noise = epoch.split(params)
     parts = epoch.model.parts(mixture)
     for batch in epoch.model.stream(mixture, errors=emulator_error):
@@ -127,27 +138,52 @@ def _fit_epoch(
                 "x is outside the grid or in a hole; choose values that the model covers",
                 name="x",
             )
-        m = batch.order_index
-        yield _fitted_order(next(orders), epoch.data[m], noise, batch, parts[m][0] / batch.level[0])
+        m, data = batch.order_index, epoch.data[batch.order_index]
+        _, spectra, errors = normalise(batch, np.ones_like(data.used))
+        fit = fit_order(data, spectra[:, data.used], errors[:, data.used], noise)
+        yield _OpenFit(
+            next(orders), data, noise, spectra[0], errors[0], parts[m][0] / batch.level[0], fit,
+            batch.error,
+        )  # fmt: skip
 
 
-def _fitted_order(
-    order: EpochOrder, data: OrderData, noise: NoiseParams, batch: SpectrumBatch, parts: Floats
-) -> FittedOrder:
-    """Fit an order; `parts` (K, n_pixels) are divided by the mean level, like the spectrum."""
-    used, wave = data.used, order.wavelength
-    _, spectra, errors = normalise(batch, np.ones_like(used))
-    fit = fit_order(data, spectra[:, used], errors[:, used], noise)
-    basis = polynomials(wave, order.continuum.degree)
-    continuum = data.scale * basis @ fit.coefficients[0]
-    correction = continuum * (errors[0] @ fit.weights[0])
-    fitted = continuum * spectra[0] + correction
-    correlated = np.full(len(wave), np.nan)
-    difference = (order.flux - fitted)[used] / data.scale
-    correlated[used] = data.scale * correlated_part(
-        noise, data.velocity, data.flux_error, difference
-    )
-    return FittedOrder(
-        order.epoch, order.number, wave, used, order.flux, order.flux_error, continuum, fitted,
-        continuum * parts, correction, correlated, float(np.exp(0.5 * noise.ln_noise[0])),
-    )  # fmt: skip
+@dataclass(frozen=True, eq=False)
+class _OpenFit:
+    """The fit of one order, before the error that all orders share is known.
+
+    Spectra, errors and parts are those of a `FittedOrder` without its continuum: (n_pixels,),
+    (n_pixels, R), (K, n_pixels).
+    """
+
+    order: EpochOrder
+    data: OrderData
+    noise: NoiseParams
+    spectrum: Floats
+    errors: Floats
+    parts: Floats
+    fit: OrderFit
+    error: SpectrumError
+
+    @property
+    def terms(self) -> OrderTerms:
+        """What the order says about the shared error."""
+        return order_terms(self.order.number, self.fit, self.error, np.ones(1, dtype=bool))
+
+    def at(self, weights: Floats) -> FittedOrder:
+        """Return the fit with these weights (R,) of the error columns."""
+        order, data, noise = self.order, self.data, self.noise
+        used, wave = data.used, order.wavelength
+        coefficients = self.fit.coefficients[0] + self.fit.response[0] @ weights
+        basis = polynomials(wave, order.continuum.degree)
+        continuum = data.scale * basis @ coefficients
+        correction = continuum * (self.errors @ weights)
+        fitted = continuum * self.spectrum + correction
+        correlated = np.full(len(wave), np.nan)
+        difference = (order.flux - fitted)[used] / data.scale
+        correlated[used] = data.scale * correlated_part(
+            noise, data.velocity, data.flux_error, difference
+        )
+        return FittedOrder(
+            order.epoch, order.number, wave, used, order.flux, order.flux_error, continuum, fitted,
+            continuum * self.parts, correction, correlated, float(np.exp(0.5 * noise.ln_noise[0])),
+        )  # fmt: skip

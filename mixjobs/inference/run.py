@@ -7,11 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mixjobs.display import PlotAccessor, Summarised, counted
-from mixjobs.inference.run_folder import COMPARISON, POSTERIOR, Chain, RunFolder
-from mixjobs.typing import Floats
+from mixjobs.inference.run_folder import POSTERIOR, START, RunFolder
+from mixjobs.inference.segments import Chain
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -40,7 +38,8 @@ class Run(Summarised):
     ----------
     folder : RunFolder
     plot : RunPlots
-        Figures: ``run.plot.corner()``, ``run.plot.traces()`` and ``run.plot.fits()``.
+        Figures: ``run.plot.corner()``, ``run.plot.traces()``, ``run.plot.limit()`` and
+        ``run.plot.fits()``.
     """
 
     plot = PlotAccessor("mixjobs.report.posterior", "RunPlots")
@@ -91,13 +90,11 @@ class Run(Summarised):
         `mixjobs.inference.posterior.make_posterior` describes its groups. Before sampling has
         ended it is made from the steps so far, for which the data and the store are opened.
         """
-        from mixjobs.inference.posterior import make_posterior, read_posterior
+        from mixjobs.inference.posterior import make_posterior, stored_posterior
 
-        path = self.path / POSTERIOR
-        if path.exists():
-            posterior = read_posterior(path)
-            if posterior.attrs["n_steps"] == self.folder.last_step():
-                return posterior
+        posterior = stored_posterior(self.folder)
+        if posterior is not None and posterior.attrs["n_steps"] == self.folder.last_step():
+            return posterior
         return make_posterior(self.folder, self.log_probability)
 
     def summary(self) -> Summary:
@@ -110,7 +107,7 @@ class Run(Summarised):
         """Compare component 1 alone with all components.
 
         The comparison is read from the run folder. If it is not stored yet, this method searches
-        for the optimum of one component.
+        for the optimum of one component, and estimates the Bayes factor from the chain.
 
         Parameters
         ----------
@@ -122,13 +119,13 @@ class Run(Summarised):
         Comparison or None
             None if component 1 cannot stand alone.
         """
-        from mixjobs.inference.model_comparison import Comparison, compare
+        from mixjobs.inference.model_comparison import compare, stored_comparison
 
-        content = self.folder.read_json(COMPARISON)
-        if content is not None:
-            return Comparison.from_dict(content)
-        free = self._free_log_probability(client)
-        return compare(free, best_sample(self.folder, self.chain, free), self.job.seed, client)
+        stored = stored_comparison(self.folder)
+        if stored is not None:
+            return stored
+        sampled = fixed_at_optimum(self.folder, self._free_log_probability(client))
+        return compare(sampled, self.chain, self.job.seed, client)
 
     def _free_log_probability(self, client: Client | None = None) -> LogProbability:
         """Load the log-probability with the noise free, and check that it is that of the run."""
@@ -145,19 +142,19 @@ class Run(Summarised):
         if ensembles is not None and walkers is not None:
             facts["sampler"] = f"{counted(ensembles, 'ensemble')} of {counted(walkers, 'walker')}"
         facts["steps"] = n_steps
-        facts["converged"] = self._converged(n_steps)
+        facts["converged"] = self.converged
         facts["posterior"] = "yes" if (self.path / POSTERIOR).exists() else "not yet"
-        return facts
+        return facts if self.folder.has_digests else facts | {"digests": "none; see summary()"}
 
-    def _converged(self, n_steps: int) -> str:
+    @property
+    def converged(self) -> str:
         """What the posterior of all steps says, without reading the chain."""
-        from mixjobs.inference.posterior import posterior_attributes
+        from mixjobs.inference.posterior import stored_posterior
 
-        path = self.path / POSTERIOR
-        attributes = posterior_attributes(path) if path.exists() else {}
-        if attributes.get("n_steps") != n_steps:
+        posterior = stored_posterior(self.folder)
+        if posterior is None or posterior.attrs["n_steps"] != (self.folder.last_step() or 0):
             return "not known before sampling ends; see summary()"
-        return "no; see summary()" if attributes["shortfall"] else "yes"
+        return "no; see summary()" if posterior.attrs["shortfall"] else "yes"
 
 
 def open_run(path: str | Path) -> Run:
@@ -174,9 +171,30 @@ def open_run(path: str | Path) -> Run:
     Raises
     ------
     MissingFile, UnreadableFile
-        The path is not a run folder, or its `run.json` is damaged.
+        The path is not a run folder, or one of its files is missing in between, damaged, or was
+        changed. The arrays of the steps are verified when they are read.
     """
-    return Run(RunFolder.open(path))
+    folder = RunFolder.open(path)
+    verify(folder)
+    return Run(folder)
+
+
+def verify(folder: RunFolder) -> None:
+    """Verify the files of a run, but not the arrays of its segments.
+
+    Raises
+    ------
+    UnreadableFile
+        A file is missing in between, damaged, was changed, or is another's.
+    """
+    from mixjobs.inference.model_comparison import stored_comparison
+    from mixjobs.inference.posterior import stored_posterior
+
+    if folder.read_json(START) is not None:
+        folder.start()
+    stored_comparison(folder)
+    folder.verify_sequence()
+    stored_posterior(folder)
 
 
 def fixed_at_optimum(folder: RunFolder, free: LogProbability) -> LogProbability:
@@ -185,9 +203,3 @@ def fixed_at_optimum(folder: RunFolder, free: LogProbability) -> LogProbability:
     for name, value in folder.start()["fixed"].items():
         log_probability = log_probability.fix(name, value)
     return log_probability
-
-
-def best_sample(folder: RunFolder, chain: Chain, free: LogProbability) -> Floats:
-    """Return the most probable sample of a chain, with the fixed noise, as parameters of `free`."""
-    best = dict(zip(folder.names, chain.best().tolist(), strict=True)) | folder.start()["fixed"]
-    return np.array([best[name] for name in free.names])

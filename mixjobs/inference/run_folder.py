@@ -10,17 +10,16 @@
 
 A segment is written to a temporary file, flushed to disk and renamed, and never changes afterwards.
 A segment in `steps` is therefore complete, even if the sampler is killed, and can be read while
-sampling continues.
+sampling continues. Every file has a digest; see `mixjobs.inference.digests`.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixjobs.config.sample import SampleConfig, make_sample_job
-from mixjobs.display import Summarised, counted
 from mixjobs.errors import InvalidInput, MissingFile, OutputExists, UnreadableFile
 from mixjobs.files import ASIDE, RUN, disk_faults_named, kind_of, write_new, write_whole
+from mixjobs.inference.digests import json_digest, seal_digest, with_digest, without_digest
+from mixjobs.inference.segments import (
+    Chain,
+    Segment,
+    SegmentFile,
+    read_segments,
+    segment_files,
+    write_segment,
+)
 from mixjobs.lock import JobLock
-from mixjobs.typing import Floats, Ints
+from mixjobs.typing import Floats
 
 NAME = "run.json"
 STEPS = "steps"
@@ -40,65 +47,8 @@ START = "start.json"  # {"optimum": {...}, "log_probability": x, "fixed": {...},
 POSTERIOR = "posterior.nc"
 COMPARISON = "comparison.json"
 
-_SEGMENT = re.compile(r"(\d+)_(\d+)\.npz")
+_FORMAT = 2  # with digests; earlier runs have none
 _MAX_TEXT = 100  # characters of a value in an error
-
-# The state of numpy.random.RandomState (Mersenne Twister), from which emcee draws.
-RANDOM = np.dtype([("keys", "<u4", 624), ("place", "<i4"), ("has_gauss", "<i4"), ("gauss", "<f8")])
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Chain(Summarised):
-    """Consecutive steps of all ensembles.
-
-    Attributes
-    ----------
-    positions : ndarray (ensembles, n_steps, walkers, P)
-        Free parameters.
-    log_probability : ndarray (ensembles, n_steps, walkers)
-    by_order : ndarray (ensembles, n_steps, walkers, M)
-        Log-likelihood of each order.
-    accepted : ndarray of int (ensembles, n_steps)
-        Number of walkers that moved.
-    """
-
-    positions: Floats
-    log_probability: Floats
-    by_order: Floats
-    accepted: Ints
-
-    @property
-    def n_steps(self) -> int:
-        """Number of steps."""
-        return int(self.positions.shape[1])
-
-    def best(self) -> Floats:
-        """Return the sample with the highest log-probability, (P,)."""
-        index = np.unravel_index(np.argmax(self.log_probability), self.log_probability.shape)
-        x: Floats = self.positions[index]
-        return x
-
-    def _facts(self) -> Mapping[str, object]:
-        ensembles, n_steps, walkers, n_parameters = self.positions.shape
-        return {
-            "steps": n_steps,
-            "sampler": f"{counted(ensembles, 'ensemble')} of {counted(walkers, 'walker')}",
-            "parameters": n_parameters,
-            "orders": self.by_order.shape[-1],
-        }
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Segment(Chain):
-    """The steps from one checkpoint to the next; the sampler continues from the last segment.
-
-    Attributes
-    ----------
-    random : ndarray of RANDOM (ensembles,)
-        State of each ensemble's random number generator after the last step.
-    """
-
-    random: NDArray[np.void]
 
 
 def is_run(path: str | Path) -> bool:
@@ -117,10 +67,16 @@ class RunFolder:
         fingerprints of the model, the data and the store. It must not change on resuming.
     notes : dict
         Records that may differ on resuming, such as the job and the versions.
+    has_digests : bool
+        Whether all files have digests; those of an earlier version have none.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any], notes: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, identity: dict[str, Any], notes: dict[str, Any], has_digests: bool
+    ) -> None:
         self.path, self.identity, self.notes = path, identity, notes
+        self.has_digests = has_digests
+        self._digest = json_digest(identity)
         self._lock: JobLock | None = None
 
     @classmethod
@@ -144,12 +100,12 @@ class RunFolder:
             raise InvalidInput(
                 f"{path}: the folder {path.parent} does not exist; create it first", path=path
             )
-        content = {"identity": dict(identity), "notes": dict(notes or {})}
+        content = {"format": _FORMAT, "identity": dict(identity), "notes": dict(notes or {})}
         with disk_faults_named(path):
             if path.exists() and not (path.is_dir() and _is_unfinished(path)):
                 raise OutputExists(f"{path}: exists; resume it or choose another name", path=path)
             (path / STEPS).mkdir(parents=True, exist_ok=True)
-            if not write_new(path / NAME, json.dumps(content, indent=1).encode()):
+            if not write_new(path / NAME, _as_file(content, json_digest(content["identity"]))):
                 raise OutputExists(
                     f"{path}: another process has just created it; choose another name", path=path
                 )
@@ -166,7 +122,11 @@ class RunFolder:
         path = Path(path)
         try:
             content = json.loads((path / NAME).read_text(encoding="utf-8"))
-            return cls(path, dict(content["identity"]), dict(content["notes"]))
+            identity, notes = dict(content["identity"]), dict(content["notes"])
+            _check_identity(identity)
+            has_digests = set(content) != {"identity", "notes"}
+            without_digest(content, json_digest(identity), required=has_digests)
+            return cls(path, identity, notes, has_digests)
         except (FileNotFoundError, NotADirectoryError):
             if not path.exists():
                 raise MissingFile(f"{path}: no such run; check the path", path=path) from None
@@ -177,7 +137,8 @@ class RunFolder:
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UnreadableFile(
-                f"{path / NAME}: cannot be read ({error}); start a new run in another folder",
+                f"{path / NAME}: cannot be read ({_reason(error)}); restore the original, or start "
+                "a new run in another folder",
                 path=path / NAME,
             ) from None
 
@@ -194,7 +155,7 @@ class RunFolder:
         """
         folder = cls.open(path)
         for key in dict.fromkeys([*identity, *folder.identity]):
-            old, new = _as_json(folder.identity.get(key)), _as_json(identity.get(key))
+            old, new = _comparable(folder.identity.get(key)), _comparable(identity.get(key))
             if old != new:
                 raise InvalidInput(
                     f"{folder.path}: the job differs from the run in its {key}: "
@@ -247,11 +208,8 @@ class RunFolder:
         if self._lock is None:
             raise RuntimeError(f"{self.path}: write only within `locked`")
         self._lock.check()
-        buffer = io.BytesIO()  # zipfile fails if the disk fills up while it writes
-        np.savez(buffer, **{field.name: getattr(segment, field.name) for field in fields(segment)})
-        path = self.path / STEPS / f"{first:08d}_{first + segment.n_steps - 1:08d}.npz"
         with disk_faults_named(self.path):
-            write_whole(path, buffer.getvalue())
+            write_segment(self.path / STEPS, first, segment, self._last_seal())
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file into the folder.
@@ -262,7 +220,7 @@ class RunFolder:
             The disk is full.
         """
         with disk_faults_named(self.path):
-            write_whole(self.path / name, json.dumps(content, indent=1).encode())
+            write_whole(self.path / name, _as_file(content, self._digest))
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Read a JSON file of the folder; None if it does not exist.
@@ -273,13 +231,12 @@ class RunFolder:
         """
         path = self.path / name
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            content = dict(json.loads(path.read_text(encoding="utf-8")))
+            return without_digest(content, self._digest, self.has_digests)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
-            raise UnreadableFile(
-                f"{path}: cannot be read ({error}); remove it", path=path
-            ) from None
+            raise unreadable_result(path, error) from None
 
     def start(self) -> dict[str, Any]:
         """Return the start of the sampling: `optimum`, `fixed` and `starts`, each by name.
@@ -291,7 +248,20 @@ class RunFolder:
         content = self.read_json(START)
         if content is None:
             raise MissingFile(f"{self.path}: sampling has not started (no {START})", path=self.path)
+        if not {"fixed", "starts"} <= set(content):
+            raise unreadable_result(self.path / START, KeyError("fixed, starts"))
         return content
+
+    def verify_sequence(self) -> None:
+        """Verify that the segments are those that were written, without reading their arrays.
+
+        Raises
+        ------
+        UnreadableFile
+            A segment is missing in between, damaged, was renamed, or is another's.
+        """
+        for _ in self._read(self._segments(), []):
+            pass
 
     def job(self) -> SampleConfig:
         """Return the job of the run.
@@ -315,7 +285,7 @@ class RunFolder:
     def last_step(self) -> int | None:
         """Return the number of the last step on disk; None before the start."""
         segments = self._segments()
-        return segments[-1][1] if segments else None
+        return segments[-1].last if segments else None
 
     def last_segment(self) -> Segment:
         """Return the last segment.
@@ -324,8 +294,9 @@ class RunFolder:
         ------
         MissingFile, UnreadableFile
         """
-        first, _, path = self._existing_segments()[-1]
-        return Segment(**_read(path, first, [field.name for field in fields(Segment)]))
+        names = [field.name for field in fields(Segment)]
+        (arrays,) = deque(self._read(self._existing_segments(), names), maxlen=1)
+        return Segment(**arrays)
 
     def chain(self) -> Chain:
         """Return all steps after the start; there may be none.
@@ -361,32 +332,58 @@ class RunFolder:
         return np.asarray(self._concatenated(["positions"])["positions"])
 
     def _concatenated(self, names: list[str]) -> dict[str, NDArray[Any]]:
-        segments = [_read(path, first, names) for first, _, path in self._existing_segments()]
+        files, segments = self._existing_segments(), []
+        # `random` is not needed, but verified as well
+        for file, arrays in zip(files, self._read(files, [*names, "random"]), strict=True):
+            segments.append(arrays)
+            if [_shape(arrays[n]) for n in names] != [_shape(segments[0][n]) for n in names]:
+                raise file.unreadable("other walkers or parameters than in the segments before")
         return {name: np.concatenate([s[name] for s in segments], axis=1)[:, 1:] for name in names}
 
-    def _existing_segments(self) -> list[tuple[int, int, Path]]:
+    def _read(
+        self, files: Sequence[SegmentFile], names: Sequence[str]
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        return read_segments(files, names, self._digest if self.has_digests else None)
+
+    def _last_seal(self) -> str:
+        """Return the digest of the last segment's seal, for the next; "" if it has none."""
+        segments = self._segments()
+        if not segments:
+            return self._digest if self.has_digests else ""
+        _, seal = segments[-1].read([])
+        return "" if seal is None else seal_digest(seal)
+
+    def _existing_segments(self) -> list[SegmentFile]:
         segments = self._segments()
         if not segments:
             raise MissingFile(f"{self.path}: no steps yet; sample first", path=self.path)
         return segments
 
-    def _segments(self) -> list[tuple[int, int, Path]]:
-        """First step, last step and path of every segment, in order."""
-        segments = sorted(
-            (int(match[1]), int(match[2]), path)
-            for path in (self.path / STEPS).glob("*.npz")
-            if (match := _SEGMENT.fullmatch(path.name))
-        )
-        expected = 0
-        for first, last, path in segments:
-            if first != expected:
-                raise UnreadableFile(
-                    f"{path}: steps {expected} to {first - 1} are missing; restore them, or remove "
-                    f"{path.name} and all later files to continue from the steps before",
-                    path=path,
-                )
-            expected = last + 1
-        return segments
+    def _segments(self) -> list[SegmentFile]:
+        return segment_files(self.path / STEPS)
+
+
+def _shape(array: NDArray[Any]) -> tuple[int, ...]:
+    """Return the shape of an array of a segment, without the axis of steps."""
+    return array.shape[:1] + array.shape[2:]
+
+
+def unreadable_result(path: Path, error: Exception) -> UnreadableFile:
+    """Return the error about a file that a resumed run writes again."""
+    return UnreadableFile(
+        f"{path}: cannot be read ({_reason(error)}); restore the original, or remove it and resume "
+        "the run, which writes it again",
+        path=path,
+    )
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{text} is missing" if isinstance(error, KeyError) else text or type(error).__name__
+
+
+def _as_file(content: Mapping[str, Any], run: str) -> bytes:
+    return json.dumps(with_digest(content, run), indent=1).encode()
 
 
 def _check_identity(identity: Mapping[str, Any]) -> None:
@@ -403,29 +400,19 @@ def _is_unfinished(path: Path) -> bool:
     )
 
 
-def _read(path: Path, first: int, names: list[str]) -> dict[str, NDArray[Any]]:
-    """Read arrays of a segment; zipfile verifies their checksums."""
-    try:
-        # NumPy does not close a file that it cannot read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
-    except Exception as error:  # zipfile and NumPy raise many types for damaged content
-        restart = f"step {first - 1}" if first else "a new start"
-        raise UnreadableFile(
-            f"{path}: damaged or unreadable ({error}); if this persists, remove it and all later "
-            f"files to continue from {restart}",
-            path=path,
-        ) from None
+def _comparable(value: Any) -> Any:
+    """Return a value as JSON has it, without settings of None, which earlier versions lacked."""
 
+    def given(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {name: item for name, item in pairs if item is not None}
 
-def _as_json(value: Any) -> Any:
-    return json.loads(json.dumps(value))
+    return json.loads(json.dumps(value), object_pairs_hook=given)
 
 
 def _difference(old: Any, new: Any) -> str:
     """Describe the first difference between two values."""
     if isinstance(old, dict) and isinstance(new, dict):
-        key = next(key for key in {**old, **new} if old.get(key) != new.get(key))
+        key = next(k for k in {**old, **new} if old.get(k) != new.get(k))
         return f"{key} {_difference(old.get(key), new.get(key))}"
     lists = isinstance(old, list) and isinstance(new, list) and len(old) == len(new)
     if lists and any(isinstance(part, list | dict) for part in old):

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mixjobs.config.sample import SampleConfig, absolute, read_sample_job
-from mixjobs.errors import InvalidInput, OutputExists
+from mixjobs.errors import InvalidInput, JobFailed, MixjobsError, OutputExists, StoreLocked
+from mixjobs.files import refuse_inside
 from mixjobs.inference.job import identity, load_free_log_probability, n_walkers
+from mixjobs.inference.limit import limit_curve, with_limit
 from mixjobs.inference.log_probability import LogProbability
+from mixjobs.inference.medium_hint import MEDIUM_SHIFT, MediumShift
 from mixjobs.inference.model_comparison import compare
 from mixjobs.inference.optimum import find_starts, optimum_values, start_walkers
 from mixjobs.inference.posterior import make_posterior, write_posterior
-from mixjobs.inference.run import Run, best_sample, fixed_at_optimum
+from mixjobs.inference.run import Run, fixed_at_optimum, verify
 from mixjobs.inference.run_folder import COMPARISON, POSTERIOR, START, RunFolder, is_run
 from mixjobs.inference.sampler import Progress, run_ensembles
 from mixjobs.typing import Floats
@@ -44,6 +47,9 @@ class SampleReport:
 
     def starting(self, starts: Sequence[dict[str, float]], heights: Sequence[float]) -> None:
         """The search has ended; `starts` and `heights` hold each ensemble's start and its ln P."""
+
+    def hinting(self, hint: str) -> None:
+        """The optimum suggests an error in the input, which `hint` describes."""
 
     def sampling(self, progress: Progress) -> None:
         """A step has been completed."""
@@ -135,12 +141,20 @@ def check_output(path: str | Path, *, resume: bool, overwrite: bool) -> None:
     Raises
     ------
     InvalidInput
-        Both `resume` and `overwrite` are set.
+        Both `resume` and `overwrite` are set; the output is inside a store or another run, or its
+        folder does not exist.
     OutputExists
     """
     if resume and overwrite:
         raise InvalidInput("resume and overwrite exclude each other; choose one", name="resume")
     path = Path(path)
+    refuse_inside(path)
+    if not path.parent.is_dir():
+        raise InvalidInput(
+            f"{path}: the folder {path.parent} does not exist; create it first",
+            path=path,
+            name="output",
+        )
     if is_run(path):
         if not (resume or overwrite):
             raise OutputExists(
@@ -164,9 +178,17 @@ def _open_folder(job: SampleConfig, free: LogProbability, overwrite: bool) -> Ru
             shutil.rmtree(path / "steps")
         shutil.rmtree(path)
     if is_run(path):
-        return RunFolder.resume(path, chain_identity)
+        folder = RunFolder.resume(path, chain_identity)
+        verify(folder)
+        return folder
     versions = {name: version(name) for name in _VERSIONS}
-    notes = {"job": absolute(job).model_dump(mode="json"), "versions": versions}
+    notes = {
+        "job": absolute(job).model_dump(mode="json"),
+        "versions": versions,
+        "assumptions": list(free.notes),
+        "holes": [report.to_dict() for report in free.holes],
+        MEDIUM_SHIFT: MediumShift.of(free.parameters, free.plan).to_dict(),
+    }
     return RunFolder.create(path, chain_identity, notes)
 
 
@@ -179,18 +201,22 @@ def _sample(
 ) -> Run:
     with _removed_if_unusable(folder):
         sampled, start = _find_start(folder, job, free, report)
-    run_ensembles(
-        sampled.by_order, folder, start, bounds=sampled.parameters.bounds,
-        checkpoint=job.sampling.checkpoint, max_steps=job.sampling.max_steps,
-        report=report.sampling,
-    )  # fmt: skip
+        run_ensembles(
+            sampled.by_order, folder, start, bounds=sampled.parameters.bounds,
+            checkpoint=job.sampling.checkpoint, max_steps=job.sampling.max_steps,
+            report=report.sampling,
+        )  # fmt: skip
     report.concluding()
     chain = folder.chain()
     if chain.n_steps:
-        comparison = compare(free, best_sample(folder, chain, free), job.seed, client)
+        comparison = compare(sampled, chain, job.seed, client)
         if comparison is not None:
             folder.write_json(COMPARISON, comparison.to_dict())
-    write_posterior(folder.path / POSTERIOR, make_posterior(folder, sampled))
+    posterior = make_posterior(folder, sampled)
+    curve = limit_curve(sampled, chain, job.seed) if chain.n_steps else None
+    if curve is not None:
+        posterior = with_limit(posterior, curve)
+    write_posterior(folder.path / POSTERIOR, posterior)
     return Run(folder, sampled if client is None else None)
 
 
@@ -199,8 +225,10 @@ def _removed_if_unusable(folder: RunFolder) -> Iterator[None]:
     """Remove a run that cannot start, because the corrected job will be a different run."""
     try:
         yield
-    except InvalidInput:
-        if folder.last_step() is None:
+    except (JobFailed, StoreLocked):  # the same job may succeed later
+        raise
+    except MixjobsError:
+        if not folder.last_step():  # no step beyond the walkers' initial positions
             shutil.rmtree(folder.path)
         raise
 
@@ -234,3 +262,5 @@ def _search(
     content = {"optimum": starts[best], "log_probability": heights[best], "fixed": fixed}
     folder.write_json(START, content | {"starts": starts})
     report.starting(starts, heights)
+    for hint in MediumShift.of(free.parameters, free.plan).hints(starts[best]):
+        report.hinting(hint)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from mixjobs.display import counted
 from mixjobs.errors import InvalidInput, JobFailed
 from mixjobs.inference.convergence import Convergence, assess
-from mixjobs.inference.run_folder import RANDOM, RunFolder, Segment
+from mixjobs.inference.run_folder import RunFolder
+from mixjobs.inference.segments import RANDOM, Segment
 from mixjobs.typing import Floats, Ints
 
 ByOrder = Callable[[Floats], Floats]  # `LogProbability.by_order`, or any other function like it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,12 +14,15 @@ import numpy as np
 
 from mixjobs.display import counted
 from mixjobs.inference.convergence import assess
-from mixjobs.inference.model_comparison import Comparison, is_fraction
-from mixjobs.inference.posterior import BOUNDS, read_posterior
-from mixjobs.inference.run_folder import COMPARISON, POSTERIOR, Chain, RunFolder
+from mixjobs.inference.holes import HoleReport
+from mixjobs.inference.limit import LEVEL, LimitCurve, LimitSlice
+from mixjobs.inference.medium_hint import MEDIUM_SHIFT, MediumShift
+from mixjobs.inference.model_comparison import Comparison, is_fraction, stored_comparison
+from mixjobs.inference.posterior import BOUNDS, stored_posterior
+from mixjobs.inference.run_folder import RunFolder
+from mixjobs.inference.segments import Chain
 from mixjobs.typing import Floats
 
-LEVEL = 0.95  # of the upper limits
 _QUANTILES = (0.5, 0.16, 0.84, 0.025, 0.975)
 _MAX_DISTANCE = 1.25  # see Interval.truncated_at
 
@@ -100,8 +104,16 @@ class Summary:
         Of each derived quantity, such as `q` and `light_fraction_2`, in every order.
     bounds : dict of (float, float)
         Bounds of the prior of each free parameter.
+    limit : tuple of LimitSlice
+        Upper limits against `teff_2`; empty if c is detected. See `mixjobs.inference.limit`.
     comparison : Comparison or None
         One component against all.
+    holes : tuple of HoleReport
+        Holes of the grid at which the posterior ends.
+    has_digests : bool
+        Whether the files of the run have digests; those of an earlier version have none.
+    hints : tuple of str
+        Errors in the input that the medians suggest, such as air taken for vacuum.
     """
 
     n_steps: int
@@ -120,7 +132,11 @@ class Summary:
     orders: tuple[str, ...] = ()
     by_order: dict[str, list[Interval]] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    limit: tuple[LimitSlice, ...] = ()
     comparison: Comparison | None = None
+    holes: tuple[HoleReport, ...] = ()
+    has_digests: bool = True
+    hints: tuple[str, ...] = ()
 
     @property
     def converged(self) -> bool:
@@ -160,7 +176,12 @@ class Summary:
                 f"truncated by its prior: {names}. The interval is only a limit. If the library "
                 "ends at this value, it may not cover the star"
             )
-        return notes
+        if not self.has_digests:
+            notes.append(
+                "an earlier version began this run, without digests: damage to its files may go "
+                "unnoticed"
+            )
+        return [*notes, *map(str, self.holes), *self.hints]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain numbers and text, for JSON, with None for NaN and inf."""
@@ -177,6 +198,7 @@ class Summary:
             "finished": self.finished,
             "converged": self.converged,
             "notes": self.notes,
+            "holes": [report.to_dict() for report in self.holes],
         }
         return dict(_finite(content))
 
@@ -198,13 +220,23 @@ def summarise_run(folder: RunFolder) -> Summary:
         There are no steps yet, or a file is damaged.
     """
     chain = folder.sampled_chain()
-    comparison = folder.read_json(COMPARISON)
+    summary = summarise_chain(chain, folder.names)
     return replace(
-        summarise_chain(chain, folder.names),
+        summary,
+        hints=_hints(folder, summary),
         run=str(folder.path),
-        comparison=None if comparison is None else Comparison.from_dict(comparison),
+        has_digests=folder.has_digests,
+        comparison=stored_comparison(folder),
         **_posterior_facts(folder, chain.n_steps),
     )
+
+
+def _hints(folder: RunFolder, summary: Summary) -> tuple[str, ...]:
+    """Return hints that the medians suggest an error in the input."""
+    if MEDIUM_SHIFT not in folder.notes:  # an earlier version began the run
+        return ()
+    shift = MediumShift.from_dict(folder.notes[MEDIUM_SHIFT])
+    return tuple(shift.hints({n: interval.median for n, interval in summary.parameters.items()}))
 
 
 def summarise_chain(chain: Chain, names: Sequence[str]) -> Summary:
@@ -236,20 +268,20 @@ def summarise_chain(chain: Chain, names: Sequence[str]) -> Summary:
 
 def _posterior_facts(folder: RunFolder, n_steps: int) -> dict[str, Any]:
     """Summarise the tied and derived quantities; empty unless the posterior has all steps."""
-    path = folder.path / POSTERIOR
-    if not path.exists():
-        return {}
-    tree = read_posterior(path)
-    if tree.attrs["n_steps"] != n_steps:
+    tree = stored_posterior(folder)
+    if tree is None or tree.attrs["n_steps"] != n_steps:
         return {}
     draws, names = tree.children["posterior"].to_dataset(), folder.names
     labels = tuple(map(str, tree.children["log_likelihood"].coords["order"].values))
+    curve = LimitCurve.of_posterior(tree)
     values = {str(name): draws[name].values for name in draws.data_vars if name not in names}
     return {
         "orders": labels,
         "bounds": {name: tuple(map(float, draws[name].attrs[BOUNDS]))
                    for name in names if BOUNDS in draws[name].attrs},
         "tied": {name: Interval.of(v) for name, v in values.items() if v.ndim == 2},
+        "limit": () if curve is None or curve.detected else curve.slices,
+        "holes": tuple(map(HoleReport.from_dict, json.loads(tree.attrs.get("holes", "[]")))),
         "by_order": {name: [Interval.of(v[..., m]) for m in range(len(labels))]
                      for name, v in values.items() if v.ndim == 3},
     }  # fmt: skip

@@ -22,6 +22,8 @@ from mixjobs.typing import Bools, Floats, Ints
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from mixjobs.interpolation.filling import Filling
+
 
 _MAX_STEP_RATIO = 4.0  # of neighbouring steps that one slope may span
 
@@ -164,12 +166,20 @@ class Linear:
 class Cubic:
     """Tensor-product cubic Hermite interpolation, with a continuous first derivative.
 
-    Values, slopes and mixed slopes belong to the nodes (see `slope_matrix`). Two cells that share
+    Values, slopes and mixed slopes belong to the nodes (see `slope_weights`). Two cells that share
     a face share its nodes, so values and slopes agree across it, even next to holes. The basis is
     equation 2.1 of Fritsch & Carlson (1980, SIAM J. Numer. Anal. 17, 238).
+
+    Parameters
+    ----------
+    cells : Cells
+    library_grid : Grid, optional
+        The first points of the grid, whose slopes do not use the points after them, unless they
+        have no other neighbours. By default all points.
     """
 
     cells: Cells
+    library_grid: Grid | None = None
 
     method = "cubic"
 
@@ -191,15 +201,32 @@ class Cubic:
     @cached_property
     def slopes(self) -> list[list[csr_array]]:
         """For each free axis, matrices (N, N) from each kind of the earlier axes to its slope."""
-        has_value = [np.ones(len(self.cells.grid), dtype=bool)]
+        grid = self.cells.grid
+        everywhere = np.ones(len(grid), dtype=bool)
+        has_value = [(everywhere, everywhere[: len(self.library_grid or grid)])]
         matrices = []
-        for d in self.cells.grid.free:
-            slopes = [slope_matrix(self.cells.grid, d, mask) for mask in has_value]
+        for d in grid.free:
+            slopes = [self._slopes(d, *masks) for masks in has_value]
             matrices.append([matrix for matrix, _ in slopes])
             has_value = [
                 mask for old, (_, new) in zip(has_value, slopes, strict=True) for mask in (old, new)
             ]
         return matrices
+
+    def _slopes(self, d: int, every: Bools, own: Bools) -> tuple[csr_array, tuple[Bools, Bools]]:
+        """Return the matrix of slopes along `d`, and the nodes that have one.
+
+        Both masks, and both results, are those of all points and those of the library's points
+        without the others.
+        """
+        grid = self.cells.grid
+        data, columns, has_slope = slope_entries(grid, d, every)
+        own_slope = has_slope
+        if self.library_grid is not None:
+            own_data, own_columns, own_slope = slope_entries(self.library_grid, d, own)
+            rows = np.flatnonzero(own_slope)
+            data[rows], columns[rows] = own_data[rows], own_columns[rows]
+        return sparse_rows(data, columns, len(grid)), (has_slope, own_slope)
 
     def prepare(self, values: Floats) -> Floats:
         """Turn values (N, M) into values, slopes and mixed slopes (N 2^D, M), grouped by node."""
@@ -233,49 +260,8 @@ def hermite(t: Floats, width: Floats) -> Floats:
     return np.array([(1 + 2 * t) * s * s, bump * s, t * t * (1 + 2 * s), -bump * t])
 
 
-@dataclass(frozen=True, eq=False)
-class Stencil:
-    """The neighbours of every node along one axis that its slope may use.
-
-    Attributes
-    ----------
-    far_left, left, right, far_right : (N,) int arrays
-        Row of the neighbour one or two steps below or above each node, or -1 where that neighbour
-        is missing or excluded.
-    """
-
-    far_left: Ints
-    left: Ints
-    right: Ints
-    far_right: Ints
-
-    @property
-    def rows(self) -> Ints:
-        """All four sides, from the lowest to the highest: (4, N)."""
-        return np.stack([self.far_left, self.left, self.right, self.far_right])
-
-    @property
-    def used(self) -> Bools:
-        """Which of the four sides enter the slope of each node: (4, N).
-
-        A far neighbour enters a centred slope only together with the far neighbour on the other
-        side, which makes it five-point. It enters a one-sided slope whenever it exists.
-        """
-        far_left, left, right, far_right = sides = self.rows >= 0
-        five_point = sides.all(axis=0)
-        return np.stack(
-            [far_left & (~right | five_point), left, right, far_right & (~left | five_point)]
-        )
-
-
-def slope_matrix(grid: Grid, d: int, has_value: Bools) -> tuple[csr_array, Bools]:
-    """Matrix (N, N) that turns values at the nodes into slopes along parameter `d`.
-
-    The slope at a node is the derivative of the polynomial through the node and its neighbours on
-    the axis, also on uneven steps. It is five-point with two neighbours on each side and
-    three-point with one on each side. At an edge or next to a hole it is one-sided: three-point,
-    or two-point if there is only one neighbour. Without neighbours it is zero. Second neighbours
-    are excluded where the steps differ by more than a factor of 4.
+def slope_entries(grid: Grid, d: int, has_value: Bools) -> tuple[Floats, Ints, Bools]:
+    """Return the matrix that turns values at the nodes into slopes along parameter `d`, by rows.
 
     Parameters
     ----------
@@ -289,50 +275,90 @@ def slope_matrix(grid: Grid, d: int, has_value: Bools) -> tuple[csr_array, Bools
 
     Returns
     -------
-    matrix : (N, N) sparse array
+    data, columns : (N, 5) arrays
+        The entries of each row of the matrix, and their columns.
     has_slope : (N,) bool array
-        The nodes whose slope is defined.
+        The nodes whose slope is defined: those with a neighbour.
     """
-    stencil = find_stencil(grid, d, has_value)
-    rows, used = stencil.rows, stencil.used
+    rows = neighbours(grid, d, has_value)
     x = grid.points[:, d]
-    step = np.where(used, x[rows] - x, np.inf)  # a neighbour at infinity has zero weight
-    with np.errstate(invalid="ignore"):
-        remaining = 1 - step[:, None] / step  # inf/inf for pairs of excluded sides
-    others = ~np.eye(4, dtype=bool)[:, :, None]
-    weights = np.where(used, 1 / (step * np.prod(remaining, axis=1, where=others)), 0.0)
+    weights = slope_weights(x, np.where(rows >= 0, x[rows], np.nan))
     data = np.concatenate([weights, -weights.sum(axis=0, keepdims=True)]).T
-    columns = np.concatenate([np.where(used, rows, 0), np.arange(len(grid))[None]]).T
-    has_slope = ((stencil.left >= 0) | (stencil.right >= 0)) & has_value
-    data *= has_slope[:, None]
-    return sparse_rows(data, columns.astype(np.int32), len(grid)), has_slope
+    columns = np.concatenate([np.where(weights != 0, rows, 0), np.arange(len(grid))[None]]).T
+    has_slope = (rows[1:3] >= 0).any(axis=0) & has_value
+    return data * has_slope[:, None], columns.astype(np.int32), has_slope
 
 
-def find_stencil(grid: Grid, d: int, has_value: Bools) -> Stencil:
-    """Find the neighbours of each node along parameter `d`.
+def neighbours(grid: Grid, d: int, has_value: Bools) -> Ints:
+    """Find two neighbours of each node on either side along parameter `d`: (4, N).
 
-    A neighbour without a value is missing, and so is everything beyond it. A far neighbour is
-    excluded if its step and the near step differ by more than a factor of 4, or if the near steps
-    on the two sides do.
+    From the lowest to the highest, the row of each neighbour, or -1 where it is missing. A
+    neighbour without a value is missing, and so is everything beyond it.
     """
     lattice = np.where(np.append(has_value, False)[grid.lattice], grid.lattice, -1)
     margins = [(2, 2) if axis == d else (0, 0) for axis in range(lattice.ndim)]
     padded = np.pad(lattice, margins, constant_values=-1)
     along = np.eye(lattice.ndim, dtype=np.int64)[d]
-    far_left, left, right, far_right = (
-        padded[tuple((grid.index + k * along).T)] for k in (0, 1, 3, 4)
-    )
-    x = grid.points[:, d]
-    x_far_left, x_left, x_right, x_far_right = (
-        np.where(rows >= 0, x[rows], np.nan) for rows in (far_left, left, right, far_right)
-    )
-    step_left, step_right = x - x_left, x_right - x  # NaN where a neighbour is missing
-    centred = ~(np.isnan(step_left) | np.isnan(step_right))
-    even = ~centred | _similar(step_left, step_right)
-    use_far_left = even & _similar(x_left - x_far_left, step_left)
-    use_far_right = even & _similar(x_far_right - x_right, step_right)
-    return Stencil(
-        np.where(use_far_left, far_left, -1), left, right, np.where(use_far_right, far_right, -1)
+    return np.stack([padded[tuple((grid.index + k * along).T)] for k in (0, 1, 3, 4)])
+
+
+def slope_weights(x: Floats, sides: Floats) -> Floats:
+    """Weights of the neighbours of each node in its slope; the node's own is minus their sum.
+
+    The slope at a node is the derivative of the polynomial through the node and its neighbours on
+    the axis, also on uneven steps. It is five-point with two neighbours on each side and
+    three-point with one on each side. At an edge or next to a hole it is one-sided: three-point,
+    or two-point if there is only one neighbour. Without neighbours it is zero.
+
+    A far neighbour is excluded if its step and the near step differ by more than a factor of 4, or
+    if the near steps on the two sides do.
+
+    Parameters
+    ----------
+    x : (n,) array
+        Positions of the nodes.
+    sides : (4, n) array
+        Positions of their neighbours: two below, from the far one to the near one, and two above.
+        NaN where a neighbour is missing.
+
+    Returns
+    -------
+    (4, n) array
+        Zero for a neighbour that is not used.
+
+    Examples
+    --------
+    >>> slope_weights(np.array([1.0]), np.array([[np.nan], [0.0], [3.0], [np.nan]])).round(3).T
+    array([[ 0.   , -0.667,  0.167,  0.   ]])
+    """
+    used = _used(x, sides)
+    step = np.where(used, sides - x, np.inf)  # a neighbour at infinity has zero weight
+    with np.errstate(invalid="ignore"):
+        remaining = 1 - step[:, None] / step  # inf/inf for pairs of excluded sides
+    others = ~np.eye(4, dtype=bool)[:, :, None]
+    return np.where(used, 1 / (step * np.prod(remaining, axis=1, where=others)), 0.0)
+
+
+def _used(x: Floats, sides: Floats) -> Bools:
+    """Which of the four neighbours enter the slope of each node: (4, n).
+
+    A far neighbour enters a centred slope only together with the far neighbour on the other side,
+    which makes it five-point. It enters a one-sided slope whenever it exists and is not excluded.
+    """
+    far_left, left, right, far_right = sides
+    step_left, step_right = x - left, right - x  # NaN where a neighbour is missing
+    has_left, has_right = ~np.isnan(left), ~np.isnan(right)
+    even = ~(has_left & has_right) | _similar(step_left, step_right)
+    use_far_left = even & _similar(left - far_left, step_left)
+    use_far_right = even & _similar(far_right - right, step_right)
+    five_point = use_far_left & has_left & has_right & use_far_right
+    return np.stack(
+        [
+            use_far_left & (~has_right | five_point),
+            has_left,
+            has_right,
+            use_far_right & (~has_left | five_point),
+        ]
     )
 
 
@@ -362,15 +388,21 @@ def sparse_rows(data: Floats, columns: Ints, width: int) -> csr_array:
     return csr_array((data.ravel(), columns.ravel(), pointers), shape=(len(data), width))
 
 
-def outside_grid(grid: Grid, theta: Floats, prefix: str) -> OutsideGrid:
+def outside_grid(
+    grid: Grid, theta: Floats, prefix: str, filling: Filling | None = None
+) -> OutsideGrid:
     """Return the error for one invalid theta (D,); the prefix names the component."""
-    name, reason = _why_invalid(grid, theta)
+    if filling is None:
+        name, reason = _why_invalid(grid, theta, 'add it, or try holes = "interpolate"')
+    else:
+        advice = "add it, as it lacks neighbours from which it could be filled"
+        name, reason = _why_invalid(filling.grid, theta, advice)
     value = theta[grid.names.index(name)] if name else theta
     return OutsideGrid(f"{prefix}: {reason}", name=name, value=value)
 
 
-def _why_invalid(grid: Grid, theta: Floats) -> tuple[str | None, str]:
-    """The parameter at fault, if it is a single one, and the reason."""
+def _why_invalid(grid: Grid, theta: Floats, advice: str) -> tuple[str | None, str]:
+    """The parameter at fault, if it is a single one, and the reason; for a hole with advice."""
     for name, axis, x in zip(grid.names, grid.axes, theta, strict=True):
         if len(axis) == 1 and x != axis[0]:
             return name, f"{name} = {x:g}, but the library has only {name} = {axis[0]:g}"
@@ -383,8 +415,8 @@ def _why_invalid(grid: Grid, theta: Floats) -> tuple[str | None, str]:
         if grid.row(np.array(corner)) is None:
             missing = describe(corner, grid.names)
             if (theta == corner).all():
-                return None, f"{missing} is a hole: the library has no spectrum there"
-            return None, f"{point} needs {missing}, where the library has no spectrum"
+                return None, f"{missing} is a hole: the library has no spectrum there; {advice}"
+            return None, f"{point} needs {missing}, where the library has no spectrum; {advice}"
     return None, f"{point} cannot be interpolated with this method"
 
 

@@ -155,6 +155,28 @@ def make_folds(grid: Grid, d: int, method: Method, rows: Ints | None = None) -> 
             yield Fold(rows[kept], rows[predicted], between, weights[valid])
 
 
+def stride_fold(grid: Grid, d: int, method: Method, stride: int) -> Fold:
+    """Keep every n-th value of one axis, and predict the values between them.
+
+    Parameters
+    ----------
+    grid : Grid
+    d : int
+        Index of the parameter.
+    method : {"cubic", "linear"}
+    stride : int
+        n. The values after the last one kept are left out.
+    """
+    kept_values = grid.axes[d][::stride]
+    values = grid.points[:, d]
+    is_kept = np.isin(values, kept_values)
+    kept = np.flatnonzero(is_kept)
+    between = interpolation(grid.take(kept), method)
+    rows = np.flatnonzero(~is_kept & (values <= kept_values[-1]))
+    weights, valid = between.weights(grid.points[rows])
+    return Fold(kept, rows[valid], between, weights[valid])
+
+
 def inner_values(grid: Grid, d: int) -> Iterator[Bools]:
     """Yield for each inner value of an axis the points (N,) that have it.
 

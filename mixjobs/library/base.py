@@ -10,11 +10,20 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from mixjobs.declarations import Declaration
 from mixjobs.display import Summarised
 from mixjobs.errors import LibraryError
 from mixjobs.grid import Grid
+from mixjobs.sections import Section
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LibraryMedium
+
+# What to do about a doubt in the absolute flux.
+DOUBT_ADVICE = (
+    "flux ratios are not affected, but a blackbody or a second library needs the true unit: build "
+    "with --flux-unit, such as erg/s/cm2/AA or erg/s/cm2/AA/sr"
+)
+Status = Literal["raw", "rescaled", "assumed", "normalised", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -23,20 +32,25 @@ class FluxCalibration:
 
     Parameters
     ----------
-    status : {"raw", "rescaled", "assumed", "normalised", "unknown"}
-        "rescaled": the fluxes are scaled in the file, and reading undoes the scaling.
+    status : {"raw", "rescaled", "assumed", "normalised", "undecided"}
+        "rescaled": the fluxes are scaled in the file, and reading undoes the scaling. "assumed":
+        the user declares them raw.
     evidence : str
         How the status is known, in one sentence.
+    level : float or None
+        Median ratio of the fluxes to those of blackbodies; None if it is unknown.
+    doubt : str
+        Why the absolute flux may be off by a factor, which flux ratios do not notice; empty if
+        there is no doubt.
+    by_numbers : bool
+        Whether the numbers of the spectra decided.
     """
 
-    status: Literal["raw", "rescaled", "assumed", "normalised", "unknown"]
+    status: Status
     evidence: str
-
-    def assumed(self) -> FluxCalibration:
-        """Return the calibration of spectra that the user declares raw."""
-        return FluxCalibration(
-            "assumed", f"taken as raw on request; according to the library: {self.evidence}"
-        )
+    level: float | None = None
+    doubt: str = ""
+    by_numbers: bool = False
 
 
 class Spectrum(Protocol):
@@ -82,6 +96,10 @@ class Library(Protocol):
         """Wavelengths (n_pixels,) in Å, ascending."""
 
     @property
+    def sections(self) -> Sequence[Section]:
+        """Runs of pixels without a gap, from which the orders are read; a single file has one."""
+
+    @property
     def medium(self) -> LibraryMedium:
         """Medium of the wavelengths."""
 
@@ -94,11 +112,22 @@ class Library(Protocol):
         """Flux calibration as declared in the file."""
 
     @property
+    def declarations(self) -> tuple[Declaration, ...]:
+        """Units, medium and parameter names: what the files declare, and how it is understood."""
+
+    @property
     def fingerprint(self) -> Mapping[str, str]:
         """A few short values that identify the content of the library."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out or converted when the library was opened, one line each."""
+
     def flux(self, i: int, lo: int = 0, hi: int | None = None) -> Floats:
-        """Return the raw flux of spectrum `i` on pixels lo:hi as float64."""
+        """Return the raw flux of spectrum `i` on pixels lo:hi as float64.
+
+        The pixels are those of `wavelength`, or those of the `sections`.
+        """
 
     def reader(self, rows: Sequence[int]) -> SpectrumReader:
         """Return a reader of these spectra."""
@@ -106,12 +135,14 @@ class Library(Protocol):
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Library:
         """Return a library with only these spectra."""
 
-    def assume_raw(self) -> Library:
-        """Return the library with its fluxes taken as raw, exactly as stored in the file."""
-
 
 class SummarisedLibrary(Summarised):
-    """Mixin for libraries: a short `repr`."""
+    """Mixin for libraries: a short `repr`, and the single section of a library in one file."""
+
+    @property
+    def sections(self: Any) -> Sequence[Section]:
+        """Runs of pixels without a gap."""
+        return (Section(0, self.wavelength),)
 
     def _facts(self: Any) -> Mapping[str, object]:
         wave = self.wavelength

@@ -13,17 +13,34 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from mixjobs.declarations import Declaration, FluxUnit
 from mixjobs.errors import LibraryError, MissingFile, MixjobsError, UnreadableFile
 from mixjobs.files import HDF5, kind_of
 from mixjobs.grid import Grid
+from mixjobs.hdf5 import load_filters
 from mixjobs.library.base import FluxCalibration, SummarisedLibrary, make_grid
-from mixjobs.library.starfish_layouts import GridSpectra, field_name, find_spectra
-from mixjobs.library.starfish_scale import SCALE_ATTRIBUTES, find_scale
+from mixjobs.library.calibration import UnitKnowledge, settle_scale
+from mixjobs.library.declared import (
+    find_unit,
+    flux_factor,
+    is_unit_keyword,
+    read_flux_unit,
+    read_medium,
+    read_names,
+    read_wavelength,
+)
+from mixjobs.library.options import LibraryOptions
+from mixjobs.library.starfish_layouts import find_spectra
+from mixjobs.library.starfish_scale import (
+    SCALE_ATTRIBUTES,
+    declared_scale,
+    log_undoing_factors,
+)
+from mixjobs.media import is_medium_keyword
 from mixjobs.typing import Floats
-from mixjobs.units import attribute_text, declared_medium, to_integers
+from mixjobs.units import to_integers
 from mixjobs.wavelengths import LibraryMedium, check_wavelength
 
-_ANGSTROM = ("aa", "a", "angstrom", "angstroms", "å")
 # A chunk of the file that exceeds the cache is decoded again for every order that it contains.
 _CACHE_BYTES = 64 * 2**20
 
@@ -36,11 +53,12 @@ class OpenSpectrum:
     path: str
     dataset: Any
     scale: float
+    is_reversed: bool = False
 
     def __call__(self, lo: int, hi: int) -> Floats:
         """Return the raw flux of pixels lo:hi as float64."""
         try:
-            flux: Floats = self.dataset[lo:hi].astype(np.float64, copy=False)
+            flux: Floats = self._stored(lo, hi).astype(np.float64, copy=False)
         except OSError as error:
             raise UnreadableFile(
                 f"{self.path}: spectrum {self.name} cannot be read ({_one_line(error)}); "
@@ -52,6 +70,16 @@ class OpenSpectrum:
             flux *= self.scale
         return flux
 
+    def _stored(self, lo: int, hi: int) -> NDArray[Any]:
+        """Return pixels lo:hi as stored; they are counted from the end of a reversed spectrum."""
+        if not self.is_reversed:
+            stored: NDArray[Any] = self.dataset[lo:hi]
+            return stored
+        n_pixels = len(self.dataset)
+        start, stop, _ = slice(lo, hi).indices(n_pixels)
+        stored = self.dataset[n_pixels - stop : n_pixels - start]
+        return stored[::-1]
+
 
 @dataclass(frozen=True)
 class StarfishReader:
@@ -60,13 +88,15 @@ class StarfishReader:
     path: str
     keys: tuple[str, ...]
     scales: tuple[float, ...]
+    is_reversed: bool
 
     def __iter__(self) -> Iterator[OpenSpectrum]:
         """Open the file and yield the spectra one by one."""
         with open_hdf5(self.path) as file:
             spectra = file["flux"]
             for key, scale in zip(self.keys, self.scales, strict=True):
-                yield OpenSpectrum(key, self.path, spectra[key], scale)
+                load_filters(self.path, [spectra[key]])
+                yield OpenSpectrum(key, self.path, spectra[key], scale, self.is_reversed)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,30 +113,51 @@ class StarfishLibrary(SummarisedLibrary):
     keys: tuple[str, ...]
     scales: tuple[float, ...]
     fingerprint: Mapping[str, str]
+    declarations: tuple[Declaration, ...]
+    is_reversed: bool = False
     format: str = "starfish"
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, path: str | Path) -> StarfishLibrary:
+    def open(cls, path: str | Path, options: LibraryOptions | None = None) -> StarfishLibrary:
         """Open a library, checking its layout, its keys and the length of its spectra."""
+        options, text = options or LibraryOptions(), str(path)
         with open_hdf5(path) as file:
-            _check_members(file, str(path))
-            wavelength = _wavelength(file["wl"], str(path))
-            spectra = find_spectra(file, str(path))
-            attributes = _inspect(file["flux"], spectra.keys, len(wavelength), str(path))
-            calibration, scales = find_scale(file.attrs, attributes)
-            group = file["flux"].attrs
-            return cls(
-                path=str(Path(path).resolve()),
-                grid=_grid(spectra, str(path)),
-                original_names=spectra.names,
-                wavelength=wavelength,
-                medium=_medium(file, spectra.keys[0], path),
-                flux_unit=attribute_text(group.get("units", group.get("unit", "not given"))),
-                flux_calibration=calibration,
-                keys=spectra.keys,
-                scales=scales,
-                fingerprint=_fingerprint(path, spectra.points, wavelength),
-            )
+            _check_members(file, text)
+            load_filters(path, map(file.get, file))
+            wavelength, is_reversed, of_wave = _wavelength(file["wl"], options, text)
+            spectra = find_spectra(file, text)
+            load_filters(path, [file["flux"].get(spectra.keys[0])])
+            attributes = _inspect(file["flux"], spectra.keys, len(wavelength), text)
+            medium, of_medium = read_medium(_medium_pairs(file, attributes), options, text)
+            names, of_names = read_names(spectra.names, spectra.points, options, text)
+            unit, factors, of_flux = _flux_units(file, attributes, options, text)
+            declared = declared_scale(file.attrs, attributes)
+        grid = make_grid(spectra.points, names, path)
+        teff = grid.points[:, names.index("teff")] if "teff" in names else None
+        stored = cls(
+            path=str(Path(path).resolve()),
+            grid=grid,
+            original_names=spectra.names,
+            wavelength=wavelength,
+            medium=medium,
+            flux_unit=unit.text or "not given",
+            flux_calibration=FluxCalibration("undecided", ""),
+            keys=spectra.keys,
+            scales=factors,
+            fingerprint=_fingerprint(path, spectra.points, wavelength),
+            declarations=(of_wave, of_medium, of_names),
+            is_reversed=is_reversed,
+        )
+        known = UnitKnowledge.of(unit, of_flux, options)
+        log_scale = log_undoing_factors(attributes, teff)
+        settled = settle_scale(stored, declared, log_scale, known, options.flux_scale)
+        return replace(
+            stored,
+            flux_calibration=settled.calibration,
+            scales=tuple((np.array(factors) * settled.factors).tolist()),
+            declarations=(*stored.declarations, settled.unit, settled.scale),
+        )
 
     def flux(self, i: int, lo: int = 0, hi: int | None = None) -> Floats:
         """Return the raw flux of spectrum `i` on pixels lo:hi as float64."""
@@ -119,7 +170,7 @@ class StarfishLibrary(SummarisedLibrary):
         keys, scales = zip(
             *((self.keys[i], self.scales[i]) for i in to_integers(rows, "rows")), strict=True
         )
-        return StarfishReader(self.path, keys, scales)
+        return StarfishReader(self.path, keys, scales, self.is_reversed)
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> StarfishLibrary:
         """Return a library with only these spectra."""
@@ -127,11 +178,6 @@ class StarfishLibrary(SummarisedLibrary):
             *((self.keys[i], self.scales[i]) for i in to_integers(rows, "rows")), strict=True
         )
         return replace(self, grid=self.grid.take(rows), keys=keys, scales=scales)
-
-    def assume_raw(self) -> StarfishLibrary:
-        """Return the library with its fluxes taken as raw, exactly as stored in the file."""
-        calibration = self.flux_calibration.assumed()
-        return replace(self, flux_calibration=calibration, scales=(1.0,) * len(self.keys))
 
 
 @contextmanager
@@ -154,8 +200,8 @@ def open_hdf5(path: str | Path) -> Iterator[Any]:
         kind = kind_of(path)
         if kind not in (HDF5, "a file"):
             raise UnreadableFile(
-                f"{path}: this is {kind}; expected a library: a Starfish HDF5 file or a folder of "
-                "PHOENIX files",
+                f"{path}: this is {kind}; expected a library: a Starfish HDF5 file, or a folder "
+                "of spectra from PHOENIX or the SVO",
                 path=path,
             ) from None
         raise UnreadableFile(
@@ -165,6 +211,17 @@ def open_hdf5(path: str | Path) -> Iterator[Any]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def is_starfish(path: str | Path) -> bool:
+    """Whether a path is an HDF5 file with members of a Starfish library, complete or not."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return not {"grid_points", "pars"}.isdisjoint(file) or (
+                file.get("flux", getclass=True) is h5py.Group
+            )
+    except (OSError, RuntimeError, KeyError, ValueError):  # raised by h5py for damaged files
+        return False
 
 
 def _check_members(file: Any, path: str) -> None:
@@ -186,15 +243,9 @@ def _check_members(file: Any, path: str) -> None:
             )
 
 
-def _wavelength(dataset: Any, path: str) -> Floats:
-    unit = attribute_text(dataset.attrs.get("units", "AA"))
-    if unit.lower() not in _ANGSTROM:
-        raise LibraryError(
-            f"{path}: the wavelengths are in {unit!r}; expected Å ('AA'): convert them",
-            path=path,
-            name="wl",
-            value=unit,
-        )
+def _wavelength(
+    dataset: Any, options: LibraryOptions, path: str
+) -> tuple[Floats, bool, Declaration]:
     if dataset.ndim != 1 or len(dataset) < 2 or dataset.dtype.kind not in "fiu":
         raise LibraryError(
             f"{path}: 'wl' is {dataset.dtype.name} of shape {dataset.shape}; "
@@ -203,26 +254,15 @@ def _wavelength(dataset: Any, path: str) -> Floats:
             name="wl",
             value=dataset.shape,
         )
-    wavelength: Floats = dataset[()].astype(np.float64)
+    values = dataset[()].astype(np.float64)
+    unit = find_unit(dataset.attrs, path)
+    wavelength, is_reversed, declaration = read_wavelength(values, unit, options, path)
     check_wavelength(wavelength, LibraryError, path=path)
-    return wavelength
-
-
-def _grid(spectra: GridSpectra, path: str) -> Grid:
-    names = tuple(field_name(n) for n in spectra.names)
-    if len(set(names)) < len(names):
-        raise LibraryError(
-            f"{path}: two of the parameters {', '.join(spectra.names)} have the same meaning; "
-            "rename one of them",
-            path=path,
-            name="names",
-            value=spectra.names,
-        )
-    return make_grid(spectra.points, names, path)
+    return wavelength, is_reversed, declaration
 
 
 def _inspect(spectra: Any, keys: Sequence[str], n_pixels: int, path: str) -> list[dict[str, Any]]:
-    """Check the length of every spectrum and return its attributes about the flux scale.
+    """Check the length of every spectrum and return its declarations.
 
     PHOENIX has dozens of other attributes; reading them would take milliseconds per spectrum.
     """
@@ -239,15 +279,46 @@ def _inspect(spectra: Any, keys: Sequence[str], n_pixels: int, path: str) -> lis
                 value=shape,
             )
         stored = dataset.attrs
-        attributes.append({name: stored[name] for name in SCALE_ATTRIBUTES if name in stored})
+        names = [
+            name
+            for name in stored
+            if name in SCALE_ATTRIBUTES or is_unit_keyword(name) or is_medium_keyword(name)
+        ]
+        attributes.append({name: stored[name] for name in names})
     return attributes
 
 
-def _medium(file: Any, key: str, path: str | Path) -> LibraryMedium:
-    """Return the medium from the attribute `air` of the wavelengths or of the first spectrum."""
-    owners = (file["wl"].attrs, file["flux"][key].attrs)
-    flags = [("air", attributes["air"]) for attributes in owners if "air" in attributes]
-    return declared_medium(flags, path) or "unknown"
+def _medium_pairs(file: Any, attributes: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the attributes that may declare the medium, each value once.
+
+    The axis types of FITS headers count only without another declaration: they are copied from the
+    files of which the library was made.
+    """
+    owners = [file["wl"].attrs, file.attrs, *attributes]
+    pairs = {
+        f"{key} = {value}": (key, value)
+        for owner in owners
+        for key, value in owner.items()
+        if is_medium_keyword(key)
+    }
+    flags = [pair for pair in pairs.values() if is_medium_keyword(pair[0], axis_types=False)]
+    return flags or list(pairs.values())
+
+
+def _flux_units(
+    file: Any, attributes: Sequence[Mapping[str, Any]], options: LibraryOptions, path: str
+) -> tuple[FluxUnit, tuple[float, ...], Declaration]:
+    """Return the flux unit, and the factor of each spectrum, which may have a unit of its own."""
+    common = find_unit(file["flux"].attrs, path) or find_unit(file.attrs, path)
+    own = [find_unit(each, path, copied=common is None) or common for each in attributes]
+    known = {unit: read_flux_unit(unit, options, path) for unit in dict.fromkeys([common, *own])}
+    factors = tuple(flux_factor(known[unit][0]) for unit in own)
+    main, declaration = known[common or own[0]]
+    if set(factors) != {flux_factor(main)}:
+        listed = ", ".join(sorted({known[unit][0].text for unit in own}))
+        understood = f"that of each spectrum ({listed}), converted to erg/s/cm2/AA"
+        declaration = replace(declaration, understood=understood, converted=True)
+    return main, factors, declaration
 
 
 def _fingerprint(path: str | Path, points: Floats, wavelength: Floats) -> dict[str, str]:

@@ -8,15 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from mixjobs.declarations import attribute_text
 from mixjobs.errors import LibraryError
 from mixjobs.typing import Floats
-from mixjobs.units import attribute_text
 
-# Standard name of each parameter name that Starfish files use.
-_FIELD = {"t": "teff", "temp": "teff", "teff": "teff", "logg": "logg", "g": "logg"} | {
-    "z": "feh", "feh": "feh", "[fe/h]": "feh", "m/h": "feh", "[m/h]": "feh",
-    "alpha": "alpha", "a": "alpha",
-}  # fmt: skip
 _LETTERS = {"t": "T", "g": "logg", "z": "Z", "a": "alpha"}  # in keys such as t5000g4.5z-0.5a0.2
 _ATTRIBUTES = ("temp", "logg", "Z", "alpha")  # attributes of each spectrum in the oldest layout
 _KEY_PART = re.compile(r"([a-zA-Z]+)(-?\d+(?:\.\d+)?)")
@@ -39,17 +34,6 @@ class GridSpectra:
     points: Floats
     names: tuple[str, ...]
     keys: tuple[str, ...]
-
-
-def field_name(original: str) -> str:
-    """Return the standard name of a parameter, or the name itself if there is none.
-
-    Examples
-    --------
-    >>> field_name("T"), field_name("Z"), field_name("mass_loss")
-    ('teff', 'feh', 'mass_loss')
-    """
-    return _FIELD.get(original.lower(), original)
 
 
 def find_spectra(file: Any, path: str) -> GridSpectra:

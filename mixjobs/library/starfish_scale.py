@@ -1,33 +1,33 @@
-"""Flux calibration of Starfish files: raw spectra, or the factors that undo a scaling."""
+"""Flux scale of Starfish files: what they declare, and the factors that undo a scaling.
+
+Starfish multiplies spectra by ``F_sun / F_bol``, where F_bol is its integral of the flux up to
+5.5 µm. With the headers of PHOENIX-ACES (Husser et al. 2013, A&A 553, A6),
+``F_bol = PHXLUM / (4 pi PHXREFF²)``; without them, ``F_bol = sigma Teff⁴``. Either includes the
+flux beyond 5.5 µm, which a blackbody of the same Teff gives.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf, nan, pi
+from math import pi
 from typing import Any
 
-from mixjobs.library.base import FluxCalibration
-from mixjobs.units import read_flag
+import numpy as np
 
-# Flux of one solar luminosity at one solar radius, erg/s/cm², with the constants of Starfish.
-F_SUN = 6.3156e10
+from mixjobs.declarations import read_flag
+from mixjobs.library.calibration import DeclaredScale
+from mixjobs.library.flux_scale import F_SUN, STEFAN_BOLTZMANN
+from mixjobs.model.blackbody import planck_fraction
+from mixjobs.typing import Floats
 
-SCALE_ATTRIBUTES = ("norm", "PHXLUM", "PHXREFF")  # of each spectrum
-
-_UNDONE = (
-    "scaled to one solar luminosity in the file; undone with the PHX headers, "
-    "F_bol = PHXLUM / (4 pi PHXREFF^2), which preserves the flux ratios of neighbouring grid "
-    "points to a few tenths of a per cent"
-)
+SCALE_ATTRIBUTES = ("norm", "PHXLUM", "PHXREFF", "PHXTEFF")  # of each spectrum
+_END_OF_INTEGRAL = 55_000.0  # Å
 
 
-def find_scale(
+def declared_scale(
     root: Mapping[str, Any], attributes: Sequence[Mapping[str, Any]]
-) -> tuple[FluxCalibration, tuple[float, ...]]:
-    """Return the flux calibration that a file declares, and the factor to apply to each spectrum.
-
-    Starfish multiplies spectra by ``F_sun / F_bol``. With the headers of PHOENIX-ACES (Husser et
-    al. 2013, A&A 553, A6), ``F_bol = PHXLUM / (4 pi PHXREFF²)`` undoes the scaling.
+) -> DeclaredScale:
+    """Return what a file declares about its flux scale.
 
     Parameters
     ----------
@@ -35,32 +35,56 @@ def find_scale(
         Attributes of the file.
     attributes : sequence of N mappings
         Attributes of each spectrum.
-
-    Returns
-    -------
-    calibration : FluxCalibration
-    factors : tuple of N floats
     """
-    unity = (1.0,) * len(attributes)
-    flags = {read_flag(a["norm"]) for a in (root, *attributes) if "norm" in a}
-    if flags == {False}:
-        return FluxCalibration("raw", "declared in the file (norm = False)"), unity
-    if flags == {True, False}:
-        evidence = "the file declares some spectra normalised and others not"
-        return FluxCalibration("normalised", evidence), unity
-    if flags != {True}:
-        evidence = "the file does not declare whether its spectra are raw"
-        return FluxCalibration("unknown", evidence), unity
-    scales = tuple(_f_bol(a) / F_SUN for a in attributes)
-    if not all(0 < scale < inf for scale in scales):
-        evidence = "the file declares its spectra normalised (norm = True) and has no PHX headers"
-        return FluxCalibration("normalised", evidence), unity
-    return FluxCalibration("rescaled", _UNDONE), scales
+    has_headers = bool(np.isfinite(bolometric_flux(attributes)).all())
+    flags = {read_flag(each["norm"]) for each in (root, *attributes) if "norm" in each}
+    if not flags:
+        return DeclaredScale(None, "", has_headers)
+    if len(flags) > 1 or None in flags:
+        return DeclaredScale(None, "norm, which is not the same for all spectra", has_headers)
+    flag = flags.pop()
+    return DeclaredScale(flag, f"norm = {flag}", has_headers)
 
 
-def _f_bol(attributes: Mapping[str, Any]) -> float:
-    """Return the bolometric flux from the PHX headers; NaN without them."""
+def log_undoing_factors(
+    attributes: Sequence[Mapping[str, Any]], teff: Floats | None
+) -> Floats | None:
+    """Return ln(factor) that undoes a scaling of each spectrum, (N,); None if it is unknown.
+
+    Parameters
+    ----------
+    attributes : sequence of N mappings
+        Attributes of each spectrum.
+    teff : (N,) array or None
+        K; None if the grid has no Teff.
+    """
+    of_headers = bolometric_flux(attributes)
+    if np.isfinite(of_headers).all():
+        header_teff = np.array([_number(each, "PHXTEFF") for each in attributes])
+        teff = header_teff if np.isfinite(header_teff).all() else teff
+        total = of_headers
+    elif teff is None:
+        return None
+    else:
+        total = STEFAN_BOLTZMANN * teff**4
+    if teff is None:
+        teff = (total / STEFAN_BOLTZMANN) ** 0.25
+    log_factor: Floats = np.log(total / F_SUN * planck_fraction(_END_OF_INTEGRAL, teff))
+    return log_factor
+
+
+def bolometric_flux(attributes: Sequence[Mapping[str, Any]]) -> Floats:
+    """Return the bolometric flux of each spectrum from its PHX headers, (N,); NaN without them."""
+    luminosity, radius = (
+        np.array([_number(each, name) for each in attributes]) for name in ("PHXLUM", "PHXREFF")
+    )
+    return luminosity / (4 * pi * radius**2)
+
+
+def _number(attributes: Mapping[str, Any], name: str) -> float:
+    """Return a positive, finite number; NaN for anything else."""
     try:
-        return float(attributes["PHXLUM"]) / (4 * pi * float(attributes["PHXREFF"]) ** 2)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return nan
+        number = float(attributes[name])
+    except (KeyError, TypeError, ValueError):
+        return float("nan")
+    return number if 0 < number < np.inf else float("nan")

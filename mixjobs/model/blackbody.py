@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -11,6 +11,7 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, OutsideGrid
+from mixjobs.limits import BLACKBODY_TEFF
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
 from mixjobs.units import to_value
@@ -94,6 +95,31 @@ def planck_mean(wave_min: ArrayLike, wave_max: ArrayLike, teff: ArrayLike) -> Fl
     return mean
 
 
+def planck_fraction(wavelength: float, teff: ArrayLike) -> Floats:
+    """Return the part of a blackbody's flux that is emitted below a wavelength.
+
+    ``15 / pi⁴ sum exp(-n x) (x³ / n + 3 x² / n² + 6 x / n³ + 6 / n⁴)``, x = h c / (lambda k T)
+    (Chang & Rhee 1984, Int. Comm. Heat Mass Transfer 11, 451).
+
+    Parameters
+    ----------
+    wavelength : float
+        Å.
+    teff : (...) array
+        K.
+
+    Examples
+    --------
+    >>> (1 - planck_fraction(55_000.0, [6000.0, 3000.0])).round(3).tolist()
+    [0.004, 0.024]
+    """
+    x = _HC_K / (wavelength * _CM * np.asarray(teff, dtype=np.float64))[..., None]
+    n = np.arange(1.0, 300.0)
+    terms = np.exp(-n * x) * (x**3 / n + 3 * x**2 / n**2 + 6 * x / n**3 + 6 / n**4)
+    fraction: Floats = 15 / np.pi**4 * terms.sum(axis=-1)
+    return fraction
+
+
 @dataclass(frozen=True, eq=False)
 class BlackBody:
     """A blackbody as a source of components. It has no lines to shift or broaden.
@@ -133,14 +159,15 @@ class BlackBody:
     def component(self, samples: Floats, columns: Mapping[str, int]) -> BlackBodyComponent:
         """Read the component's Teff from samples (n, n_all)."""
         teff = samples[:, columns["teff"]]
-        valid = (teff > 0) & (teff < np.inf)
+        valid = (teff >= BLACKBODY_TEFF[0]) & (teff <= BLACKBODY_TEFF[1])
         return BlackBodyComponent(self, np.where(valid, teff, _ANY_TEFF), valid)
 
     def outside(self, sample: Floats, columns: Mapping[str, int], prefix: str) -> OutsideGrid:
         """Return the error for one invalid sample (n_all,)."""
         teff = sample[columns["teff"]]
         return OutsideGrid(
-            f"{prefix}: teff = {teff:g} K; a blackbody needs a positive, finite temperature",
+            f"{prefix}: teff = {teff:g} K; expected a temperature of a blackbody from "
+            "{:g} to {:g} K".format(*BLACKBODY_TEFF),
             name="teff",
             value=teff,
         )
@@ -200,8 +227,6 @@ class PlanckComponent:
     teff: Floats
     log_mean: Floats
 
-    log_mean_error = 0.0
-
     @property
     def covered(self) -> Bools:
         """True for every sample: a blackbody has no velocity."""
@@ -215,7 +240,7 @@ class PlanckComponent:
         """Add up the blackbodies of all groups."""
         components = [component for group in groups for component in group]
         spectra = [component.spectrum(light[:, k], batch) for k, component in enumerate(components)]
-        return PlanckBlend(sum(spectra[1:], spectra[0]))
+        return PlanckBlend(light, sum(spectra[1:], spectra[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,11 +249,23 @@ class PlanckBlend:
 
     Attributes
     ----------
+    light : (n, k) array
     flux : (n, n_pixels) array
     """
 
+    light: Floats
     flux: Floats
 
-    def errors(self, correlation: Floats) -> Iterator[Floats]:  # noqa: ARG002
-        """Yield nothing: the flux of a blackbody is exact."""
-        yield from ()
+    def errors(self, root: Floats) -> tuple[Floats, Floats]:  # noqa: ARG002
+        """Return no spectra and no variables: the flux of a blackbody is exact."""
+        n, n_pixels = self.flux.shape
+        return np.empty((n, 0, n_pixels)), np.empty((n, 0, 0))
+
+    def reconstruction_errors(self, root: Floats) -> tuple[Floats, Floats]:
+        """Return no spectra and no variables."""
+        return self.errors(root)
+
+    def light_errors(self, root: Floats) -> Floats:  # noqa: ARG002
+        """Return no variables."""
+        n, n_components = self.light.shape
+        return np.empty((n, 0, n_components))

@@ -14,11 +14,13 @@ from numpy.typing import ArrayLike
 from scipy.special import j1, jv, spherical_jn
 
 from mixjobs.errors import InvalidInput
+from mixjobs.limits import FWHM, MAX_LIBRARY_RESOLUTION, RESOLUTION
 from mixjobs.typing import Complexes, Floats
 from mixjobs.units import to_value
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 _FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in sigma
+Range = tuple[float, float]
 RUN = 64  # about sqrt(n_freq), so that both factors of the outer product are short
 
 
@@ -197,8 +199,8 @@ def profile_sigma(
     Raises
     ------
     InvalidInput
-        Both widths, a number that is not positive and finite, or a library of lower resolution
-        than the instrument.
+        Both widths, a number outside the limits of `mixjobs.limits`, or a library of lower
+        resolution than the instrument.
 
     Examples
     --------
@@ -207,9 +209,10 @@ def profile_sigma(
     >>> f"{profile_sigma(fwhm=6.0, library_resolution=100000):.4e}"
     '7.3621e-06'
     """
-    resolution = _positive(resolution, "", "resolution")
-    fwhm = _positive(fwhm, "km/s", "fwhm")
-    library_resolution = _positive(library_resolution, "", "library_resolution")
+    resolution = _limited(resolution, "", "resolution", RESOLUTION)
+    fwhm = _limited(fwhm, "km/s", "fwhm", FWHM)
+    limits = (RESOLUTION[0], MAX_LIBRARY_RESOLUTION)
+    library_resolution = _limited(library_resolution, "", "library_resolution", limits)
     if resolution is not None and fwhm is not None:
         raise InvalidInput(
             f"resolution = {resolution:g} and fwhm = {fwhm:g} km/s: expected one of the two; "
@@ -239,11 +242,12 @@ def profile_sigma(
     return math.sqrt(max(width**2 - library_width**2, 0.0)) / _FWHM
 
 
-def _positive(given: float | None, unit: str, name: str) -> float | None:
+def _limited(given: float | None, unit: str, name: str, limits: Range) -> float | None:
     value: float | None = to_value(given, unit, name)
-    if value is not None and not 0 < value < math.inf:
+    if value is not None and not limits[0] <= value <= limits[1]:
+        expected = " ".join(filter(None, [f"{limits[0]:g} to {limits[1]:g}", unit]))
         raise InvalidInput(
-            f"{name} = {value:g}; expected a positive, finite number", name=name, value=value
+            f"{name} = {value:g}; expected a number from {expected}", name=name, value=value
         )
     return value
 

@@ -2,30 +2,24 @@
 
 Each kind implements three interfaces. A `Source` provides the spectra of a component. A `Component`
 is a source at n samples of its parameters. An `OrderComponent` is a component in one order. The
-classes for libraries are here, those for blackbodies in `mixjobs.model.blackbody`.
+classes for libraries are in `mixjobs.model.library_model`, those for blackbodies in
+`mixjobs.model.blackbody`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations, pairwise
-from pathlib import Path
+from itertools import combinations
 from typing import Literal, Protocol, Self
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from mixjobs.display import fact_text
 from mixjobs.errors import OutsideGrid
-from mixjobs.grid import Grid
 from mixjobs.interpolation import Outside
-from mixjobs.interpolation.cells import Interpolation, outside_grid
-from mixjobs.model.flux_ratio import summarise_axes
 from mixjobs.model.layout import Layout, Values, fractions, solid_angles, weight_names
-from mixjobs.model.order_model import OrderBasis
-from mixjobs.typing import Bools, Complexes, Floats
+from mixjobs.typing import Bools, Floats
 
 Weighting = Literal["c", "log_omega"]
 Columns = Mapping[str, int]
@@ -91,10 +85,6 @@ class OrderComponent(Protocol):
         """ln(mean flux): (n,)."""
 
     @property
-    def log_mean_error(self) -> float:
-        """Standard error of ln(mean flux)."""
-
-    @property
     def covered(self) -> Bools:
         """Whether the velocities stay within the buffer of this order: (n,)."""
 
@@ -122,246 +112,28 @@ class Blend(Protocol):
     def flux(self) -> Floats:
         """The sum of the spectra: (n, n_pixels)."""
 
-    def errors(self, correlation: Floats) -> Iterator[Floats]:
-        """Yield columns (n, J, n_pixels) of the emulator's error.
+    def errors(self, root: Floats) -> tuple[Floats, Floats]:
+        """Return the spectra in which the emulator errs, and their coefficients.
 
         Parameters
         ----------
-        correlation : (n, k, k) array
-            Correlation between the errors of the components.
+        root : (n, k, k) array
+            Symmetric root of the correlation between the errors of the components.
+
+        Returns
+        -------
+        spectra : (n, R, n_pixels) array
+            Of one component with light 1; none for a blackbody.
+        coefficients : (n, Z, R) array
+            Change of their coefficients with each of Z standard normal variables. These are the
+            J variables of the joint error for each of the k components.
         """
 
+    def light_errors(self, root: Floats) -> Floats:
+        """Change of ln(mean flux) of each component with the same variables: (n, Z, k)."""
 
-# --- libraries ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class LibraryModel:
-    """A library as a source of components.
-
-    Attributes
-    ----------
-    library : str
-        Key of the library, such as the path of its store.
-    grid : Grid
-    interpolation : Interpolation
-    orders : sequence of M OrderBasis
-    """
-
-    library: str
-    grid: Grid
-    interpolation: Interpolation
-    orders: Sequence[OrderBasis]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The parameters of a component, except those with a single value on the grid."""
-        return (*(self.grid.names[d] for d in self.grid.free), "vsini", "rv")
-
-    @property
-    def ranges(self) -> dict[str, tuple[float, float]]:
-        """Ends of each axis of the grid, by name."""
-        grid = self.grid
-        return {n: (float(a[0]), float(a[-1])) for n, a in zip(grid.names, grid.axes, strict=True)}
-
-    @property
-    def summary(self) -> str:
-        """The library, the interpolation method and the axes of the grid."""
-        axes = [f"{name} {axis}" for name, axis in summarise_axes(self.grid).items()]
-        return f"{fact_text(Path(self.library))}: {self.interpolation.method} in {', '.join(axes)}"
-
-    @property
-    def max_velocity(self) -> float:
-        """Largest ``|rv| + vsini`` that every order allows: km/s."""
-        return min(order.max_velocity for order in self.orders)
-
-    def _theta(self, samples: Floats, columns: Columns) -> Floats:
-        theta = np.repeat(self.grid.points[:1], len(samples), axis=0)
-        for d in self.grid.free:
-            theta[:, d] = samples[:, columns[self.grid.names[d]]]
-        return theta
-
-    def component(self, samples: Floats, columns: Columns) -> LibraryComponent:
-        """Read the component's own parameters from samples (n, n_all)."""
-        theta = self._theta(samples, columns)
-        rv, vsini = samples[:, columns["rv"]], samples[:, columns["vsini"]]
-        weights, valid = self.interpolation.weights(theta)
-        valid = valid & (vsini >= 0) & (vsini < np.inf) & (np.abs(rv) < np.inf)
-        if not valid.all():  # the weights of an invalid theta are meaningless: use a grid point's
-            theta = np.where(valid[:, None], theta, self.grid.points[0])
-            weights, _ = self.interpolation.weights(theta)
-        step = np.array([np.diff(self.grid.axes[d]).mean() for d in self.grid.free])
-        velocities = np.where(valid, rv, 0.0), np.where(valid, vsini, 0.0)
-        return LibraryComponent(
-            self, weights, *velocities, theta[:, list(self.grid.free)] / step, valid
-        )
-
-    def outside(self, sample: Floats, columns: Columns, prefix: str) -> OutsideGrid:
-        """Return the error for one invalid sample (n_all,)."""
-        rv, vsini = sample[columns["rv"]], sample[columns["vsini"]]
-        if vsini < 0:
-            return OutsideGrid(
-                f"{prefix}: vsini = {vsini:g} km/s is negative; give 0 or more",
-                name="vsini",
-                value=vsini,
-            )
-        if not abs(rv) <= self.max_velocity - vsini:
-            fast = bool(abs(rv) >= vsini)
-            return OutsideGrid(
-                f"{prefix}: rv = {rv:g} and vsini = {vsini:g} km/s exceed the emulator's buffer, "
-                f"which allows |rv| + vsini up to {self.max_velocity:.4g} km/s; "
-                f"build the store for a larger {'radial velocity' if fast else 'vsini'}",
-                name="rv" if fast else "vsini",
-                value=rv if fast else vsini,
-            )
-        return outside_grid(self.grid, self._theta(sample[None], columns)[0], prefix)
-
-    def reconstruction_error(self, m: int) -> float:
-        """r.m.s. residual of the emulator at the grid points in the order with index `m`."""
-        return self.orders[m].reconstruction_error
-
-
-@dataclass(frozen=True, eq=False)
-class LibraryComponent:
-    """A photosphere of a library at n samples.
-
-    Attributes
-    ----------
-    source : LibraryModel
-    weights : (n, R) sparse array
-        Interpolation weights.
-    rv, vsini : (n,) arrays
-        km/s; 0 for an invalid sample.
-    steps : (n, D) array
-        Theta in units of the mean steps of the grid's axes.
-    valid : (n,) bool array
-    """
-
-    source: LibraryModel
-    weights: csr_array
-    rv: Floats
-    vsini: Floats
-    steps: Floats
-    valid: Bools
-
-    @property
-    def covered(self) -> Bools:
-        """Whether the velocities of each sample stay within the buffer of every order: (n,)."""
-        return np.abs(self.rv) <= self.source.max_velocity - self.vsini  # the sum could overflow
-
-    def in_order(self, m: int) -> EmulatedComponent:
-        """Interpolate the mean flux and the emulator weights in the order with index `m`."""
-        basis = self.source.orders[m]
-        covered = np.abs(self.rv) <= basis.max_velocity - self.vsini
-        values = self.weights @ basis.nodes
-        return EmulatedComponent(
-            basis=basis,
-            log_mean=values[:, -1],
-            coefficients=np.column_stack([np.ones(len(values)), values[:, :-1]]),
-            rv=np.where(covered, self.rv, 0.0),
-            vsini=np.where(covered, self.vsini, 0.0),
-            covered=covered,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class EmulatedComponent:
-    """A photosphere of a library in one order, at n samples.
-
-    Attributes
-    ----------
-    basis : OrderBasis
-    log_mean : (n,) array
-    coefficients : (n, K + 1) array
-        Coefficients of the mean spectrum and the K eigenspectra.
-    rv, vsini : (n,) arrays
-        km/s; 0 where they exceed the buffer of the order.
-    covered : (n,) bool array
-    """
-
-    basis: OrderBasis
-    log_mean: Floats
-    coefficients: Floats
-    rv: Floats
-    vsini: Floats
-    covered: Bools
-
-    @property
-    def log_mean_error(self) -> float:
-        """Standard error of ln(mean flux)."""
-        return self.basis.log_mean_error
-
-    def factors(self, batch: slice) -> Complexes:
-        """Factors (n, n_freq) of rotation and velocity."""
-        return self.basis.broadening(self.rv[batch], self.vsini[batch])
-
-    def spectrum(self, light: Floats, batch: slice) -> Floats:
-        """Return the spectra (n, n_pixels) of a batch of samples, scaled by their light (n,)."""
-        coefficients = light[:, None] * self.coefficients[batch]
-        return self.basis.pixels(self.basis.combine(coefficients, self.factors(batch)))
-
-    def blend(self, groups: Sequence[Sequence[Self]], light: Floats, batch: slice) -> EmulatedBlend:
-        """Add up components of the same library before a single inverse transform."""
-        bounds = np.cumsum([0, *map(len, groups)])
-        columns = [range(first, stop) for first, stop in pairwise(bounds)]
-        factors = [group[0].factors(batch) for group in groups]
-        sums = []
-        for group, members, factor in zip(groups, columns, factors, strict=True):
-            terms = [
-                light[:, k, None] * component.coefficients[batch]
-                for k, component in zip(members, group, strict=True)
-            ]
-            sums.append(self.basis.combine(sum(terms[1:], terms[0]), factor))
-        flux = self.basis.pixels(sum(sums[1:], sums[0]))
-        return EmulatedBlend(self.basis, light, columns, factors, flux)
-
-
-@dataclass(frozen=True, eq=False)
-class EmulatedBlend:
-    """The sum of components of one library in one order.
-
-    Attributes
-    ----------
-    basis : OrderBasis
-    light : (n, k) array
-        Light of the components.
-    columns : sequence of ranges
-        The components of each group.
-    factors : sequence of (n, n_freq) arrays
-        Rotation and velocity of each group.
-    flux : (n, n_pixels) array
-    """
-
-    basis: OrderBasis
-    light: Floats
-    columns: Sequence[range]
-    factors: Sequence[Complexes]
-    flux: Floats
-
-    def errors(self, correlation: Floats) -> Iterator[Floats]:
-        """Yield columns (n, J, n_pixels) of the emulator's error.
-
-        Components with the same velocity and rotation have proportional columns, which combine
-        into one set.
-        """
-        light = self.light
-        if len(self.factors) == 1:
-            amplitude = np.sqrt(np.einsum("nj,njk,nk->n", light, correlation, light))
-            yield self._columns(amplitude[:, None] * self.factors[0])
-            return
-        independent = light[:, :, None] * root(correlation)
-        for column in independent.transpose(2, 0, 1):
-            spectra: Complexes | float = 0.0
-            for members, factor in zip(self.columns, self.factors, strict=True):
-                amplitude = column[:, list(members)].sum(axis=1)
-                spectra = spectra + amplitude[:, None] * factor
-            yield self._columns(np.asarray(spectra))
-
-    def _columns(self, factors: Complexes) -> Floats:
-        return self.basis.pixels(factors[:, None] * self.basis.error_transforms)
-
-
-# --- all components of a mixture ------------------------------------------------------------------
+    def reconstruction_errors(self, root: Floats) -> tuple[Floats, Floats]:
+        """Return what `errors` returns, for the reconstruction error of this order alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -473,7 +245,7 @@ def _outside(source: Source, sample: Floats, layout: Layout, k: int) -> OutsideG
 
 
 def root(covariance: Floats) -> Floats:
-    """Return a factor F of covariances F Fᵀ (n, k, k), which may be singular.
+    """Return the symmetric roots of covariances (n, k, k), which may be singular.
 
     Examples
     --------
@@ -481,5 +253,6 @@ def root(covariance: Floats) -> Floats:
     [[[2.0]]]
     """
     values, vectors = np.linalg.eigh(covariance)
-    factor: Floats = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
-    return factor
+    scaled = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
+    symmetric: Floats = scaled @ vectors.transpose(0, 2, 1)
+    return symmetric

@@ -7,16 +7,17 @@ interpolated in the same way as ln(mean flux), not with a Gaussian process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from mixjobs.interpolation.cross_validation import AxisFolds, rms
+from mixjobs.interpolation.cross_validation import AxisFolds
 from mixjobs.typing import Floats
 from mixjobs.wavelengths import LogGrid
 
+_N_NEXT = 8  # eigenspectra beyond the rank, which represent the reconstruction error
 _BATCH = 32  # spectra whose residuals are computed together, so that they fit in the cache
 
 
@@ -58,6 +59,8 @@ class OrderEmulator:
         Weights of the eigenspectra at each grid point.
     reconstruction_error : (N,) float array
         r.m.s. residual of each grid point over the pixels.
+    residual_spectra : (L, n) float array
+        The next eigenspectra, each times the r.m.s. of its weights at the grid points.
     explained_variance, max_residual : float
         The accuracy achieved: see `Accuracy`.
     """
@@ -68,6 +71,7 @@ class OrderEmulator:
     eigenspectra: Floats
     weights: Floats
     reconstruction_error: Floats
+    residual_spectra: Floats
     explained_variance: float
     max_residual: float
 
@@ -98,7 +102,7 @@ def decompose(
     mean = spectra.mean(axis=0)
     spectra -= mean
     most = min(accuracy.rank or accuracy.max_rank, *spectra.shape)
-    eigenspectra = _eigenspectra(spectra, most)
+    eigenspectra = _eigenspectra(spectra, min(most + _N_NEXT, *spectra.shape))
     weights = spectra @ eigenspectra.T
     total = np.einsum("ij,ij->i", spectra, spectra)  # (N,): squared length of each spectrum
     unexplained = total[:, None] - np.cumsum(weights**2, axis=1)
@@ -110,11 +114,14 @@ def decompose(
     rank = most
     if accuracy.rank is None:
         sufficient = explained_variance >= accuracy.explained_variance - 1e-12
-        least = int(np.argmax(sufficient)) + 1 if sufficient.any() else most
+        least = int(np.argmax(sufficient[:most])) + 1 if sufficient[:most].any() else most
         rank = _smallest_rank(max_residual, accuracy.max_residual, least, most)
+    beyond = slice(rank, rank + _N_NEXT)
+    rms_weights = np.sqrt(np.mean(weights[:, beyond] ** 2, axis=0))
     return OrderEmulator(
         grid, wavelength, mean, eigenspectra[:rank].copy(), weights[:, :rank].copy(),
-        np.sqrt(np.maximum(unexplained[:, rank - 1], 0) / len(mean)),
+        _rms_residual(spectra, weights[:, :rank], eigenspectra[:rank]),
+        rms_weights[:, None] * eigenspectra[beyond],
         float(explained_variance[rank - 1]), max_residual(rank),
     )  # fmt: skip
 
@@ -160,51 +167,18 @@ def _max_residual(centred: Floats, weights: Floats, eigenspectra: Floats) -> flo
     return largest
 
 
-@dataclass(frozen=True, eq=False)
-class EmulatorError:
-    """Interpolation error of an emulator between the grid points, from held-out errors.
+def _rms_residual(centred: Floats, weights: Floats, eigenspectra: Floats) -> Floats:
+    """R.m.s. error over the pixels of every spectrum, (N,).
 
-    Attributes
-    ----------
-    covariance : (K, K) float array
-        Covariance of the weights, averaged over the grid. It is the sum over the axes of the
-        second moments of the held-out errors, times the squared factor for the doubled step. It is
-        shrunk halfway to its diagonal, because a few held-out points do not constrain all
-        correlations.
-    log_mean : float
-        Standard error of ln(mean flux), estimated in the same way.
-    factors : dict
-        The factor for the doubled step along each axis.
+    From the residuals themselves: the difference of two sums of squares would cancel to 1e-8.
     """
-
-    covariance: Floats
-    log_mean: float
-    factors: dict[str, float]
-
-
-def emulator_error(axes: Sequence[AxisFolds], weights: Floats, log_mean: Floats) -> EmulatorError:
-    """Estimate the interpolation error between the grid points from held-out errors.
-
-    An axis with two values contributes nothing, because neither can be left out.
-
-    Parameters
-    ----------
-    axes : sequence of AxisFolds
-    weights : (N, K) array
-        Weights of the eigenspectra at the grid points.
-    log_mean : (N,) array
-        ln(mean flux) at the grid points.
-    """
-    covariance = np.zeros((weights.shape[1], weights.shape[1]))
-    variance, factors = 0.0, {}
-    for axis in axes:
-        errors = axis.errors(weights)
-        factors[axis.name] = factor = axis.factor(weights, errors)
-        covariance += factor**2 * errors.T @ errors / len(errors)
-        mean_errors = axis.errors(log_mean[:, None])
-        variance += (axis.factor(log_mean[:, None], mean_errors) * rms(mean_errors)) ** 2
-    covariance = (covariance + np.diag(np.diag(covariance))) / 2
-    return EmulatorError(covariance, float(np.sqrt(variance)), factors)
+    squares = np.empty(len(centred))
+    for first in range(0, len(centred), _BATCH):
+        batch = slice(first, first + _BATCH)
+        residual = centred[batch] - weights[batch] @ eigenspectra
+        squares[batch] = (residual**2).mean(axis=1)
+    rms: Floats = np.sqrt(squares)
+    return rms
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +196,7 @@ class HeldOutResiduals:
     point : int
         Index of that point.
     factor : float
-        Ratio of the errors between grid points to held-out errors: see `doubled_step_factor`.
+        Ratio of the errors between grid points to held-out errors.
     """
 
     axis: str
@@ -233,12 +207,13 @@ class HeldOutResiduals:
 
 
 def held_out_residuals(
-    axes: Sequence[AxisFolds], emulator: OrderEmulator
+    axes: Sequence[AxisFolds], emulator: OrderEmulator, factors: Mapping[str, float]
 ) -> list[HeldOutResiduals]:
     """Predict the spectra at the inner values of each axis from the other values.
 
     The eigenspectra are orthonormal, and the reconstruction error is orthogonal to them. The
-    residuals over pixels therefore follow from the weights alone.
+    residuals over pixels therefore follow from the weights alone. The factors are those of a
+    `mixjobs.model.joint_error.JointError`, by the name of the axis.
     """
     results = []
     for axis in axes:
@@ -249,7 +224,7 @@ def held_out_residuals(
         results.append(
             HeldOutResiduals(
                 axis.name, float(np.sqrt(squares.mean())), float(np.sqrt(squares[worst])),
-                int(points[worst]), axis.factor(emulator.weights, errors),
+                int(points[worst]), factors[axis.name],
             )
         )  # fmt: skip
     return results

@@ -13,6 +13,8 @@ from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.grid import Grid, Theta, describe
 from mixjobs.interpolation import Method, Outside, interpolation
 from mixjobs.interpolation.cells import Interpolation, outside_grid
+from mixjobs.interpolation.filling import Filling
+from mixjobs.limits import BLACKBODY_TEFF
 from mixjobs.model.blackbody import planck_mean
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
@@ -48,6 +50,8 @@ class FluxRatio(Summarised):
     outside : {"raise", "nan"}
         Whether an invalid theta raises an error or gives NaN.
     evaluator : RatioMethod
+    filling : Filling or None
+        Holes of the grid that are filled from their neighbours.
     """
 
     grid: Grid
@@ -55,12 +59,14 @@ class FluxRatio(Summarised):
     method: Method
     outside: Outside
     evaluator: RatioMethod
+    filling: Filling | None = None
 
     def _facts(self) -> Mapping[str, object]:
+        filled = f", and {len(self.filling)} filled" if self.filling else ""
         return {
             "method": self.method,
             "orders": summarise_orders(self.orders),
-            "points": len(self.grid),
+            "points": f"{len(self.grid)}{filled}",
             **summarise_axes(self.grid),
             "outside the grid": "NaN" if self.outside == "nan" else "raises OutsideGrid",
         }
@@ -109,9 +115,10 @@ class FluxRatio(Summarised):
         _, valid = self.evaluator.ratio(theta1[None], theta1[None])
         component, theta = (2, theta2) if valid[0] else (1, theta1)
         if self.method != "blackbody":
-            raise outside_grid(self.grid, theta, f"theta{component}")
+            raise outside_grid(self.grid, theta, f"theta{component}", self.filling)
         raise OutsideGrid(
-            f"theta{component}: {describe(theta, self.grid.names)} needs a positive, finite teff",
+            f"theta{component}: {describe(theta, self.grid.names)} needs a teff from "
+            "{:g} to {:g} K".format(*BLACKBODY_TEFF),
             name="teff",
             value=theta[self.grid.names.index("teff")],
         )
@@ -204,8 +211,10 @@ class Pairwise:
     interpolator: Callable[[Floats], Floats]
 
     @classmethod
-    def build(cls, grid: Grid, mean_flux: Floats) -> Pairwise:
+    def build(cls, grid: Grid, mean_flux: Floats, filling: Filling | None = None) -> Pairwise:
         """Triangulate the N² pairs; `mean_flux` is (M, N)."""
+        if filling:
+            grid, mean_flux = filling.grid, filling.extend_flux(mean_flux)
         _check_pairwise(grid)
         points = grid.points[:, list(grid.free)]
         first, second = np.divmod(np.arange(len(grid) ** 2), len(grid))
@@ -261,10 +270,12 @@ class BlackbodyRatio:
     teff: int
 
     def ratio(self, theta1: Floats, theta2: Floats) -> tuple[Floats, Bools]:
-        """Return q (n, M) for theta (n, D); every pair with positive Teff is valid."""
+        """Return q (n, M) for theta (n, D); a pair of temperatures of a blackbody is valid."""
         teff = np.stack([theta1[:, self.teff], theta2[:, self.teff]])
-        valid = (teff > 0) & (teff < np.inf)
-        means = planck_mean(self.orders.wave_min, self.orders.wave_max, np.where(valid, teff, 1.0))
+        coolest, hottest = BLACKBODY_TEFF
+        valid = (teff >= coolest) & (teff <= hottest)
+        filled = np.where(valid, teff, hottest)
+        means = planck_mean(self.orders.wave_min, self.orders.wave_max, filled)
         return means[1] / means[0], valid[0] & valid[1]
 
 
@@ -274,6 +285,7 @@ def flux_ratio(
     mean_flux: Floats,
     method: Method = "cubic",
     outside: Outside = "raise",
+    filling: Filling | None = None,
 ) -> FluxRatio:
     """Make q(theta1, theta2) from the mean flux of every order at every grid point.
 
@@ -289,6 +301,8 @@ def flux_ratio(
         The interpolation between grid points.
     outside : {"raise", "nan"}
         Whether an invalid theta raises an error or gives NaN.
+    filling : Filling, optional
+        Holes of the grid to fill from their neighbours.
 
     Raises
     ------
@@ -315,12 +329,15 @@ def flux_ratio(
             name="mean_flux",
             value=float(invalid[0]),
         )
-    return FluxRatio(grid, orders, method, outside, _evaluator(grid, orders, mean_flux, method))
+    evaluator = _evaluator(grid, orders, mean_flux, method, filling)
+    return FluxRatio(grid, orders, method, outside, evaluator, filling)
 
 
-def _evaluator(grid: Grid, orders: Orders, mean_flux: Floats, method: Method) -> RatioMethod:
+def _evaluator(
+    grid: Grid, orders: Orders, mean_flux: Floats, method: Method, filling: Filling | None
+) -> RatioMethod:
     if method == "pairwise":
-        return Pairwise.build(grid, mean_flux)
+        return Pairwise.build(grid, mean_flux, filling)
     if method == "blackbody":
         if "teff" not in grid.names:
             raise InvalidInput(
@@ -330,7 +347,7 @@ def _evaluator(grid: Grid, orders: Orders, mean_flux: Floats, method: Method) ->
                 value=method,
             )
         return BlackbodyRatio(orders, grid.names.index("teff"))
-    between = interpolation(grid, method)
+    between = interpolation(grid, method, filling)
     return InterpolatedLogMean(between, between.prepare(np.log(mean_flux).T))
 
 

@@ -14,10 +14,11 @@ from mixjobs.model.broadening import profile_sigma
 from mixjobs.orders import Orders
 from mixjobs.typing import Floats
 from mixjobs.units import to_value
-from mixjobs.wavelengths import in_library_medium
+from mixjobs.wavelengths import SPEED_OF_LIGHT, in_library_medium
 
 Wavelengths = Sequence[ArrayLike] | Mapping[int, ArrayLike]
 
+MIN_PIXELS_PER_FWHM = 1.5  # with fewer, a warning
 _UNITS = {"resolution": "", "fwhm": "km/s"}
 
 
@@ -161,6 +162,41 @@ def profile_sigmas(
         for widths in zip(resolutions, fwhms, strict=True)
     ]
     return np.array(sigmas)
+
+
+def pixels_per_fwhm(
+    wavelength: Floats, resolution: float | None = None, fwhm: float | None = None
+) -> float | None:
+    """Return the number of pixels in the FWHM of the instrumental profile; None without a profile.
+
+    Parameters
+    ----------
+    wavelength : (n_pixels,) array
+        Å, ascending.
+    resolution : float, optional
+        Resolving power.
+    fwhm : float, optional
+        km/s.
+
+    Examples
+    --------
+    >>> f"{pixels_per_fwhm(np.array([5000.0, 5000.05, 5000.1]), resolution=50_000):.2f}"
+    '2.00'
+    """
+    if resolution is None and fwhm is None:
+        return None
+    width = 1 / resolution if resolution is not None else (fwhm or 0.0) / SPEED_OF_LIGHT
+    return float(width / np.median(np.diff(np.log(wavelength))))
+
+
+def undersampling_note(pixels: Mapping[int, float]) -> str:
+    """Return the warning about orders, given by number with their pixels per FWHM."""
+    numbers = ", ".join(map(str, pixels))
+    return (
+        f"order{'s' * (len(pixels) > 1)} {numbers}: the FWHM of the instrument has only "
+        f"{min(pixels.values()):.2g} pixels, which cannot resolve it; expected about 2 to 5: check "
+        "the resolution, or the unit of the wavelengths"
+    )
 
 
 def of_orders(width: ArrayLike | None, n_orders: int, name: str) -> list[float] | list[None]:

@@ -119,7 +119,7 @@ class Layout:
 
 def lay_out(
     components: Sequence[Sequence[str]],
-    shared: Sequence[str],
+    shared: Sequence[str] | None,
     weighting: str,
     fixed: Mapping[str, float],
 ) -> Layout:
@@ -132,8 +132,9 @@ def lay_out(
     ----------
     components : sequence of sequences of str
         The parameters of each component.
-    shared : sequence of str
-        Parameters with a common value in all components that have them.
+    shared : sequence of str or None
+        Parameters with a common value in all components that have them; None for all but `teff`.
+        If no parameter is `teff`, None leaves those with unknown names to each component.
     weighting : {"c", "log_omega"}
         Whether components are weighted by filling factors or by solid angles.
     fixed : mapping
@@ -150,6 +151,10 @@ def lay_out(
     >>> lay_out([["teff", "rv"], ["teff", "rv"]], ["rv"], "c", {}).names
     ('teff_1', 'teff_2', 'rv', 'c')
     """
+    if shared is None:
+        own = _distinct(components)
+        without_teff = [name for name in _COMMON_NAMES if name in own]  # unknown names stay apart
+        shared = [name for name in own if name != "teff"] if "teff" in own else without_teff
     _check_shared(components, shared)
     full_names = [
         {own: _full_name(own, k, shared, len(components)) for own in component}

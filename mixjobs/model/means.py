@@ -14,6 +14,9 @@ IntSequence = Sequence[int] | NDArray[np.int64]
 
 # Orders separated by fewer pixels are read together: decoding the gap is cheaper than another read.
 _MAX_GAP = 2048
+DARK = 1e-10  # of the mean flux: a pixel at or below it counts as zero
+_BRIGHT = 1e-3  # of the mean flux: a pixel above it has flux
+_MIN_RUN = 2  # pixels
 
 
 def mean_flux(
@@ -39,7 +42,8 @@ def mean_flux(
     Raises
     ------
     LibraryError
-        An order with flux that is negative or not finite, or with zeros only.
+        An order with flux that is negative or not finite, with zeros only, or with a run of zeros
+        next to flux. Its `value` is then the first and the last pixel of the run.
 
     Examples
     --------
@@ -51,7 +55,8 @@ def mean_flux(
     with np.errstate(invalid="ignore", over="ignore"):  # an infinite flux makes the mean infinite
         for start, stop, members in spans(lo, hi):
             pixels = spectrum(start, stop)
-            non_negative = pixels.min() >= 0  # False with NaN; then each order is checked
+            lowest = pixels.min()
+            non_negative = lowest >= 0  # False with NaN; then each order is checked
             for m in members:
                 flux = pixels[lo[m] - start : hi[m] - start]
                 mean = flux.sum() / len(flux)
@@ -64,8 +69,43 @@ def mean_flux(
                             name="flux",
                             order=int(number[m]),
                         )
+                if lowest <= DARK * mean:
+                    check_no_zeros(flux, int(number[m]), int(lo[m]))
                 means[m] = mean
     return means
+
+
+def check_no_zeros(flux: Floats, number: int, first: int) -> None:
+    """Refuse a run of zeros next to flux, as where a spectrum ends before its file does.
+
+    Flux that fades to zero, as in the ultraviolet of a cool star, is accepted.
+
+    Parameters
+    ----------
+    flux : (n,) array
+    number : int
+        Number of the order.
+    first : int
+        Pixel of the library at which `flux` begins.
+
+    Raises
+    ------
+    LibraryError
+        `value` is the first and the last pixel of the run.
+    """
+    mean = flux.mean()
+    ends = np.flatnonzero(np.diff(np.r_[False, flux <= DARK * mean, False].astype(np.int8)))
+    for start, stop in ends.reshape(-1, 2):
+        beside = [flux[k] for k in (start - 1, stop) if 0 <= k < len(flux)]
+        if stop - start >= _MIN_RUN and max(beside, default=0.0) > _BRIGHT * mean:
+            raise LibraryError(
+                f"order {number} has zero flux in {stop - start} pixels next to flux; fix the "
+                "spectrum, or leave out this order or this grid point",
+                name="flux",
+                value=(first + int(start), first + int(stop) - 1),
+                order=number,
+                pixel=first + int(start),
+            )
 
 
 def unusable(low: float, mean: float) -> str:

@@ -18,6 +18,7 @@ from mixjobs.display import Summarised
 from mixjobs.errors import InvalidInput
 from mixjobs.interpolation import Outside
 from mixjobs.model.components import (
+    Blend,
     MixtureSamples,
     OrderComponent,
     Source,
@@ -104,20 +105,46 @@ class SpectrumBatch:
     level : (n,) array
         Mean level of the mixture, ``1 - c + c q``: its mean over the library's own pixels, before
         broadening.
-    error : (n, n_pixels, J) array
-        Factor X of the covariance X Xᵀ of the mixture's error. The columns of the emulators come
-        first, then that of q (with three or more components, one column for each mean flux). There
-        are no columns if errors were not requested.
-    level_error : (n, J) array
-        Change of the level with each column.
+    error : SpectrumError
+        There are no columns if errors were not requested.
     """
 
     order_index: int
     samples: slice
     flux: Floats
     level: Floats
-    error: Floats
-    level_error: Floats
+    error: SpectrumError
+
+
+@dataclass(frozen=True, eq=False)
+class SpectrumError:
+    """The error of the mixture in one order, for a batch of samples.
+
+    It is ``columns @ (z @ common + y @ own)``, with standard normal variables z that all orders and
+    epochs share, and y that belong to this order, in all epochs.
+
+    Attributes
+    ----------
+    columns : (n, n_pixels, R) array
+        Factor X of the covariance X Xᵀ of the error, which includes that of the mean fluxes.
+    level : (n, R) array
+        Change of the mixture's level with each column.
+    common : (n, Z, R) array
+        Interpolation error.
+    own : (n, Y, R) array
+        Reconstruction error. The columns of `common` and `own` are orthonormal together.
+    """
+
+    columns: Floats
+    level: Floats
+    common: Floats
+    own: Floats
+
+    @classmethod
+    def none(cls, n: int, n_pixels: int) -> SpectrumError:
+        """Return an error without columns."""
+        shapes = (n, n_pixels, 0), (n, 0), (n, 0, 0), (n, 0, 0)
+        return cls(*(np.empty(shape) for shape in shapes))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -176,7 +203,7 @@ class MixtureModel(Summarised):
     def reconstruction_error(self) -> Floats:
         """r.m.s. residual of the emulators, in units of each component's mean flux: (K, M).
 
-        This is at the grid points and before broadening. The errors of `stream` do not include it.
+        This is at the grid points and before broadening.
         """
         order_indices = range(len(self.orders))
         return np.array(
@@ -206,7 +233,7 @@ class MixtureModel(Summarised):
         InvalidInput
             Parameters of the wrong shape or unit, with wrong names, or NaN.
         """
-        samples, leading = self._read(values)
+        samples, leading = self.read(values)
         results = [np.empty((len(samples), len(wave))) for wave in self.wavelength]
         for batch in self._stream(samples, errors=False):
             results[batch.order_index][batch.samples] = batch.flux
@@ -223,7 +250,7 @@ class MixtureModel(Summarised):
         errors : bool
             Whether to evaluate the interpolation error too.
         """
-        samples, _ = self._read(values)
+        samples, _ = self.read(values)
         return self._stream(samples, errors)
 
     def light(self, values: Values) -> Floats:
@@ -232,8 +259,8 @@ class MixtureModel(Summarised):
         This is ``c_k q_k``; with `log_omega` it is the solid angle times the mean flux. Parameters
         and errors are those of `__call__`.
         """
-        samples, leading = self._read(values)
-        light = [self._order(samples, m).light for m in range(len(self.orders))]
+        samples, leading = self.read(values)
+        light = [self.order(samples, m).light for m in range(len(self.orders))]
         return np.stack(light, axis=-1).reshape(*leading, len(self.sources), len(self.orders))
 
     def parts(self, values: Values) -> tuple[Floats, ...]:
@@ -242,10 +269,10 @@ class MixtureModel(Summarised):
         Returns M arrays (..., K, n_pixels), which add up to the mixture. Parameters and errors are
         those of `__call__`.
         """
-        samples, leading = self._read(values)
+        samples, leading = self.read(values)
         results = []
         for m, wave in enumerate(self.wavelength):
-            order = self._order(samples, m)
+            order = self.order(samples, m)
             parts = np.empty((len(samples), len(self.sources), len(wave)))
             for batch in _batches(len(samples)):
                 for k in range(len(self.sources)):
@@ -267,19 +294,20 @@ class MixtureModel(Summarised):
         ordered = sorted(families, key=lambda family: family[0])
         return [[tuple(group) for group in families[family].values()] for family in ordered]
 
-    def _read(self, values: Values) -> tuple[MixtureSamples, tuple[int, ...]]:
+    def read(self, values: Values) -> tuple[MixtureSamples, tuple[int, ...]]:
+        """Read values as `__call__` does: samples, and the leading shape of the values."""
         return read_samples(self.sources, self.layout, self.weighting, self.outside, values)
 
-    def _order(self, samples: MixtureSamples, m: int) -> OrderMixture:
+    def order(self, samples: MixtureSamples, m: int) -> OrderMixture:
+        """Evaluate every component in the order with index `m`."""
         return order_mixture(self._families, samples, m, relative=self.weighting == "c")
 
     def _stream(self, samples: MixtureSamples, errors: bool) -> Iterator[SpectrumBatch]:
         for m in range(len(self.orders)):
-            order = self._order(samples, m)
+            order = self.order(samples, m)
             for batch in _batches(len(samples)):
-                flux, error, level_error = order.spectra(batch, errors)
-                level = order.light[batch].sum(axis=1)
-                yield SpectrumBatch(m, batch, flux, level, error, level_error)
+                flux, error = order.spectra(batch, errors)
+                yield SpectrumBatch(m, batch, flux, order.light[batch].sum(axis=1), error)
 
 
 def _batches(n: int) -> Iterator[slice]:
@@ -312,15 +340,8 @@ class OrderMixture:
     light: Floats
     relative: bool
 
-    def spectra(self, batch: slice, errors: bool) -> tuple[Floats, Floats, Floats]:
-        """Evaluate a batch of samples: see `SpectrumBatch`.
-
-        Returns
-        -------
-        flux : (n, n_pixels) array
-        error : (n, n_pixels, J) array
-        level_error : (n, J) array
-        """
+    def spectra(self, batch: slice, errors: bool) -> tuple[Floats, SpectrumError]:
+        """Evaluate a batch of samples: flux and error of a `SpectrumBatch`."""
         members = [[k for group in family for k in group] for family in self.families]
         blends = []
         for family, indices in zip(self.families, members, strict=True):
@@ -328,43 +349,63 @@ class OrderMixture:
             light = self.light[batch][:, indices]
             blends.append(groups[0][0].blend(groups, light, batch))
         flux = sum((blend.flux for blend in blends[1:]), blends[0].flux)
-        if not errors:
-            return flux, np.empty((*flux.shape, 0)), np.empty((len(flux), 0))
-        correlation = self.samples.correlation[batch]
-        columns = [
-            column
-            for blend, k in zip(blends, members, strict=True)
-            for column in blend.errors(correlation[:, k][:, :, k])
-        ]
-        light_columns, level_columns = self._light_errors(batch, flux.shape[1])
-        error = np.concatenate([*columns, light_columns], axis=1)
-        level_error = np.zeros(error.shape[:2])  # errors of a normalised spectrum have mean 0
-        level_error[:, error.shape[1] - level_columns.shape[1] :] = level_columns
-        return flux, error.transpose(0, 2, 1), level_error
+        error = SpectrumError.none(*flux.shape)
+        return flux, self._error(batch, blends, members) if errors else error
+
+    def _error(
+        self, batch: slice, blends: Sequence[Blend], members: Sequence[Sequence[int]]
+    ) -> SpectrumError:
+        """Evaluate the error of a batch.
+
+        The error is a sum of a few spectra: those in which the emulators err, and the component
+        itself for the error of its mean flux, because the derivative of a part with respect to
+        ln(mean flux) is the part. The coefficients of these spectra are linear in z and y. QR
+        decompositions of the coefficients make them independent.
+        """
+        roots = [root(self.samples.correlation[batch][:, ks][:, :, ks]) for ks in members]
+        pairs = list(zip(blends, roots, strict=True))
+        shapes, of_shapes = zip(*(blend.errors(factor) for blend, factor in pairs), strict=True)
+        ln_light = _block_diagonal([blend.light_errors(factor) for blend, factor in pairs])
+        sequence = [k for ks in members for k in ks]
+        if self.relative:  # to the mean flux of component 1
+            first = sequence.index(0)
+            ln_light -= ln_light[:, :, first : first + 1]
+        parts = np.stack([self.part(k, batch) for k in sequence], axis=1)
+        common, triangle = _qr(np.concatenate([_block_diagonal(of_shapes), ln_light], axis=2))
+        interpolation = triangle @ np.concatenate([*shapes, parts], axis=1)
+        of_parts = triangle[:, :, -len(sequence) :]  # the emulator's errors have mean 0
+        level = np.einsum("nrk,nk->nr", of_parts, self.light[batch][:, sequence])
+        pieces = [blend.reconstruction_errors(factor) for blend, factor in pairs]
+        own, triangle = _qr(_block_diagonal([coefficients for _, coefficients in pieces]))
+        reconstruction = triangle @ np.concatenate([spectra for spectra, _ in pieces], axis=1)
+        n_common, n_own = common.shape[2], own.shape[2]
+        return SpectrumError(
+            np.concatenate([interpolation, reconstruction], axis=1).transpose(0, 2, 1),
+            np.pad(level, ((0, 0), (0, n_own))),
+            np.pad(common, ((0, 0), (0, 0), (0, n_own))),
+            np.pad(own, ((0, 0), (0, 0), (n_common, 0))),
+        )
 
     def part(self, k: int, batch: slice) -> Floats:
         """Return component `k` alone, (n, n_pixels), with its light in the mixture."""
         return self.components[k].spectrum(self.light[batch, k], batch)
 
-    def _light_errors(self, batch: slice, n_pixels: int) -> tuple[Floats, Floats]:
-        """Error columns of the light: of the spectrum (n, J, n_pixels), and of its level (n, J).
 
-        The derivative of a part with respect to ln(light) is the part itself. ln(light) contains
-        one ln(mean flux) or, relative to component 1, the difference of two. The errors of the mean
-        fluxes have the same correlation as those of the emulators.
-        """
-        errors = np.array([component.log_mean_error for component in self.components])
-        covariance = self.samples.correlation[batch] * errors[:, None] * errors
-        if self.relative:
-            over_first = np.eye(len(errors))[1:] - np.eye(len(errors))[:1]
-            covariance = over_first @ covariance @ over_first.T
-        first, factor = int(self.relative), root(covariance)
-        light = self.light[batch, first:]
-        parts = [self.part(k, batch) for k in range(first, len(errors))]
-        if not parts:
-            return np.empty((len(light), 0, n_pixels)), np.empty((len(light), 0))
-        columns = np.einsum("knp,nkj->njp", np.stack(parts), factor)
-        return columns, np.einsum("nk,nkj->nj", light, factor)
+def _qr(coefficients: Floats) -> tuple[Floats, Floats]:
+    """Decompose matrices (n, Z, R); those of invalid samples become 0."""
+    coefficients[np.isnan(coefficients).any(axis=(1, 2))] = 0.0
+    orthonormal, triangle = np.linalg.qr(coefficients)
+    return orthonormal, triangle
+
+
+def _block_diagonal(blocks: Sequence[Floats]) -> Floats:
+    """Combine blocks (n, rows, columns) along the diagonal of matrices."""
+    rows = np.cumsum([0, *(block.shape[1] for block in blocks)])
+    columns = np.cumsum([0, *(block.shape[2] for block in blocks)])
+    combined = np.zeros((len(blocks[0]), rows[-1], columns[-1]))
+    for k, block in enumerate(blocks):
+        combined[:, rows[k] : rows[k + 1], columns[k] : columns[k + 1]] = block
+    return combined
 
 
 def order_mixture(

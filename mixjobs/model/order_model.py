@@ -23,7 +23,8 @@ from mixjobs.model.broadening import (
     gaussian_transform,
     shift_factors,
 )
-from mixjobs.model.emulator import EmulatorError, OrderEmulator
+from mixjobs.model.emulator import OrderEmulator
+from mixjobs.model.joint_error import OrderError
 from mixjobs.model.resampling import fft_length, pad_ends, resampling_matrix, spline_prefilter
 from mixjobs.typing import Complexes, Floats
 from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid, pixel_edges
@@ -32,7 +33,6 @@ from mixjobs.wavelengths import SPEED_OF_LIGHT, LogGrid, pixel_edges
 # transform has _PIXELS_PER_FREQUENCY pixels for each remaining frequency, enough for the spline
 # between them. The error of the two approximations is at most 4e-7.
 _MIN_TRANSMISSION, _PIXELS_PER_FREQUENCY = 1e-9, 2.2
-_KEPT_VARIANCE = 0.999  # of the emulator's error, in its leading columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +69,14 @@ class OrderBasis:
         The K emulator weights and ln(mean flux), prepared for the interpolation.
     transforms : (K + 1, n_freq) complex array
         Transforms of the mean spectrum and the K eigenspectra.
-    error_transforms : (J, n_freq) complex array
-        Transforms of the J leading columns of the interpolation error.
-    log_mean_error : float
-        Standard error of ln(mean flux).
+    error : OrderError
+        The interpolation error of the emulator and of ln(mean flux).
+    error_transforms : (R, n_freq) complex array
+        Transforms of the R spectra in which the emulator errs.
     reconstruction_error : float
         r.m.s. residual of the emulator at the grid points, in units of a spectrum's mean.
+    residual_transforms : (L, n_freq) complex array
+        Transforms of the spectra that represent the reconstruction error.
     broadening : Broadening
     matrix : (n_pixels, n_out) sparse array
         From the inverse transform of length n_out to the pixels of the data.
@@ -84,9 +86,10 @@ class OrderBasis:
 
     nodes: Floats
     transforms: Complexes
+    error: OrderError
     error_transforms: Complexes
-    log_mean_error: float
     reconstruction_error: float
+    residual_transforms: Complexes
     broadening: Broadening
     matrix: csr_array
     buffer: float
@@ -129,7 +132,7 @@ def order_basis(
     emulator: OrderEmulator,
     log_mean: Floats,
     interpolation: Interpolation,
-    error: EmulatorError,
+    error: OrderError,
     *,
     wavelength: Floats | None,
     profile_sigma: float,
@@ -143,8 +146,7 @@ def order_basis(
     log_mean : (N,) array
         ln(mean flux) at the grid points.
     interpolation : Interpolation
-    error : EmulatorError
-        Interpolation error of the emulator and of ln(mean flux).
+    error : OrderError
     wavelength : (n_pixels,) array or None
         Pixels of the data, Å, in the library's medium; None for the library's own.
     profile_sigma : float
@@ -175,9 +177,10 @@ def order_basis(
     return OrderBasis(
         nodes=interpolation.prepare(np.column_stack([emulator.weights, log_mean])),
         transforms=transform(np.vstack([emulator.mean, emulator.eigenspectra])),
-        error_transforms=transform(error_columns(error.covariance) @ emulator.eigenspectra),
-        log_mean_error=error.log_mean,
+        error=error,
+        error_transforms=transform(error.weights @ emulator.eigenspectra),
         reconstruction_error=float(np.sqrt(np.mean(emulator.reconstruction_error**2))),
+        residual_transforms=transform(emulator.residual_spectra),
         broadening=Broadening(fourier, RotationTable(u_max, limb_darkening)),
         matrix=resampling_matrix(out, n_out, pixels, max_point_width),
         buffer=buffer - 5 * profile_sigma,
@@ -213,22 +216,3 @@ def _buffer(grid: LogGrid, wavelength: Floats) -> float:
     """Distance in ln(wavelength) from the edges of the pixels to the nearer end of the grid."""
     edges = pixel_edges(wavelength)
     return float(min(edges[0] - grid.start, _end(grid) - edges[-1]))
-
-
-def error_columns(covariance: Floats) -> Floats:
-    """Factor (J, K) of a covariance (K, K): its J leading axes, with 99.9 % of its trace.
-
-    Examples
-    --------
-    >>> error_columns(np.diag([4.0, 1.0, 1e-9])).round(3).tolist()
-    [[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
-    """
-    values, vectors = np.linalg.eigh(covariance)
-    values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
-    total = values.sum()
-    n_kept = 0
-    if total > 0:
-        n_kept = int(np.searchsorted(np.cumsum(values), _KEPT_VARIANCE * total)) + 1
-    signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))])
-    columns: Floats = (vectors * signs * np.sqrt(values)).T[:n_kept]
-    return columns

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixjobs import text_tables
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
 from mixjobs.typing import Bools, Floats
 from mixjobs.units import to_value
@@ -15,7 +16,8 @@ from mixjobs.units import to_value
 def read_ranges(path: str | Path) -> Floats:
     """Read wavelength ranges from a text table with one row ``low high`` per range.
 
-    Columns are separated by blanks or commas, wavelengths are in Å, ``#`` starts a comment.
+    Columns are separated by blanks, commas or semicolons, wavelengths are in Å, and ``#`` starts a
+    comment. A header line may give another unit, as in ``low(nm)``.
 
     Parameters
     ----------
@@ -44,31 +46,17 @@ def read_ranges(path: str | Path) -> Floats:
     """
     if not Path(path).is_file():
         raise MissingFile(f"{path}: no such table of wavelength ranges; check the path", path=path)
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (UnicodeDecodeError, OSError) as error:
-        raise UnreadableFile(
-            f"{path}: not a table of wavelength ranges: {error}", path=path
-        ) from None
-    split = [(k, line.split("#")[0].replace(",", " ").split()) for k, line in enumerate(lines, 1)]
-    rows = [_row(path, k, words) for k, words in split if words]
-    if not rows:
-        raise UnreadableFile(f"{path}: has no rows; expected rows of 'low high', in Å", path=path)
-    return np.array(rows)
-
-
-def _row(path: str | Path, line: int, words: list[str]) -> tuple[float, float]:
-    try:
-        low, high = map(float, words)
-        check_ranges([(low, high)])
-    except ValueError:
-        raise UnreadableFile(
-            f"{path}: line {line} is {' '.join(words)!r}; "
-            "expected 'low high': two wavelengths in Å, the smaller one first",
-            path=path,
-            value=" ".join(words),
-        ) from None
-    return low, high
+    _, ranges = text_tables.read_ranges(path, numbered=False)
+    for low, high in ranges:
+        try:
+            check_ranges([(low, high)])
+        except InvalidInput:
+            raise UnreadableFile(
+                f"{path}: range from {low:g} to {high:g} Å; "
+                "expected two wavelengths, the smaller one first",
+                path=path, value=(float(low), float(high)),
+            ) from None  # fmt: skip
+    return ranges
 
 
 def check_ranges(ranges: ArrayLike) -> Floats:

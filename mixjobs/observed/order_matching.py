@@ -9,12 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from mixjobs.errors import OrderError
-from mixjobs.orders import Orders
+from mixjobs.orders import Orders, number_list
 from mixjobs.typing import Bools, Floats
+from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 Convert = Callable[[Floats], Floats]
 
 MIN_PIXELS = 5  # with fewer, an order constrains little besides its continuum
+_MAX_OUTSIDE = 0.5  # fraction of an order's pixels: with more, its wavelengths are wrong
+_AIR_TO_VACUUM, _NEARLY = 82.0, 6.0  # km/s; 81.7 in the infrared, 87 at 3000 Å
 
 
 class Piece(NamedTuple):
@@ -28,8 +31,8 @@ class Piece(NamedTuple):
 def match_by_number(
     path: Path, numbers: Sequence[int], waves: Sequence[Floats], masks: Sequence[Bools],
     orders: Orders, convert: Convert,
-) -> list[Piece]:  # fmt: skip
-    """Match orders by number, without the masked pixels outside the store's ranges.
+) -> tuple[list[Piece], list[str]]:  # fmt: skip
+    """Match orders by number, without the pixels outside the store's ranges.
 
     Parameters
     ----------
@@ -45,31 +48,110 @@ def match_by_number(
     convert : callable
         Converts wavelengths to the library's medium.
 
+    Returns
+    -------
+    pieces : list of Piece
+    notes : list of str
+        How many pixels to use are outside, if there are any, and in which orders.
+
     Raises
     ------
     OrderError
-        A pixel to use lies outside the range of its order.
+        Most of the pixels to use lie outside the range of their order, or all orders are displaced
+        as if they were in another medium.
     """
-    pieces = []
+    pieces, cuts = [], []
     for number, low, high in _ranges(orders):
         if number not in numbers:
             continue
         row = numbers.index(number)
         # a pixel exactly at the upper end is accepted, as in a mixture model
         pixels = _cut(waves[row], low, np.nextafter(high, np.inf), convert)
-        if masks[row][: pixels.start].any() or masks[row][pixels.stop :].any():
-            used = convert(waves[row][masks[row]])
+        pieces.append(Piece(number, row, pixels))
+        used = convert(waves[row][masks[row]])
+        n_outside = len(used) - int(masks[row][pixels].sum())
+        if n_outside > _MAX_OUTSIDE * len(used):
             raise OrderError(
                 f"{path}: order {number} is not covered by the store: its pixels to use extend "
                 f"from {used[0]:.10g} to {used[-1]:.10g} Å, the store's order from {low:.10g} to "
-                f"{high:.10g} Å (in the library's medium); mask the pixels outside, or rebuild the "
-                "store with a wider order",
+                f"{high:.10g} Å (in the library's medium), and {n_outside} of {len(used)} are "
+                "outside; correct the unit, the medium or the number of the order, or rebuild the "
+                "store",
                 path=path,
+                name="wavelengths",
                 order=number,
                 value=(float(used[0]), float(used[-1])),
             )
-        pieces.append(Piece(number, row, pixels))
-    return pieces
+        if len(used):
+            ends = SPEED_OF_LIGHT * np.log([used[0] / low, used[-1] / high])
+            cuts.append(_Cut(number, n_outside, *ends.tolist()))
+    return pieces, _cut_notes(path, cuts)
+
+
+class _Cut(NamedTuple):
+    """Pixels to use outside an order, and by how much its ends differ from the store's, km/s."""
+
+    number: int
+    n_outside: int
+    first: float
+    last: float
+
+
+def _cut_notes(path: Path, cuts: Sequence[_Cut]) -> list[str]:
+    outside = [cut for cut in cuts if cut.n_outside]
+    if not outside:
+        return []
+    shift = medium_shift([cut.first for cut in cuts], [cut.last for cut in cuts])
+    if shift is not None:
+        raise OrderError(
+            f"{path}: its orders are displaced by {shift:.0f} km/s from the store's, as if one "
+            "were in air and the other in vacuum; state the medium of the spectrum (if it is "
+            "right, mask the pixels outside the store's orders)",
+            path=path,
+            name="medium",
+            value=shift,
+        )
+    beyond = max(max(-cut.first, cut.last) for cut in outside)
+    return [
+        "pixels masked because they lie outside the store's orders: "
+        f"{sum(cut.n_outside for cut in outside)}, up to {beyond:.0f} km/s beyond, in "
+        f"order {number_list(cut.number for cut in outside)}"
+    ]
+
+
+def numbers_by_range(waves: Sequence[Floats], orders: Orders, convert: Convert) -> list[int] | None:
+    """Return the number of the store's order that contains the middle of each order.
+
+    None if an order lies in none or in several of the store's, or two lie in the same.
+    """
+    numbers: list[int | None] = []
+    for wave in waves:
+        middle = convert(wave[len(wave) // 2 : len(wave) // 2 + 1])[0]
+        inside = [number for number, low, high in _ranges(orders) if low <= middle < high]
+        numbers += inside if len(inside) == 1 else [None]
+    known = [number for number in numbers if number is not None]
+    return known if len(set(known)) == len(waves) else None
+
+
+def medium_shift(first: Sequence[float], last: Sequence[float]) -> float | None:
+    """Return the shift of orders if it is that between air and vacuum; otherwise None.
+
+    The motion of the Earth shifts two epochs by at most 60 km/s. Orders that are trimmed otherwise
+    are not shifted by the same velocity at both ends.
+
+    Parameters
+    ----------
+    first, last : sequences of M floats
+        Shifts of the first and the last wavelength of each order, km/s.
+
+    Examples
+    --------
+    >>> medium_shift([-83.0, -82.8], [-83.1, -82.7]), medium_shift([41.0], [41.2])
+    (-82.9, None)
+    """
+    shifts = float(np.median(first)), float(np.median(last))
+    near = all(abs(abs(shift) - _AIR_TO_VACUUM) < _NEARLY for shift in shifts)
+    return shifts[0] if near and shifts[0] * shifts[1] > 0 else None
 
 
 def cut_by_range(wave: Floats, orders: Orders, convert: Convert) -> list[Piece]:

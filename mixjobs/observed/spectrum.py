@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import ArrayLike
 
+from mixjobs.declarations import Declaration
 from mixjobs.display import PlotAccessor, Summarised
-from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
-from mixjobs.files import kind_of
-from mixjobs.observed.content import Content, orders_without_pixels, usable
+from mixjobs.errors import InvalidInput, OrderError, UnreadableFile
+from mixjobs.observed.content import Content, Frame, ReaderOptions, orders_without_pixels, usable
 from mixjobs.observed.masks import check_ranges, inside
 from mixjobs.observed.order_matching import (
     Piece,
@@ -21,11 +21,14 @@ from mixjobs.observed.order_matching import (
     cut_by_range,
     drop_short_pieces,
     match_by_number,
+    numbers_by_range,
     unmatched_orders,
 )
-from mixjobs.observed.readers import find_reader
+from mixjobs.observed.readers.arrays import read_arrays
+from mixjobs.observed.sanity import is_negative, negative_fraction, suspicions
 from mixjobs.orders import Orders
 from mixjobs.typing import Bools, Floats
+from mixjobs.units import to_value
 from mixjobs.wavelengths import Medium, check_wavelength, in_library_medium, settle_medium
 
 
@@ -58,6 +61,11 @@ class ObservedSpectrum(Summarised):
         declare whether the wavelengths have been corrected for it.
     numbered : bool
         Whether the file gives the numbers of the orders; otherwise they count from 0.
+    declarations : tuple of Declaration
+        What was used for wavelength, flux, flux error, mask and medium, and what declares it.
+    frame : {"barycentric", "topocentric"} or None
+        Whether the wavelengths are corrected for the motion of the Earth; None if the file does not
+        declare it.
     """
 
     orders: Orders
@@ -70,6 +78,8 @@ class ObservedSpectrum(Summarised):
     notes: tuple[str, ...]
     barycentric_velocity: float | None = None
     numbered: bool = False
+    declarations: tuple[Declaration, ...] = ()
+    frame: Frame | None = None
 
     plot = PlotAccessor("mixjobs.report.spectrum", "SpectrumPlots")
 
@@ -84,6 +94,59 @@ class ObservedSpectrum(Summarised):
             "barycentric velocity": "not declared" if velocity is None else f"{velocity:g} km/s",
             **({"notes": "; ".join(self.notes)} if self.notes else {}),
         }
+
+    @classmethod
+    def from_arrays(
+        cls,
+        wavelength: Any,
+        flux: Any,
+        flux_error: Any = None,
+        *,
+        mask: Any = None,
+        numbers: Sequence[int] | None = None,
+        medium: Medium | None = None,
+        wavelength_unit: str | None = None,
+        snr: float | None = None,
+        barycentric_velocity: float | None = None,
+    ) -> ObservedSpectrum:
+        """Return a spectrum given as arrays, numbers or astropy quantities.
+
+        Parameters
+        ----------
+        wavelength : (n_pixels,) or (n_orders, n_pixels) array, or list of (n_pixels,) arrays
+            In any unit, as a quantity or by `wavelength_unit`; otherwise in Å.
+        flux, flux_error : like `wavelength`
+            Flux per frequency is converted to flux per wavelength.
+        mask : like `wavelength`, optional
+            1 for a pixel to use.
+        numbers : sequence of int, optional
+            Numbers of the orders; by default they count from 0.
+        medium : {"air", "vacuum"}, optional
+        wavelength_unit : str, optional
+        snr : float, optional
+            S/N per pixel at the median flux of each order, instead of `flux_error`.
+        barycentric_velocity : float or quantity, optional
+            km/s.
+
+        Raises
+        ------
+        InvalidInput, UnreadableFile, OrderError
+            As for a file.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy import units as u
+        >>> wave = np.linspace(500, 510, 6) * u.nm
+        >>> star = ObservedSpectrum.from_arrays(wave, np.ones(6), np.full(6, 0.01), numbers=[92])
+        >>> star.orders.number.tolist(), star.wavelength[0][:2].tolist()
+        ([92], [5000.0, 5020.0])
+        """
+        velocity = to_value(barycentric_velocity, "km/s", "barycentric_velocity")
+        arrays = {"wavelength": wavelength, "flux": flux, "flux_error": flux_error, "mask": mask}
+        options = ReaderOptions(medium=medium, wavelength_unit=wavelength_unit, snr=snr)
+        content = read_arrays(arrays, numbers, options, velocity)
+        return check_spectrum(make_spectrum(Path("arrays"), content))
 
     def masking(self, ranges: ArrayLike) -> ObservedSpectrum:
         """Return the spectrum with the pixels in some wavelength ranges masked.
@@ -120,9 +183,11 @@ class ObservedSpectrum(Summarised):
     ) -> ObservedSpectrum:
         """Return the spectrum arranged in the orders of a store.
 
-        Orders are matched by number. Masked pixels at the ends of an order that lie outside the
-        store's order are removed. A spectrum of a single order without a number is cut by the
-        ranges of the store's orders instead; a pixel in two ranges belongs to the bluer order.
+        Orders are matched by number. Pixels at the ends of an order that lie outside the store's
+        order are removed, as between epochs that the motion of the Earth shifts by up to 60 km/s; a
+        note counts those that were not masked. A spectrum of a single order without a number is cut
+        by the ranges of the store's orders instead; a pixel in two ranges belongs to the bluer
+        order.
         Orders with fewer than five pixels to use are left out.
 
         Parameters
@@ -143,10 +208,17 @@ class ObservedSpectrum(Summarised):
         Raises
         ------
         OrderError
-            A pixel to use lies outside the store's order of the same number.
+            Most pixels to use of an order lie outside the store's order of the same number, or all
+            orders are displaced by the difference between air and vacuum.
         InvalidInput
-            The file declares another medium, or no order is common to both.
+            No pixel can be used, the file declares another medium, or no order is common to both.
         """
+        if not any(use.any() for use in self.mask):
+            raise InvalidInput(
+                f"{self.path}: no pixel can be used: {'; '.join(self.notes)}",
+                path=self.path,
+                name="mask",
+            )
         settled, note = settle_medium(self.path, self.medium, medium, library_medium)
         convert = partial(in_library_medium, medium=settled, library_medium=library_medium)
         numbers = self.orders.number.tolist()
@@ -155,19 +227,28 @@ class ObservedSpectrum(Summarised):
             pieces, notes = drop_short_pieces(cut, self.mask)
             notes = [coverage_note(pieces, self.mask[0]), *notes]
         else:
-            matched = match_by_number(
+            matched, cuts = match_by_number(
                 self.path, numbers, self.wavelength, self.mask, orders, convert
             )
             pieces, notes = drop_short_pieces(matched, self.mask)
-            notes += unmatched_orders(numbers, orders)
+            notes = [*cuts, *notes, *unmatched_orders(numbers, orders)]
         if not pieces:
+            same = numbers_by_range(self.wavelength, orders, convert) or numbers
+            remedy = "choose a store that covers the spectrum"
+            if same != numbers and not self.numbered:
+                remedy = f"its wavelengths are those of numbers = {same}: give these"
+            elif same != numbers:
+                remedy = (
+                    f"its wavelengths are those of orders {', '.join(map(str, same))} of the "
+                    "store: build the store with the orders of this spectrum"
+                )
             raise InvalidInput(
                 f"{self.path}: no order with enough pixels is common to the spectrum "
                 f"({self.orders.summary()}) and the store ({orders.summary()}); "
-                "choose a store that covers the spectrum",
+                f"{remedy} (notes: {'; '.join([*self.notes, *notes])})",
                 path=self.path,
                 name="orders",
-                value=numbers,
+                value=same,
             )
         return self._of(pieces, settled, (*self.notes, note, *notes))
 
@@ -189,75 +270,22 @@ class ObservedSpectrum(Summarised):
         )
 
 
-def open_spectrum(path: str | os.PathLike[str]) -> ObservedSpectrum:
-    """Read an observed spectrum from a Starfish HDF5 file, or from an ECSV or FITS table.
-
-    **Tables** (.ecsv; .fits or .fit, also with .gz: the first table of the file) have one row per
-    pixel. The names of columns are read in any case, and other columns are ignored:
-
-    - `wavelength`, `wave`, `wl` or `lambda`, in the column's unit (nm, um, ...), or Å without one;
-    - `flux`;
-    - `sigma`, `error`, `err`, `uncertainty`, `flux_error` or `flux_err`: the standard error;
-    - `mask`, optional: **1 = use**, 0 = ignore (the opposite of numpy's masks);
-    - `order`, optional: whole numbers. Rows of different orders may be mixed; the wavelengths
-      ascend within an order. Without this column there is one order, with number 0.
-
-    A missing flux or error masks the pixel. The metadata of the table, or the header of the FITS
-    table or file, may contain `medium` ("air" or "vacuum") and `barycentric_velocity` or `BCV`
-    (km/s). BERV, HELCORR and the like are ignored, because observatories disagree on their sign
-    and unit.
-
-    **Starfish HDF5** (any other ending). The datasets are `waves`, `fluxes`, `sigmas` (current
-    Starfish) or `wls`, `fls`, `sigmas` (older Starfish), each (orders, pixels) or (pixels,), and an
-    optional `masks` of the same shape, 1 = use. A `masks` dataset with values other than 0 and 1 is
-    ignored, with a note: some versions of Starfish wrote wavelengths there. An attribute `air` of
-    the file or of the wavelengths declares the medium, and the attribute `BCV` of older files the
-    barycentric velocity. These files do not number their orders; they are counted from 0.
-
-    Parameters
-    ----------
-    path : str or path
-
-    Returns
-    -------
-    ObservedSpectrum
-
-    Raises
-    ------
-    MissingFile
-        The file does not exist.
-    UnreadableFile
-        The file is damaged, is not of the format that its ending implies, or has another layout;
-        or columns or datasets are missing, are not numbers, or differ in shape.
-    OrderError
-        The wavelengths of an order are not finite, positive and strictly ascending.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import h5py
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with h5py.File(f"{folder}/star.hdf5", "w") as file:
-    ...         file["waves"] = [[5000.0, 5001.0], [5001.0, 5002.0]]
-    ...         file["fluxes"] = [[1.0, 1.1], [1.2, 1.3]]
-    ...         file["sigmas"] = [[0.1, 0.1], [0.1, -99.9]]
-    ...     observed = open_spectrum(f"{folder}/star.hdf5")
-    >>> observed.orders.number.tolist(), observed.mask[1].tolist(), observed.medium
-    ([0, 1], [True, False], None)
-    >>> observed.notes
-    ('pixels masked because the flux or its error is not usable: 1',)
-    """
-    path = Path(path)
-    if not path.exists():
-        raise MissingFile(f"{path}: no such file; check the path of the spectrum", path=path)
-    if not path.is_file():
+def check_spectrum(spectrum: ObservedSpectrum) -> ObservedSpectrum:
+    """Refuse a spectrum whose flux is mostly negative, and note what is suspect about others."""
+    if is_negative(spectrum.flux, spectrum.mask):
+        fraction = negative_fraction(spectrum.flux, spectrum.mask)
         raise UnreadableFile(
-            f"{path}: this is {kind_of(path)}; expected the file of an observed spectrum", path=path
+            f"{spectrum.path}: the flux is negative in {fraction:.0%} of the pixels; expected "
+            "positive fluxes: correct the sign, or check the column",
+            path=spectrum.path,
+            name="flux",
+            value=fraction,
         )
-    return _spectrum(path, find_reader(path)(path))
+    notes = suspicions(spectrum.flux, spectrum.flux_error, spectrum.mask)
+    return replace(spectrum, notes=(*spectrum.notes, *notes))
 
 
-def _spectrum(path: Path, content: Content) -> ObservedSpectrum:
+def make_spectrum(path: Path, content: Content) -> ObservedSpectrum:
     """Check the content of a file and return it as a spectrum."""
     numbers = content.number.tolist()
     for number, wave in zip(numbers, content.wavelength, strict=True):
@@ -277,4 +305,6 @@ def _spectrum(path: Path, content: Content) -> ObservedSpectrum:
         notes=notes,
         barycentric_velocity=content.barycentric_velocity,
         numbered=content.numbered,
+        declarations=content.declarations,
+        frame=content.frame,
     )

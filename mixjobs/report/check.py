@@ -12,7 +12,9 @@ from rich.console import Console
 
 from mixjobs.display import counted
 from mixjobs.interpolation import METHODS, Method
+from mixjobs.interpolation.filling import Filling
 from mixjobs.model.flux_ratio import MAX_PAIRWISE_PARAMETERS, MAX_PAIRWISE_POINTS, has_pairwise
+from mixjobs.model.outliers import suspects
 from mixjobs.model.ratio_errors import RANKED, HeldOutErrors, best_method, held_out_errors
 from mixjobs.report.emulator import (
     OrderQuality,
@@ -21,8 +23,10 @@ from mixjobs.report.emulator import (
     quality_table,
 )
 from mixjobs.report.store import held_out_by_order, held_out_table, invariants_table
-from mixjobs.store.format import Store, open_store
+from mixjobs.store.filling import filling_lines, store_filling
+from mixjobs.store.format import Store, open_store, verify_table
 from mixjobs.store.invariants import Invariant, check_invariants
+from mixjobs.store.joint_error import joint_error_notes
 from mixjobs.typing import Floats
 
 _MIN_POINTS = 10  # held-out points for a reliable ranking of the methods
@@ -40,12 +44,18 @@ class StoreCheck:
         Errors of the flux ratio, for each axis and interpolation method.
     emulator : list of OrderQuality
         Accuracy of the emulator in each order; empty without an emulator.
+    filling : Filling or None
+        The filled points of the store; None if it refuses holes.
+    suspects : list of str
+        Grid points whose mean flux their neighbours contradict, and jumps along an axis.
     """
 
     store: Store
     invariants: list[Invariant]
     held_out: list[HeldOutErrors]
     emulator: list[OrderQuality]
+    filling: Filling | None
+    suspects: list[str]
 
     @property
     def broken(self) -> list[str]:
@@ -68,15 +78,20 @@ class StoreCheck:
             "orders": self.store.orders.number.tolist(),
             "best_method": self.best_method,
             "emulator": [order.facts() for order in self.emulator],
+            "emulator_notes": joint_error_notes(self.store),
+            "suspects": self.suspects,
+            "checksums": self.store.n_checksums,
+            "filling": [] if self.filling is None else filling_lines(self.filling),
             "ok": not self.broken,
         }
 
 
 def check_store(store: str | Path | Store) -> StoreCheck:
-    """Check the invariants of a store, and measure the errors at held-out grid points.
+    """Check the files and the invariants of a store, and the errors at held-out grid points.
 
-    The points with one value of an axis are held out and predicted from their neighbours along
-    that axis, by every interpolation method. The emulator is tested in the same way.
+    Every file of the store is compared with its checksum. The points with one value of an axis are
+    held out and predicted from their neighbours along that axis, by every interpolation method. The
+    emulator is tested in the same way.
 
     Parameters
     ----------
@@ -85,17 +100,21 @@ def check_store(store: str | Path | Store) -> StoreCheck:
     Raises
     ------
     MissingFile, StoreError
-        The store cannot be read.
+        The store cannot be read, or a file does not match its checksum.
     """
-    store = store if isinstance(store, Store) else open_store(store)
+    store = open_store(store.path if isinstance(store, Store) else store)
+    verify_table(store)
     methods = [m for m in METHODS if m != "pairwise" or has_pairwise(store.grid)]
     errors = held_out_errors(store.grid, store.orders, store.mean_flux, methods)
-    return StoreCheck(store, check_invariants(store), errors, emulator_quality(store))
+    invariants, quality = check_invariants(store), emulator_quality(store)
+    found = suspects(store.grid, store.mean_flux)
+    return StoreCheck(store, invariants, errors, quality, store_filling(store), found)
 
 
 def print_check(check: StoreCheck) -> None:
     """Print the tables of a check."""
     console = Console()
+    print(f"checksums: {check.store.checksums_line}")
     console.print(invariants_table(check.invariants))
     _print_held_out(console, check)
     if not has_pairwise(check.store.grid):
@@ -105,6 +124,10 @@ def print_check(check: StoreCheck) -> None:
         )
     if check.emulator:
         _print_emulator(console, check)
+    for line in check.suspects:
+        print(line)
+    for line in [] if check.filling is None else filling_lines(check.filling):
+        print(line)
 
 
 def _print_held_out(console: Console, check: StoreCheck) -> None:
@@ -134,10 +157,11 @@ def _print_emulator(console: Console, check: StoreCheck) -> None:
     console.print("emulator at held-out grid points; residuals as above")
     console.print(held_out_spectra_table(quality, check.store.grid))
     factors = ", ".join(
-        f"{np.median([order.held_out[a].factor for order in quality]):.2g} along {axis.axis}"
-        for a, axis in enumerate(quality[0].held_out)
+        f"{result.factor:.2g} along {result.axis}" for result in quality[0].held_out
     )
-    console.print(f"expected between the grid points: r.m.s. times {factors} (median order)")
+    console.print(f"expected between the grid points: r.m.s. times {factors}")
+    for line in joint_error_notes(check.store):
+        print(line)
 
 
 def _held_out_facts(result: HeldOutErrors) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from mixjobs.grid import Grid
 from mixjobs.interpolation import default_method
 from mixjobs.interpolation.cross_validation import axis_folds
 from mixjobs.model.emulator import HeldOutResiduals, held_out_residuals
-from mixjobs.store.emulator import emulated_orders, read_order
+from mixjobs.store.emulator import check_order, emulated_orders, read_order
 from mixjobs.store.format import Store
+from mixjobs.store.joint_error import read_joint_error
 
 if TYPE_CHECKING:  # a build prints `emulator_line`, and must not wait for matplotlib
     from matplotlib.axes import Axes
@@ -58,10 +59,14 @@ class OrderQuality:
 def emulator_quality(store: Store) -> list[OrderQuality]:
     """Measure the emulator of every order; an empty list if the store has no emulator."""
     numbers = emulated_orders(store.path)
-    axes = axis_folds(store.grid, default_method(store.grid)) if numbers else []
+    if not numbers:
+        return []
+    method = default_method(store.grid)
+    axes, (_, error) = axis_folds(store.grid, method), read_joint_error(store, method)
     quality = []
     for number in numbers:
         emulator, _ = read_order(store.path, number)
+        check_order(store, number, emulator)
         quality.append(
             OrderQuality(
                 number=number,
@@ -70,7 +75,7 @@ def emulator_quality(store: Store) -> list[OrderQuality]:
                 explained_variance=emulator.explained_variance,
                 max_residual=emulator.max_residual,
                 reconstruction_error=float(np.sqrt((emulator.reconstruction_error**2).mean())),
-                held_out=held_out_residuals(axes, emulator),
+                held_out=held_out_residuals(axes, emulator, error.factors),
             )
         )
     return quality

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from mixjobs.errors import InvalidInput
+from mixjobs.files import write_whole
 from mixjobs.orders import Orders
 from mixjobs.units import to_integers
 
@@ -40,6 +44,38 @@ def new_figure() -> Figure:
 
         return pyplot.figure()
     return Figure()
+
+
+def save_figures(
+    figures: Mapping[str, Figure], folder: Path, colours: int | None = None
+) -> Iterator[Path]:
+    """Write figures to a folder as PNG files, each completely or not at all, and yield the files.
+
+    Parameters
+    ----------
+    figures : mapping of str to Figure
+        By the name of the file, without its ending.
+    folder : Path
+        An existing folder.
+    colours : int, optional
+        Size of a palette, which makes the files three times smaller.
+
+    Raises
+    ------
+    JobFailed
+        The disk is full, or the folder is not writable.
+    """
+    for name, figure in figures.items():
+        path = folder / f"{name}.png"
+        image = BytesIO()
+        figure.savefig(image, dpi=120, format="png")
+        if colours is not None:
+            with Image.open(image) as full:
+                reduced = full.convert("RGB").quantize(colours)
+            image = BytesIO()
+            reduced.save(image, format="png", optimize=True)
+        write_whole(path, image.getvalue())
+        yield path
 
 
 def make_panels(

@@ -1,7 +1,10 @@
-"""Descriptions of libraries and stores, as plain values."""
+"""Descriptions of libraries, stores, runs and observed spectra, as plain values."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,47 +14,125 @@ from mixjobs.builder.probe import probe
 from mixjobs.builder.rawness import check_raw
 from mixjobs.display import counted
 from mixjobs.errors import InvalidInput, MissingFile, MixjobsError
+from mixjobs.file_patterns import is_pattern
 from mixjobs.files import kind_of
 from mixjobs.grid import Grid
-from mixjobs.library import Library, open_library
-from mixjobs.library.phoenix import is_phoenix
+from mixjobs.inference.run import Run, open_run
+from mixjobs.inference.run_folder import is_run
+from mixjobs.library import Library, Paths, is_library, open_library
+from mixjobs.library.files import FilesLibrary
+from mixjobs.observed.opening import open_spectrum
 from mixjobs.orders import Orders
+from mixjobs.report.observed import describe_spectrum
+from mixjobs.sections import find_gaps
 from mixjobs.store import progress
 from mixjobs.store.emulator import emulated_orders, read_attributes
+from mixjobs.store.filling import store_filling
 from mixjobs.store.format import Store, is_group, open_store, partial_path, read_group
 from mixjobs.store.partial import GROUP
 
 _PROBE_ORDERS = 8
+_OF_SPECTRA = ("medium", "wavelength_unit", "columns", "snr", "format")
+_OF_LIBRARIES = ("medium", "wavelength_unit", "flux_unit", "names", "flux_scale")
 
 
-def describe_path(path: str | Path) -> dict[str, Any]:
-    """Describe a library or a store, finished or not.
+def describe_path(path: Paths, **options: Any) -> dict[str, Any]:
+    """Describe a library, a store, a run, or observed spectra, whichever the path holds.
+
+    Parameters
+    ----------
+    path : str, Path or sequence of them
+        A file, a folder or a pattern; or the files of a library, or of the epochs of a star.
+    options
+        Keywords of `mixjobs.open_library` or `mixjobs.open_spectrum`, where the files do not
+        declare something.
 
     Returns
     -------
     dict
-        Plain values that JSON can hold: ``kind`` is "library" or "store", and the other keys are
-        those of `describe_library` or `describe_store`.
+        Plain values that JSON can hold: ``kind`` is "library", "store", "run", "spectrum" or
+        "spectra", and the other keys are those of `describe_library`, `describe_store`,
+        `describe_run` or `mixjobs.report.observed.describe_spectrum`. Those of several spectra are
+        in a list, ``spectra``.
 
     Raises
     ------
     MissingFile
-        No such library or store.
+        Nothing is there.
     InvalidInput, UnreadableFile, LibraryError, StoreError
-        It is neither, or cannot be read.
+        It is none of these, or cannot be read.
     """
-    path = Path(path)
-    if not path.exists() and not partial_path(path).exists():
-        raise MissingFile(f"{path}: no such library or store; check the path", path=path)
-    if path.is_file() or is_phoenix(path):
-        return describe_library(open_library(path))
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    missing = next((p for p in paths if not (_exists(p) or is_pattern(p))), None)
+    if missing is not None:
+        raise MissingFile(
+            f"{missing}: no such library, store, run or spectrum; check the path", path=missing
+        )
+    given = {name: value for name, value in options.items() if value}
+    is_of_models = not paths or is_library(paths)
+    if not is_of_models and not any(map(_is_folder, paths)):
+        _check_options(paths[0], given, _OF_SPECTRA, "an observed spectrum")
+        spectra = [describe_spectrum(spectrum) for spectrum in open_spectrum(paths, **given)]
+        return spectra[0] if len(spectra) == 1 else {"kind": "spectra", "spectra": spectra}
+    if is_of_models or len(paths) > 1:
+        _check_options(paths[0], given, _OF_LIBRARIES, "a library")
+        return describe_library(open_library(path, **given))
+    folder = Path(paths[0])
+    if is_run(folder):
+        _check_options(folder, given, (), "a run")
+        return describe_run(open_run(folder))
+    return _describe_folder(folder, given)
+
+
+def _check_options(
+    path: str | os.PathLike[str], given: Mapping[str, Any], known: Sequence[str], kind: str
+) -> None:
+    """Refuse options that do not concern what a path holds."""
+    unknown = next((name for name in given if name not in known), None)
+    if unknown is not None:
+        raise InvalidInput(
+            f"{os.fspath(path)}: {unknown} does not apply to {kind}; leave it out",
+            path=path,
+            name=unknown,
+            value=given[unknown],
+        )
+
+
+def _exists(path: str | os.PathLike[str]) -> bool:
+    return Path(path).expanduser().exists() or partial_path(Path(path)).exists()
+
+
+def _is_folder(path: str | os.PathLike[str]) -> bool:
+    return Path(path).is_dir() or partial_path(Path(path)).is_dir()
+
+
+def _describe_folder(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     if path.is_dir() and path.suffix != ".partial" and not is_group(path):
         raise InvalidInput(
             f"{path}: this is {kind_of(path)}, neither a library nor a store; expected "
-            "a Starfish HDF5 file, a PHOENIX folder, or a mixjobs store",
+            "a Starfish HDF5 file, a folder of spectra from PHOENIX or the SVO, a mixjobs "
+            "store, a run, or the file of an observed spectrum",
             path=path,
         )
+    _check_options(path, given, (), "a store")
     return describe_store(path)
+
+
+def describe_run(run: Run) -> dict[str, Any]:
+    """Describe a run: its job, its parameters, how far it is, and what was assumed."""
+    job, identity = run.folder.notes.get("job", {}), run.folder.identity
+    return {
+        "kind": "run",
+        "path": str(run.path),
+        "store": job.get("store"),
+        "spectra": [spectrum["file"] for spectrum in job.get("spectra", ())],
+        "parameters": list(run.names),
+        "ensembles": identity.get("ensembles"),
+        "walkers": identity.get("walkers"),
+        "steps": run.folder.last_step() or 0,
+        "converged": run.converged,
+        "notes": list(run.folder.notes.get("assumptions", [])),
+    }
 
 
 def describe_grid(grid: Grid) -> dict[str, Any]:
@@ -76,22 +157,43 @@ def describe_library(library: Library) -> dict[str, Any]:
         "original_names": list(library.original_names),
         "n_pixels": len(library.wavelength),
         "wavelength": [float(library.wavelength[0]), float(library.wavelength[-1])],
+        **_files(library),
         "medium": library.medium,
         "flux_unit": library.flux_unit,
         "raw": library.flux_calibration.status in ("raw", "rescaled", "assumed"),
         "flux_calibration_evidence": library.flux_calibration.evidence,
         "flux_level": _flux_level(library),
+        "absolute_flux_doubt": library.flux_calibration.doubt or None,
+        "declarations": [asdict(declaration) for declaration in library.declarations],
     }
+
+
+def _files(library: Library) -> dict[str, Any]:
+    """Describe the files of a library in several files; nothing for a single file."""
+    if not isinstance(library, FilesLibrary):
+        return {}
+    gaps = [f"{low:.6g} to {high:.6g} Å" for low, high in find_gaps(library.sections)]
+    return {"files": library.ranges(), "gaps": gaps, "notes": list(library.notes)}
+
+
+def _probe_orders(library: Library) -> Orders:
+    """Return a few orders: parts of a single section, or else some of the sections."""
+    sections = library.sections
+    if len(sections) > 1:
+        some = np.unique(np.linspace(0, len(sections) - 1, _PROBE_ORDERS).round().astype(int))
+        return Orders.from_edges([sections[k].ends for k in some])
+    n_orders = min(_PROBE_ORDERS, len(library.wavelength) // 2)
+    return Orders.log_spaced(n_orders, *sections[0].ends)
 
 
 def _flux_level(library: Library) -> str:
     """Describe the flux level, from a few spectra."""
-    edges = library.wavelength[0], float(np.nextafter(library.wavelength[-1], np.inf))
     try:
-        orders = Orders.log_spaced(min(_PROBE_ORDERS, len(library.wavelength) // 2), *edges)
+        orders = _probe_orders(library)
         probed = probe(library, orders)
         grid = library.grid.take(probed.rows)
-        return check_raw(grid, orders, probed.mean_flux, library.flux_unit).how
+        lo, hi = orders.pixel_ranges(library.sections)
+        return check_raw(grid, orders, hi - lo, probed.mean_flux, library.flux_calibration).how
     except MixjobsError as error:
         return str(error)
 
@@ -110,22 +212,41 @@ def describe_store(path: str | Path) -> dict[str, Any]:
         "path": str(path),
         "complete": complete,
         **describe_grid(store.grid),
+        **(_describe_filling(store) if complete else {}),
         "n_orders": len(store.orders),
         "orders": store.orders.number.tolist(),
         "wavelength": [float(store.orders.wave_min.min()), float(store.orders.wave_max.max())],
         "flux_ratio": str(store.flux_ratio.dtype) if has_table else None,
         "emulator": _emulator(store.path),
+        "checksums": store.checksums_line if complete else None,
         "bytes": sum(f.stat().st_size for f in store.path.rglob("*") if f.is_file()),
         "missing": [] if complete else _missing(store, progress.read(partial)),
         "raw": True,
         **{
-            name: store.attributes.get(name)
+            name: store.attributes.get(name) or None
             for name in (
-                "flux_calibration_evidence", "flux_level", "flux_unit", "medium", "orders_from",
-                "library", "library_format", "mixjobs_version", "created",
+                "flux_calibration_evidence", "flux_level", "absolute_flux_doubt", "flux_unit",
+                "medium", "orders_from", "orders_notes", "suspects", "declarations", "library",
+                "library_format", "mixjobs_version", "created",
             )
         },
+        **{
+            name: store.attributes.get(name) or None
+            for name in ("library_files", "library_notes")
+        },
     }  # fmt: skip
+
+
+def _describe_filling(store: Store) -> dict[str, Any]:
+    """Describe the filled points of a store; nothing if holes are refused."""
+    filling = store_filling(store)
+    if filling is None:
+        return {}
+    return {
+        "n_filled": len(filling),
+        "filled": filling.points.tolist(),
+        "filled_error": list(filling.worst_error()) if filling else None,
+    }
 
 
 def _emulator(path: Path) -> str | None:

@@ -75,6 +75,10 @@ class ConsoleReport(SampleReport):
             values = ", ".join(f"{name} {value:.5g}" for name, value in start.items())
             _print(f"start: ln P = {height:.2f} at {values}")
 
+    def hinting(self, hint: str) -> None:
+        """Print a hint."""
+        _print(hint)
+
     def sampling(self, progress: Progress) -> None:
         """Show the progress of the sampling."""
         if self._step is None:
@@ -100,8 +104,12 @@ def _print(line: str) -> None:
 def settings_lines(job: SampleConfig, log_probability: LogProbability) -> list[str]:
     """Describe the sampler and the likelihood."""
     plan = log_probability.plan
-    options = asdict(plan.options).items()
-    settings = [f"{name.replace('_', ' ')} {_text(value)}" for name, value in options if value]
+    options = asdict(plan.options)
+    if plan.options.shared is None and job.model.n_components > 1:
+        options["shared"] = "all but teff"
+    settings = [
+        f"{name.replace('_', ' ')} {_text(value)}" for name, value in options.items() if value
+    ]
     return [
         f"{counted(len(plan.orders), 'order')}, {counted(job.sampling.ensembles, 'ensemble')} of "
         f"{counted(n_walkers(job, log_probability), 'walker')}, up to "

@@ -1,9 +1,10 @@
-"""Figures of a run: corner plot, trace plot, and the fit of every order."""
+"""Figures of a run: corner plot, trace plot, limits on c, and the fit of every order."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 
 from mixjobs.display import Figures, counted
 from mixjobs.errors import InvalidInput
+from mixjobs.files import make_folder, refuse_inside
 from mixjobs.inference.convergence import assess
+from mixjobs.inference.limit import LimitCurve
+from mixjobs.inference.posterior import stored_posterior
 from mixjobs.inference.residuals import FittedOrder, fitted_orders
 from mixjobs.inference.run import Run
-from mixjobs.report.figure import new_figure, wavelength_label
+from mixjobs.report.figure import new_figure, save_figures, wavelength_label
 from mixjobs.typing import Floats
 from mixjobs.units import PARAMETER_UNITS, SUFFIXES, to_integers
 
@@ -26,6 +30,7 @@ _MAX_STEPS = 300  # drawn in a trace plot
 _PANEL, _MARGIN = 1.5, 0.95  # of a corner plot, inches
 _UNITS = {**PARAMETER_UNITS, "log_length": "log10 km/s"}
 _MAX_LABEL = 15  # characters that fit next to a panel
+_PALETTE = 24  # colours, enough for line plots
 _COLOURS = ("C0", "C1", "C2", "C4", "C5", "C6")  # of components
 
 
@@ -113,14 +118,70 @@ class RunPlots(Figures):
             )  # fmt: skip
         return draw_fit(new_figure(), chosen)
 
+    def limit(self) -> NDArray[Any]:
+        """Draw the 95 % upper limits on c and on the light fraction of component 2, by `teff_2`.
+
+        Open symbols are slices that were sampled again, with `teff_2` fixed.
+
+        Returns
+        -------
+        (2,) array of Axes
+
+        Raises
+        ------
+        InvalidInput
+            The posterior has no such limits: sampling has not ended, or the model does not have a
+            single free c and a free `teff_2`.
+        """
+        curve = self._limit()
+        if curve is None:
+            raise InvalidInput(
+                f"{self._run.path}: the posterior has no limits against teff_2; they are written "
+                "when sampling ends, for a model with a single free c and a free teff_2",
+                name="limit",
+            )
+        return draw_limit(new_figure(), curve)
+
     def all(self) -> dict[str, Figure]:
-        """Draw every figure, with at most 10 parameters in each, and return them by file name."""
+        """Draw every figure, with at most 10 parameters in each, and return them by file name.
+
+        The limits against `teff_2` are among them if c is not detected.
+        """
         positions, burn_in = self._traces()
+        curve, figures = self._limit(), dict[str, Figure]()
+        if curve is not None and not curve.detected:
+            draw_limit(figures.setdefault("limit", Figure()), curve)
         return {
             **draw_corners(self._draws()),
             **draw_traces(positions, self._run.names, burn_in),
+            **figures,
             **draw_fits(fitted_orders(self._run.log_probability, self._run.chain.best())),
         }
+
+    def save(self, folder: str | Path | None = None) -> Iterator[Path]:
+        """Save every figure of `all` as a PNG file, and yield the files.
+
+        Parameters
+        ----------
+        folder : str or Path, optional
+            The folder `figures` of the run by default.
+
+        Raises
+        ------
+        InvalidInput
+            The folder cannot be created, or is inside a store or a run.
+        JobFailed
+            The disk is full, or the folder is not writable.
+        """
+        own = self._run.path / "figures"
+        path = own if folder is None else Path(folder)
+        if path.resolve() != own.resolve():
+            refuse_inside(path / "figure.png")
+        yield from save_figures(self.all(), make_folder(path), _PALETTE)
+
+    def _limit(self) -> LimitCurve | None:
+        posterior = stored_posterior(self._run.folder)
+        return None if posterior is None else LimitCurve.of_posterior(posterior)
 
     def _draws(self) -> dict[str, Floats]:
         """Return the draws (n,) of each free parameter after the burn-in, as in the summary."""
@@ -262,6 +323,31 @@ def _draw_traces(
     grid[0, 0].legend(loc="upper right", fontsize=8)
     figure.supxlabel("step", fontsize=10)
     return grid
+
+
+def draw_limit(figure: Figure, curve: LimitCurve) -> NDArray[Any]:
+    """Draw upper limits on c, and on the light fraction of component 2 in every order."""
+    figure.set_size_inches(6.5, 6.0)
+    figure.set_layout_engine("constrained")
+    panels: NDArray[Any] = figure.subplots(2, 1, sharex=True)
+    slices = [s for s in curve.slices if np.isfinite(s.c)]
+    teff = [s.teff_2 for s in slices]
+    light = np.array([s.light_fraction_2 for s in slices]).reshape(len(slices), -1)
+    panels[0].plot(teff, [s.c for s in slices], color="C0")
+    for s in slices:
+        face = "white" if s.sampled_again else "C0"
+        panels[0].errorbar(
+            s.teff_2, s.c, xerr=0 if s.sampled_again else curve.half_width, fmt="o", color="C0",
+            mfc=face, ms=5,
+        )  # fmt: skip
+    panels[1].plot(teff, light, color="C0", lw=0.8)
+    panels[0].set_ylabel("c, 95 % upper limit")
+    panels[1].set_ylabel("light fraction of component 2,\n95 % upper limit, every order")
+    panels[1].set_xlabel(with_unit("teff_2"))
+    for panel in panels:
+        panel.set_ylim(bottom=0)
+        panel.tick_params(labelsize=8)
+    return panels
 
 
 def draw_fits(orders: Sequence[FittedOrder]) -> dict[str, Figure]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
@@ -14,9 +15,11 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from mixjobs.display import Figures
+from mixjobs.files import make_folder, refuse_inside
 from mixjobs.observed.spectrum import ObservedSpectrum
 from mixjobs.orders import Orders
 from mixjobs.report.figure import (
+    MAX_PANELS,
     axis_label,
     choose_orders,
     extent,
@@ -24,6 +27,7 @@ from mixjobs.report.figure import (
     make_panels,
     new_figure,
     only_order,
+    save_figures,
     wavelength_label,
 )
 from mixjobs.store.spectra import Spectra
@@ -67,7 +71,43 @@ class SpectrumPlots(Figures):
             ax.set(xlabel=wavelength_label(spectrum.medium), ylabel="flux (unit of the file)")
             ax.legend(*_unique_labels([ax]), fontsize=8)
             return (ax,)
-        figure = new_figure()
+        return self._draw(new_figure(), rows, errors)
+
+    def all(self) -> dict[str, Figure]:
+        """Draw all orders, 12 in a figure; return the figures by name.
+
+        The names, such as ``orders_91_to_102``, have the first and the last order of the figure.
+        """
+        figures = {}
+        numbers = self._spectrum.orders.number.tolist()
+        for first in range(0, len(numbers), MAX_PANELS):
+            rows = range(first, min(first + MAX_PANELS, len(numbers)))
+            ends = dict.fromkeys([numbers[rows[0]], numbers[rows[-1]]])  # once for a single order
+            figure = Figure()
+            self._draw(figure, rows)
+            figures[f"orders_{'_to_'.join(map(str, ends))}"] = figure
+        return figures
+
+    def save(self, folder: str | Path) -> Iterator[Path]:
+        """Save every figure of `all` as a PNG file, and yield the files.
+
+        Parameters
+        ----------
+        folder : str or Path
+            It is created if it does not exist.
+
+        Raises
+        ------
+        InvalidInput
+            The folder cannot be created, or is inside a store or a run.
+        JobFailed
+            The disk is full, or the folder is not writable.
+        """
+        refuse_inside(Path(folder) / "figure.png")
+        yield from save_figures(self.all(), make_folder(folder))
+
+    def _draw(self, figure: Figure, rows: Sequence[int], errors: bool = True) -> tuple[Axes, ...]:
+        spectrum = self._spectrum
         panels = make_panels(figure, len(rows), 1, (10.0, 1.9))
         for m, panel in zip(rows, panels, strict=True):
             _draw_observed(panel, spectrum, [m], errors)

@@ -51,6 +51,7 @@ def job_status(path: Path) -> dict[str, Any]:
     n_emulated = n_planned(store.path)
     if n_emulated:
         stages["emulator"] = _stage(finished, "emulator", n_emulated)
+        stages["joint_error"] = _stage(finished, "joint_error", 1)
     if store.flux_ratio is not None:
         n_chunks = int(np.prod(store.flux_ratio.cdata_shape))
         stages["flux_ratio"] = _stage(finished, "flux_ratio", n_chunks)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from mixjobs.display import Figures
 from mixjobs.errors import InvalidInput
+from mixjobs.files import make_folder, refuse_inside
 from mixjobs.grid import Grid, Theta, describe
 from mixjobs.interpolation import Method, default_method
 from mixjobs.model.flux_ratio import flux_ratio
@@ -27,10 +29,14 @@ from mixjobs.report.figure import (
     make_panels,
     new_figure,
     only_order,
+    save_figures,
 )
+from mixjobs.store.checksums import unusable
 from mixjobs.store.component_values import one_theta
+from mixjobs.store.filling import store_filling
 from mixjobs.store.format import Store
 from mixjobs.store.invariants import Invariant
+from mixjobs.store.zarr_settings import default_settings
 from mixjobs.typing import Floats
 
 _MAX_POINTS = 1000  # of a ratio table that are drawn
@@ -151,6 +157,30 @@ class StorePlots(Figures):
             )
         return draw_quality(new_figure(), quality)
 
+    def save(
+        self, folder: str | Path, theta1: Theta | None = None, method: Method | None = None
+    ) -> Iterator[Path]:
+        """Save every figure as a PNG file, and yield the files.
+
+        Parameters
+        ----------
+        folder : str or Path
+            It is created if it does not exist.
+        theta1, method
+            See `flux_ratio`.
+
+        Raises
+        ------
+        OutsideGrid
+            `theta1` lies outside the grid, or next to a hole.
+        InvalidInput
+            The folder cannot be created, or is inside a store or a run.
+        JobFailed
+            The disk is full, or the folder is not writable.
+        """
+        refuse_inside(Path(folder) / "figure.png")
+        yield from save_figures(draw_all(self._store, theta1, method), make_folder(folder))
+
 
 @dataclass(frozen=True, eq=False)
 class Curves:
@@ -226,10 +256,12 @@ def compute_curves(
 ) -> Curves:
     """Evaluate the flux ratio along one parameter of component 2."""
     grid, arrays = store.grid, (store.grid, store.orders, store.mean_flux)
+    filling = store_filling(store)
     method = default_method(grid) if method is None else method
     first = middle_point(grid) if theta1 is None else one_theta(grid, theta1, "theta1")
-    flux_ratio(*arrays, method)(first, first)  # raises outside the grid; the curve is NaN there
-    ratio = flux_ratio(*arrays, method, outside="nan")
+    # raises outside the grid; the curve is NaN there
+    flux_ratio(*arrays, method, filling=filling)(first, first)
+    ratio = flux_ratio(*arrays, method, "nan", filling)
     d = grid.names.index("teff") if "teff" in grid.names else grid.free[0]
     theta2 = np.repeat(first[None], _CURVE_POINTS, axis=0)
     theta2[:, d] = np.linspace(grid.axes[d][0], grid.axes[d][-1], _CURVE_POINTS)
@@ -285,6 +317,7 @@ def _draw_panel(panel: Axes, orders: Orders, curves: Curves, m: int) -> None:
     panel.set_title(f"order {orders.number[m]}: {low:.0f} to {high:.0f} Å", fontsize=9)
 
 
+@default_settings()
 def draw_ratio_table(panel: Axes, store: Store, row: int) -> Axes:
     """Draw the ratio table of one order: log10 q(theta_i, theta_j), in grid order."""
     n = len(store.grid)
@@ -292,7 +325,10 @@ def draw_ratio_table(panel: Axes, store: Store, row: int) -> Axes:
     log_mean = np.log10(store.mean_flux[row, points])
     log_ratio = log_mean[None, :] - log_mean[:, None]
     if store.flux_ratio is not None:
-        log_ratio = np.log10(store.flux_ratio.oindex[row, points, points])
+        ratio = store.flux_ratio.oindex[row, points, points]
+        if not ((ratio > 0) & np.isfinite(ratio)).all():
+            raise unusable(store.path, "flux_ratio", "is not positive everywhere")
+        log_ratio = np.log10(ratio)
     largest = np.abs(log_ratio).max()
     image = panel.imshow(
         log_ratio, cmap="RdBu_r", vmin=-largest, vmax=largest,

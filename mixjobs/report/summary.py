@@ -15,6 +15,7 @@ from mixjobs.inference.run import Run
 from mixjobs.inference.summary import Interval, Summary, summarise_run
 
 _WIDTH = 100  # characters, without a terminal
+_LIMIT_TITLE = "95 % upper limits at each teff_2, because c is not detected"
 
 
 def summary_text(summary: Summary) -> str:
@@ -25,6 +26,8 @@ def summary_text(summary: Summary) -> str:
     console.print(parameters_table(summary))
     if summary.by_order:
         console.print(orders_table(summary))
+    if summary.limit:
+        console.print(limit_table(summary))
     return "\n".join([text.getvalue().rstrip(), *sentences(summary)])
 
 
@@ -46,6 +49,20 @@ def orders_table(summary: Summary) -> Table:
     table = Table("order", *summary.by_order)
     for m, label in enumerate(summary.orders):
         table.add_row(label, *(_short(intervals[m]) for intervals in summary.by_order.values()))
+    return table
+
+
+def limit_table(summary: Summary) -> Table:
+    """List the upper limits in slices of `teff_2`, without those that the model excludes."""
+    table = Table("teff_2", "c <", "light_fraction_2 <", "effective size", title=_LIMIT_TITLE)
+    for column in table.columns:
+        column.justify = "right"
+    for row in summary.limit:
+        if math.isfinite(row.c):
+            light = row.light_fraction_2
+            ends = dict.fromkeys(f"{fraction:.3g}" for fraction in (min(light), max(light)))
+            size = f"{row.n_draws}{' (fixed teff_2)' if row.sampled_again else ''}"
+            table.add_row(f"{row.teff_2:.0f}", f"{row.c:.3g}", " to ".join(ends), size)
     return table
 
 

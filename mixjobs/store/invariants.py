@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from mixjobs.interpolation import default_method
 from mixjobs.model.flux_ratio import flux_ratio
 from mixjobs.store.format import Store
+from mixjobs.store.zarr_settings import default_settings
 from mixjobs.typing import Floats, Ints
 
 _N_ROWS = 48  # of each order's table, spread over the grid
@@ -38,6 +39,7 @@ class Invariant:
         return self.deviation <= self.allowed
 
 
+@default_settings()
 def check_invariants(store: Store) -> list[Invariant]:
     """Check the invariants of the ratio table, and of its interpolation at grid points.
 

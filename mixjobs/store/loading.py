@@ -5,30 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.errors import InvalidInput, StoreError
-from mixjobs.interpolation import Method, Outside, default_method, interpolation
-from mixjobs.interpolation.cross_validation import AxisFolds, axis_folds
+from mixjobs.interpolation import Holes, Method, Outside, default_method, interpolation
+from mixjobs.interpolation.filling import Filling
+from mixjobs.library.base import DOUBT_ADVICE
 from mixjobs.model.blackbody import BlackBody
-from mixjobs.model.components import LibraryModel, Source, Weighting
-from mixjobs.model.emulator import EmulatorError, OrderEmulator, emulator_error
+from mixjobs.model.components import Source, Weighting
 from mixjobs.model.instrument import DataPixels, Wavelengths, data_pixels, profile_sigmas
+from mixjobs.model.joint_error import JointError, order_error
 from mixjobs.model.layout import lay_out
+from mixjobs.model.library_model import LibraryModel
 from mixjobs.model.mixture import MixtureModel
 from mixjobs.model.order_model import order_basis
 from mixjobs.model.ratio_errors import RANKED
 from mixjobs.orders import Orders
-from mixjobs.store.emulator import emulated_orders, read_attributes, read_order
-from mixjobs.store.format import Store, open_store
+from mixjobs.store.emulator import check_order, emulated_orders, read_attributes, read_order
+from mixjobs.store.filling import store_filling
+from mixjobs.store.format import Store, open_lazily
+from mixjobs.store.joint_error import read_joint_error
 from mixjobs.typing import Floats
 from mixjobs.units import UNITS, to_value
 from mixjobs.wavelengths import Medium
 
-SHARED = ("logg", "feh", "vsini", "rv")
+_MEDIAN_OF_NORMAL = 0.6745  # of the absolute value, in standard deviations
 LIBRARY, BLACKBODY = "library", "blackbody"
 
 
@@ -36,7 +39,7 @@ def load_mixture(
     path: str | Path,
     components: int | Sequence[str | Path] = 2,
     *,
-    shared: Sequence[str] = SHARED,
+    shared: Sequence[str] | None = None,
     fixed: Mapping[str, float] | None = None,
     orders: Sequence[int] | None = None,
     wavelengths: Wavelengths | None = None,
@@ -48,6 +51,7 @@ def load_mixture(
     method: Method | None = None,
     weighting: Weighting = "c",
     outside: Outside = "raise",
+    holes: Holes | None = None,
 ) -> MixtureModel:
     """Load a mixture of components from a store with an emulator.
 
@@ -58,8 +62,9 @@ def load_mixture(
     components : int or sequence
         Number of components from this library. Alternatively one entry per component: "library" for
         this library, the path of another library's store with the same orders, or "blackbody".
-    shared : sequence of str
-        Parameters with a common value in all components. The others are numbered: `teff_1`.
+    shared : sequence of str, optional
+        Parameters with a common value in all components; all but `teff` if not given. The others
+        are numbered: `teff_1`.
     fixed : mapping, optional
         Values of parameters that do not vary, such as ``{"vsini": 0}``.
     orders : sequence of int, optional
@@ -88,6 +93,8 @@ def load_mixture(
         spectra are absolute fluxes.
     outside : {"raise", "nan"}
         Whether invalid parameters raise an error or give NaN.
+    holes : {"refuse", "interpolate"}, optional
+        Whether to fill holes of the grid from their neighbours; by default as each store was built.
 
     Returns
     -------
@@ -104,7 +111,7 @@ def load_mixture(
     InvalidInput
         Any other argument that is not valid.
     """
-    first = _EmulatorStore.open(path, method)
+    first = _EmulatorStore.open(path, method, holes)
     numbers = first.order_numbers(wanted_orders(orders, wavelengths))
     chosen = first.store.orders.select(numbers)
     own_pixels = [read_order(first.store.path, number)[0].wavelength for number in numbers]
@@ -114,7 +121,7 @@ def load_mixture(
         profile_sigmas(resolution, fwhm, library_resolution, len(numbers)),
         to_value(limb_darkening, "", "limb_darkening"),
     )
-    sources = _sources(first, _component_names(components), method, chosen, instrument)
+    sources = _sources(first, _component_names(components), chosen, instrument)
     layout = lay_out([source.names for source in sources], shared, weighting, fixed or {})
     return MixtureModel(layout, sources, chosen, pixels.observed, weighting, outside)
 
@@ -136,7 +143,7 @@ def order_numbers(path: str | Path, orders: Sequence[int] | None = None) -> list
     InvalidInput
         An order that does not exist, or that has no emulator.
     """
-    return _EmulatorStore.open(path, None).order_numbers(orders)
+    return _EmulatorStore.open(path).order_numbers(orders)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,15 +157,18 @@ class _Instrument:
 
 @dataclass(frozen=True, eq=False)
 class _EmulatorStore:
-    """A store with an emulator, and the interpolation method."""
+    """A store with an emulator, and the interpolation as the caller chose it."""
 
     store: Store
-    method: Method
     emulated: list[int]
+    chosen_method: Method | None
+    holes: Holes | None
 
     @classmethod
-    def open(cls, path: str | Path, method: Method | None) -> _EmulatorStore:
-        store = open_store(path)
+    def open(
+        cls, path: str | Path, method: Method | None = None, holes: Holes | None = None
+    ) -> _EmulatorStore:
+        store = open_lazily(path)
         if method not in (None, *RANKED):
             raise InvalidInput(
                 f"method {method!r}: choose from {', '.join(RANKED)}", name="method", value=method
@@ -168,7 +178,12 @@ class _EmulatorStore:
             raise StoreError(
                 f"{path}: the store has no emulator; build it again with an emulator", path=path
             )
-        return cls(store, method or default_method(store.grid), emulated)
+        return cls(store, emulated, method, holes)
+
+    @property
+    def method(self) -> Method:
+        """The interpolation method."""
+        return self.chosen_method or default_method(self.store.grid)
 
     def order_numbers(self, orders: Sequence[int] | None) -> list[int]:
         """Return the numbers of all orders with an emulator, or check the given ones."""
@@ -198,18 +213,21 @@ class _EmulatorStore:
 
     def library_model(self, numbers: Sequence[int], instrument: _Instrument) -> LibraryModel:
         """Prepare every order for the pixels of the data."""
-        store, between = self.store, interpolation(self.store.grid, self.method)
-        errors = _StoredErrors(store, self.method)
+        store, filling = self.store, store_filling(self.store, self.holes)
+        between = interpolation(store.grid, self.method, filling)
+        emulated, error = read_joint_error(store, self.method)
+        columns = dict(zip(emulated, error.columns, strict=True))
         orders, stored = [], store.orders.number.tolist()
         for m, number in enumerate(numbers):
-            emulator, attributes = read_order(store.path, number)
+            emulator, _ = read_order(store.path, number)
+            check_order(store, number, emulator)
             log_mean = np.log(store.mean_flux[stored.index(number)])
             pixels = instrument.pixels
             basis = order_basis(
                 emulator,
                 log_mean,
                 between,
-                errors.of_order(emulator, log_mean, attributes),
+                order_error(columns[number]),
                 wavelength=None if pixels.are_own else pixels.in_library_medium[m],
                 profile_sigma=instrument.profile_sigma[m],
                 limb_darkening=instrument.limb_darkening,
@@ -223,26 +241,20 @@ class _EmulatorStore:
                     order=number,
                 )
             orders.append(basis)
-        return LibraryModel(str(store.path), store.grid, between, orders)
+        return LibraryModel(
+            str(store.path), store.grid, between, orders, filling,
+            None if filling is None else relative_error(filling, error),
+        )  # fmt: skip
 
 
-class _StoredErrors:
-    """Interpolation errors of a store's emulators, for one interpolation method."""
+def relative_error(filling: Filling, error: JointError) -> Floats:
+    """Return the error of filled points, over that between grid points: (F,).
 
-    def __init__(self, store: Store, method: Method) -> None:
-        self._store, self._method = store, method
-        self._axes: list[AxisFolds] | None = None
-
-    def of_order(
-        self, emulator: OrderEmulator, log_mean: Floats, attributes: Mapping[str, Any]
-    ) -> EmulatorError:
-        """Return the stored error, or estimate it if it was stored for another method."""
-        if attributes["error_method"] == self._method:
-            covariance = np.array(attributes["error_covariance"])
-            return EmulatorError(covariance, float(attributes["error_log_mean"]), {})
-        if self._axes is None:
-            self._axes = axis_folds(self._store.grid, self._method)
-        return emulator_error(self._axes, emulator.weights, log_mean)
+    Both are those of ln(mean flux), as medians of the absolute value.
+    """
+    variances = [np.sum(columns[:, -1] ** 2) for columns in error.columns]
+    typical = _MEDIAN_OF_NORMAL * float(np.sqrt(np.mean(variances)))
+    return filling.error[:, 0] / typical if typical > 0 else np.zeros(len(filling))
 
 
 def _component_names(components: int | Sequence[str | Path]) -> list[str]:
@@ -265,7 +277,6 @@ def _component_names(components: int | Sequence[str | Path]) -> list[str]:
 def _sources(
     first: _EmulatorStore,
     names: Sequence[str],
-    method: Method | None,
     orders: Orders,
     instrument: _Instrument,
 ) -> tuple[Source, ...]:
@@ -279,10 +290,14 @@ def _sources(
             value=list(names),
         )
     numbers = [int(n) for n in orders.number]
-    by_path: dict[Path, Source] = {}
-    for path in dict.fromkeys(paths.values()):
-        other = first if path == own else _other_store(path, method, first, orders)
-        by_path[path] = other.library_model(numbers, instrument)
+    stores = {
+        path: first if path == own else _other_store(path, first, orders)
+        for path in dict.fromkeys(paths.values())
+    }
+    if BLACKBODY in names or len(stores) > 1:
+        for other in stores.values():
+            _check_absolute_flux(other.store)
+    by_path = {path: other.library_model(numbers, instrument) for path, other in stores.items()}
     return tuple(
         BlackBody(orders, instrument.pixels.in_library_medium, _flux_unit(first.store))
         if name == BLACKBODY
@@ -291,11 +306,9 @@ def _sources(
     )
 
 
-def _other_store(
-    path: Path, method: Method | None, first: _EmulatorStore, orders: Orders
-) -> _EmulatorStore:
+def _other_store(path: Path, first: _EmulatorStore, orders: Orders) -> _EmulatorStore:
     """Open another library's store, and check that it matches the first."""
-    other = _EmulatorStore.open(path, method)
+    other = _EmulatorStore.open(path, first.chosen_method, first.holes)
     reference, numbers = first.store, orders.number.tolist()
     for name in ("flux_unit", "medium"):
         value, expected = (s.attributes.get(name) for s in (other.store, reference))
@@ -318,6 +331,16 @@ def _other_store(
             )
     other.order_numbers(numbers)
     return other
+
+
+def _check_absolute_flux(store: Store) -> None:
+    """Refuse a library whose flux may be off by a factor, where it meets another source."""
+    doubt = store.attributes.get("absolute_flux_doubt")
+    if doubt:
+        raise InvalidInput(
+            f"{store.path}: {doubt}; {DOUBT_ADVICE}",
+            path=store.path, name="flux_unit", value=store.attributes.get("flux_unit_declared"),
+        )  # fmt: skip
 
 
 def _flux_unit(store: Store) -> float:

@@ -17,7 +17,7 @@ from mixjobs.errors import InvalidInput, LibraryError, OutputExists, StoreError,
 from mixjobs.files import disk_faults_named
 from mixjobs.lock import Holder, JobLock, read_holder, refuse_living
 from mixjobs.store import progress
-from mixjobs.store.format import consolidate, is_group, partial_path, read_group
+from mixjobs.store.format import SCHEMA, finish, is_group, partial_path, read_group
 from mixjobs.store.progress import FinishedTask
 from mixjobs.typing import Floats
 
@@ -170,9 +170,11 @@ def _begin(
 def _differences(folder: Path, identity: Mapping[str, str]) -> dict[str, str]:
     """Return the facts in which the job of a partial store differs, by name."""
     try:
-        stored = read_group(folder / GROUP).attributes.get("identity", {})
+        attributes = read_group(folder / GROUP).attributes
     except StoreError as error:
         return {"store": str(error)}
+    stored = {**attributes.get("identity", {}), "schema": str(attributes["schema_version"])}
+    identity = {**identity, "schema": str(SCHEMA)}
     return {
         name: f"{stored.get(name)} in the partial store, {value} now"
         for name, value in identity.items()
@@ -181,7 +183,7 @@ def _differences(folder: Path, identity: Mapping[str, str]) -> dict[str, str]:
 
 
 def _finish(folder: Path, path: Path) -> None:
-    consolidate(folder / GROUP)
+    finish(folder / GROUP)
     old = path.with_name(f"{path.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():

@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 from mixjobs.typing import Floats
 
 NAME = "progress.jsonl"
+_CRC = "crc32"  # of the rest of a line
 
 
 @dataclass(frozen=True)
@@ -56,24 +59,30 @@ def record(folder: Path, stage: str, block: list[int], means: Floats | None = No
     if means is not None:
         encoded = b64encode(means.astype("<f8").tobytes()).decode()
         finished = replace(finished, shape=list(means.shape), means=encoded)
-    line = json.dumps(vars(finished))
+    line = json.dumps({**vars(finished), _CRC: _crc(vars(finished))})
     with (folder / NAME).open("a", encoding="utf-8") as file:
         file.write("\n" + line)  # the previous line may have been cut short
 
 
 def read(folder: Path) -> list[FinishedTask]:
-    """Return the finished tasks, skipping lines that were cut short."""
+    """Return the finished tasks, skipping lines that were cut short or are damaged."""
     try:
-        lines = (folder / NAME).read_text(encoding="utf-8").splitlines()
+        lines = (folder / NAME).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     finished = []
     for line in lines:
         try:
-            finished.append(FinishedTask(**json.loads(line)))
-        except (ValueError, TypeError):
+            content = dict(json.loads(line))
+            if content.pop(_CRC) == _crc(content):
+                finished.append(FinishedTask(**content))
+        except (KeyError, TypeError, ValueError):
             continue
     return finished
+
+
+def _crc(content: Mapping[str, Any]) -> str:
+    return f"{crc32(json.dumps(content, sort_keys=True).encode()):08x}"
 
 
 def recorded_means(finished: Iterable[FinishedTask], shape: tuple[int, int]) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -16,18 +16,23 @@ from numpy.typing import ArrayLike
 from mixjobs.display import PlotAccessor, Summarised
 from mixjobs.errors import InvalidInput
 from mixjobs.grid import Theta, describe
-from mixjobs.interpolation import default_method
+from mixjobs.interpolation import Holes, default_method
+from mixjobs.model.instrument import MIN_PIXELS_PER_FWHM, pixels_per_fwhm, undersampling_note
 from mixjobs.model.layout import Layout, weight_names
+from mixjobs.model.library_model import LibraryModel
 from mixjobs.model.mixture import MixtureModel
-from mixjobs.observed.spectrum import ObservedSpectrum, open_spectrum
+from mixjobs.observed.opening import open_spectrum
+from mixjobs.observed.order_matching import match_by_number
+from mixjobs.observed.spectrum import ObservedSpectrum
 from mixjobs.orders import number_list
 from mixjobs.store.component_values import ComponentValues, component_values
 from mixjobs.store.emulator import emulated_orders
+from mixjobs.store.filling import built_with, filled_notes
 from mixjobs.store.format import Store, open_store
 from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Floats, Ints
 from mixjobs.units import to_integers, to_value
-from mixjobs.wavelengths import Medium, settle_medium
+from mixjobs.wavelengths import Medium, in_library_medium, settle_medium
 
 Pixels = str | Path | ObservedSpectrum | Mapping[int, ArrayLike]
 
@@ -180,6 +185,7 @@ def evaluate_spectra(
     fwhm: float | None = None,
     library_resolution: float | None = None,
     method: Literal["cubic", "linear", "simplex"] | None = None,
+    holes: Holes | None = None,
 ) -> Spectra:
     """Evaluate the spectra of a star, or of a mixture of two, from a store with an emulator.
 
@@ -213,6 +219,8 @@ def evaluate_spectra(
         Resolving power of the library.
     method : {"cubic", "linear", "simplex"}, optional
         Interpolation between grid points; by default cubic, or simplex on an irregular grid.
+    holes : {"refuse", "interpolate"}, optional
+        Whether to fill holes of the grid from their neighbours; by default as the store was built.
 
     Returns
     -------
@@ -235,11 +243,14 @@ def evaluate_spectra(
         store.grid, theta1, theta2, c, {"vsini": vsini, "rv": rv}, blackbodies, vary
     )
     numbers = None if orders is None else to_integers(orders, "orders")
+    if numbers == []:
+        raise InvalidInput("no orders; name at least one, or leave orders out", name="orders")
     pixels = _choose_pixels(store, numbers, wavelengths, medium)
     model = load_mixture(
         store.path, mixture.components, shared=mixture.shared, orders=pixels.numbers,
         wavelengths=pixels.wavelengths, medium=pixels.medium, resolution=resolution,
         fwhm=fwhm, library_resolution=library_resolution, method=method,
+        holes=holes,
     )  # fmt: skip
     notes = {
         "store": str(store.path),
@@ -247,11 +258,27 @@ def evaluate_spectra(
         "wavelengths": pixels.source,
         "medium": pixels.medium or store.attributes["medium"],
         "method": method or default_method(store.grid),
+        "holes": holes or built_with(store),
         "resolution": _as_note(resolution),
         "fwhm": _as_note(fwhm),
         "versions": {name: version(name) for name in ("mixjobs", "numpy", "scipy")},
     }
-    return _evaluate(model, mixture, notes, pixels.messages)
+    messages = (*pixels.messages, *_undersampled(model, pixels, resolution, fwhm))
+    return _evaluate(model, mixture, notes, messages)
+
+
+def _undersampled(
+    model: MixtureModel, pixels: _Pixels, resolution: float | None, fwhm: float | None
+) -> list[str]:
+    """Warn about pixels of the data that are too wide for the instrument's profile."""
+    if pixels.wavelengths is None:
+        return []
+    per_fwhm = {
+        int(number): pixels_per_fwhm(wave, resolution, fwhm)
+        for number, wave in zip(model.orders.number, model.wavelength, strict=True)
+    }
+    few = {n: p for n, p in per_fwhm.items() if p is not None and p < MIN_PIXELS_PER_FWHM}
+    return [undersampling_note(few)] if few else []
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,7 +314,24 @@ def _choose_pixels(
     if not orders and len(common) < len(waves):
         skipped = number_list(number for number in waves if number not in common)
         messages += (f"{source}: orders skipped, as the store does not have them: {skipped}",)
+    if emulated and set(numbers) <= set(available) and not isinstance(wavelengths, Mapping):
+        inside, cuts = _inside(store, numbers, waves, medium, source)
+        waves, messages = waves | inside, messages + cuts
     return _Pixels(numbers, waves, medium, source, messages)
+
+
+def _inside(
+    store: Store, numbers: list[int], waves: dict[int, Any], medium: Medium | None, source: str
+) -> tuple[dict[int, ArrayLike], tuple[str, ...]]:
+    """Return the pixels of a spectrum that are inside the store's orders, and notes on the rest."""
+    arrays = [waves[number] for number in numbers]
+    pieces, notes = match_by_number(
+        Path(source), numbers, arrays, [np.ones(len(wave), dtype=bool) for wave in arrays],
+        store.orders.select(numbers),
+        partial(in_library_medium, medium=medium, library_medium=store.attributes["medium"]),
+    )  # fmt: skip
+    inside = {piece.number: arrays[piece.row][piece.pixels] for piece in pieces}
+    return inside, tuple(f"{source}: {note}" for note in notes)
 
 
 def _given_pixels(
@@ -298,9 +342,7 @@ def _given_pixels(
         source = "wavelengths"
         settled, _ = settle_medium(Path(source), None, medium, library_medium)
         return {int(n): wave for n, wave in wavelengths.items()}, settled, source, ()
-    spectrum = (
-        wavelengths if isinstance(wavelengths, ObservedSpectrum) else open_spectrum(wavelengths)
-    )
+    spectrum = open_spectrum(wavelengths, errors_needed=False)
     source = str(spectrum.path)
     settled, how = settle_medium(spectrum.path, spectrum.medium, medium, library_medium)
     waves = dict(zip(spectrum.orders.number.tolist(), spectrum.wavelength, strict=True))
@@ -334,6 +376,10 @@ def _evaluate(
     columns = [np.atleast_1d(values[name]) for name in model.parameters]
     samples = np.stack(np.broadcast_arrays(*columns), axis=-1)
     n_components = len(mixture.own)
+    for k, (source, own) in enumerate(zip(model.sources, model.layout.columns, strict=True), 1):
+        if isinstance(source, LibraryModel):
+            theta = source.theta(samples, own)
+            messages += filled_notes(source.filling, theta, f"component {k}")
     equal = samples.copy()  # q is the light at equal fractions, which works where c is 0
     equal[:, len(values) - n_components + 1 :] = 1 / n_components
     return Spectra(

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from mixjobs.errors import InvalidInput, OutputExists
-from mixjobs.files import atomic_write
+from mixjobs.files import atomic_write, refuse_inside
 
 if TYPE_CHECKING:
     from mixjobs.store.spectra import Spectra
@@ -49,7 +49,7 @@ def check_new(path: Path, overwrite: bool) -> None:
     Raises
     ------
     InvalidInput
-        Its folder does not exist, or the path is a folder.
+        Its folder does not exist, the path is a folder, or it is inside a store or a run.
     OutputExists
         The file exists and may not be overwritten.
     """
@@ -57,6 +57,7 @@ def check_new(path: Path, overwrite: bool) -> None:
         raise InvalidInput(
             f"{path}: the folder {path.parent} does not exist; create it first", path=path
         )
+    refuse_inside(path)
     if path.is_dir():
         raise InvalidInput(f"{path}: this is a folder; give the name of a file", path=path)
     if path.exists() and not overwrite:

@@ -224,7 +224,7 @@ class DeadlyLibrary(StarfishLibrary):
         reader = super().reader(rows)
         if 7 not in rows:
             return reader
-        return DeadlyReader(reader.path, reader.keys, reader.scales, os.getpid())
+        return DeadlyReader(*vars(reader).values(), os.getpid())
 
 
 def test_a_task_that_kills_every_worker(demo, client, tmp_path):
@@ -280,7 +280,7 @@ def test_an_interrupted_job_is_resumed(interrupted, demo, reference):
         ({"dtype": "float32"}, "ratio table"),
         ({"table": False}, "ratio table"),
         ({"select": {"teff": (5700, 6300)}}, "grid points"),
-        ({"assume_raw": True}, "spectra"),
+        ({"flux_scale": "raw"}, "flux scale"),
     ],
 )
 def test_another_job_does_not_resume_it(change, differs, interrupted, demo, reference):

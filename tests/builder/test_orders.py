@@ -4,14 +4,16 @@ import h5py
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 import mixjobs
 from mixjobs import Orders
 from mixjobs.builder.orders import choose_orders
 from mixjobs.config.build import OrdersConfig
-from mixjobs.errors import InvalidInput, MixjobsError, OrderError
+from mixjobs.errors import InvalidInput, MixjobsError, OrderError, UnreadableFile
 from mixjobs.wavelengths import air_to_vacuum, in_library_medium
 
 WAVES = {7: np.linspace(5004.0, 5012.0, 40), 3: np.linspace(5010.0, 5020.5, 50)}
@@ -173,3 +175,23 @@ class TestUncovered:
         with pytest.raises(InvalidInput) as error:
             choose_orders(self.ORDERS.select([1, 3]), library, skip_uncovered=True)
         assert error.value.value == [1, 3]
+
+
+class TestFiles:
+    """What the files of spectra need for a build: wavelengths."""
+
+    def test_columns_and_units_are_given(self, library, tmp_path):
+        waves = np.concatenate([WAVES[7], WAVES[3]]) / 10
+        table = Table({"LAM": waves, "m": np.repeat([7, 3], [40, 50])})
+        table.write(tmp_path / "o.fits")
+        columns = {"wavelength": "LAM", "order": "m"}
+        data = {"from": str(tmp_path / "o.fits"), "columns": columns, "wavelength_unit": "nm"}
+        chosen = choose_orders(OrdersConfig.model_validate(data), library)
+        assert chosen.orders.number.tolist() == [3, 7]
+        np.testing.assert_allclose(chosen.orders.wave_min, [5010.0, 5004.0], rtol=1e-14)
+        with pytest.raises(ValidationError):
+            OrdersConfig.model_validate({"n": 2, "columns": columns})
+
+    def test_a_library_is_refused(self, library, demo):
+        with pytest.raises(UnreadableFile):
+            choose_orders(str(demo), library)

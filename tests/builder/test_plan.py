@@ -28,7 +28,17 @@ def library(n_points):
     points = np.arange(3000.0, 3000.0 + n_points)[:, None]
     raw, keys = FluxCalibration("raw", ""), ("",) * n_points
     return StarfishLibrary(
-        "", Grid(points, ("teff",)), ("T",), WAVE, "vacuum", "", raw, keys, (1.0,) * n_points, {}
+        "",
+        Grid(points, ("teff",)),
+        ("T",),
+        WAVE,
+        "vacuum",
+        "",
+        raw,
+        keys,
+        (1.0,) * n_points,
+        {},
+        (),
     )
 
 
@@ -37,7 +47,7 @@ def plan(n_points, n_orders, *, seconds=0.01, n_workers=2, block=None, dtype="fl
     return BuildPlan(
         library(n_points), orders, *orders.pixel_ranges(WAVE),
         choose_block(n_orders, n_points, seconds, n_workers, block), dtype,
-        FluxLevel("", ""), seconds, n_workers, {},
+        FluxLevel(""), seconds, n_workers, {},
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ class FailingLibrary(StarfishLibrary):
         reader = super().reader(rows)
         if 7 not in rows:
             return reader
-        return FailingReader(reader.path, reader.keys, reader.scales, *self.failing)
+        return FailingReader(*vars(reader).values(), *self.failing)
 
 
 def failing(path, attempts, times, error):

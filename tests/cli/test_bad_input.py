@@ -138,7 +138,7 @@ def not_finite(values):
 LIBRARY = {"path": "library.hdf5"}
 SPECTRUM = {**LIBRARY, "name": "t5800g4.5z-0.5"}
 INCOMPLETE = error(UnreadableFile, "HDF5", **LIBRARY)
-RAW = "--assume-raw"
+RAW = "--flux-scale"
 LIBRARIES = {
     "missing": (lambda path: path.unlink(), error(MissingFile, **LIBRARY)),
     "truncated": (cut, INCOMPLETE),
@@ -189,19 +189,19 @@ LIBRARIES = {
     ),
     "normalised, and it says so": (
         each_spectrum(lambda f: f / f.mean(), norm=True),
-        error(NotRaw, "norm = True", RAW, name="raw", value="normalised", **LIBRARY),
+        error(NotRaw, RAW, name="flux_scale", value="normalised", **LIBRARY),
     ),
     "normalised, and it does not say": (
         each_spectrum(lambda f: f / f.mean(), norm=None),
-        error(NotRaw, "1.2e-07", RAW, name="flux", **LIBRARY),
+        error(NotRaw, "1.2e-07", RAW, name="flux_scale", value="normalised", **LIBRARY),
     ),
     "normalised, and it denies it": (
         each_spectrum(lambda f: f / f.mean(), norm=False),
-        error(NotRaw, "1.2e-07", RAW, name="flux", **LIBRARY),
+        error(NotRaw, "1.2e-07", RAW, name="flux_scale", value="normalised", **LIBRARY),
     ),
     "of one luminosity, and it denies it": (
         each_spectrum(lambda f: 1e6 * f / f.mean(), norm=False),
-        error(NotRaw, "0.12", "Teff^-5.0", RAW, name="flux", **LIBRARY),
+        error(NotRaw, "0.12", RAW, name="flux_scale", **LIBRARY),
     ),
 }  # fmt: skip
 
@@ -226,7 +226,7 @@ def test_normalised_spectra_that_are_not_probed(library, tmp_path):
             if i not in probed:
                 spectrum[...] = spectrum[:] / spectrum[:].mean()
     words = ["build", library, "-o", tmp_path / "q.zarr", "--serial", *TWO_ORDERS]
-    error(NotRaw, RAW, name="flux", **LIBRARY).check(refuse(words))
+    error(NotRaw, RAW, name="flux_scale", **LIBRARY).check(refuse(words))
     assert contents(tmp_path) == [library.relative_to(tmp_path)]
 
 
@@ -254,7 +254,16 @@ def test_a_fault_in_a_worker_process_is_one_line(library, tmp_path):
 
 def test_normalised_spectra_may_be_forced(library, tmp_path):
     LIBRARIES["normalised, and it says so"][0](library)
-    words = ["build", library, "-o", tmp_path / "q.zarr", "--serial", *TWO_ORDERS, "--assume-raw"]
+    words = [
+        "build",
+        library,
+        "-o",
+        tmp_path / "q.zarr",
+        "--serial",
+        *TWO_ORDERS,
+        "--flux-scale",
+        "raw",
+    ]
     assert main([str(word) for word in words]) == 0
     np.testing.assert_allclose(mixjobs.open_store(tmp_path / "q.zarr").mean_flux, 1, rtol=0.2)
 
@@ -405,10 +414,12 @@ WORDS = {
     "demo star.hdf5": error(InvalidInput, "File exists", path="star.hdf5"),
     "info": error(InvalidInput, "PATH", "mixjobs info --help"),
     "ratio q.zarr --theta1 1,2,3": error(InvalidInput, "--theta2"),
-    "plot q.zarr": error(MissingFile, "store or run", path="q.zarr"),
+    "plot q.zarr": error(MissingFile, "store, run or spectrum", path="q.zarr"),
     "summary q.zarr": error(MissingFile, "no such run", path="q.zarr"),
     "plot star.hdf5": error(InvalidInput, "star.hdf5", "--output", name="output"),
-    "info star.hdf5": error(LibraryError, "observed spectrum", path="star.hdf5"),
+    "plot library.hdf5 -o figures": error(
+        UnreadableFile, "library", "observed spectrum", path="library.hdf5"
+    ),
     "check star.hdf5": error(StoreError, "HDF5 file", path="star.hdf5"),
     "build library.hdf5 --emulater": error(InvalidInput, "--emulater", "mean --emulator?"),
     "sample job.toml --reusme": error(InvalidInput, "--reusme", "mean --resume?"),
@@ -487,8 +498,9 @@ def test_job_files(fault, library, tmp_path):
 def test_unreadable_job_files(tmp_path):
     job = tmp_path / "job.toml"
     error(MissingFile, path="job.toml").check(refuse(["build", job]))
-    job.write_bytes(b"\xff\xfe")
-    error(UnreadableFile, "TOML", path="job.toml").check(refuse(["build", job]))
+    for content in (b"\xff\xfe\x00", b"\xe5 = 1", b"library = "):
+        job.write_bytes(content)
+        error(UnreadableFile, path="job.toml").check(refuse(["build", job]))
 
 
 def test_options_that_a_job_file_does_not_allow(tmp_path):
@@ -592,13 +604,16 @@ STORES = {
     "a file": (to_file, error(StoreError, "file", **STORE)),
     "with an array lost": (lambda p: shutil.rmtree(p / "wave_min"), error(StoreError, **STORE)),
     "with its means lost": (
-        lambda p: shutil.rmtree(p / "mean_flux" / "c"), error(StoreError, "mean flux", **STORE)
+        lambda p: shutil.rmtree(p / "mean_flux" / "c"),
+        error(StoreError, "mean_flux", name="mean_flux", **STORE),
     ),
 }  # fmt: skip
-# `info` also describes libraries, and so takes these for a damaged one, or for neither.
-INFO = {
-    "an empty folder": error(InvalidInput, "Starfish", "PHOENIX", **STORE),
-    "a file": error(UnreadableFile, "HDF5", **STORE),
+# `info` also describes libraries, and both commands take a file for an observed spectrum.
+A_SPECTRUM = error(UnreadableFile, "wavelength", **STORE)
+OTHER_KINDS = {
+    ("info", "an empty folder"): error(InvalidInput, "Starfish", "PHOENIX", **STORE),
+    ("info", "a file"): A_SPECTRUM,
+    ("plot", "a file"): A_SPECTRUM,
 }
 COMMANDS = {
     "info": ["info", "q.zarr"],
@@ -618,7 +633,7 @@ def test_stores(fault, command, holed, tmp_path, monkeypatch):
     spoil(tmp_path / "q.zarr")
     before = contents(tmp_path)
     refusal = refuse(COMMANDS[command])
-    (INFO.get(fault, expected) if command == "info" else expected).check(refusal)
+    OTHER_KINDS.get((command, fault), expected).check(refusal)
     assert contents(tmp_path) == before
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 import mixjobs
@@ -182,14 +183,14 @@ class TestStatus:
         assert main(["status", str(interrupted)]) == 0
         assert "20 of 24, " in capsys.readouterr().out
 
-    def test_the_rate(self, interrupted):
+    def test_the_rate(self, interrupted, monkeypatch):
         """Of the last ten minutes in which anything was done."""
         folder = partial_path(interrupted)
         (folder / progress.NAME).unlink()
         for k, when in enumerate([0, 7000, 7100, 7150, 7200]):
-            line = {"stage": "mean_flux", "block": [0, k], "time": when, "shape": [2, 1]}
-            with (folder / progress.NAME).open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            monkeypatch.setattr(progress.time, "time", lambda when=when: when)
+            progress.record(folder, "mean_flux", [0, k], np.ones((2, 1)))
+        monkeypatch.undo()
         stage = job_status(interrupted)["stages"]["mean_flux"]
         assert stage["rate"] == pytest.approx(6 / 200)
         assert stage["seconds_left"] == pytest.approx(14 / (6 / 200))
@@ -282,9 +283,10 @@ def test_the_same_job_again_finds_the_store_complete(demo, tmp_path, capsys):
     assert (tmp_path / "q.zarr").stat().st_mtime_ns == before
 
 
-def test_a_task_that_needs_more_memory_than_a_worker_has(demo, tmp_path):
+def test_workers_too_small_for_the_program(demo, tmp_path):
     words = ["build", demo, "-o", tmp_path / "q.zarr", "--n-orders", "2", "--cluster"]
-    (tmp_path / "a.toml").write_text('[cluster]\nworkers = 1\nmemory = "180MB"\n')
-    expected = error(InvalidInput, "143.05 MiB", "171.66 MiB")
-    expected.check(refuse([*words, tmp_path / "a.toml"]))
+    (tmp_path / "a.toml").write_text('[cluster]\nworkers = 2\nmemory = "180MB"\n')
+    error(InvalidInput, "90 MB", name="workers", value=2).check(
+        refuse([*words, tmp_path / "a.toml"])
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.toml"]

@@ -9,6 +9,7 @@ import mixjobs
 from mixjobs.cli import main
 from mixjobs.errors import InvalidInput, OrderError, StoreError
 from tests.helpers.command import complaints, error, refuse
+from tests.helpers.damage import flipped, removed
 
 EDGES = "5003,5012,5020,5027"
 MADE_FOR = ["--max-rv", "30", "--max-vsini", "20", "--min-resolution", "20000"]
@@ -50,7 +51,8 @@ def test_a_job_file_says_the_same(store, demo, tmp_path, capsys):
     assert main(["build", str(job)]) == 0
     assert emulators(tmp_path / "from_file.zarr") == emulators(store)
     err = capsys.readouterr().err
-    assert complaints(err) == []
+    (short_axes,) = complaints(err)
+    assert "teff (3 values)" in short_axes
     assert "emulator: 3 of 3 " in err
     assert "emulator: 3 orders" in err
     before = emulators(tmp_path / "from_file.zarr")
@@ -112,3 +114,39 @@ def test_a_store_without_an_emulator(demo, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["emulator"] is None
     refusal = refuse(["spectrum", path, "--theta1", "5600,4,0", "-o", tmp_path / "s.h5"])
     error(StoreError, "emulator", path="q.zarr").check(refusal)
+
+
+JOB_OF_A_STAR = """
+output = "run"
+store = "{store}"
+[[spectra]]
+file = "star.ecsv"
+resolution = 20000
+"""
+THETA = ("--theta1", "5800,4.5,0")
+COMMANDS = {
+    "ratio": ["ratio", "STORE", *THETA, "--theta2", "5600,4.5,0"],
+    "spectrum": ["spectrum", "STORE", *THETA, "-o", "spectrum.ecsv"],
+    "check": ["check", "STORE"],
+    "info": ["info", "STORE"],
+    "status": ["status", "STORE"],
+    "plot": ["plot", "STORE", "-o", "figures"],
+    "sample": ["sample", "job.toml"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_refuses_a_damaged_store(store, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.toml").write_text(JOB_OF_A_STAR.format(store=store))
+    (tmp_path / "star.ecsv").touch()
+    words = [str(store) if word == "STORE" else word for word in COMMANDS[command]]
+    for name in ("mean_flux", "wave_min", "grid_points", "emulator/1/weights", "emulator/2/mean"):
+        chunk = next(path for path in (store / name / "c").rglob("*") if path.is_file())
+        with flipped(chunk, 31):
+            error(StoreError, name, name=name, path=store.name).check(refuse(words))
+        with removed(store / name):
+            error(StoreError, name, name=name, path=store.name).check(refuse(words))
+    with removed(store / "emulator" / "2"):
+        error(StoreError, name="emulator/2", order=2, path=store.name).check(refuse(words))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["job.toml", "star.ecsv"]

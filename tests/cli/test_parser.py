@@ -49,7 +49,7 @@ def test_help_shows_the_defaults_of_the_model():
 def test_an_option_that_is_not_given_is_none():
     args = vars(parse("build", "grid.hdf5"))
     given = {name: value for name, value in args.items() if value not in (None, False)}
-    assert given == {"command": "build", "source": "grid.hdf5"}
+    assert given == {"command": "build", "source": ["grid.hdf5"]}
 
 
 def test_every_field_has_an_option_or_a_group_of_options():

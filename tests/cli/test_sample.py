@@ -14,6 +14,7 @@ from mixjobs.inference.run import Run
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.inference.sample import SampleReport
 from mixjobs.observed.writer import write_spectrum
+from mixjobs.report.info import describe_path
 from tests.helpers.command import Refusal, error, finish, run, start, wait_for
 from tests.helpers.small_fits import JOB, write_star
 
@@ -88,6 +89,13 @@ def test_a_dry_run_prints_everything_and_writes_nothing(job, tmp_path, capsys):
         assert words in text
     assert "2 orders, 2 ensembles of 10 walkers, up to 40 steps" in text
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_records_what_was_assumed(reference):
+    facts = describe_path(reference.path)
+    for text in ("wavelength: column wavelength", "flux error: ", "barycentric velocity"):
+        assert any(text in note for note in facts["notes"])
+    assert facts["notes"] == mixjobs.open_run(reference.path).folder.notes["assumptions"]
 
 
 def test_a_run_is_not_written_over(job, tmp_path, reference, capsys):
@@ -238,8 +246,8 @@ FAULTS = {  # the text of the job file to replace, and what replaces it
         R, f"{R}\norders = [9]", error(InvalidInput, "4, 5", order=9, path="store.zarr")
     ),
     "a degree above the number of pixels": (
-        "degree = 2", "degree = 200",
-        error(InvalidInput, "80", name="degree", value=200, order=4, path="star.ecsv"),
+        "degree = 2", "degree = 85",
+        error(InvalidInput, "80", name="degree", value=85, order=4, path="star.ecsv"),
     ),
     "a constraint that never holds": (
         "log_length = 1.2", 'log_length = 1.2\nconstraints = ["teff_2 > teff_1"]',
@@ -253,7 +261,7 @@ FAULTS = {  # the text of the job file to replace, and what replaces it
         PRIOR, "9999", error(InvalidInput, "4500 to 6000", name="teff_2", value=9999)
     ),
     "a fixed vsini outside the model": (
-        "vsini = 6.0", "vsini = 500.0", error(InvalidInput, "133.583", name="vsini", value=500)
+        "vsini = 6.0", "vsini = 500.0", error(InvalidInput, "112.365", name="vsini", value=500)
     ),
     "a prior of c above 1": (
         "vsini = 6.0", "vsini = 6.0\nc = { uniform = [2, 3] }",
@@ -261,10 +269,10 @@ FAULTS = {  # the text of the job file to replace, and what replaces it
     ),
     "a prior of rv outside the model": (
         "[5, 2]", "[5000, 2]",
-        error(InvalidInput, "-133.083 to 134.083", name="rv", value="normal 5000 ± 2"),
+        error(InvalidInput, "-111.865 to 112.865", name="rv", value="normal 5000 ± 2"),
     ),
-    "a prior at the edge of the model": (
-        "[5, 2]", "[132, 0.1]", error(InvalidInput, "1024", name="parameters", value=0)
+    "a narrow prior outside the model": (
+        "[5, 2]", "[132, 0.1]", error(InvalidInput, name="rv", value="normal 132 ± 0.1")
     ),
 }  # fmt: skip
 
@@ -279,15 +287,18 @@ def test_bad_input_is_one_line_and_leaves_nothing(job, tmp_path, fault):
     assert not (tmp_path / "run").exists()
 
 
-def test_pixels_outside_the_store_are_told(fit_store, job, tmp_path, capsys):
-    wave = np.linspace(5004.2, 5012, 100)
-    bad = tmp_path / "bad.ecsv"
-    write_spectrum(bad, [(4, wave, 1 + 0 * wave, 0.1 + 0 * wave)], {})
-    path = job(("star.ecsv", "star.ecsv"))
+@pytest.mark.parametrize(("start", "status"), [(5004.2, 0), (5008.5, 2)])
+def test_pixels_outside_the_store_are_told(job, tmp_path, capsys, start, status):
+    """A quarter of the pixels is outside and masked; or most are, so that the order is wrong."""
+    wave = np.linspace(start, start + 7.8, 100)
+    other = tmp_path / "other.ecsv"
+    write_spectrum(other, [(4, wave, 1 + 0 * wave, 0.1 + 0 * wave)], {})
+    path = job()
     text = path.read_text().splitlines()
-    path.write_text("\n".join(f'file = "{bad}"' if "file" in line else line for line in text))
-    assert main(["sample", str(path)]) == 2
-    assert "not covered by the store" in capsys.readouterr().err
+    path.write_text("\n".join(f'file = "{other}"' if "file" in line else line for line in text))
+    assert main(["sample", str(path), "--dry-run"]) == status
+    expected = "not covered by the store" if status else "outside the store's orders: 26, up to"
+    assert expected in capsys.readouterr().err
 
 
 class Recorder(SampleReport):

@@ -502,7 +502,7 @@ WAVELENGTHS = {
     "missing": (["none.hdf5"], error(MissingFile, path="none.hdf5")),
     "air taken for vacuum": (
         ["star.hdf5", "--orders", "20"],
-        error(OrderError, "5004 ", "vacuum", name="wavelengths", order=20),
+        error(OrderError, "5004 ", path="star.hdf5", name="wavelengths", order=20),
     ),
     "an order that the spectrum lacks": (
         ["star.hdf5", *AIR, "--orders", "20,30"],

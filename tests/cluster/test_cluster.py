@@ -12,9 +12,11 @@ import numpy as np
 import psutil
 import pytest
 from distributed import Client, LocalCluster
+from pydantic import ValidationError
 
 from mixjobs.cluster import connect
 from mixjobs.cluster.certificates import certificate_files
+from mixjobs.cluster.executor import check_memory
 from mixjobs.cluster.machine import memory_here, slurm_memory_per_cpu, workers_here
 from mixjobs.config.cluster import ClusterConfig
 from mixjobs.errors import InvalidInput, MissingFile
@@ -205,6 +207,12 @@ class TestMachine:
         workers = client.scheduler_info()["workers"].values()
         assert [worker["memory_limit"] for worker in workers] == [2_000_000_000] * 2
 
+    def test_a_task_that_needs_more_memory_than_a_worker_has(self, client):
+        check_memory(client, 1_400_000_000)
+        with pytest.raises(InvalidInput) as error:
+            check_memory(client, 1_500_000_000)
+        assert (error.value.name, error.value.value) == ("memory", 2_000_000_000)
+
     def test_workers_keep_freed_memory(self, client):
         """Otherwise every step of sampling would request its arrays from the system again."""
 
@@ -219,8 +227,9 @@ class TestMachine:
         assert max(client.run(pages).values()) < 2000  # 8,000 and more with Dask's own setting
 
     def test_invalid_memory(self):
-        with pytest.raises(InvalidInput, match=r"memory = 'much'; expected an amount such as '4GB"):
-            connect(ClusterConfig(memory="much")).__enter__()
+        for memory in ("much", "-4GB", "4 bananas", "1MB"):
+            with pytest.raises(ValidationError, match=f"'{memory}'; expected an amount"):
+                ClusterConfig(memory=memory)
 
 
 def test_logging_is_restored(open_scheduler):

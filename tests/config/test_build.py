@@ -18,7 +18,7 @@ def test_a_minimal_job():
     assert (job.library, job.output, job.orders.n) == ("a.hdf5", "q.zarr", 3)
     assert (job.dtype, job.table, job.select) == ("float64", True, {})
     assert (job.serial, job.workers, job.scheduler, job.block) == (False, None, None, None)
-    assert [job.assume_raw, job.overwrite, job.orders.skip_uncovered] == [False] * 3
+    assert [job.flux_scale, job.overwrite, job.orders.skip_uncovered] == [None, False, False]
 
 
 def test_a_file_with_everything(tmp_path):
@@ -30,8 +30,7 @@ def test_a_file_with_everything(tmp_path):
         select = { teff = [3000, 4500.5], feh = [-1, 0] }
         block = [2, 30]
         dtype = "float32"
-        table = false
-        assume_raw = true
+        flux_scale = "raw"
         overwrite = true
         workers = 4
         [orders]
@@ -44,8 +43,8 @@ def test_a_file_with_everything(tmp_path):
     assert job.library == str(tmp_path / "grids/a.hdf5")  # relative to the file
     assert job.output == "/elsewhere/q.zarr"
     assert job.select == {"teff": (3000, 4500.5), "feh": (-1, 0)}
-    assert (job.block, job.dtype, job.table, job.workers) == ((2, 30), "float32", False, 4)
-    assert (job.format, job.assume_raw, job.overwrite) == ("starfish", True, True)
+    assert (job.block, job.dtype, job.table, job.workers) == ((2, 30), "float32", True, 4)
+    assert (job.format, job.flux_scale, job.overwrite) == ("starfish", "raw", True)
     assert job.orders.from_file == str(tmp_path / "star.hdf5")
     assert (job.orders.numbers, job.orders.skip_uncovered) == ([21, 22], True)
 
@@ -106,6 +105,13 @@ CONTRADICTIONS = [
     ({"serial": True, "workers": 2}, "workers", "serial"),
     ({"scheduler": "tcp://a:1", "workers": 2}, "workers", "scheduler"),
     ({"cluster": {"kind": "address"}}, "cluster.scheduler", "address"),
+    ({"cluster": {"walltime": "02:00:00"}}, "cluster.walltime", "no effect"),
+    ({"cluster": {"kind": "allocation", "workers": 2}}, "cluster.workers", "no effect"),
+    ({"table": False, "dtype": "float32"}, "dtype", "no ratio table"),
+    ({"emulator": {"rank": 3, "max_rank": 5}}, "emulator.max_rank", "rank already"),
+    ({"emulator": {"rank": 3, "max_residual": 0.5}}, "emulator.max_residual", "rank already"),
+    ({"orders": {"from": "a", "numbers": []}}, "orders.numbers", "order numbers, each once"),
+    ({"orders": {"from": "a", "numbers": [7, 7]}}, "orders.numbers", "order numbers, each once"),
 ]
 
 UNKNOWN = [
@@ -114,7 +120,7 @@ UNKNOWN = [
     ({"emulator": {"max_rvs": 3.0}}, "emulator.max_rvs", "did you mean max_rv"),
     ({"librari": "a"}, "librari", "did you mean library"),
     ({"libary": "a", "library": None}, "libary", "did you mean library"),
-    ({"n": 3}, "n", "library, output, format, orders, select, block, dtype"),
+    ({"n": 3}, "n", "library, output, format, flux_unit, .*orders, select, block, dtype"),
 ]
 
 

@@ -8,7 +8,6 @@ from mixjobs.config.sample import make_sample_job, read_sample_job
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
 from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.priors import LogUniform, Normal, Uniform
-from mixjobs.store.loading import SHARED
 
 STAR = {"file": "star.hdf5"}
 LEAST = {"output": "run", "store": "q.zarr", "spectra": [STAR]}
@@ -69,8 +68,9 @@ def test_a_file_with_everything(tmp_path):
     assert (job.output, job.store, job.seed) == (here + "run", "/elsewhere/ratios.zarr", 7)
     first, second = job.spectra
     assert first.model_dump() == {
-        "file": here + "star.hdf5", "medium": "air", "barycentric_velocity": 26.3,
+        "file": here + "star.hdf5", "numbers": None, "medium": "air", "barycentric_velocity": 26.3,
         "orders": [21, 22], "resolution": 44000, "fwhm": None, "exclude": here + "tellurics.txt",
+        "columns": None, "wavelength_unit": None, "snr": None, "format": None,
     }  # fmt: skip
     assert (second.file, second.fwhm, second.exclude) == (
         "/data/other.fits", [6.8, 7], [(6860, 6900.5)]
@@ -79,6 +79,7 @@ def test_a_file_with_everything(tmp_path):
         "components": ["library", "blackbody", here + "dwarf.zarr", "/elsewhere/giant.zarr"],
         "shared": ["logg"], "method": "linear", "limb_darkening": 0.5,
         "library_resolution": 500000, "emulator_error": False, "per_epoch": ["rv"],
+        "holes": None,
     }  # fmt: skip
     assert [job.continuum.of_order(number) for number in (21, 22)] == [3, 5]
     assert (job.continuum.prior_sd, job.noise.correlated) == (0.5, False)
@@ -112,7 +113,7 @@ def test_a_minimal_job():
     assert (job.seed, job.cluster, job.per_epoch) == (1, None, [])
     assert job.spectra[0].model_dump(exclude_none=True) == STAR
     assert job.model.model_dump(exclude_none=True) == {
-        "components": 2, "shared": list(SHARED), "limb_darkening": 0.6, "emulator_error": True
+        "components": 2, "limb_darkening": 0.6, "emulator_error": True
     }  # fmt: skip
     assert (job.continuum.of_order(3), job.continuum.prior_sd, job.noise.correlated) == (4, 1, True)
     assert (job.parameters.plain_settings, job.parameters.constraints) == ({}, None)
@@ -130,7 +131,7 @@ def test_a_minimal_job():
         ({"components": 1}, 2, ["rv"]),
         ({"components": ["library"]}, 2, ["rv"]),
         ({"per_epoch": []}, 2, []),
-        ({"per_epoch": ["c"]}, 1, ["c"]),
+        ({"per_epoch": ["c"]}, 2, ["c"]),
     ],
 )
 def test_parameters_of_each_epoch(model, epochs, own):
@@ -154,13 +155,13 @@ INVALID = [
     (spectrum(orders=[2, 2]), "spectra.1.orders", [2, 2], "order numbers, each once"),
     (spectrum(exclude=[[2, 1]]), "spectra.1.exclude", [2, 1], r"\[LOW, HIGH\] in Å"),
     (spectrum(exclude=5), "spectra.1.exclude", 5, r"a file, or ranges \[\[LOW, HIGH\]"),
-    ({"model": {"components": 0}}, "model.components", 0, "a number of 1 or more, or a list"),
-    ({"model": {"components": []}}, "model.components", [], "a number of 1 or more, or a list"),
+    ({"model": {"components": 0}}, "model.components", 0, "a number from 1 to 20, or a list"),
+    ({"model": {"components": []}}, "model.components", [], "a number from 1 to 20, or a list"),
     ({"model": {"method": "pairwise"}}, "model.method", "pairwise", "'cubic', 'linear' or"),
     ({"model": {"limb_darkening": 1.5}}, "model.limb_darkening", 1.5, "less than or equal to 1"),
-    ({"continuum": {"degree": -1}}, "continuum.degree", -1, "a whole number of 0 or more"),
+    ({"continuum": {"degree": -1}}, "continuum.degree", -1, "a whole number from 0 to 100"),
     ({"continuum": {"degree": {"m": 1}}}, "continuum.degree", "m", "order numbers and 'default'"),
-    ({"continuum": {"prior_sd": 0}}, "continuum.prior_sd", 0, "greater than 0"),
+    ({"continuum": {"prior_sd": 0}}, "continuum.prior_sd", 0, "greater than or equal to 0.000001"),
     ({"noise": {"correlated": 1}}, "noise.correlated", 1, "true or false"),
     ({"parameters": 3}, "parameters", 3, PARAMETER),
     ({"parameters": {"teff_1": [1, 2]}}, "parameters.teff_1", [1, 2], PARAMETER),
@@ -181,12 +182,16 @@ BY_NAME = [
     (spectrum(fwhm=3, resolution=5), "spectra.1.fwhm", "either resolution or fwhm, not both"),
     (spectrum(barycentric_velocity=float("nan")), "spectra.1.barycentric_velocity", "nan"),
     ({"model": {"metod": "cubic"}}, "model.metod", "did you mean method"),
-    ({"continuum": {"degree": {"2": 1.5}}}, "continuum.degree", "a whole number of 0 or more"),
+    ({"continuum": {"degree": {"2": 1.5}}}, "continuum.degree", "a whole number from 0 to 100"),
     ({"continuum": {"sigma": 1.0}}, "continuum.sigma", "degree, prior_sd"),
     ({"parameters": {"feh": {"uniform": [1]}}}, "parameters.feh.uniform", "a prior such as"),
     ({"parameters": {"feh": {"unifrm": [1, 2]}}}, "parameters.feh.unifrm", "did you mean uniform"),
     ({"sampling": {"max_stps": 1}}, "sampling.max_stps", "did you mean max_steps"),
     ({"cluster": {"kind": "address"}}, "cluster.scheduler", "address"),
+    ({"model": {"per_epoch": ["rv"]}}, "model.per_epoch", "only one spectrum"),
+    ({"model": {"components": 1, "shared": ["rv"]}}, "model.shared", "only one component"),
+    ({"continuum": {"degree": {}}}, "continuum.degree", "one for each order"),
+    ({"parameters": {"dirichlet": []}}, "parameters.dirichlet", "a list with a positive number"),
     ({"cluster": {"wrkers": 2}}, "cluster.wrkers", "did you mean workers"),
     ({"workers": 2}, "workers", "unknown key"),
 ]

@@ -16,8 +16,9 @@ from mixjobs.errors import MixjobsError
 
 # Lines of progress, which a job prints even if all is well.
 PROGRESS = re.compile(
-    r"(mean_flux|flux_ratio|interpolators): \d+ of \d+ tasks?, |dashboard: http|flux calibration: "
-    r"|flux level: |emulator: |from your own machine: |left out \d+ orders"
+    r"(mean_flux|joint_error|flux_ratio|interpolators): \d+ of \d+ tasks?, |dashboard: http"
+    r"|flux calibration: |flux (level|scale|unit): |absolute flux: |wavelength unit: |medium: "
+    r"|emulator: |from your own machine: |left out \d+ orders"
     r"|.*: \d+ (points in|orders, )|writing .* spectra|sampling: step \d+|search: \d+ of"
 )
 
@@ -37,15 +38,14 @@ def start(*words, impatient=False, **options):
     program = ["-c", IMPATIENT] if impatient else ["-m", "mixjobs"]
     return subprocess.Popen(
         [sys.executable, *program, *map(str, words)],
-        stdout=subprocess.PIPE,
+        **{"stdout": subprocess.PIPE, **options},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        **options,
     )
 
 
-def finish(process, seconds=60):
+def finish(process, seconds=240):
     """Wait for a process started by `start`; return its exit status, output and errors."""
     out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err
@@ -56,7 +56,7 @@ def complaints(err):
     return [line for line in err.splitlines() if not PROGRESS.match(line)]
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=240):
     """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not condition():

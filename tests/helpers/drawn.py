@@ -102,5 +102,5 @@ def observed_orders(draw):
         row = st.lists(of, min_size=n_pixels, max_size=n_pixels)
         return np.array(draw(st.lists(row, min_size=n_orders, max_size=n_orders)))
 
-    wave = np.cumsum(table(st.floats(1e-3, 3e3)), axis=1) + 100.0
+    wave = np.cumsum(table(st.floats(1e-3, 3e3)), axis=1) + 5000.0
     return wave, table(_FLUXES), table(_FLUX_ERRORS), table(st.booleans())

@@ -11,6 +11,7 @@ import numpy as np
 import mixjobs
 from mixjobs.config.sample import make_sample_job
 from mixjobs.demo.library import DemoLibrary
+from mixjobs.inference.bayes_factor import Estimate, combined
 from mixjobs.inference.job import identity, load_free_log_probability
 from mixjobs.inference.model_comparison import Comparison, Optimum
 from mixjobs.inference.optimum import start_walkers
@@ -27,6 +28,7 @@ NOISE = {"ln_noise": 0.0}
 FIXED = {"log_amplitude": -2.5}
 PARAMETERS = {"vsini": "rv + 1", "log_amplitude": "optimum", "log_length": 1.0}
 STEPS, WALKERS, ENSEMBLES = 80, 10, 2
+BAYES_FACTOR = combined([Estimate("c -> 0", -5.5, None), Estimate("c -> 1", -6.0, None)])
 ONE_COMPONENT = Optimum({"teff_1": 5000.0, "rv": 5.0, "ln_noise": 0.1}, 4300.0)
 
 
@@ -87,7 +89,7 @@ def begin_in(folder, job):
     return open_run(folder.path)
 
 
-def sample_run(run, steps):
+def sample_run(run, steps, checkpoint=100):
     """Sample, starting at the truth."""
     logp = run.log_probability
     best = np.array([(TRUTH | NOISE)[name] for name in logp.names])
@@ -97,7 +99,7 @@ def sample_run(run, steps):
         run.folder,
         start,
         bounds=logp.parameters.bounds,
-        checkpoint=100,
+        checkpoint=checkpoint,
         max_steps=steps,
     )
 
@@ -110,6 +112,7 @@ def finished():
     run = begin_in(folder, job_in(folder, store_in(folder)))
     sample_run(run, STEPS)
     write_posterior(run.folder.path / POSTERIOR, make_posterior(run.folder, run.log_probability))
-    comparison = Comparison(2, 139, ONE_COMPONENT, Optimum(TRUTH | NOISE, 4400.0))
+    optimum = Optimum(TRUTH | NOISE, 4400.0)
+    comparison = Comparison(2, 139, ONE_COMPONENT, optimum, BAYES_FACTOR)
     run.folder.write_json(COMPARISON, comparison.to_dict())
     return run

@@ -22,6 +22,8 @@ def demo_library(axes=None, n_pixels=1300, **options):
 def store_of(library, folder, name="store", orders=ORDERS, accuracy=FULL, **settings):
     """Write a demo library and build its store."""
     settings = {"max_rv": 60, "max_vsini": 30, "min_resolution": 20_000, **settings}
+    if accuracy is FULL:
+        accuracy = {"rank": len(library.points)}
     emulator = mixjobs.EmulatorSettings(**accuracy, **settings)
     path = library.write(folder / f"{name}.hdf5")
     mixjobs.build(path, orders, folder / name, emulator=emulator, table=False)

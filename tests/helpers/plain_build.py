@@ -29,7 +29,18 @@ def unscaling(headers, root):
     """Return the factor that undoes the scaling to one luminosity, or 1."""
     if not headers.get("norm", root.get("norm")):
         return 1.0
-    return headers["PHXLUM"] / (4 * math.pi * headers["PHXREFF"] ** 2) / 6.3156e10
+    total = headers["PHXLUM"] / (4 * math.pi * headers["PHXREFF"] ** 2)
+    return total * fraction_below(5.5e-4, headers["PHXTEFF"]) / 6.3156e10
+
+
+def fraction_below(wavelength, teff):
+    """Return the fraction of a blackbody's flux at shorter wavelengths (cm), as a series."""
+    x = 1.438776877 / (wavelength * teff)
+    terms = (
+        math.exp(-n * x) * (x**3 / n + 3 * x**2 / n**2 + 6 * x / n**3 + 6 / n**4)
+        for n in range(1, 400)
+    )
+    return 15 / math.pi**4 * sum(terms)
 
 
 def means(path, points, orders):

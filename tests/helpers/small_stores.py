@@ -6,8 +6,8 @@ from mixjobs.grid import Grid
 from mixjobs.model.flux_ratio import flux_ratio_rows
 from mixjobs.orders import Orders
 from mixjobs.store.format import (
-    consolidate,
     create_group,
+    finish,
     open_array,
     open_store,
     partial_path,
@@ -34,7 +34,7 @@ def fill(path, dtype="float64"):
             rows = flux_ratio_rows(MEANS[m], 0, 6).astype(dtype)
             write_whole(table, (m, 0, 0), rows[None])
     write_attributes(path, {"flux_unit": "erg/s/cm2/AA"})
-    consolidate(path)
+    finish(path)
     return path
 
 

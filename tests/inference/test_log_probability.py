@@ -80,17 +80,20 @@ def test_the_error_of_q_is_a_derivative_of_the_normalised_mixture(fit_store):
     (batch,) = model.stream(TRUTH, errors=True)
     first, second = model.parts(TRUTH)[0]
     light = model.light(TRUTH)[:, 0]
-    size = (batch.error[0, :, -1] / second).mean()  # the standard error of ln q
-    assert size > 0
-    np.testing.assert_allclose(batch.error[0, :, -1], size * second, rtol=1e-9)
-    _, _, errors = normalise(batch, np.ones(80, bool))
     step = 1e-5
 
     def fitted(q):
         return (first + q * second) / (light[0] + q * light[1])
 
     slope = (fitted(1 + step) - fitted(1 - step)) / (2 * step)
-    np.testing.assert_allclose(errors[0, :, -1], size * slope, rtol=1e-5, atol=1e-9)
+    # Without errors of the weights, those of ln q remain: this is one column for each z.
+    error = replace(
+        batch.error, columns=np.einsum("p,nr->npr", second, batch.error.level) / light[1]
+    )
+    _, _, of_q = normalise(replace(batch, error=error), np.ones(80, bool))
+    sizes = batch.error.level[0] / light[1]  # the errors of ln q
+    assert (sizes**2).sum() > 0
+    np.testing.assert_allclose(of_q[0], np.outer(slope, sizes), rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("prior_sd", [0.05, 1.0, 20.0])
@@ -139,12 +142,22 @@ def test_epochs_have_their_own_velocity_and_share_the_star(fit_store):
     logp = log_probability(plan, per_epoch=["rv", "c"])
     assert {"rv_e1", "rv_e2", "c_e1", "c_e2", "teff_1"} <= set(logp.names)
     own = {"rv_e1": 5.0, "rv_e2": -5.0, "c_e1": 0.3, "c_e2": 0.1}
-    both = logp.by_order(true_x(logp, **own)[None])[0]
+    both = logp.log_likelihood(true_x(logp, **own))
     alone = log_probability(plan_of(fit_store, first))
     other = log_probability(plan_of(fit_store, [replace(o, epoch=0) for o in second]))
-    np.testing.assert_allclose(both[1:3], alone.by_order(true_x(alone)[None])[0, 1:], rtol=1e-12)
-    expected = other.by_order(true_x(other, rv=-9.0, c=0.1)[None])[0, 1:]
-    np.testing.assert_allclose(both[3:], expected, rtol=1e-12)
+    each = alone.log_likelihood(true_x(alone)), other.log_likelihood(true_x(other, rv=-9.0, c=0.1))
+    # The epochs share their errors, which adds little here.
+    assert both != pytest.approx(sum(each), rel=1e-9)
+    assert both == pytest.approx(sum(each), abs=1)
+    plan = replace(plan, emulator_error=False)
+    by_order = log_probability(plan, per_epoch=["rv", "c"]).by_order(true_x(logp, **own))
+    plans = [replace(fit.plan, emulator_error=False) for fit in (alone, other)]
+    first_only, second_only = (log_probability(plan) for plan in plans)
+    expected = [
+        *first_only.by_order(true_x(alone))[1:],
+        *second_only.by_order(true_x(other, rv=-9.0, c=0.1))[1:],
+    ]
+    np.testing.assert_allclose(by_order[1:], expected, rtol=1e-12)
 
 
 def test_workers_give_bit_identical_results(fit_store, client):
@@ -167,7 +180,7 @@ def test_the_likelihood_and_the_prior_add_up(fit_store):
     likelihood, prior, total = logp.log_likelihood(x), logp.log_prior(x), logp(x)
     assert np.isneginf([likelihood[:2], prior[:2], total[:2]]).all()
     np.testing.assert_allclose(likelihood[2:] + prior[2:], total[2:], rtol=1e-12)
-    np.testing.assert_allclose(likelihood[2:], logp.by_order(x)[2:, 1:].sum(axis=1), rtol=1e-12)
+    np.testing.assert_array_equal(logp.by_order(x)[:, 0], total)
     for row in (0, 5):
         parts = logp.log_likelihood(x[row]), logp.log_prior(x[row]), logp(x[row])
         assert {type(part) for part in parts} == {float}
@@ -293,10 +306,14 @@ def test_priors_outside_the_model_are_refused_by_the_search(fit_store):
 def test_orders_follow_the_plan(fit_store):
     orders = observed(fit_store)
     logp = log_probability(plan_of(fit_store, orders))
-    both = logp.by_order(true_x(logp)[None])
+    x = true_x(logp)
+    both = logp.by_order(x)
     for row, order in enumerate(orders):
         alone = log_probability(plan_of(fit_store, [order]))
-        assert alone.by_order(true_x(alone)[None])[0, 1] == both[0, 1 + row]
+        others = logp.log_likelihood(x) - both[1 + row]  # the predictive density is what it adds
+        other = log_probability(plan_of(fit_store, [o for o in orders if o is not order]))
+        assert other.log_likelihood(x) == pytest.approx(others, rel=1e-12)
+        assert alone.by_order(x)[1] == alone.log_likelihood(x)
     assert ORDERS.number.tolist() == [order.number for order in orders]
 
 

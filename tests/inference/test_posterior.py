@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
+from astropy.table import Table
 
 import mixjobs
 from mixjobs.errors import InvalidInput, MissingFile, UnreadableFile
@@ -113,8 +114,11 @@ def test_likelihoods_and_the_prior_add_up(run, posterior):
     names = run.folder.names
     x = np.stack([posterior.posterior[name].values.ravel() for name in names], axis=1)
     prior = run.log_probability.parameters.log_prior(x)
-    sums = posterior.log_likelihood["flux"].values.sum(axis=2).ravel() + prior
+    sums = posterior.sample_stats["log_likelihood"].values.ravel() + prior
     np.testing.assert_allclose(sums, posterior.sample_stats["lp"].values.ravel(), rtol=1e-12)
+    expected = run.log_probability.by_order(x[:20])[:, 1:]
+    got = posterior.log_likelihood["flux"].values.reshape(len(x), -1)[:20]
+    np.testing.assert_allclose(got, expected, rtol=1e-10)
     assert posterior.log_likelihood["order"].values.tolist() == ["21", "22"]
     assert posterior.log_likelihood["number"].values.tolist() == [21, 22]
     assert posterior.log_likelihood["epoch"].values.tolist() == [1, 1]
@@ -236,8 +240,14 @@ def test_each_epoch_has_its_own_orders(run):
     """The parameters of an epoch affect only its orders."""
     settings = {"vsini": 6.0, "log_length": 1.0}
     job = job_in(run.folder.path.parent, run.log_probability.plan.store, parameters=settings)
-    twice = job.model_copy(update={"spectra": job.spectra * 2})
-    logp = load_log_probability(twice)
+    (first,) = job.spectra
+    table = Table.read(first.file)
+    name = next(name for name in table.colnames if name.startswith("flux"))
+    table[name] *= np.random.default_rng(2).normal(1, 0.01, len(table))
+    second = run.folder.path.parent / "second.ecsv"
+    table.write(second, overwrite=True)
+    epochs = [first, first.model_copy(update={"file": str(second)})]
+    logp = load_log_probability(job.model_copy(update={"spectra": epochs}))
     assert order_labels(logp.plan) == ["21_e1", "22_e1", "21_e2", "22_e2"]
     at = {"rv_e1": 5, "rv_e2": 6, "c_e1": 0.1, "c_e2": 0.6, "ln_noise": 0, "log_amplitude": -3}
     x = np.array([[(TRUTH | at)[name] for name in logp.names]])

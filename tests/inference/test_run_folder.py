@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixjobs.errors import InvalidInput, MissingFile, OutputExists, UnreadableFile
-from mixjobs.inference.run_folder import RANDOM, RunFolder, Segment
+from mixjobs.inference.run_folder import RunFolder
 from mixjobs.inference.sampler import run_ensembles
+from mixjobs.inference.segments import RANDOM, Segment
 from tests.helpers.sampled import IDENTITY, folder, half, same, start
 
 
@@ -76,6 +77,13 @@ class TestIdentity:
         RunFolder.resume(
             tmp_path / "run", {**dict(reversed(IDENTITY.items())), "names": tuple("abc")}
         )
+
+    def test_a_setting_that_an_earlier_version_did_not_have(self, tmp_path):
+        RunFolder.create(tmp_path / "run", IDENTITY | {"settings": {"a": 1}})
+        RunFolder.resume(tmp_path / "run", IDENTITY | {"settings": {"a": 1, "b": None}})
+        with pytest.raises(InvalidInput, match="b None in the run, 2 now") as error:
+            RunFolder.resume(tmp_path / "run", IDENTITY | {"settings": {"a": 1, "b": 2}})
+        assert error.value.name == "settings"
 
     @pytest.mark.parametrize(
         ("change", "key", "difference"),

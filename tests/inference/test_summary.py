@@ -2,21 +2,25 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mixjobs.errors import UnreadableFile
+from mixjobs.inference.bayes_factor import BayesFactor, Estimate, combined
 from mixjobs.inference.convergence import assess
+from mixjobs.inference.holes import HoleReport
 from mixjobs.inference.job import load_log_probability
 from mixjobs.inference.model_comparison import (
     Comparison,
     Optimum,
     compare,
+    posterior_bayes_factor,
     reduced,
     single_component,
 )
-from mixjobs.inference.run_folder import Chain
+from mixjobs.inference.posterior import fixed_values
+from mixjobs.inference.segments import Chain
 from mixjobs.inference.summary import Interval, summarise_chain
 from tests.helpers.finished_runs import NOISE, TRUTH, finished, job_in
 
@@ -109,12 +113,20 @@ def test_difference_in_ln_likelihood():
 
 
 def test_round_trip():
-    comparison = Comparison(2, 1000, ONE, TWO)
-    content = json.loads(json.dumps(comparison.to_dict()))
-    assert Comparison.from_dict(content) == comparison
-    assert content["ln_likelihood_difference"] == comparison.difference
+    factor = combined([Estimate("c -> 0", 1.0, 0.1)])
+    for comparison in (
+        Comparison(2, 1000, ONE, TWO, factor),
+        Comparison(2, 1000, ONE, TWO, None, "component 2 is a blackbody"),
+    ):
+        content = json.loads(json.dumps(comparison.to_dict()))
+        assert Comparison.from_dict(content) == comparison
+        assert content["ln_likelihood_difference"] == comparison.difference
+    assert str(comparison).endswith("20.0\nno Bayes factor: component 2 is a blackbody")
+    for name in ("bayes_factor", "no_bayes_factor"):  # as an earlier version wrote it
+        del content[name]
+    assert Comparison.from_dict(content) == Comparison(2, 1000, ONE, TWO)
     del content["one_component"]
-    with pytest.raises(UnreadableFile, match="one_component"):
+    with pytest.raises(KeyError, match="one_component"):
         Comparison.from_dict(content)
 
 
@@ -157,33 +169,110 @@ def test_parameters_to_which_component_1_is_tied_stay_free(logp):
     )
 
 
-def test_two_components_are_preferred(logp):
-    chain = finished().chain
-    at = np.unravel_index(chain.log_probability.argmax(), chain.log_probability.shape)
-    best = chain.positions[at]
-    # it needs no search
-    fixed = logp.fix("ln_noise", 0.0)
-    comparison = compare(fixed, np.delete(best, logp.names.index("ln_noise")), seed=1)
+@pytest.fixture(scope="module")
+def fixed(logp):
+    """The log-probability with the noise fixed, as by `ln_noise = "optimum"`."""
+    return logp.fix("ln_noise", 0.1)
+
+
+def chain_of(fixed, values):
+    """A chain of one sample, and others that are much less probable."""
+    rng = np.random.default_rng(2)
+    best = np.array([values[name] for name in fixed.names])
+    positions = best + rng.normal(size=(2, 50, 4, len(best))) * 1e-3
+    positions[0, 0, 0] = best
+    log_probability = np.full(positions.shape[:3], -1e9)
+    log_probability[0, 0, 0] = fixed(best)
+    return Chain(positions, log_probability, positions[..., :1], np.full((2, 50), 4))
+
+
+def test_two_components_are_preferred(fixed):
+    comparison = compare(fixed, chain_of(fixed, TRUTH), seed=1)
     assert comparison.n_pixels == 139
-    assert (
-        len(comparison.one_component.parameters),
-        len(comparison.all_components.parameters),
-    ) == (2, 4)
+    assert set(comparison.one_component.parameters) == {"teff_1", "rv"}
     assert comparison.difference > 10
-    assert comparison.all_components.parameters["c"] == best[logp.names.index("c")]
+    assert comparison.all_components.parameters["c"] == TRUTH["c"]
     x = np.array(list(comparison.one_component.parameters.values()))[None]
     alone = single_component(fixed)
-    assert comparison.one_component.ln_likelihood == alone.by_order(x)[0, 1:].sum()
+    assert comparison.one_component.ln_likelihood == alone.log_likelihood(x)[0]
     around = x + np.array([[30.0, 0], [-30, 0], [0, 0.2], [0, -0.2]])
     assert (alone(around) < alone(x)).all()
 
 
-def test_all_components_are_never_worse_than_one(logp):
+def test_the_noise_of_one_component_is_that_of_all(fixed):
+    """The noise fixed at the optimum of all components is not free for one component."""
+    alone = single_component(fixed)
+    assert fixed_values(alone.parameters)["ln_noise"] == 0.1
+    at = TRUTH | {"c": 0.0, "teff_2": 4450.0}
+    both = fixed.log_likelihood(np.array([at[name] for name in fixed.names]))
+    one = alone.log_likelihood(np.array([at[name] for name in alone.names]))
+    assert one == pytest.approx(both, rel=1e-12)
+
+
+def test_all_components_are_never_worse_than_one(fixed):
     """The model of one component is nested in that of all, wherever the sampler has been."""
-    fixed = logp.fix("ln_noise", 0.0)
-    poor = np.array([(TRUTH | {"rv": -20.0, "c": 0.9})[name] for name in fixed.names])
-    comparison = compare(fixed, poor, seed=1)
+    comparison = compare(fixed, chain_of(fixed, TRUTH | {"rv": -20.0, "c": 0.9}), seed=1)
     assert comparison.all_components.parameters["c"] == 0
     assert comparison.all_components.ln_likelihood == pytest.approx(
         comparison.one_component.ln_likelihood, abs=1e-6
     )
+
+
+# -- the Bayes factor ---------------------------------------------------------------------------
+
+
+def random_chain(logp, n=3000, **values):
+    """Independent draws of the prior, some parameters replaced by others."""
+    rng = np.random.default_rng(5)
+    x = logp.parameters.draw(rng, 8 * n)
+    for name, draws in values.items():
+        x[:, logp.names.index(name)] = draws(rng, 8 * n)
+    positions = x.reshape(2, n, 4, -1)
+    log_probability = rng.normal(size=positions.shape[:3])
+    return Chain(positions, log_probability, positions[..., :1], np.full((2, n), 4))
+
+
+def test_the_posterior_of_uninformative_data_is_the_prior(logp):
+    factor = posterior_bayes_factor(logp, random_chain(logp))
+    assert [e.limit for e in factor.estimates] == ["c -> 0", "c -> 1", "equal teff"]
+    for estimate in factor.estimates:
+        assert estimate.ln == pytest.approx(0, abs=3 * estimate.error + 0.05)
+
+
+def test_a_posterior_far_from_one_component_has_a_bound(logp):
+    chain = random_chain(logp, c=lambda rng, n: rng.normal(0.4, 0.02, n))
+    assert posterior_bayes_factor(logp, chain).estimates[0].error is None
+    stuck = replace(chain, positions=np.broadcast_to(TRUTH["c"], chain.positions.shape))
+    assert posterior_bayes_factor(logp, stuck).startswith("too few independent draws")
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "reason"),
+    [
+        ({"components": ["library", "blackbody"]}, {}, "component 2 is a blackbody"),
+        ({"components": 3}, {}, "the model has 3 components, not two"),
+        ({"shared": ["teff", "rv", "vsini"]}, {}, "the components have no temperatures"),
+        ({}, {"c": 0.3}, "c is not a single free parameter"),
+        ({}, {"teff_2": "teff_1 - 500"}, "teff_2 is not a single free parameter"),
+        ({}, {"log_length": "0.001 * teff_2"}, "log_length is tied to teff_2"),
+        ({}, {"constraints": ["vsini < rv"]}, "the constraint vsini < rv involves more"),
+    ],
+)
+def test_models_without_a_bayes_factor(logp, model, parameters, reason):
+    job = job_in(
+        finished().folder.path.parent, logp.plan.store, model=model,
+        parameters={"vsini": 6.0, "log_amplitude": -2.5, "log_length": 1.0} | parameters
+        | ({"vsini": {"uniform": [0, 10]}} if "constraints" in parameters else {}),
+    )  # fmt: skip
+    other = load_log_probability(job)
+    assert posterior_bayes_factor(other, finished().chain).startswith(reason)
+
+
+def test_holes_of_the_grid(logp):
+    hole = HoleReport(2, "prior", 0.12, ({"teff": 4400.0},), 1)
+    with_hole = replace(logp, holes=(hole,))
+    assert posterior_bayes_factor(with_hole, random_chain(logp)) == (
+        "holes of the grid exclude 12 % of a prior"
+    )
+    small = replace(logp, holes=(replace(hole, fraction=0.001),))
+    assert isinstance(posterior_bayes_factor(small, random_chain(logp)), BayesFactor)

@@ -58,7 +58,8 @@ class TestReal:
                 assert flux.dtype == np.float64
                 np.testing.assert_allclose(flux / flux.mean(), stored / stored.mean(), rtol=1e-13)
                 if "norm" not in name and "ACES" not in name:
-                    np.testing.assert_array_equal(flux, stored)
+                    factor = 1.0 if name == "btsettl_prism" else 1e-8  # the others are per cm
+                    np.testing.assert_array_equal(flux, stored * factor)
 
     def test_btsettl_has_a_hole_and_uneven_steps(self, data):
         grid = open_library(data / "btsettl_prism.hdf5").grid
@@ -505,7 +506,7 @@ BAD = [
     ("wavelengths in 2-D", replace("wl", WAVE.reshape(2, 32)), LibraryError, {"value": (2, 32)}),
     ("wavelengths that are text", replace("wl", [b"a"] * 64), LibraryError, {"name": "wl"}),
     ("one wavelength", replace("wl", WAVE[:1]), LibraryError, {"value": (1,)}),
-    ("unit", attribute("wl", "units", "nm"), LibraryError, {"name": "wl", "value": "nm"}),
+    ("unit", attribute("wl", "units", "s"), UnreadableFile, {"name": "units", "value": "s"}),
 ]
 
 

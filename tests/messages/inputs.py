@@ -14,6 +14,7 @@ from tests.cli import test_cluster as clusters
 from tests.cli import test_sample as samples
 from tests.cli import test_spectrum as spectra
 from tests.helpers import small_fits
+from tests.helpers.split_libraries import split, write_part
 from tests.messages.collect import help_text
 
 _EDGES = "5003,5012,5020,5027"
@@ -56,6 +57,29 @@ def libraries(collector):
         spoil(folder / "library.hdf5")
         words = ["build", "library.hdf5", "-o", "q.zarr", "--serial", *bad.TWO_ORDERS]
         collector.error(fault, words)
+
+
+def libraries_in_files(collector):
+    """`mixjobs build` and `mixjobs info` with a library in several files."""
+    collector.section("build: libraries in several files")
+    folder = _enter(collector, "files", "shared/library.hdf5")
+    ranges = ((0, 400), (300, 600), (800, 1024))
+    split(folder / "library.hdf5", folder, ranges)
+    write_part(folder / "library.hdf5", folder / "twice.hdf5", 200, 500, factor=2)
+    write_part(folder / "library.hdf5", folder / "points.hdf5", 500, 900, drop=(3,))
+    words = ["-o", "q.zarr", "--serial", "--no-table"]
+    pattern = ["build", "part_m*.hdf5", *words]
+    collector.error("no file matches", ["build", "m*.hdf5", *words, "--edges", "5005,5010"])
+    collector.error("an order in a gap", [*pattern, "--edges", "5005,5010,5020"])
+    collector.error("a buffer in a gap", [*pattern, "--edges", "5012,5016", "--emulator"])
+    collector.error(
+        "files that disagree",
+        ["build", "part_m00.hdf5", "twice.hdf5", *words, "--edges", "5005,5010"],
+    )
+    collector.error("the same file twice", ["info", "part_m00.hdf5", "part_m00.hdf5"])
+    words += ["--edges", "5005,5010", "--dry-run"]
+    collector.output("a file without a point", ["build", "part_m00.hdf5", "points.hdf5", *words])
+    collector.output("three files", ["info", "part_m*.hdf5"])
 
 
 def build_options(collector):
@@ -232,6 +256,6 @@ def demo(collector):
 
 
 SECTIONS = (
-    help_of_commands, libraries, build_options, builds, thetas_and_stores, spectrum, sample,
-    cluster, demo,
+    help_of_commands, libraries, libraries_in_files, build_options, builds, thetas_and_stores,
+    spectrum, sample, cluster, demo,
 )  # fmt: skip

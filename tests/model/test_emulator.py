@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mixjobs.builder.emulator import EmulatorSettings
 from mixjobs.interpolation.cross_validation import axis_folds
-from mixjobs.model.emulator import decompose, emulator_error, held_out_residuals
+from mixjobs.model.emulator import decompose, held_out_residuals
 from mixjobs.wavelengths import LogGrid
 from tests.helpers.drawn import lattice
 
@@ -42,13 +42,14 @@ def test_eigenspectra_agree_with_an_svd(n_points):
 
 
 @given(st.integers(2, 30), st.floats(0.3, 0.9), st.integers(0, 100))
+@example(n_points=6, decay=0.8008362804827689, seed=20)
 def test_the_stated_accuracy_is_the_actual_one(n_points, decay, seed):
     matrix = spectra(n_points, decay=decay, seed=seed)
     emulator = emulate(matrix)
     left = matrix - emulator.mean - emulator.weights @ emulator.eigenspectra
     assert np.abs(left).max() == pytest.approx(emulator.max_residual, abs=1e-12)
     np.testing.assert_allclose(
-        np.sqrt((left**2).mean(axis=1)), emulator.reconstruction_error, atol=1e-8
+        np.sqrt((left**2).mean(axis=1)), emulator.reconstruction_error, atol=1e-14
     )
     variance = 1 - (left**2).sum() / ((matrix - matrix.mean(axis=0)) ** 2).sum()
     assert variance == pytest.approx(emulator.explained_variance, abs=1e-10)
@@ -89,27 +90,8 @@ def test_held_out_residuals_are_those_over_the_pixels():
     (teff, logg) = axis_folds(grid, "cubic")
     predicted = emulator.weights[teff.predicted] + teff.errors(emulator.weights)
     left = emulator.mean + predicted @ emulator.eigenspectra - matrix[teff.predicted]
-    residuals = held_out_residuals([teff, logg], emulator)[0]
+    residuals = held_out_residuals([teff, logg], emulator, {"teff": 0.5, "logg": 1.0})[0]
     squares = (left**2).mean(axis=1)
     assert residuals.rms == pytest.approx(np.sqrt(squares.mean()))
     assert residuals.worst == pytest.approx(np.sqrt(squares.max()))
     assert residuals.point == teff.predicted[squares.argmax()]
-
-
-def test_the_error_is_the_scaled_sum_over_the_axes():
-    grid = lattice(np.arange(3000, 3800, 100), [4, 4.5, 5])
-    rng = np.random.default_rng(2)
-    weights, log_mean = rng.normal(size=(len(grid), 3)), rng.normal(size=len(grid))
-    axes = axis_folds(grid, "cubic")
-    error = emulator_error(axes, weights, log_mean)
-    assert error.factors["logg"] == pytest.approx(0.6374 / 8, rel=1e-3)  # three values
-    expected = np.zeros((3, 3))
-    for axis in axes:
-        errors = axis.errors(weights)
-        expected += error.factors[axis.name] ** 2 * np.mean(
-            [np.outer(row, row) for row in errors], axis=0
-        )
-    np.testing.assert_allclose(np.diag(error.covariance), np.diag(expected))
-    np.testing.assert_allclose(error.covariance[0, 1], expected[0, 1] / 2)
-    assert np.linalg.eigvalsh(error.covariance).min() > 0
-    assert error.log_mean > 0

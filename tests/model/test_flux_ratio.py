@@ -12,6 +12,7 @@ from mixjobs.errors import InvalidInput, OutsideGrid
 from mixjobs.grid import Grid, describe
 from mixjobs.interpolation import METHODS
 from mixjobs.interpolation.cells import Cells, Linear
+from mixjobs.interpolation.filling import fill_holes
 from mixjobs.model import flux_ratio as module
 from mixjobs.model.flux_ratio import MAX_PAIRS_PER_BATCH, flux_ratio
 from mixjobs.orders import Orders
@@ -380,6 +381,46 @@ def test_next_to_the_hole_of_the_real_library(bt_settl, method):
             q(sun_like, theta)
     for theta in ([4400, 3.5, -3.0], [4350, 3.5, -2.8], [4300, 3.2, -3.2], [4400, 3.0, -2.5]):
         assert (q(sun_like, theta) > 0).all()
+
+
+@pytest.mark.parametrize("method", EXACT)
+def test_the_hole_of_the_real_library_can_be_filled(bt_settl, method):
+    grid, orders, mean_flux = bt_settl
+    filling = fill_holes(grid, np.log(mean_flux).T)
+    assert filling.points.tolist() == [[4400.0, 3.0, -3.0]]
+    median, percentile = filling.error[0]
+    assert 0.001 < median < 0.004 < percentile < 0.03
+    q = flux_ratio(grid, orders, mean_flux, method, "nan", filling)
+    refused = flux_ratio(grid, orders, mean_flux, method, "nan")
+    rng = np.random.default_rng(1)
+    near = [4400, 3.0, -3.0] + rng.uniform(-1.5, 1.5, (400, 3)) * [100, 0.5, 0.5]
+    near = near.clip([2600, 3, -4], [4500, 5.5, 0.5])
+    filled, known = q(grid.points[9], near), refused(grid.points[9], near)
+    valid = np.isfinite(known).all(axis=1)
+    assert 0.1 < valid.mean() < 0.9
+    assert np.isfinite(filled).all()
+    assert (filled[valid] == known[valid]).all()
+    # continuous where the cells with the hole begin
+    step = np.array([1e-6, 0, 0])
+    for theta in ([4300, 3.2, -2.8], [4400, 3.2, -2.8]):
+        sides = q(grid.points[9], np.array([theta - step, theta + step]))
+        np.testing.assert_allclose(sides[1], sides[0], rtol=1e-7)
+
+
+def test_pairwise_takes_filled_points_too():
+    grid = lattice([3000, 3100, 3200, 3300], [4, 4.5, 5])
+    mean_flux = np.exp(np.sin(grid.points @ [[1e-3], [1.0]])).T
+    kept = np.delete(np.arange(12), 4)
+    holed, orders = grid.take(kept), Orders.log_spaced(1, 5000, 6000)
+    filling = fill_holes(holed, np.log(mean_flux[:, kept]).T)
+    q = flux_ratio(holed, orders, mean_flux[:, kept], "pairwise", "nan", filling)
+    expected = filling.extend_flux(mean_flux[:, kept])[:, -1] / mean_flux[:, 0]
+    np.testing.assert_allclose(q(grid.points[0], grid.points[4]), expected, rtol=1e-9)
+    assert np.isnan(
+        flux_ratio(holed, orders, mean_flux[:, kept], "pairwise", "nan")(
+            grid.points[0], grid.points[4]
+        )
+    ).all()
 
 
 def test_the_slope_of_the_real_q_jumps_with_linear_and_not_with_cubic(bt_settl):

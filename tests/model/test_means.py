@@ -129,4 +129,23 @@ class TestUnusable:
         assert means(flux, [0, 3], [2, 5]).tolist() == [1.5, 4.0]
 
     def test_zeros_among_others_are_flux(self):
-        assert means([0.0, 0.0, 3.0], [0], [3]).tolist() == [1.0]
+        assert means([0.0, 3.0, 3.0], [0], [3]).tolist() == [2.0]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 2), (5, 9), (18, 20), (0, 12)])
+@pytest.mark.parametrize("dark", [0.0, 1e-30])
+def test_a_run_of_zeros_next_to_flux_is_refused(start, stop, dark):
+    flux = np.linspace(1, 2, 20)
+    flux[start:stop] = dark
+    with pytest.raises(LibraryError) as error:
+        mean_flux(lambda lo, hi: flux[lo:hi], [7, 8], [0, 0], [20, 20])
+    assert (error.value.order, error.value.value) == (7, (start, stop - 1))
+
+
+def test_flux_that_fades_to_zero_is_accepted():
+    flux = np.exp(-(np.linspace(0, 200, 400) ** 1.5))  # underflows to zero
+    assert flux[-1] == 0
+    assert mean_flux(lambda lo, hi: flux[lo:hi], [7], [0], [400]) > 0
+    line = np.ones(9)
+    line[4] = 0  # one pixel is no run
+    assert mean_flux(lambda lo, hi: line[lo:hi], [7], [0], [9]) == pytest.approx([8 / 9])

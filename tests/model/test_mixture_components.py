@@ -9,6 +9,8 @@ from scipy.integrate import quad
 
 import mixjobs
 from mixjobs.errors import InvalidInput
+from mixjobs.model.layout import lay_out
+from mixjobs.store.checksums import write_checksums
 from tests.helpers.mixture_stores import ORDERS, WINDOWS, demo_library, store_of
 from tests.helpers.plain_mixture import mean_flux, normalised, own_pixels
 
@@ -150,6 +152,7 @@ def changed(store, folder, **attributes):
     group = zarr.open_group(copy, mode="a", use_consolidated=False)
     group.attrs.update(attributes)
     zarr.consolidate_metadata(copy)
+    write_checksums(copy)
     return copy
 
 
@@ -199,3 +202,12 @@ def test_a_grid_parameter_with_one_value_is_not_a_parameter(other):
     star = mixjobs.load_mixture(other, 1)
     assert star.parameters == ("teff", "logg", "vsini", "rv")
     assert "feh" in OTHER.names
+
+
+def test_all_but_teff_are_shared_unless_chosen():
+    names = ["teff", "logg", "alpha", "vsini", "rv"]
+    assert lay_out([names, names], None, "c", {}).names == ("teff_1", "teff_2", *names[1:], "c")
+    assert lay_out([names, ["teff"]], None, "c", {}).names == ("teff_1", "teff_2", *names[1:], "c")
+    assert lay_out([names], None, "c", {}).names == tuple(names)
+    unknown = lay_out([["wibble", "logg", "rv"]] * 2, None, "c", {}).names
+    assert unknown == ("wibble_1", "wibble_2", "logg", "rv", "c")

@@ -36,39 +36,54 @@ def wide_store(folder, accuracy):
 
 
 class Dense:
-    """The stored emulator of an order, and its covariance from dense matrices."""
+    """The stored emulator of an order, and the columns of its errors."""
 
     def __init__(self, store, number=ORDER):
-        group = zarr.open_group(store / f"emulator/{number}", mode="r", use_consolidated=False)
+        emulators = zarr.open_group(store / "emulator", mode="r", use_consolidated=False)
+        group = emulators[f"{number}"]
         facts = dict(group.attrs)
         self.eigenspectra = group["eigenspectra"][...]
+        self.residual_spectra = group["residual_spectra"][...]
         steps = np.arange(self.eigenspectra.shape[1])
         self.grid = np.exp(facts["ln_wave_start"] + facts["ln_wave_step"] * steps)
         self.wavelength = group["wavelength"][...]
         self.reconstruction_error = group["reconstruction_error"][...]
-        self.covariance = np.array(facts["error_covariance"])
-        self.log_mean = facts["error_log_mean"]
+        self.columns = emulators[f"joint_error/{number}"][...]
 
-    def broadened(self, vsini, rv):
-        """Eigenspectra (K, n_pixels), broadened in real space."""
+    @property
+    def log_mean(self):
+        """Standard error of ln(mean flux)."""
+        return np.sqrt((self.columns[:, -1] ** 2).sum())
+
+    def errors(self, part, light, vsini, rv, of_level=1.0):
+        """Columns of a component's interpolation error, and of its reconstruction error."""
         sigma = sigma_of(RESOLUTION)
-        return np.array(
-            [broadened(self.grid, e, self.wavelength, rv, vsini, sigma) for e in self.eigenspectra]
-        )
 
-    def of_one(self, vsini, rv):
-        """Covariance (n_pixels, n_pixels) of a single star."""
-        spectra = self.broadened(vsini, rv)
-        return spectra.T @ self.covariance @ spectra
+        def broad(spectra):
+            rows = [broadened(self.grid, s, self.wavelength, rv, vsini, sigma) for s in spectra]
+            return light * np.array(rows).reshape(len(rows), len(self.wavelength))
 
-    def of_two(self, light, motions, rho):
-        """Covariance of two components whose weights have errors with correlation rho."""
-        first, second = (
-            size * self.broadened(*motion) for size, motion in zip(light, motions, strict=True)
-        )
-        cross = rho * first.T @ self.covariance @ second
-        own = [part.T @ self.covariance @ part for part in (first, second)]
-        return own[0] + own[1] + cross + cross.T
+        interpolation = self.columns[:, :-1] @ broad(self.eigenspectra)
+        return interpolation + np.outer(self.columns[:, -1], part), broad(self.residual_spectra)
+
+
+def covariance(components, rho, relative=True):
+    """Covariance of a mixture of components (dense, part, light, vsini, rv), densely.
+
+    Errors of components of the same library have the correlation rho (K, K). Relative to the mean
+    flux of component 1, its error changes every other component.
+    """
+    columns, total = [], sum(component[1] for component in components)
+    for k, (dense, part, *rest) in enumerate(components):
+        by_level = part - total if relative and k == 0 else part
+        columns.append(dense.errors(by_level, *rest))
+    return sum(
+        rho[j][k] * (one.T @ other)
+        for j in range(len(columns))
+        for k in range(len(columns))
+        for one, other in zip(columns[j], columns[k], strict=True)
+        if components[j][0] is components[k][0]
+    )
 
 
 def correlation(teff_1, teff_2):
@@ -83,45 +98,39 @@ def factor(model, values):
     batch = next(iter(model.stream(values, errors=True)))
     parts = model.parts(values)[0]
     np.testing.assert_allclose(batch.flux[0], parts.sum(axis=0), rtol=1e-12)
-    return batch.error[0], parts, model.light(values)[:, 0]
+    return batch.error.columns[0], parts, model.light(values)[:, 0]
 
 
 def same_covariance(x, expected):
-    """X has the leading axes of the emulator's covariance, 99.9 % of its trace."""
+    """X has the leading axes of the error of the order, 99.9 % of its variance."""
     got, scale = x @ x.T, np.diag(expected).mean()
     assert np.abs(got - expected).max() < 5e-3 * np.diag(expected).max()
     assert abs(np.diag(got).mean() / scale - 1) < 2e-3
 
 
 @pytest.mark.parametrize("shared", [("logg", "feh", "vsini", "rv"), ("logg", "feh", "vsini"), ()])
-def test_the_factor_of_the_covariance(store, shared):
-    """The emulator's columns, then that of the flux ratio: its error times component 2."""
+@pytest.mark.parametrize("weighting", ["c", "log_omega"])
+def test_the_factor_of_the_covariance(store, shared, weighting):
     model = mixjobs.load_mixture(
-        store, shared=shared, resolution=RESOLUTION, orders=[ORDER], fixed={"c": 0.6}
+        store, shared=shared, resolution=RESOLUTION, orders=[ORDER], weighting=weighting
     )
     motions = [(9.0, 15.0), (9.0, 15.0) if "rv" in shared else (9.0, -35.0)]
     theta = [[5700, 4.3, -0.3], [5900, 4.3, -0.3]]
-    named = {}
+    named = {"c": 0.6} if weighting == "c" else {"log_omega_1": -7.0, "log_omega_2": -7.3}
     for k, (star, motion) in enumerate(zip(theta, motions, strict=True), start=1):
         for name, value in zip(
             ("teff", "logg", "feh", "vsini", "rv"), [*star, *motion], strict=True
         ):
             named[name if name in shared else f"{name}_{k}"] = value
     x, parts, light = factor(model, named)
-    dense = Dense(store)
-    rho = correlation(5700, 5900)
+    dense, rho = Dense(store), correlation(5700, 5900)
     assert 0.1 < rho < 0.9
-    same_covariance(x[:, :-1], dense.of_two(light, motions, rho))
-    # one set of columns for each distinct motion
-    single, _, _ = factor(
-        mixjobs.load_mixture(store, 1, resolution=RESOLUTION, orders=[ORDER]), [*theta[0], 9, 15]
-    )
-    n_columns = single.shape[1]
-    assert 3 <= n_columns <= 8
-    assert x.shape[1] == (n_columns if "rv" in shared else 2 * n_columns) + 1
-    # f2bar/f1bar has the errors of both means
-    error = np.sqrt(2 - 2 * rho) * dense.log_mean
-    np.testing.assert_allclose(x[:, -1], error * parts[1], rtol=1e-12)
+    components = [
+        (dense, part, size, *motion)
+        for part, size, motion in zip(parts, light, motions, strict=True)
+    ]
+    same_covariance(x, covariance(components, [[1, rho], [rho, 1]], weighting == "c"))
+    assert x.shape[1] < 45
 
 
 @pytest.mark.parametrize("shared", [("logg", "feh", "vsini", "rv"), ()])
@@ -137,71 +146,56 @@ def test_equal_components_have_the_errors_of_one_star(store, shared):
         np.testing.assert_allclose(x @ x.T, alone @ alone.T, atol=1e-7 * scale)
 
 
-def test_the_flux_ratios_column_is_a_finite_difference(store):
-    """The derivative with respect to ln(q) follows from a change of c: c q -> c q (1 + h)."""
-    model = mixjobs.load_mixture(store, orders=[ORDER], weighting="log_omega")
-    by_c = mixjobs.load_mixture(store, orders=[ORDER])
-    theta = [5700, 5900, 4.3, -0.3, 5.0, 5.0]
-    x, _, _ = factor(by_c, [*theta, 0.5])
-    light = model.light([*theta, 0, 0])[:, 0]
-    h, omega = 1e-6, 0.5 / light[0]
-
-    def spectrum(log_q):
-        return model([*theta, np.log10(omega), np.log10(omega) + log_q / np.log(10)])[0]
-
-    slope = (spectrum(h) - spectrum(-h)) / (2 * h)
-    error = np.sqrt(2 - 2 * correlation(5700, 5900)) * Dense(store).log_mean
-    np.testing.assert_allclose(x[:, -1], error * slope, rtol=1e-7, atol=1e-12)
+def test_orders_and_motions_share_their_variables(store):
+    """An error column means the same z in every order, at any velocity."""
+    model = mixjobs.load_mixture(store, 1, resolution=RESOLUTION)
+    slow, fast = [5700, 4.3, -0.3, 1.0, 0.0], [5700, 4.3, -0.3, 9.0, 15.0]
+    for values in (slow, fast):
+        for number, batch in zip((7, 8), model.stream(values, errors=True), strict=True):
+            error, dense = batch.error, Dense(store, number)
+            part = batch.flux[0]
+            by_z = error.common[0] @ error.columns[0].T  # (Z, n_pixels)
+            expected, _ = dense.errors(part - part, 1.0, *values[3:])
+            assert np.abs(by_z - expected).max() < 0.05 * np.abs(expected).max()
 
 
-def test_solid_angles_have_a_column_each(store):
-    model = mixjobs.load_mixture(
-        store, orders=[ORDER], weighting="log_omega", resolution=RESOLUTION
-    )
-    x, parts, light = factor(model, [5700, 5900, 4.3, -0.3, 9.0, 15.0, -7.0, -7.3])
-    dense = Dense(store)
-    rho = correlation(5700, 5900)
-    together = (light**2).sum() + 2 * rho * light.prod()
-    same_covariance(x[:, :-2], together * dense.of_one(9.0, 15.0))
-    of_means = dense.log_mean**2 * np.array([[1, rho], [rho, 1]])
-    np.testing.assert_allclose(x[:, -2:] @ x[:, -2:].T, parts.T @ of_means @ parts, rtol=1e-9)
-
-
-def test_a_single_star_has_no_flux_ratio_and_a_blackbody_no_error(store):
+def test_a_single_star_has_no_error_of_its_level_and_a_blackbody_none(store):
     star = mixjobs.load_mixture(store, 1, orders=[ORDER], resolution=RESOLUTION)
-    x, _, _ = factor(star, [5700, 4.3, -0.3, 9.0, 15.0])
+    x, parts, _ = factor(star, [5700, 4.3, -0.3, 9.0, 15.0])
     dense = Dense(store)
-    same_covariance(x, dense.of_one(9.0, 15.0))
+    same_covariance(x, covariance([(dense, parts[0], 1.0, 9.0, 15.0)], [[1]]))
     veiled = mixjobs.load_mixture(
         store, ["library", "blackbody"], orders=[ORDER], resolution=RESOLUTION
     )
-    y, parts, light = factor(veiled, [5700, 9000, 4.3, -0.3, 9.0, 15.0, 0.3])
-    np.testing.assert_allclose(y[:, :-1], light[0] * x, rtol=1e-9, atol=1e-14)
-    np.testing.assert_allclose(y[:, -1], dense.log_mean * parts[1], rtol=1e-12)
+    y, (_, planck), light = factor(veiled, [5700, 9000, 4.3, -0.3, 9.0, 15.0, 0.3])
+    interpolation, reconstruction = dense.errors(-planck, light[0], 9.0, 15.0)
+    expected = interpolation.T @ interpolation + reconstruction.T @ reconstruction
+    same_covariance(y, expected)
 
 
 def test_errors_of_two_libraries(store, tmp_path):
     other = store_of(demo_library(seed=5), tmp_path, "other", accuracy={"rank": 6})
     model = mixjobs.load_mixture(store, ["library", other], orders=[ORDER], resolution=RESOLUTION)
     x, parts, light = factor(model, [5700, 5900, 4.3, -0.3, 9.0, 15.0, 0.3])
-    ours, theirs = Dense(store), Dense(other)
-    expected = sum(s**2 * d.of_one(9.0, 15.0) for s, d in zip(light, (ours, theirs), strict=True))
-    same_covariance(x[:, :-1], expected)
-    error = np.hypot(ours.log_mean, theirs.log_mean)
-    np.testing.assert_allclose(x[:, -1], error * parts[1], rtol=1e-12)
+    libraries = Dense(store), Dense(other)
+    components = [(*each, 9.0, 15.0) for each in zip(libraries, parts, light, strict=True)]
+    # Relative to the mean of component 1, of another library
+    first, second = (dense.errors(part, *rest) for dense, part, *rest in components)
+    of_level = np.outer(libraries[0].columns[:, -1], parts.sum(axis=0))
+    columns = [first[0] - of_level, first[1], *second]
+    same_covariance(x, sum(column.T @ column for column in columns))
 
 
 def test_three_components_share_the_error_of_the_first_ones_mean(store):
     """ln q_k = ln mean_k - ln mean_1: the errors of all q are correlated through mean_1."""
-    model = mixjobs.load_mixture(store, 3, orders=[ORDER])
-    given = dict(zip(model.parameters, [5700, 5850, 6000, 4.3, -0.3, 0, 0, 0.3, 0.25], strict=True))
-    x, (_, second, third), _ = factor(model, given)
-    teff = np.array([5700, 5850, 6000])
-    of_means = Dense(store).log_mean ** 2 * correlation(teff[:, None], teff)
-    over_first = np.array([[-1, 1, 0], [-1, 0, 1]])
-    parts = np.stack([second, third])
-    expected = parts.T @ over_first @ of_means @ over_first.T @ parts
-    np.testing.assert_allclose(x[:, -2:] @ x[:, -2:].T, expected, rtol=1e-9, atol=1e-18)
+    model = mixjobs.load_mixture(store, 3, orders=[ORDER], resolution=RESOLUTION)
+    given = dict(
+        zip(model.parameters, [5700, 5850, 6000, 4.3, -0.3, 9, 15, 0.3, 0.25], strict=True)
+    )
+    x, parts, light = factor(model, given)
+    teff, dense = np.array([5700, 5850, 6000]), Dense(store)
+    components = [(dense, *each, 9.0, 15.0) for each in zip(parts, light, strict=True)]
+    same_covariance(x, covariance(components, correlation(teff[:, None], teff)))
 
 
 def between_the_nodes(n):
@@ -217,7 +211,8 @@ def stated_and_actual(store, method):
     star = mixjobs.load_mixture(store, 1, method=method, fixed={"vsini": 0, "rv": 0})
     (block,) = star.stream(theta[:1], errors=True)
     assert 1490 < true.shape[1] < 1500
-    by_factor = (block.error[0] ** 2).sum(axis=1).mean()
+    columns = block.error.columns[0] @ np.linalg.qr(block.error.common[0].T)[0]
+    by_factor = (columns**2).sum(axis=1).mean()
     reconstruction = (Dense(store, 1).reconstruction_error ** 2).mean()
     return by_factor, reconstruction, ((star(theta)[0] - true) ** 2).mean()
 
@@ -247,7 +242,9 @@ def test_the_flux_ratio_between_the_nodes_is_about_as_good_as_stated(wide, metho
     actual = np.log(two.light(values)[:, 1, 0] * means[:30] / means[30:])
     blocks = list(two.stream(values, errors=True))
     # c = 1: all light is component 2's
-    stated = np.concatenate([(block.error[:, :, -1] / block.flux)[:, 0] for block in blocks])
+    levels = np.concatenate([block.error.level for block in blocks])
+    light = np.concatenate([block.level for block in blocks])
+    stated = np.sqrt((levels**2).sum(axis=1)) / light
     assert 1 / 3 < np.sqrt((actual**2).mean() / (stated**2).mean()) < 3
 
 
@@ -257,12 +254,11 @@ def test_each_method_has_its_own_errors(wide):
     for method in ("cubic", "linear"):
         star = mixjobs.load_mixture(wide, 1, method=method, fixed={"vsini": 0, "rv": 0})
         block = next(iter(star.stream([4700, 4.2, -0.4], errors=True)))
-        stated[method] = (
-            (block.error**2).sum(axis=2).mean(),
-            star.sources[0].orders[0].log_mean_error,
-        )
+        log_mean = star.sources[0].orders[0].error.log_mean
+        stated[method] = (block.error.columns**2).sum(axis=2).mean(), np.sqrt((log_mean**2).sum())
     assert stated["linear"][0] > 5 * stated["cubic"][0]
-    assert stated["linear"][1] > 3 * stated["cubic"][1] == 3 * Dense(wide, 1).log_mean
+    assert stated["linear"][1] > 3 * stated["cubic"][1]
+    assert stated["cubic"][1] == pytest.approx(Dense(wide, 1).log_mean)
 
 
 def test_the_buffer_has_room_for_the_requested_velocities(store):

@@ -6,6 +6,7 @@ from astropy import units
 
 import mixjobs
 from mixjobs.errors import InvalidInput, MixjobsError, OrderError, OutsideGrid, StoreError
+from mixjobs.limits import BLACKBODY_TEFF
 from tests.helpers.mixture_stores import ORDERS, demo_library, some_pixels, store_of
 
 # With a hole, like PHOENIX, which has no (8000, 0.5): the cell next to the hole is incomplete.
@@ -83,8 +84,9 @@ def test_outside_is_nan_in_exactly_the_invalid_samples(silent):
         np.testing.assert_allclose(parts[m][~bad], silent.parts(good)[m], rtol=0, atol=1e-12)
     for block in silent.stream(table, errors=True):
         wrong = bad[block.samples]
-        assert np.isnan(block.error[wrong]).all()
-        assert np.isfinite(block.error[~wrong]).all()
+        assert np.isnan(block.error.columns[wrong]).any(axis=(1, 2)).all()
+        for values in vars(block.error).values():
+            assert np.isfinite(values[~wrong]).all()
         np.testing.assert_array_equal(np.isnan(block.level), wrong)
 
 
@@ -131,12 +133,13 @@ def test_a_blackbody_needs_a_temperature(store):
     model = mixjobs.load_mixture(store, ["library", "blackbody"], outside="nan")
     values = {"teff_1": 7100, "logg": 1, "feh": 0, "vsini": 0, "rv": 0, "c": 0.2}
     loud = mixjobs.load_mixture(store, ["library", "blackbody"])
-    for teff in (0.0, -5.0, np.inf):
+    low, high = BLACKBODY_TEFF
+    for teff in (0.0, -5.0, np.inf, low / 2, high * 2):
         assert np.isnan(model(values | {"teff_2": teff})[0]).all()
         with pytest.raises(OutsideGrid, match=r"^component 2: ") as error:
             loud(values | {"teff_2": teff})
         assert (error.value.name, error.value.value) == ("teff_2", teff)
-    assert np.isfinite(model(values | {"teff_2": [1.0, 1e9]})[0]).all()
+    assert np.isfinite(model(values | {"teff_2": [low, high]})[0]).all()
 
 
 @pytest.mark.parametrize(

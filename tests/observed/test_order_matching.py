@@ -11,13 +11,14 @@ from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixjobs.errors import InvalidInput, MissingFile, MixjobsError, OrderError, UnreadableFile
+from mixjobs.errors import InvalidInput, MissingFile, OrderError, UnreadableFile
 from mixjobs.model.instrument import data_pixels
 from mixjobs.observed.masks import read_ranges
+from mixjobs.observed.opening import open_spectrum
 from mixjobs.observed.order_matching import cut_by_range
-from mixjobs.observed.spectrum import open_spectrum
+from mixjobs.observed.spectrum import ObservedSpectrum
 from mixjobs.orders import Orders
-from mixjobs.wavelengths import air_to_vacuum, vacuum_to_air
+from mixjobs.wavelengths import air_to_vacuum, ranges_of_pixels, vacuum_to_air
 
 MEDIA = ("air", "vacuum")
 
@@ -89,8 +90,8 @@ class TestReal:
             np.testing.assert_array_equal(arranged.mask[m], masks[within] == 1)
             used += int(masks[within].sum())
         assert arranged.medium == "vacuum"
-        assert arranged.notes[1:] == (
-            "wavelengths in vacuum, like the library's",
+        assert arranged.notes[-2:] == (
+            "wavelengths in vacuum, like the library's (assumed; its file does not say)",
             f"cut into the store's orders 11, 12, 14: {used} of the 4297 pixels to use",
         )
 
@@ -107,11 +108,13 @@ class TestReal:
             np.testing.assert_array_equal(arranged.wavelength[m], observed.wavelength[n])
             np.testing.assert_array_equal(arranged.flux_error[m], observed.flux_error[n])
         assert arranged.barycentric_velocity == 23.09774
-        assert arranged.notes[0] == "wavelengths in air, like the library's"
-        assert arranged.notes[1].startswith("orders left out, not in the store: 0, 1, 2,")
-        assert arranged.notes[2] == "orders of the store without data: 60"
-        with pytest.raises(OrderError, match="order 24 is not covered by the store: "):
-            observed.in_orders(Orders([24], low[:1], high[:1] - 1), "air")
+        assert arranged.notes[-3].startswith("wavelengths in air, like the library's (assumed")
+        assert arranged.notes[-2].startswith("orders left out, not in the store: 0, 1, 2,")
+        assert arranged.notes[-1] == "orders of the store without data: 60"
+        narrow = observed.in_orders(Orders([24], low[:1], high[:1] - 1), "air")
+        n_outside = int((observed.wavelength[24] > high[0] - 1).sum())
+        assert len(narrow.wavelength[0]) == len(observed.wavelength[24]) - n_outside
+        assert f"{n_outside}, up to 56 km/s beyond, in order 24" in " ".join(narrow.notes)
 
 
 @st.composite
@@ -230,17 +233,69 @@ class TestByNumber:
         assert np.flatnonzero(~arranged.mask[1]).tolist() == [7]
 
     @pytest.mark.parametrize("pixel", [0, 29])
-    def test_a_used_pixel_outside_its_order_is_refused(self, tmp_path, pixel):
+    def test_a_used_pixel_outside_its_order_is_masked_with_a_note(self, tmp_path, pixel):
         masks = [np.ones(30), np.ones(40)]
         masks[0][[0, 29]] = 0
         orders = Orders([7, 8], [5000.5, 5000], [5028.5, 5070])
         observed = spectrum(tmp_path / "fine.ecsv", self.WAVE, masks, number=[7, 8])
-        assert len(observed.in_orders(orders, "air").wavelength[0]) == 28
+        silent = observed.in_orders(orders, "air")
+        assert len(silent.wavelength[0]) == 28
+        assert not any("outside" in note for note in silent.notes)
         masks[0][pixel] = 1
         observed = spectrum(tmp_path / "o.ecsv", self.WAVE, masks, number=[7, 8])
-        with pytest.raises(OrderError, match="order 7 is not covered by the store") as caught:
+        arranged = observed.in_orders(orders, "air")
+        np.testing.assert_array_equal(arranged.wavelength[0], silent.wavelength[0])
+        assert any("orders: 1, up to 30 km/s beyond, in order 7" in note for note in arranged.notes)
+
+    @given(st.integers(1, 29), st.booleans())
+    def test_most_pixels_must_be_inside(self, n_outside, at_the_start):
+        """An order in another unit, or with another number, is not masked away."""
+        with tempfile.TemporaryDirectory() as folder:
+            observed = spectrum(Path(folder, "o.ecsv"), self.WAVE, number=[7, 8])
+        edge = 4999.5 + n_outside if at_the_start else 5029.5 - n_outside
+        low, high = (edge, 5090.0) if at_the_start else (4940.0, edge)
+        orders = Orders([7, 8], [low, 5000], [high, 5070])
+        if n_outside <= 15:
+            assert len(observed.in_orders(orders, "air").wavelength[0]) == 30 - n_outside
+            return
+        with pytest.raises(OrderError) as error:
             observed.in_orders(orders, "air")
-        assert "\n" not in str(caught.value)
+        assert (error.value.order, error.value.path) == (7, str(observed.path))
+        assert error.value.value == (5000.0, 5029.0)
+
+    @pytest.mark.parametrize("factor", [1.0, 100.0])
+    def test_a_wrong_unit_is_refused(self, tmp_path, factor):
+        observed = spectrum(tmp_path / "o.ecsv", self.WAVE, number=[7, 8])
+        with pytest.raises(OrderError):
+            observed.in_orders(
+                Orders([7, 8], [500 * factor, 502 * factor], [503 * factor, 506 * factor]), "air"
+            )
+
+    @pytest.mark.parametrize("medium", MEDIA)
+    def test_a_wrong_medium_is_refused(self, tmp_path, medium):
+        """A store of this spectrum, with its medium right; then the other medium is requested."""
+        wave = [np.arange(low, low + 100.0, 0.2) for low in (5000.0, 8000.0)]
+        observed = spectrum(tmp_path / "o.ecsv", wave, number=[7, 8])
+        low, high = ranges_of_pixels(wave, medium, "vacuum")
+        orders = Orders([7, 8], low, high)
+        assert len(observed.in_orders(orders, "vacuum", medium).wavelength[0]) == len(wave[0])
+        other = MEDIA[MEDIA[0] == medium]
+        with pytest.raises(OrderError) as error:
+            observed.in_orders(orders, "vacuum", other)
+        assert error.value.name == "medium"
+        masked = observed.masking([[5000, 5003], [5097, 5101], [8000, 8003], [8097, 8101]])
+        assert len(masked.in_orders(orders, "vacuum", other).orders) == 2
+
+    @given(st.floats(-60, 60))
+    def test_the_motion_of_the_earth_is_not_taken_for_a_medium(self, velocity):
+        wave = [np.arange(low, low + 100.0, 0.2) for low in (5000.0, 8000.0)]
+        shifted = [one * (1 + velocity / 299792.458) for one in wave]
+        with tempfile.TemporaryDirectory() as folder:
+            observed = spectrum(Path(folder, "o.ecsv"), shifted, number=[7, 8])
+        arranged = observed.in_orders(Orders([7, 8], *ranges_of_pixels(wave, None, "air")), "air")
+        for one, other in zip(arranged.wavelength, wave, strict=True):
+            assert other[0] <= one[0] < one[-1] <= other[-1]
+            assert len(one) >= len(other) - 1 - abs(velocity) / 299792.458 * other[-1] / 0.2
 
     def test_an_order_with_too_few_pixels_is_left_out(self, tmp_path):
         masks = [np.zeros(30), np.ones(40)]
@@ -266,7 +321,8 @@ class TestMedium:
             ("air", None, "vacuum", "air", "wavelengths in air, as its file declares"),
             ("air", "air", "vacuum", "air", "wavelengths in air, as its file declares"),
             (None, "air", "vacuum", "air", "wavelengths in air, as requested"),
-            (None, None, "vacuum", "vacuum", "wavelengths in vacuum, like the library's"),
+            (None, None, "vacuum", "vacuum", "wavelengths in vacuum, like the library's (assumed; "
+             "its file does not say)"),
             (None, None, "unknown", None, "wavelengths in an unknown medium, taken to be the "
              "library's"),
             ("air", None, "unknown", "air", "wavelengths in air, as its file declares; not "
@@ -352,6 +408,17 @@ class TestMasking:
         assert np.flatnonzero(~masked.mask[0]).tolist() == [3, 4]
 
 
+def test_numbers_are_suggested_for_orders_without(tmp_path):
+    waves = [np.arange(5100.0, 5130.0), np.arange(5000.0, 5030.0)]
+    observed = ObservedSpectrum.from_arrays(waves, waves, waves)
+    orders = Orders([91, 92], [4990, 5090], [5040, 5140])
+    with pytest.raises(InvalidInput) as caught:
+        observed.in_orders(orders, "vacuum")
+    assert caught.value.value == [92, 91]
+    numbered = ObservedSpectrum.from_arrays(waves, waves, waves, numbers=caught.value.value)
+    assert numbered.in_orders(orders, "vacuum").orders.number.tolist() == [91, 92]
+
+
 class TestReadRanges:
     @given(st.lists(st.tuples(st.floats(0, 1e5), st.floats(1e-3, 1e4)), min_size=1, max_size=5))
     def test_written_ranges_are_read_back(self, drawn):
@@ -363,30 +430,41 @@ class TestReadRanges:
             assert read_ranges(path).tolist() == [list(pair) for pair in pairs]
 
     @pytest.mark.parametrize(
-        ("text", "message"),
+        ("text", "value"),
         [
-            ("", "has no rows; expected rows of 'low high'"),
-            ("# nothing\n", "has no rows"),
-            ("1 2\n3\n", "line 2 is '3'; expected 'low high': two wavelengths in Å, the smaller"),
-            ("1 2 3", "line 1 is '1 2 3'; expected"),
-            ("low high", "line 1 is 'low high'; expected"),
-            ("\n6 5", "line 2 is '6 5'; expected"),
-            ("5 5", "line 1 is '5 5'; expected"),
-            ("5 nan", "line 1 is '5 nan'; expected"),
-            ("-5 5", "line 1 is '-5 5'; expected"),
-            ("5 inf", "line 1 is '5 inf'; expected"),
-            (b"\xe5 5", "not a table of wavelength ranges: .*decode"),
+            ("", None),
+            ("# nothing\n", None),
+            ("low high", None),
+            ("1 2\n3\n", "3"),
+            ("1 2 3", "1 2 3"),
+            ("1 2\n3 high", "3 high"),
+            ("low high\nblue red\n1 2", "blue red"),
+            ("low (furlong) high\n1 2", "furlong"),
+            ("\n6 5", (6, 5)),
+            ("5 5", (5, 5)),
+            ("-5 5", (-5, 5)),
+            ("5 inf", (5, np.inf)),
+            (b"\xe5 5", None),
         ],
     )
-    def test_invalid_files_are_refused_in_one_line(self, tmp_path, text, message):
+    def test_invalid_files_are_refused_in_one_line(self, tmp_path, text, value):
         path = tmp_path / "ranges.txt"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        with pytest.raises(UnreadableFile, match=message) as caught:
+        with pytest.raises(UnreadableFile) as caught:
             read_ranges(path)
-        assert isinstance(caught.value, MixjobsError)
+        assert (caught.value.path, caught.value.value) == (str(path), value)
         assert "\n" not in str(caught.value)
-        assert str(caught.value).startswith(str(path))
 
     def test_a_missing_file_is_refused(self, tmp_path):
         with pytest.raises(MissingFile, match=r"ranges.txt: no such table"):
             read_ranges(tmp_path / "ranges.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_ecsv_file_of_a_windows_editor(encoding, tmp_path):
+    expected = spectrum(tmp_path / "o.ecsv", [np.arange(5000.0, 5030.0)], number=[4])
+    text = (tmp_path / "o.ecsv").read_text().replace("\n", "\r\n")
+    (tmp_path / "windows.ecsv").write_bytes(text.encode(encoding))
+    observed = open_spectrum(tmp_path / "windows.ecsv")
+    np.testing.assert_array_equal(observed.flux[0], expected.flux[0])
+    assert observed.orders.number.tolist() == [4]

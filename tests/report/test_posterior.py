@@ -8,10 +8,11 @@ import pytest
 from matplotlib.image import imread
 from PIL import Image
 
-from mixjobs.cli.plot import plot, save
+from mixjobs.cli.plot import plot
 from mixjobs.inference.residuals import FittedOrder, fitted_orders
 from mixjobs.inference.summary import Interval
 from mixjobs.report import posterior
+from mixjobs.report.figure import save_figures
 from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces
 from tests.helpers.finished_runs import finished
 
@@ -122,7 +123,7 @@ def test_files_are_small(tmp_path, kind):
         figures = draw_traces(positions, names, 100)
     else:
         figures = draw_fits([drawn_order(n) for n in (0, 1, 2)])
-    (path,) = save(figures, tmp_path, 24)
+    (path,) = save_figures(figures, tmp_path, 24)
     assert path.stat().st_size < 300_000
     with Image.open(path) as image:
         assert len(image.getcolors()) > 10
@@ -130,7 +131,19 @@ def test_files_are_small(tmp_path, kind):
 
 def test_the_command(tmp_path, capsys):
     run = finished()
-    plot(Namespace(store=str(run.folder.path), output=str(tmp_path)))
+    plot(
+        Namespace(
+            store=str(run.folder.path),
+            output=str(tmp_path),
+            theta1=None,
+            method=None,
+            columns=None,
+            wavelength_unit=None,
+            medium=None,
+            snr=None,
+            reader=None,
+        )
+    )
     names = capsys.readouterr().out.split()
     assert names == [
         str(tmp_path / f"{name}.png") for name in ("corner", "traces", "fit_orders_21_to_22")

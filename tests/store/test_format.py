@@ -14,6 +14,8 @@ from mixjobs.errors import MissingFile, StoreError
 from mixjobs.model.flux_ratio import flux_ratio_rows
 from mixjobs.store.format import (
     CHUNK_BYTES,
+    SCHEMA,
+    finish,
     open_array,
     open_store,
     read_group,
@@ -36,7 +38,7 @@ class TestRoundTrip:
         np.testing.assert_array_equal(store.mean_flux, MEANS)
         assert store.mean_flux.dtype == np.float64
         assert store.attributes["flux_unit"] == "erg/s/cm2/AA"
-        assert store.attributes["schema_version"] == 2
+        assert store.attributes["schema_version"] == SCHEMA
         if dtype is None:
             assert store.flux_ratio is None
         else:
@@ -54,7 +56,7 @@ class TestRoundTrip:
     def test_attributes_survive(self, tmp_path):
         given_ = {"identity": {"orders": "2"}, "raw": "raw", "axes": [1.5, 2.5]}
         create(tmp_path / "a.zarr", attributes=given_)
-        assert read_group(tmp_path / "a.zarr").attributes == {"schema_version": 2, **given_}
+        assert read_group(tmp_path / "a.zarr").attributes == {"schema_version": SCHEMA, **given_}
 
 
 DIMS = {
@@ -77,7 +79,7 @@ class TestSchema:
         assert dataset["parameter"].values.tolist() == ["teff", "[é/H]"]
         np.testing.assert_array_equal(dataset["mean_flux"], MEANS)
         assert float(dataset["flux_ratio"].sel(order=20)[1, 3]) == MEANS[1, 3] / MEANS[1, 1]
-        assert dataset.attrs["schema_version"] == 2
+        assert dataset.attrs["schema_version"] == SCHEMA
         same = open_store(complete).to_xarray()
         xr.testing.assert_identical(same.load(), dataset.load())
 
@@ -151,17 +153,14 @@ class TestBadStore:
         (tmp_path / "run.json").write_text("{}")
         self.refused(tmp_path, StoreError, "folder of a run")
 
-    @pytest.mark.parametrize(
-        ("version", "message"),
-        [
-            (1, "schema 1, .*reads schema 2"),
-            ("2", "schema '2', .*reads schema 2"),
-            (None, "not a mixjobs store"),
-        ],
-    )
-    def test_schema(self, store, version, message):
+    @pytest.mark.parametrize("version", [1, "2", 99, None])
+    def test_schema(self, store, version):
         write_attributes(store, {"schema_version": version})
-        self.refused(store, StoreError, message)
+        if version is None:
+            finish(store)
+        with pytest.raises(StoreError) as error:
+            open_store(store)
+        assert (error.value.name, error.value.value) == ("schema_version", version)
 
     def test_another_zarr_group(self, tmp_path):
         zarr.open_group(tmp_path / "a.zarr", mode="w")
@@ -169,30 +168,12 @@ class TestBadStore:
 
     def test_a_zarr_array(self, tmp_path):
         zarr.create_array(tmp_path / "a.zarr", shape=(3,), dtype="f8")
-        self.refused(tmp_path / "a.zarr", StoreError, "damaged, or not a store")
-
-    @pytest.mark.parametrize("name", [n for n in DIMS if n != "flux_ratio"])
-    @pytest.mark.parametrize("text", [None, "", "{", '{"zarr_format": 3}'], ids=repr)
-    def test_a_missing_or_damaged_array(self, store, name, text):
-        group = json.loads((store / "zarr.json").read_text())
-        del group["consolidated_metadata"]
-        (store / "zarr.json").write_text(json.dumps(group))
-        (store / name / "zarr.json").unlink()
-        if text is not None:
-            (store / name / "zarr.json").write_text(text)
-        self.refused(store, StoreError, "damaged, or not a store")
+        self.refused(tmp_path / "a.zarr", StoreError, "zarr.json is damaged")
 
     @pytest.mark.parametrize("text", ["", "{", "[]", "zarr"], ids=repr)
     def test_broken_metadata_of_the_group(self, store, text):
         (store / "zarr.json").write_text(text)
-        self.refused(store, StoreError, "damaged, or not a store")
-
-    @pytest.mark.parametrize("name", ["grid_points", "parameter", "order", "mean_flux"])
-    def test_a_missing_chunk_of_a_small_array(self, store, name):
-        for piece in (store / name / "c").rglob("*"):
-            if piece.is_file():
-                piece.unlink()
-        self.refused(store, StoreError, "damaged, or not a store")
+        self.refused(store, StoreError, "zarr.json")
 
 
 def starts_and_sizes(shape, zarr_chunks):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import zarr
 
-from mixjobs.store.format import open_store
+from mixjobs.errors import StoreError
+from mixjobs.store.format import finish, open_store
 from mixjobs.store.invariants import check_invariants
 from tests.helpers.small_stores import MEANS, fill
 
@@ -43,13 +44,20 @@ def test_one_wrong_number(tmp_path, order, value, place, names):
     path = fill(tmp_path / "a.zarr")
     table = zarr.open_array(path / "flux_ratio", mode="r+")
     table[order, *place] = value * table[order, *place]
+    finish(path)
     assert broken(open_store(path)) == set(names)
 
 
-def test_a_missing_chunk(tmp_path):
+def test_a_damaged_chunk(tmp_path):
     path = fill(tmp_path / "a.zarr")
-    (path / "flux_ratio" / "c" / "0" / "0" / "0").unlink()
-    assert broken(open_store(path)) == set(TABLE)
+    chunk = path / "flux_ratio" / "c" / "0" / "0" / "0"
+    store = open_store(path)
+    chunk.write_bytes(bytes([1]) + chunk.read_bytes()[1:])
+    for change in (lambda: None, chunk.unlink):
+        change()
+        with pytest.raises(StoreError) as error:
+            check_invariants(store)
+        assert error.value.name == "flux_ratio"
 
 
 def test_transposed(tmp_path):
@@ -57,6 +65,7 @@ def test_transposed(tmp_path):
     path = fill(tmp_path / "a.zarr")
     table = zarr.open_array(path / "flux_ratio", mode="r+")
     table[...] = np.swapaxes(table[...], 1, 2)
+    finish(path)
     assert broken(open_store(path)) == {TABLE[3]}
 
 
@@ -64,4 +73,5 @@ def test_means_of_another_library(tmp_path):
     path = fill(tmp_path / "a.zarr")
     means = zarr.open_array(path / "mean_flux", mode="r+")
     means[...] = MEANS[:, ::-1]
+    finish(path)
     assert broken(open_store(path)) == {TABLE[3]}

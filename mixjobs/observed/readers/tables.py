@@ -1,214 +1,360 @@
-"""Observed spectra in ECSV and FITS tables with one row per pixel."""
+"""Tables of any format: a row per pixel, a row per order, a row of arrays, or a table per order."""
 
 from __future__ import annotations
 
-import warnings
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mixjobs.declarations import Declaration, error_factor
+from mixjobs.display import counted
 from mixjobs.errors import UnreadableFile
-from mixjobs.observed.content import Content
-from mixjobs.typing import Floats, Ints
-from mixjobs.units import declared_medium
+from mixjobs.observed.content import Content, ReaderOptions
+from mixjobs.observed.readers.assembly import assemble
+from mixjobs.observed.readers.fields import Arrays, Field
+from mixjobs.observed.readers.headers import (
+    Header,
+    barycentric_velocity,
+    distinct,
+    number_in_name,
+    reference_frame,
+    whole_numbers,
+)
+from mixjobs.observed.readers.names import check_columns, find_quantities, meaning
 
-if TYPE_CHECKING:
-    from astropy.table import Column, Table
+MAX_OVERLAP = 0.9  # of the shorter of two orders; more is the same spectrum twice
+
+# Data models of the IVOA under TUTYP (Spectrum 1.1, section 3), without their prefix.
+_UTYPES = {
+    "spectralaxis.value": "wavelength", "fluxaxis.value": "flux",
+    "fluxaxis.accuracy.staterror": "flux_error", "fluxaxis.accuracy.qualitystatus": "flags",
+}  # fmt: skip
+_UTYPE = re.compile(r"^(?:spec|spectrum)[:.](?:spectrum\.)?(?:data\.)?(.*)$")
 
 
-_ECSV = ".ecsv"
-ENDINGS = (_ECSV, ".fits", ".fit", ".fits.gz", ".fit.gz")
+class Column(NamedTuple):
+    """A column of a table.
 
-_SPELLINGS = {
-    "wavelength": ("wavelength", "wave", "wl", "lambda"),
-    "flux": ("flux",),
-    "flux_error": ("sigma", "error", "err", "uncertainty", "flux_error", "flux_err"),
-    "mask": ("mask",),
-    "order": ("order",),
-}
-_REQUIRED = ("wavelength", "flux", "flux_error")
+    Attributes
+    ----------
+    name : str
+    values : (n_rows, ...) array
+        Of any type; objects are arrays of different length.
+    unit : str or None
+        As declared.
+    keyword : str
+        What declares it.
+    axis : tuple of (keyword, value)
+        What else the file declares about it, such as TCTYP or TUCD.
+    quantity : str or None
+        What the file declares it to be, as TUTYP does.
+    """
 
-Header = list[tuple[str, Any]]
+    name: str
+    values: Any
+    unit: str | None = None
+    keyword: str = "its unit"
+    axis: tuple[tuple[str, Any], ...] = ()
+    quantity: str | None = None
 
 
-def read_table(path: Path) -> Content:
-    """Read a table; `mixjobs.open_spectrum` describes its columns."""
-    table, header, warning_notes = _read(path)
-    if not len(table):
-        raise UnreadableFile(
-            f"{path}: the table has no rows; expected one row per pixel", path=path
+@dataclass(frozen=True)
+class TableContent:
+    """A table, and what its own header declares.
+
+    Attributes
+    ----------
+    name : str
+        Of its extension; its number if it has none.
+    columns : sequence of Column
+    header : list of (keyword, value)
+    """
+
+    name: str
+    columns: Sequence[Column]
+    header: Header
+
+    @property
+    def label(self) -> str:
+        """The table, for a message."""
+        return f"table {self.name}".strip()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return [column.name for column in self.columns]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.columns[0].values) if self.columns else 0
+
+
+def quantity_of_utype(utype: str) -> str | None:
+    """Return the quantity that a data model of the virtual observatory names.
+
+    Examples
+    --------
+    >>> quantity_of_utype("spec:Data.FluxAxis.Value"), quantity_of_utype("eso:Data.FluxAxis.Value")
+    ('flux', None)
+    """
+    match = _UTYPE.match(utype.strip().lower())
+    return _UTYPES.get(match[1]) if match else None
+
+
+class _Orders(NamedTuple):
+    """The orders of one table."""
+
+    fields: Mapping[str, Field]
+    numbers: list[int] | None
+    source: str
+
+
+def read_tables(
+    path: Path,
+    tables: Sequence[TableContent],
+    header: Header,
+    options: ReaderOptions,
+    notes: Sequence[str] = (),
+) -> Content:
+    """Read a spectrum from one table, or from several with one order each.
+
+    Parameters
+    ----------
+    path : Path
+    tables : sequence of TableContent
+    header : list of (keyword, value)
+        Of the whole file.
+    options : ReaderOptions
+    notes : sequence of str
+
+    Raises
+    ------
+    UnreadableFile
+        A column is missing, or cannot be read.
+    """
+    parts = [_orders(path, table, options) for table in tables]
+    numbers, source = _numbers(tables, parts)
+    first = parts[0].fields
+    _check_distinct(path, tables, parts)
+    for table, part in zip(tables, parts, strict=True):
+        if list(part.fields) != list(first) or _units(part) != _units(parts[0]):
+            raise UnreadableFile(
+                f"{path}: {table.label} has other columns or units than {tables[0].label}; "
+                "expected the same in the table of each order, or give the table, as in "
+                "columns = { extension = 1 }",
+                path=path, name=table.label,
+            )  # fmt: skip
+    fields = {
+        name: Field(
+            one.source,
+            [v for part in parts for v in part.fields[name].values],
+            one.unit,
+            one.keyword,
         )
-    columns = _columns(path, table)
-    values = {name: _values(path, column) for name, column in columns.items() if name != "order"}
-    _check_units(path, columns["flux"], columns["flux_error"])
-    wavelength, unit_notes = _in_angstrom(path, columns["wavelength"], values["wavelength"])
-    number, rows = _rows(path, columns.get("order"), len(table))
-    masks = _mask(path, columns["mask"].name, values["mask"]) if "mask" in columns else None
-    return Content(
-        number=number,
-        numbered="order" in columns,
-        wavelength=tuple(wavelength[index] for index in rows),
-        flux=tuple(values["flux"][index] for index in rows),
-        flux_error=tuple(values["flux_error"][index] for index in rows),
-        masks=None if masks is None else tuple(masks[index] for index in rows),
-        medium=declared_medium(_entries(header, "medium"), path),
-        barycentric_velocity=_barycentric_velocity(path, header),
-        notes=(*warning_notes, *unit_notes, *_mask_note(columns.get("mask"), masks)),
+        for name, one in first.items()
+    }
+    wavelength = _wavelength_column(path, tables[0], options)
+    whole = [*header, *(entry for table in tables for entry in table.header)]
+    frame, frame_declarations = reference_frame(whole)
+    orders = [Declaration("orders", source, counted(len(numbers), "order"))] if numbers else []
+    return assemble(
+        Arrays(
+            path=path,
+            fields=fields,
+            numbers=numbers,
+            header=[*whole, *wavelength.axis, *_medium_of_name(wavelength)],
+            velocity=barycentric_velocity(path, whole),
+            frame=frame,
+            notes=notes,
+            declarations=[*orders, *frame_declarations],
+        ),
+        options,
     )
 
 
-def _read(path: Path) -> tuple[Table, Header, list[str]]:
-    """Return the table, the entries of its header, and a note for each warning of astropy."""
-    from astropy.io import fits
-    from astropy.table import Table
+def _numbers(
+    tables: Sequence[TableContent], parts: Sequence[_Orders]
+) -> tuple[list[int] | None, str]:
+    """Return the numbers of the orders and what gives them; None if nothing does."""
+    if len(parts) == 1:
+        return parts[0].numbers, parts[0].source
+    own = [part.numbers for part in parts]
+    if all(numbers is not None for numbers in own):
+        listed = distinct([n for numbers in own for n in numbers or []])
+        if listed:
+            return listed, parts[0].source
+    named = distinct([number_in_name(table.name) for table in tables])
+    single = all(len(part.fields["wavelength"].values) == 1 for part in parts)
+    return (named, "names of the extensions") if named and single else (None, "")
 
-    ecsv = path.name.lower().endswith(_ECSV)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            if ecsv:
-                table = Table.read(path, format="ascii.ecsv")
-            else:
-                table = Table.read(path, format="fits", memmap=False)
-            header = list(table.meta.items())
-            if not ecsv:
-                header += list(fits.getheader(path, 0).items())
-        except Exception as error:  # a damaged file can raise any error of YAML, zlib or FITS
-            reason = " ".join(f"{error or type(error).__name__}".split())
+
+def _check_distinct(path: Path, tables: Sequence[TableContent], parts: Sequence[_Orders]) -> None:
+    """Refuse tables of the same wavelengths: they are not orders of one spectrum."""
+    ranges = [_range(part) for part in parts] if len(parts) > 1 else []
+    for k, (low, high) in enumerate(ranges):
+        for n, (start, stop) in enumerate(ranges[:k]):
+            shorter = min(high - low, stop - start)
+            if min(high, stop) - max(low, start) > MAX_OVERLAP * shorter:
+                listed = ", ".join(table.label for table in tables[:6])
+                raise UnreadableFile(
+                    f"{path}: {tables[n].label} and {tables[k].label} cover the same range; "
+                    f'give the one to read, as in columns = {{ extension = "{tables[n].name}" }} '
+                    f"(tables: {listed})",
+                    path=path, name="extension", value=[table.label for table in tables],
+                )  # fmt: skip
+
+
+def _range(part: _Orders) -> tuple[float, float]:
+    valid = [np.ma.filled(np.ma.asarray(one, dtype=np.float64), np.nan) for one in
+             part.fields["wavelength"].values]  # fmt: skip
+    flat = np.concatenate(valid)
+    flat = flat[np.isfinite(flat) & (flat > 0)]
+    return (float(flat.min()), float(flat.max())) if flat.size else (np.nan, np.nan)
+
+
+def _units(part: _Orders) -> list[str | None]:
+    return [one.unit for one in part.fields.values()]
+
+
+def _wavelength_column(path: Path, table: TableContent, options: ReaderOptions) -> Column:
+    return table.columns[_quantities(path, table, options)["wavelength"]]
+
+
+def _medium_of_name(column: Column) -> Header:
+    medium = meaning(column.name).medium
+    return [("medium", medium)] if medium else []
+
+
+def _quantities(path: Path, table: TableContent, options: ReaderOptions) -> dict[str, int]:
+    known = {column.name: column.quantity for column in table.columns if column.quantity}
+    return find_quantities(path, table.names, check_columns(options.columns), "column", known=known)
+
+
+def _orders(path: Path, table: TableContent, options: ReaderOptions) -> _Orders:
+    """Return the orders of a table, whatever its layout."""
+    index = _quantities(path, table, options)
+    _check_found(path, table, index, options)
+    if not table.n_rows:
+        raise UnreadableFile(
+            f"{path}: the table has no rows; expected one row per pixel, or one per order",
+            path=path,
+        )
+    columns = {name: table.columns[k] for name, k in index.items()}
+    cells = {name: _cells(path, column) for name, column in columns.items()}
+    n_cells = {name: None if one is None else len(one) for name, one in cells.items()}
+    if n_cells["wavelength"] == 1:  # one row of arrays
+        squeezed = {
+            name: column._replace(values=_first(column)) for name, column in columns.items()
+        }
+        return _a_row_per_pixel(path, squeezed)
+    if n_cells["wavelength"] is None:
+        wrong = [name for name, n in n_cells.items() if n is not None]
+    else:
+        wrong = [name for name, n in n_cells.items() if n is None and name != "order"]
+    if wrong:
+        raise UnreadableFile(
+            f"{path}: column {columns[wrong[0]].name} and column {columns['wavelength'].name} have "
+            "different shapes; expected a number in every row (pixel), or an array in every row "
+            "(order)",
+            path=path, name=columns[wrong[0]].name,
+        )  # fmt: skip
+    return (
+        _a_row_per_pixel(path, columns)
+        if cells["wavelength"] is None
+        else _a_row_per_order(path, columns, cells)
+    )
+
+
+def _cells(path: Path, column: Column) -> list[Any] | None:
+    """Return the arrays in the cells of a column; None if its cells are numbers or text."""
+    values = np.ma.asarray(column.values)
+    if values.dtype == object:
+        arrays = [np.ma.asarray(cell) for cell in values.ravel()]
+        return arrays if arrays and all(cell.ndim == 1 for cell in arrays) else None
+    if values.ndim == 1:
+        return None
+    if values.ndim == 3 and len(values) == 1:  # one row, with all orders
+        values = values[0]
+    if values.ndim != 2:
+        raise UnreadableFile(
+            f"{path}: column {column.name} has shape {values.shape}; expected a number per row "
+            "(pixel), or an array of pixels per row (order)",
+            path=path, name=column.name, value=values.shape,
+        )  # fmt: skip
+    return list(values)
+
+
+def _first(column: Column) -> Any:
+    """Return the array in the only cell of a column; an array of one number if it is a number."""
+    values = np.ma.asarray(column.values)
+    return np.ma.asarray(values.ravel()[0]) if values.dtype == object else values.reshape(-1)
+
+
+def _a_row_per_pixel(path: Path, columns: Mapping[str, Column]) -> _Orders:
+    columns = dict(columns)
+    order = columns.pop("order", None)
+    n_rows = len(columns["wavelength"].values)
+    rows: list[Any] = [np.arange(n_rows)]
+    numbers = None
+    if order is not None:
+        number = np.array(whole_numbers(path, f"column {order.name}", order.values))
+        number = np.resize(number, n_rows) if len(number) == 1 else number
+        numbers = np.unique(number).tolist()
+        rows = [np.flatnonzero(number == n) for n in numbers]
+    fields = {
+        name: _field(path, column, [np.ma.asarray(column.values)[index] for index in rows])
+        for name, column in columns.items()
+    }
+    return _Orders(fields, numbers, f"column {order.name}" if order else "")
+
+
+def _a_row_per_order(
+    path: Path, columns: Mapping[str, Column], cells: Mapping[str, list[Any] | None]
+) -> _Orders:
+    order, numbers = columns.get("order"), None
+    if order is not None:
+        values = np.ma.asarray(order.values).reshape(-1)
+        numbers = distinct(whole_numbers(path, f"column {order.name}", values))
+    fields = {
+        name: _field(path, columns[name], arrays)
+        for name, arrays in cells.items()
+        if arrays is not None and name != "order"
+    }
+    if numbers is not None and len(numbers) != len(fields["wavelength"].values):
+        numbers = None
+    return _Orders(fields, numbers, f"column {order.name}" if order else "")
+
+
+def _field(path: Path, column: Column, arrays: Sequence[Any]) -> Field:
+    """Return a quantity, with the unit that its column or the name of its column declares."""
+    unit, keyword, told = column.unit, column.keyword, meaning(column.name).unit
+    if told and not (unit or "").strip():
+        unit, keyword = told, f"the name {column.name}"
+    elif told and unit and told.startswith("log"):
+        unit = unit if unit.lower().startswith(("log", "dex", "ln")) else f"log10({unit})"
+    elif told and unit and told.lower() != unit.lower() and error_factor(told, unit) != 1:
+        raise UnreadableFile(
+            f"{path}: column {column.name} has the unit {unit!r}; its name and its unit contradict "
+            "each other: correct the file",
+            path=path, name=column.name, value=unit,
+        )  # fmt: skip
+    return Field(f"column {column.name}", list(arrays), (unit or "").strip() or None, keyword)
+
+
+def _check_found(
+    path: Path, table: TableContent, index: Mapping[str, int], options: ReaderOptions
+) -> None:
+    needed = ("wavelength", "flux") if options.errors_needed else ("wavelength",)
+    for quantity in needed:
+        if quantity not in index:
+            listed = ", ".join(table.names[:12]) + ("..." if len(table.names) > 12 else "")
             raise UnreadableFile(
-                f"{path}: cannot be read as {'ECSV' if ecsv else 'a FITS table'} ({reason}); "
-                "expected a table with one row per pixel: download it again or check its format",
-                path=path,
-            ) from None
-    messages = [" ".join(str(warning.message).split()) for warning in caught]
-    return table, header, [f"astropy: {message}" for message in dict.fromkeys(messages)]
-
-
-def _columns(path: Path, table: Table) -> dict[str, Column]:
-    """Return the columns by their meaning, whatever the spelling of their names."""
-    columns: dict[str, Column] = {}
-    for name, spellings in _SPELLINGS.items():
-        meaning = name.replace("_", " ")
-        matches = [column for column in table.colnames if column.lower() in spellings]
-        if len(matches) > 1:
-            raise UnreadableFile(
-                f"{path}: the columns {' and '.join(matches)} could each be the {meaning}; "
-                "expected only one of them: rename or remove the others",
-                path=path, name=name, value=matches,
+                f"{path}: no column for the {quantity} among {listed}; give its name or number, as "
+                f'in columns = {{ {quantity} = "NAME" }}',
+                path=path, name=quantity, value=table.names,
             )  # fmt: skip
-        if not matches and name in _REQUIRED:
-            raise UnreadableFile(
-                f"{path}: no column for the {meaning} among {', '.join(table.colnames)}; "
-                f"expected one named {' or '.join(spellings)}",
-                path=path, name=name, value=list(table.colnames),
-            )  # fmt: skip
-        if matches:
-            columns[name] = table[matches[0]]
-    return columns
-
-
-def _values(path: Path, column: Column) -> Floats:
-    """Return a column as float64, with NaN for missing values."""
-    masked: NDArray[Any] = np.ma.asarray(column)
-    if masked.ndim != 1 or masked.dtype.kind not in "biuf":
-        raise UnreadableFile(
-            f"{path}: column {column.name} contains {masked.dtype.name} of shape {masked.shape}; "
-            "expected one real number per row",
-            path=path, name=column.name, value=masked.shape,
-        )  # fmt: skip
-    filled: Floats = np.asarray(np.ma.filled(masked.astype(np.float64), np.nan))  # not a Column
-    return filled
-
-
-def _in_angstrom(path: Path, column: Column, values: Floats) -> tuple[Floats, list[str]]:
-    """Return wavelengths in Å, and a note if their unit is assumed."""
-    from astropy import units
-
-    if column.unit is None:
-        return values, ["the wavelengths have no unit; assumed to be in Å"]
-    try:
-        converted: Floats = np.asarray(units.Quantity(values, column.unit).to_value(units.AA))
-    except (units.UnitsError, TypeError, ValueError):
-        raise UnreadableFile(
-            f"{path}: column {column.name} has the unit {str(column.unit)!r}; "
-            "expected a unit of length, such as Angstrom or nm: correct the file",
-            path=path, name=column.name, value=str(column.unit),
-        ) from None  # fmt: skip
-    return converted, []
-
-
-def _check_units(path: Path, flux: Column, flux_error: Column) -> None:
-    if flux.unit is not None and flux_error.unit is not None and flux.unit != flux_error.unit:
-        raise UnreadableFile(
-            f"{path}: {flux.name} is in {str(flux.unit)!r} and {flux_error.name} in "
-            f"{str(flux_error.unit)!r}; expected the same unit: convert one of them",
-            path=path, name=flux_error.name, value=str(flux_error.unit),
-        )  # fmt: skip
-
-
-def _rows(path: Path, column: Column | None, n_rows: int) -> tuple[Ints, list[Ints]]:
-    """Return the numbers of the orders, ascending, and the table rows of each."""
-    if column is None:
-        return np.zeros(1, dtype=np.int64), [np.arange(n_rows)]
-    masked: NDArray[Any] = np.ma.asarray(column)
-    missing = bool(np.ma.getmaskarray(masked).any())
-    if masked.ndim != 1 or masked.dtype.kind not in "iu" or missing:
-        typed = f"{masked.dtype.name} of shape {masked.shape}"
-        raise UnreadableFile(
-            f"{path}: column {column.name} contains {'missing values' if missing else typed}; "
-            "expected one whole number per row",
-            path=path, name=column.name,
-        )  # fmt: skip
-    order = np.asarray(masked).astype(np.int64)
-    number = np.unique(order)
-    return number, [np.flatnonzero(order == n) for n in number]
-
-
-def _mask(path: Path, name: str, values: Floats) -> Floats:
-    invalid = values[~np.isin(values, (0, 1))]
-    if len(invalid):
-        raise UnreadableFile(
-            f"{path}: column {name} contains {invalid[0]:g}; expected 1 for pixels to use and 0 "
-            "for pixels to ignore, in every row",
-            path=path, name=name, value=float(invalid[0]),
-        )  # fmt: skip
-    return values
-
-
-def _mask_note(column: Column | None, masks: Floats | None) -> list[str]:
-    if column is None or masks is None:
-        return []
-    used = int(masks.sum())
-    return [f"column {column.name}, 1 = use: {used} of {len(masks)} pixels are used"]
-
-
-def _entries(header: Header, *names: str) -> Header:
-    """Return the entries of a header with any of these names, in any case."""
-    return [(key, value) for key, value in header if str(key).lower() in names]
-
-
-def _barycentric_velocity(path: Path, header: Header) -> float | None:
-    from astropy import units
-
-    velocities: set[float] = set()
-    for key, value in _entries(header, "barycentric_velocity", "bcv"):
-        try:
-            velocity = float(units.Quantity(value, "km/s").value)
-        except (units.UnitsError, TypeError, ValueError):
-            velocity = np.nan
-        if not np.isfinite(velocity):
-            raise UnreadableFile(
-                f"{path}: {key} is {value!r}; expected a velocity in km/s",
-                path=path, name=str(key), value=value,
-            )  # fmt: skip
-        velocities.add(velocity)
-    if len(velocities) > 1:
-        both = " and ".join(f"{velocity:g}" for velocity in sorted(velocities))
-        raise UnreadableFile(
-            f"{path}: declares two barycentric velocities, {both} km/s; "
-            "expected one: correct the file",
-            path=path, name="barycentric_velocity", value=sorted(velocities),
-        )  # fmt: skip
-    return velocities.pop() if velocities else None

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixjobs.errors import MissingFile, MixjobsError, OrderError, UnreadableFile
-from mixjobs.observed.spectrum import open_spectrum
+from mixjobs.observed.opening import open_spectrum
 from tests.helpers.drawn import observed_orders
 
 NAN, INF = np.nan, np.inf
@@ -73,10 +73,10 @@ class TestProperties:
         named = {"wavelength": wave, "flux": flux, "sigma": sigma, "mask": masks.astype(np.int16)}
         columns = {name: values[mixed, row] for name, values in named.items()}
         with tempfile.TemporaryDirectory() as folder:
-            path = write(Path(folder, f"o{ending}"), columns | {"order": mixed})
+            path = write(Path(folder, f"o{ending}"), columns | {"order": mixed}, unit=None)
             table = open_spectrum(path)
             starfish = open_spectrum(write_starfish(Path(folder, "o.hdf5"), *spectrum[:4]))
-        assert table.notes[1:] == starfish.notes
+        assert table.notes[2:] == starfish.notes[2:]  # after those on the unit and the mask
         assert table.orders.number.tolist() == starfish.orders.number.tolist()
         assert table.orders.wave_max.tolist() == starfish.orders.wave_max.tolist()
         for one, other in zip(arrays(table), arrays(starfish), strict=True):
@@ -184,11 +184,10 @@ class TestContent:
 
     def test_a_warning_from_astropy_becomes_a_note(self, tmp_path):
         path = write(tmp_path / "o.fits", GOOD)
-        fits.append(path, Table(GOOD).as_array())
+        fits.setval(path, "TDISP2", value="wide", ext=1)
         notes = open_spectrum(path).notes
-        assert len(notes) == 1
-        assert notes[0].startswith("astropy: ")
-        assert "multiple tables" in notes[0]
+        assert notes
+        assert all(note.startswith("astropy: ") for note in notes)
 
 
 def without(name):
@@ -201,7 +200,7 @@ def writes(columns=GOOD, meta=None, unit="Angstrom"):
 
 def units_differ(path):
     table = {key: units.Quantity(values) for key, values in GOOD.items()}
-    write(path, table | {"flux": GOOD["flux"] * units.W, "sigma": GOOD["sigma"] * units.mW})
+    write(path, table | {"flux": GOOD["flux"] * units.Jy, "sigma": GOOD["sigma"] * units.s})
 
 
 def truncated(path):
@@ -214,82 +213,71 @@ def two_lines(path):
     path.write_text("a\nb\n")
 
 
+# what is written, the error, and the name of the quantity or column in its facts
 BAD = [
-    (lambda path: None, MissingFile, "no such file"),
-    (lambda path: path.write_bytes(b""), UnreadableFile, "cannot be read as"),
-    (two_lines, UnreadableFile, "cannot be read as .*expected a table with one row per pixel"),
-    (
-        writes(without("sigma")),
-        UnreadableFile,
-        "no column for the flux error among wavelength, flux; expected one named sigma or error",
-    ),
-    (writes(without("flux")), UnreadableFile, "no column for the flux among wavelength, sigma; "),
-    (
-        writes(without("wavelength"), unit=None),
-        UnreadableFile,
-        "no column for the wavelength among",
-    ),
-    (
-        writes(GOOD | {"error": GOOD["sigma"]}),
-        UnreadableFile,
-        "the columns sigma and error could each be the flux error; expected only one",
-    ),
-    (writes({name: [] for name in GOOD}), UnreadableFile, "the table has no rows"),
-    (
-        writes(unit="km/s"),
-        UnreadableFile,
-        "wavelength has the unit 'km / s'; expected a unit of length",
-    ),
-    (
-        writes(unit="smoots"),
-        UnreadableFile,
-        "wavelength has the unit 'smoots'; expected a unit of length",
-    ),
-    (units_differ, UnreadableFile, "flux is in 'W' and sigma in 'mW'; expected the same"),
-    (writes(GOOD | {"flux": ["a", "b", "c"]}), UnreadableFile, "column flux contains .*; expected"),
-    (
-        writes(GOOD | {"flux": np.ones((3, 2))}),
-        UnreadableFile,
-        r"column flux contains .*float64 of shape \(3, 2\); expected one real number per row",
-    ),
-    (writes(GOOD | {"mask": [0, 4, 1]}), UnreadableFile, "column mask contains 4; expected 1 for"),
-    (
-        writes(GOOD | {"order": [1.0, 1.0, 2.0]}),
-        UnreadableFile,
-        "column order contains .*float64 .*; expected one whole number per row",
-    ),
+    (lambda path: None, MissingFile, None),
+    (lambda path: path.write_bytes(b""), UnreadableFile, None),
+    (lambda path: path.write_bytes(b"\0\1\2" * 300), UnreadableFile, None),
+    (two_lines, UnreadableFile, None),
+    (writes(without("sigma")), UnreadableFile, "flux_error"),
+    (writes(without("flux")), UnreadableFile, "flux"),
+    (writes(without("wavelength"), unit=None), UnreadableFile, "wavelength"),
+    (writes(GOOD | {"error": GOOD["sigma"]}), UnreadableFile, "flux_error"),
+    (writes({name: [] for name in GOOD}), UnreadableFile, None),
+    (writes(unit="km/s"), UnreadableFile, "unit of wavelength"),
+    (writes(unit="smoots"), UnreadableFile, "unit of wavelength"),
+    (units_differ, UnreadableFile, "column sigma"),
+    (writes(GOOD | {"flux": ["a", "b", "c"]}), UnreadableFile, "column flux"),
+    (writes(GOOD | {"flux": [True, False, True]}), UnreadableFile, "column flux"),
+    (writes(GOOD | {"sigma": [True, False, True]}), UnreadableFile, "column sigma"),
+    (writes(GOOD | {"flux": np.ones((3, 2))}), UnreadableFile, "flux"),
+    (writes(GOOD | {"mask": [0.5, 4, 1]}), UnreadableFile, "column mask"),
+    (writes(GOOD | {"mask": [2, 4, 1]}), UnreadableFile, "column mask"),  # flags, none of them good
+    (writes(GOOD | {"order": [1.5, 1.0, 2.0]}), UnreadableFile, "column order"),
+    (writes(GOOD | {"order": ["1", "blue", "2"]}), UnreadableFile, "column order"),
     (
         writes(GOOD | {"order": MaskedColumn([1, 1, 1], mask=[False, True, False])}),
         UnreadableFile,
-        "column order contains missing values; expected one whole number",
+        "column order",
     ),
     (
         writes(GOOD | {"wavelength": [5000.0, 5002.0, 5001.0], "order": [7, 7, 7]}),
         OrderError,
-        "order 7: wavelength 5001 Å at pixel 2 follows 5002 Å",
+        "wavelength",
     ),
     (
         writes(GOOD | {"wavelength": MaskedColumn(GOOD["wavelength"], mask=[0, 1, 0])}),
         OrderError,
-        "order 0: wavelength nan at pixel 1",
+        "wavelength",
     ),
-    (writes(meta={"medium": "water"}), UnreadableFile, "is 'water'; expected air or vacuum"),
-    (writes(meta={"BCV": "fast"}), UnreadableFile, "BCV is 'fast'; expected a velocity in km/s"),
+    (
+        writes(GOOD | {"wavelength": [0.5, 0.6, 0.7]}, unit=None),
+        UnreadableFile,
+        "column wavelength",
+    ),
+    (
+        writes(GOOD | {"wavelength": [500, 600, 700]}, unit=None),
+        UnreadableFile,
+        "column wavelength",
+    ),
+    (writes(meta={"medium": "water"}), UnreadableFile, "medium"),
+    (writes(meta={"BCV": "fast"}), UnreadableFile, "BCV"),
     (
         writes(meta={"bcv": 1.0, "barycentric_velocity": 2.0}),
         UnreadableFile,
-        "declares two barycentric velocities, 1 and 2 km/s; expected one",
+        "barycentric_velocity",
     ),
 ]
 
 
 @pytest.mark.parametrize("ending", FILE_ENDINGS)
-@pytest.mark.parametrize(("make", "error", "message"), BAD)
-def test_invalid_input_is_refused_in_one_line_with_the_path(tmp_path, make, error, message, ending):
+@pytest.mark.parametrize(("make", "error", "name"), BAD)
+def test_invalid_input_is_refused_in_one_line_with_the_path(tmp_path, make, error, name, ending):
     path = tmp_path / f"bad{ending}"
     make(path)
-    with pytest.raises(error, match=message) as caught:
+    with pytest.raises(error) as caught:
         open_spectrum(path)
+    assert name is None or str(caught.value.name).lower() in (name.lower(), "tunit1")
     assert isinstance(caught.value, MixjobsError)
     assert caught.value.path == str(path)
     assert "\n" not in str(caught.value)
@@ -299,7 +287,7 @@ def test_invalid_input_is_refused_in_one_line_with_the_path(tmp_path, make, erro
 def test_a_file_in_both_air_and_vacuum_is_refused(tmp_path):
     path = write(tmp_path / "o.fits", GOOD, {"MEDIUM": "air"})
     fits.setval(path, "MEDIUM", value="vacuum", ext=0)
-    with pytest.raises(UnreadableFile, match=r"declares both air .* and vacuum .*; expected one"):
+    with pytest.raises(UnreadableFile):
         open_spectrum(path)
 
 
@@ -307,7 +295,7 @@ def test_a_file_in_both_air_and_vacuum_is_refused(tmp_path):
 def test_a_truncated_fits_file_is_refused(tmp_path, ending):
     path = tmp_path / f"o{ending}"
     truncated(path)
-    with pytest.raises(UnreadableFile, match="cannot be read as a FITS table"):
+    with pytest.raises(UnreadableFile):
         open_spectrum(path)
 
 
@@ -330,9 +318,11 @@ def test_astropy_is_not_imported_for_hdf5(tmp_path):
     import subprocess
     import sys
 
-    path = write_starfish(tmp_path / "o.hdf5", *([[1.0, 2.0]] for _ in range(4)))
+    path = write_starfish(
+        tmp_path / "o.hdf5", [[5000.0, 5001.0]], *([[1.0, 1.0]] for _ in range(3))
+    )
     code = (
-        "import sys; from mixjobs.observed.spectrum import open_spectrum; "
+        "import sys; from mixjobs.observed.opening import open_spectrum; "
         f"open_spectrum({str(path)!r}); print('astropy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

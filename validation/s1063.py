@@ -1,0 +1,138 @@
+"""The spotted star S1063 in M67, from its published files to the posterior.
+
+``python -m validation.s1063 [--small] [--report] [--out FOLDER]`` builds a store from the nine
+libraries, one for each IGRINS order, samples the nine observed orders together, and prints the
+posterior beside the published result. Nothing is stitched, converted or renamed beforehand. An
+interrupted run continues where it stopped. The files are those of the public repository
+BrownDwarf/subsub on GitHub (MIT licence), which accompanies the paper on this star (ApJ, 2022).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import mixjobs
+from validation.real_data import real_data
+
+STEPS = 12_000  # at most
+ORDERS = (106, 107, 109, 110, 113, 114, 116, 118, 119)
+JOB = """\
+output = "run"
+store = "s1063.zarr"
+[[spectra]]
+file = "{spectra}"
+resolution = 45000
+orders = {orders}
+[continuum]
+degree = 3
+[parameters]
+teff_1 = {{ uniform = [4400, 5300] }}
+teff_2 = {{ uniform = [3000, 4500] }}
+logg = {{ normal = [3.5, 0.2] }}
+feh = {{ normal = [0.0, 0.05] }}
+rv = {{ uniform = [30, 60] }}
+vsini = {{ uniform = [0, 30] }}
+ln_noise = "optimum"
+log_amplitude = "optimum"
+log_length = "optimum"
+[sampling]
+max_steps = {steps}
+walkers = 16
+checkpoint = 50
+"""
+# Adopted in the paper over the nine orders, and the standard error where it gives one.
+PUBLISHED = {
+    "teff_1": ("T_amb, K", 5200.0, None),
+    "teff_2": ("T_spot, K", 4000.0, 200.0),
+    "c": ("filling factor of the spots", 0.32, 0.07),
+    "vsini": ("v sin i, km/s", 10.0, 1.0),
+    "rv": ("radial velocity, km/s", 44.0, None),
+}
+_POINTS = ({"teff": 5200.0, "logg": 3.5, "feh": 0.0}, {"teff": 4000.0, "logg": 3.5, "feh": 0.0})
+
+
+def build(folder: Path, small: bool) -> mixjobs.Store:
+    """Build the store from the libraries, as they are; an existing one is opened."""
+    path = folder / "s1063.zarr"
+    if path.is_dir():
+        return mixjobs.open_store(path)
+    library = real_data("s1063/PHOENIX_IGRINS_m110.hdf5").with_name("PHOENIX_IGRINS_m*.hdf5")
+    settings = mixjobs.EmulatorSettings(
+        max_rv=80, max_vsini=30, min_resolution=30_000, max_rank=8 if small else 64
+    )
+    return mixjobs.build(library, _spectra(), path, emulator=settings, table=False)
+
+
+def _spectra() -> str:
+    """Return the pattern of the observed spectra."""
+    return str(real_data("s1063/S1063_IGRINS_m110.hdf5").with_name("S1063_IGRINS_m*.hdf5"))
+
+
+def sample(folder: Path) -> mixjobs.Run:
+    """Sample the posterior, or continue; the figures go into the folder."""
+    job = folder / "s1063.toml"
+    text = JOB.format(spectra=_spectra(), orders=list(ORDERS), steps=STEPS)
+    job.write_text(text, encoding="utf-8")
+    run = mixjobs.sample(job, resume=(folder / "run").is_dir())
+    for name, figure in run.plot.all().items():
+        figure.savefig(folder / f"{name}.png")
+    return run
+
+
+def report(folder: Path) -> str:
+    """Return the flux ratio of order 110, and the posterior beside the published values."""
+    q = mixjobs.load_flux_ratio(folder / "s1063.zarr")(*_POINTS)
+    lines = [
+        f"q of order 110 at 4000 K over 5200 K, log g 3.5, [Fe/H] 0: {q[ORDERS.index(110)]:.4f}",
+    ]
+    if not (folder / "run").is_dir():
+        return lines[0]
+    draws = mixjobs.open_run(folder / "run").posterior["posterior"].dataset
+    lines += [
+        "",
+        "| | median | 16 to 84 % | published |",
+        "|---|---|---|---|",
+    ]
+    for name, (label, value, error) in PUBLISHED.items():
+        low, middle, high = np.quantile(draws[name], [0.16, 0.5, 0.84])
+        stated = f"{value:g}" + (f" ± {error:g}" if error else "")
+        lines.append(f"| {label} | {middle:.4g} | {low:.4g} to {high:.4g} | {stated} |")
+    _draw(folder, {name: np.ravel(draws[name]) for name in PUBLISHED})
+    return "\n".join(lines)
+
+
+def _draw(folder: Path, draws: dict[str, np.ndarray]) -> None:
+    """Draw the marginal posteriors, with the published values."""
+    figure = Figure(figsize=(12, 2.6), layout="constrained")
+    panels = figure.subplots(1, len(PUBLISHED))
+    for panel, (name, (label, value, error)) in zip(panels, PUBLISHED.items(), strict=True):
+        panel.hist(draws[name], bins=40, density=True, color="#0072b2", alpha=0.7)
+        if error:
+            panel.axvspan(value - error, value + error, color="#d55e00", alpha=0.2)
+        panel.axvline(value, color="#d55e00")
+        panel.set(xlabel=label, yticks=[])
+    figure.savefig(folder / "s1063.png", dpi=130)
+
+
+def main() -> None:
+    """Build, sample and report."""
+    parser = argparse.ArgumentParser(prog="python -m validation.s1063", description=__doc__)
+    parser.add_argument("--small", action="store_true", help="only build the store, roughly")
+    parser.add_argument("--report", action="store_true", help="only print what is there")
+    parser.add_argument("--out", type=Path, default=Path("s1063"), help="folder for the results")
+    arguments = parser.parse_args()
+    folder = arguments.out / ("s1063-small" if arguments.small else "s1063")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not arguments.report:
+        build(folder, arguments.small)
+        if not arguments.small:
+            sample(folder)
+    print(report(folder))
+
+
+if __name__ == "__main__":
+    main()
