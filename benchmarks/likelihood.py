@@ -111,7 +111,7 @@ def one_order(star: Star, size: Size) -> list[Row]:
     for errors, few in dense.items():
         expected = np.array([side() for side in few])
         same("likelihood", likelihoods(blocks[:2], free, errors)[[0, -1]], expected, rtol=1e-8)
-    together = couple(fits([values])).total
+    together = couple(fits.terms([values])).total
     same("likelihood, a step", together, likelihoods(blocks, free), rtol=1e-10)
     times = in_turn(
         size.rounds,
@@ -123,7 +123,7 @@ def one_order(star: Star, size: Size) -> list[Row]:
         fixed=each(lambda: likelihoods(blocks, fixed), size.n_walkers),
         diagonal=each(lambda: likelihoods(blocks, diagonal), size.n_walkers),
         mixture=each(lambda: list(model.stream(mixtures, errors=True)), size.n_walkers),
-        step=each(lambda: fits([values]), size.n_walkers),
+        step=each(lambda: fits.terms([values]), size.n_walkers),
     )
     n_columns = {block.errors.shape[2] for block in (blocks[0], moving[0])}
     return rows_of_one(times, size, sorted(n_columns))
@@ -265,9 +265,9 @@ def growth(star: Star, size: Size) -> list[Row]:
     names = (*one.epochs[0].model.parameters, *NOISE)
     few, most = size.walkers
     values, short, long = (table(names, n) for n in (size.n_walkers, few, most))
-    terms = many([values])
-    same("likelihood, orders", terms[0].likelihood, one([values])[0].likelihood, rtol=1e-12)
-    alone = one([long])[0].likelihood, one([short])[0].likelihood
+    terms = many.terms([values])
+    same("likelihood, orders", terms[0].likelihood, one.terms([values])[0].likelihood, rtol=1e-12)
+    alone = one.terms([long])[0].likelihood, one.terms([short])[0].likelihood
     same("likelihood, walkers", alone[0][:few], alone[1], rtol=1e-10)
     sides = {f"{n}": linear(fits, values, n) for n, fits in by_pixels.items()}
     sides |= {
@@ -275,8 +275,8 @@ def growth(star: Star, size: Size) -> list[Row]:
         "orders": linear(many, values, size.orders),
         "few": linear(one, short, few),
         "most": linear(one, long, most),
-        "together": lambda: cpu_seconds(lambda: couple(many([values]))),
-        "apart": lambda: cpu_seconds(lambda: [couple([term]) for term in many([values])]),
+        "together": lambda: cpu_seconds(lambda: couple(many.terms([values]))),
+        "apart": lambda: cpu_seconds(lambda: [couple([term]) for term in many.terms([values])]),
     }
     times = in_turn(size.rounds, **sides)
     first, *others = map(str, size.growth)
@@ -302,7 +302,7 @@ def coupled(together: Floats, apart: Floats, n_orders: int) -> Row:
 
 def linear(fits: OrderLikelihoods, values: Floats, factor: float) -> Callable[[], float]:
     """Return a function that measures the CPU seconds of a step, over a factor."""
-    return lambda: cpu_seconds(lambda: fits([values])) / factor
+    return lambda: cpu_seconds(lambda: fits.terms([values])) / factor
 
 
 def grown(quantity: str, above: Floats, below: Floats, between: str = "") -> Row:

@@ -36,9 +36,6 @@ logg = {{ normal = [3.5, 0.2] }}
 feh = {{ normal = [0.0, 0.05] }}
 rv = {{ uniform = [30, 60] }}
 vsini = {{ uniform = [0, 30] }}
-ln_noise = "optimum"
-log_amplitude = "optimum"
-log_length = "optimum"
 [sampling]
 max_steps = {steps}
 walkers = 16

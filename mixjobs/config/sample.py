@@ -207,6 +207,24 @@ class NoiseConfig(Config):
     correlated: bool = Field(
         default=True, description="include correlated noise, not only the diagonal"
     )
+    shared: bool = Field(
+        default=False,
+        description="sample one set of noise parameters for all orders, instead of holding those "
+        "of each order at their optimum",
+    )
+    sample: list[OrderNumber] | None = Field(
+        default=None, description="orders whose own noise parameters are sampled"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> NoiseConfig:
+        if self.sample and self.shared:
+            raise contradiction(
+                "sample", "shared noise has no parameters of one order; leave it out"
+            )
+        if self.sample is not None and len(set(self.sample)) < len(self.sample):
+            raise invalid("sample", self.sample, "order numbers, each once")
+        return self
 
 
 class PriorConfig(Config):

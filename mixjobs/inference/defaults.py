@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mixjobs.config.sample import SampleConfig
-from mixjobs.inference.expressions import NOISE, fraction_names
+from mixjobs.inference.expressions import NOISE, fraction_names, noise_names
 from mixjobs.inference.order_likelihoods import EpochOrder, LikelihoodPlan
 from mixjobs.inference.parameters import Parameters, make_parameters
 from mixjobs.inference.prior_checks import Range, check_priors
@@ -51,13 +51,14 @@ def job_parameters(
     InvalidInput
         As `make_parameters`, or a value or a whole prior lies outside the range of the model.
     """
-    base_names = (*domain.names, *NOISE[: 3 if job.noise.correlated else 1])
+    base_names = (*domain.names, *noise_names(job.noise.correlated, plan.sampled_noise))
     priors, constants = _default_priors(domain, plan)
     constants = {name: value for name, value in constants.items() if name in base_names}
     settings = {**constants, **job.parameters.plain_settings}
     parameters = make_parameters(
         base_names, priors, settings, per_epoch=job.per_epoch, n_epochs=len(plan.epochs),
         constraints=_constraints(job, domain), dirichlet=_dirichlet(job, base_names),
+        optimum=() if job.noise.shared else NOISE,
     )  # fmt: skip
     ranges = domain.ranges(domain.max_velocity, domain.max_velocity, BLACKBODY_TEFF)
     return parameters, check_priors(parameters, ranges)
@@ -139,6 +140,10 @@ def _default_priors(
     ranges = domain.ranges(max_rv, max_vsini, _BLACKBODY_TEFF)
     priors: dict[str, Prior] = {"ln_noise": _LN_NOISE, "log_amplitude": _LOG_AMPLITUDE}
     priors["log_length"] = _log_length(plan)
+    priors |= {
+        name: priors[name.rpartition("_m")[0]]
+        for name in noise_names(True, plan.sampled_noise)[len(NOISE) :]
+    }
     priors |= {name: Uniform(low, high) for name, (low, high) in ranges.items() if low < high}
     return priors, {name: low for name, (low, high) in ranges.items() if low == high}
 

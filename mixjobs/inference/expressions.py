@@ -247,6 +247,29 @@ def of_components(name: str, base_names: Sequence[str]) -> list[str]:
     return [n for n in base_names if re.fullmatch(rf"{re.escape(name)}_\d+", n)]
 
 
+def noise_names(correlated: bool, orders: Iterable[int] = ()) -> list[str]:
+    """Return the noise parameters: of all orders, then of orders with parameters of their own.
+
+    Examples
+    --------
+    >>> noise_names(False, [92])
+    ['ln_noise', 'ln_noise_m92']
+    """
+    names = NOISE if correlated else NOISE[:1]
+    return [*names, *(f"{name}_m{number}" for number in orders for name in names)]
+
+
+def is_noise(name: str) -> bool:
+    """Whether a parameter belongs to the noise, of all orders or of one.
+
+    Examples
+    --------
+    >>> [name for name in ("ln_noise", "log_length_m92", "ln_noise_e2", "logg") if is_noise(name)]
+    ['ln_noise', 'log_length_m92', 'ln_noise_e2']
+    """
+    return re.sub(r"(_m\d+)?(_e\d+)?$", "", name) in NOISE
+
+
 def fraction_names(base_names: Sequence[str]) -> list[str]:
     """Parameters that are filling factors.
 

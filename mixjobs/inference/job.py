@@ -16,6 +16,7 @@ from mixjobs.config.sample import SampleConfig, SpectrumConfig, read_sample_job
 from mixjobs.display import counted
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.defaults import ModelDomain, job_parameters, sampling_notes
+from mixjobs.inference.first_draws import hold_order_noise
 from mixjobs.inference.holes import prior_holes
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
@@ -49,9 +50,10 @@ def load_log_probability(
 ) -> LogProbability:
     """Load the log-probability of a job, for any sampler.
 
-    This is the function that ``mixjobs sample`` samples. Noise parameters that the job sets to
-    "optimum" are fixed at the same values, which are listed in `notes`. They are found by a search
-    of several thousand evaluations, with the job's seed.
+    This is the function that ``mixjobs sample`` samples. The noise of each order is held at the
+    same values, which are in the attribute `noise`; with ``shared = true`` in ``[noise]``, noise
+    parameters that the job sets to "optimum" are fixed at the same values, which are listed in
+    `notes`. They are found by a search of several thousand evaluations, with the job's seed.
 
     Parameters
     ----------
@@ -85,6 +87,14 @@ def load_log_probability(
     for name, value in optimum_values(free, starts).items():
         log_probability = log_probability.fix(name, value)
         notes.append(f"{name} is fixed at {value:.5g}, the optimum found by a search")
+    if has_order_noise(config, free):
+        names = log_probability.names
+        starts = starts[:, [free.names.index(name) for name in names]]
+        walkers = n_walkers(config, free)
+        log_probability, _ = hold_order_noise(
+            log_probability, free.parameters, starts, walkers, config.seed
+        )
+        notes = ["the noise of each order is held at its optimum; see the attribute noise"]
     return replace(log_probability, notes=(*free.notes, *notes))
 
 
@@ -105,6 +115,11 @@ def load_free_log_probability(
     notes = _data_notes(config, spectra) + sampling_notes(plan.store, plan.orders) + warnings
     free = make_log_probability(parameters, plan, client, [*notes, *map(str, holes)])
     return replace(free, holes=holes)
+
+
+def has_order_noise(job: SampleConfig, free: LogProbability) -> bool:
+    """Whether each order has noise of its own, held constant."""
+    return not job.noise.shared and bool(free.parameters.optimum)
 
 
 def observed_spectra(job: SampleConfig) -> list[ObservedSpectrum]:
@@ -240,7 +255,23 @@ def _likelihood_plan(job: SampleConfig, spectra: list[ObservedSpectrum]) -> Like
             for order in _epoch_orders(job, epoch, config, spectrum)
         ],
         emulator_error=model.emulator_error,
+        sampled_noise=_sampled_noise(job, spectra),
     )
+
+
+def _sampled_noise(job: SampleConfig, spectra: list[ObservedSpectrum]) -> tuple[int, ...]:
+    """Return the orders whose own noise is sampled; refuse an order that is not fitted."""
+    numbers = sorted({number for s in spectra for number in s.orders.number.tolist()})
+    wanted = job.noise.sample or []
+    unused = [number for number in wanted if number not in numbers]
+    if unused:
+        raise InvalidInput(
+            f"noise.sample lists order {unused[0]}, which is not fitted; the orders are "
+            f"{number_list(numbers)}",
+            name="noise.sample",
+            value=unused[0],
+        )
+    return tuple(wanted)
 
 
 def _check_degrees(job: SampleConfig, spectra: list[ObservedSpectrum]) -> None:

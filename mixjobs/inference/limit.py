@@ -6,7 +6,7 @@ together says nothing. The limit at each Teff_2 does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -269,6 +269,8 @@ def _sampled_again(
     """Return the limits of a short chain with Teff_2 fixed; None if it cannot start."""
     if fixed is None:
         return None
+    from mixjobs.inference.sampler import short_chain  # only here: a summary needs the rest
+
     n_free = len(fixed.log_probability.names)
     walkers = max(_MIN_WALKERS, 2 * (n_free + 1))
     start = fixed.start(walkers)
@@ -283,43 +285,3 @@ def _sampled_again(
     tau = autocorrelation_time(positions[..., column : column + 1])[0]
     n_draws = int(positions[..., 0].size / tau)
     return _slice(fixed.log_probability, positions.reshape(-1, n_free), teff_2, n_draws, again=True)
-
-
-def short_chain(
-    log_probability: Callable[[Floats], Floats],
-    start: Floats,
-    log_start: Floats,
-    *,
-    bounds: Floats,
-    n_steps: int,
-    seed: Sequence[int],
-) -> Floats:
-    """Sample with one ensemble, without a run folder.
-
-    Parameters
-    ----------
-    log_probability : callable
-        Takes x (walkers / 2, P), and returns ln P (walkers / 2,).
-    start : (walkers, P) array
-    log_start : (walkers,) array
-        ln P at the start.
-    bounds : (P, 2) array
-    n_steps : int
-    seed : sequence of int
-
-    Returns
-    -------
-    (n_steps, walkers, P) array
-    """
-    import emcee  # only here, because a summary needs the rest
-
-    from mixjobs.inference.sampler import make_moves
-
-    sampler = emcee.EnsembleSampler(
-        *start.shape, log_probability, vectorize=True, moves=make_moves(bounds)
-    )
-    sampler.log_prob_fn = log_probability  # as in `mixjobs.inference.sampler`
-    random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
-    state = emcee.State(start, log_start, None, random.get_state())
-    steps = sampler.sample(state, iterations=n_steps, store=False, skip_initial_state_check=True)
-    return np.array([step.coords.copy() for step in steps])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mixjobs.display import Summarised, counted
-from mixjobs.inference.coupling import OrderTerms, couple
+from mixjobs.inference.coupling import couple
 from mixjobs.inference.distributed import distribute
-from mixjobs.inference.order_likelihoods import LikelihoodPlan
+from mixjobs.inference.order_likelihoods import LikelihoodPlan, OrderLikelihoods
+from mixjobs.inference.order_noise import NoiseRules, OrderNoise
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.samples import read_samples
 from mixjobs.typing import Floats
@@ -46,13 +48,16 @@ class LogProbability(Summarised):
         Assumptions about the data, and warnings.
     holes : tuple of HoleReport
         The part of each component's prior that needs grid points that the library does not have.
+    noise : tuple of OrderNoise
+        The noise of each order of the plan, held constant; empty if its parameters are among `x`.
     """
 
     parameters: Parameters
     plan: LikelihoodPlan
-    _evaluate: Callable[[Sequence[Floats]], list[OrderTerms]]
+    _evaluate: Callable[[Callable[[OrderLikelihoods], list[Any]]], list[Any]]
     notes: tuple[str, ...] = ()
     holes: tuple[HoleReport, ...] = ()
+    noise: tuple[OrderNoise, ...] = ()
 
     def _facts(self) -> Mapping[str, object]:
         numbers = list(dict.fromkeys(order.number for order in self.plan.orders))
@@ -168,10 +173,33 @@ class LogProbability(Summarised):
             # The last bits of a result depend on the shape of the batch, so samples outside the
             # prior are not dropped, but replaced by one inside.
             filled = np.where(inside[:, None], rows, rows[inside][0])
-            coupled = couple(self._evaluate(self.parameters.params(filled)))
+            terms = self._evaluate(
+                methodcaller("terms", self.parameters.params(filled), self.noise)
+            )
+            coupled = couple(terms)
             valid = inside & np.isfinite(coupled.total)
             total[valid], predictive[valid] = coupled.total[valid], coupled.predictive[valid]
         return log_prior, total, predictive
+
+    def hold_noise(self, x: ArrayLike, rules: Sequence[NoiseRules]) -> LogProbability:
+        """Return the same log-probability with the noise of each order held at its optimum.
+
+        Parameters
+        ----------
+        x : (P,) array
+            The other parameters.
+        rules : sequence over epochs
+            From `mixjobs.inference.order_noise.noise_rules`. The searches begin at the noise that
+            is held already.
+
+        Raises
+        ------
+        InvalidInput
+            The model is not defined at x.
+        """
+        params = self.parameters.params(np.atleast_2d(read_samples(x, self.names)))
+        noise = self._evaluate(methodcaller("fit_noise", params, rules, self.noise))
+        return replace(self, noise=tuple(noise))
 
     def fix(self, name: str, value: Any) -> LogProbability:
         """Return the same log-probability with a parameter fixed; see `Parameters.fix`.
@@ -192,6 +220,7 @@ def make_log_probability(
     plan: LikelihoodPlan,
     client: Client | None = None,
     notes: Sequence[str] = (),
+    noise: Sequence[OrderNoise] = (),
 ) -> LogProbability:
     """Combine parameters, data and model.
 
@@ -202,6 +231,8 @@ def make_log_probability(
     client : Client, optional
         Evaluate the orders on the workers of a Dask client; None evaluates in this process.
     notes : sequence of str
+    noise : sequence of OrderNoise
+        The noise of each order, held constant; empty if its parameters are among x.
 
     Raises
     ------
@@ -210,4 +241,4 @@ def make_log_probability(
         first evaluation.
     """
     evaluate = distribute(client, plan.load, range(len(plan.orders)))
-    return LogProbability(parameters, plan, evaluate, tuple(notes))
+    return LogProbability(parameters, plan, evaluate, tuple(notes), noise=tuple(noise))

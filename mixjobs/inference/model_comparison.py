@@ -12,7 +12,7 @@ import numpy as np
 from mixjobs.errors import InvalidInput
 from mixjobs.inference.bayes_factor import BayesFactor, bayes_factor
 from mixjobs.inference.convergence import assess
-from mixjobs.inference.expressions import NOISE, Tie, resolve
+from mixjobs.inference.expressions import Tie, is_noise, resolve
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.run_folder import COMPARISON, RunFolder, unreadable_result
 from mixjobs.inference.segments import Chain
@@ -279,12 +279,14 @@ def single_component(
     single = plan.load_model(components, orders=first)
     columns = mixture.layout.columns[0]
     base_names = [mixture.layout.all_names[columns[name]] for name in single.parameters]
-    base_names += [name for name in log_probability.parameters.base_names if name in NOISE]
+    base_names += [name for name in log_probability.parameters.base_names if is_noise(name)]
     try:
         parameters = reduced(log_probability.parameters, base_names)
     except InvalidInput:  # none is free
         return None
-    return make_log_probability(parameters, replace(plan, components=components), client)
+    return make_log_probability(
+        parameters, replace(plan, components=components), client, noise=log_probability.noise
+    )
 
 
 def reduced(parameters: Parameters, base_names: Sequence[str]) -> Parameters:

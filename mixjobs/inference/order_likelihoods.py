@@ -6,16 +6,23 @@ evaluates them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from mixjobs.errors import InvalidInput
 from mixjobs.inference.coupling import OrderTerms, concatenate
-from mixjobs.inference.expressions import NOISE
 from mixjobs.inference.likelihood import Continuum, OrderData, OrderFit, fit_order, order_data
 from mixjobs.inference.noise import NoiseParams
+from mixjobs.inference.order_noise import (
+    NoiseRules,
+    NoiseSearch,
+    OrderNoise,
+    continuum_of,
+    noise_params,
+)
 from mixjobs.interpolation import Holes, Method
 from mixjobs.model.mixture import MixtureModel, SpectrumBatch, SpectrumError
 from mixjobs.store.loading import load_mixture
@@ -134,6 +141,8 @@ class LikelihoodPlan:
         Epoch by epoch.
     emulator_error : bool
         Whether the covariance includes the errors of the emulator and of q.
+    sampled_noise : tuple of int
+        Numbers of the orders with noise parameters of their own; `noise_names` has their names.
     """
 
     store: str
@@ -142,13 +151,15 @@ class LikelihoodPlan:
     epochs: Sequence[Epoch]
     orders: Sequence[EpochOrder]
     emulator_error: bool = True
+    sampled_noise: tuple[int, ...] = ()
 
     def load(self, partition: Sequence[int]) -> OrderLikelihoods:
         """Load the models of some orders, given by their indices in `orders`."""
         likelihoods = []
         for index, epoch in enumerate(self.epochs):
-            orders = [self.orders[i] for i in partition if self.orders[i].epoch == index]
-            if orders:
+            places = tuple(i for i in partition if self.orders[i].epoch == index)
+            if places:
+                orders = [self.orders[i] for i in places]
                 model = self.load_model(
                     self.components,
                     orders=[order.number for order in orders],
@@ -159,7 +170,11 @@ class LikelihoodPlan:
                     outside="nan",
                 )
                 data = [order.data() for order in orders]
-                likelihoods.append(EpochLikelihoods(index, epoch.barycentric_velocity, model, data))
+                likelihoods.append(
+                    EpochLikelihoods(
+                        index, epoch.barycentric_velocity, model, data, places, self.sampled_noise
+                    )
+                )
         return OrderLikelihoods(tuple(likelihoods), self.emulator_error)
 
     def load_model(self, components: int | Sequence[str], **options: Any) -> MixtureModel:
@@ -179,22 +194,53 @@ class EpochLikelihoods:
     barycentric_velocity: float
     model: MixtureModel
     data: list[OrderData]
+    places: tuple[int, ...]  # of its orders among those of the plan
+    sampled_noise: tuple[int, ...] = ()
 
-    def split(self, params: Floats) -> tuple[Floats, NoiseParams]:
-        """Split params (n, n_names) into those of the mixture and those of the noise.
+    def mixture(self, params: Floats) -> Floats:
+        """Return the parameters of the mixture among those of a fit, params (n, n_names).
 
-        The velocities of the mixture are those on the observed wavelengths, without the
-        barycentric velocity.
+        The velocities are those on the observed wavelengths, without the barycentric velocity.
         """
         names = self.model.parameters
         mixture = params[:, : len(names)].copy()
         velocities = [name.partition("_")[0] == "rv" for name in names]
         mixture[:, velocities] -= self.barycentric_velocity
-        noise = dict.fromkeys(NOISE, np.zeros(len(params)))
-        noise["log_amplitude"] = np.full(len(params), -np.inf)  # without correlated noise
-        sampled = params[:, len(names) :].T
-        noise |= dict(zip(NOISE[: len(sampled)], sampled, strict=True))
-        return mixture, NoiseParams.from_sampled(**noise)
+        return mixture
+
+    def noise(self, params: Floats, m: int, held: Sequence[OrderNoise]) -> NoiseParams:
+        """Return the noise of order m at params (n, n_names).
+
+        It is the noise held for this order, if any is held; that of its own parameters, if it has
+        them; or else that of all orders.
+        """
+        sampled = self._sampled_noise(params, m)
+        if not held:
+            return noise_params(sampled)
+        own = held[self.places[m]]
+        values = sampled if self.has_own_parameters(m) else own.values(len(params))
+        return noise_params(values, continuum_of(self.data[m], own.continuum))
+
+    def has_own_parameters(self, m: int) -> bool:
+        """Whether the noise of order m is sampled with parameters of its own."""
+        return int(self.model.orders.number[m]) in self.sampled_noise
+
+    def noise_rules(self, params: Floats, m: int, of_all: NoiseRules) -> NoiseRules:
+        """Return the rules of the noise of order m: those of all orders, or its values."""
+        if not self.has_own_parameters(m):
+            return of_all
+        one, two, three = self._sampled_noise(params, m)[0].tolist()
+        return one, two, three
+
+    def _sampled_noise(self, params: Floats, m: int) -> Floats:
+        """Return the parameters (n, 3) of the noise of order m, of its own or of all orders."""
+        sampled = params[:, len(self.model.parameters) :]
+        size, number = 1 + len(self.sampled_noise), int(self.model.orders.number[m])
+        place = 1 + self.sampled_noise.index(number) if self.has_own_parameters(m) else 0
+        values = np.tile([0.0, -np.inf, 0.0], (len(params), 1))  # without noise parameters
+        n_names = sampled.shape[1] // size
+        values[:, :n_names] = sampled[:, place * n_names : (place + 1) * n_names]
+        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,13 +290,19 @@ class OrderLikelihoods:
     epochs: tuple[EpochLikelihoods, ...]
     emulator_error: bool
 
-    def __call__(self, params: Sequence[Floats]) -> list[OrderTerms]:
+    def __call__(self, task: Callable[[OrderLikelihoods], list[Any]]) -> list[Any]:
+        """Run a task that returns one result for each order; workers receive it by message."""
+        return task(self)
+
+    def terms(self, params: Sequence[Floats], held: Sequence[OrderNoise] = ()) -> list[OrderTerms]:
         """Evaluate what each order contributes to the likelihood.
 
         Parameters
         ----------
         params : sequence over epochs of (n, n_names) arrays
             The parameters of the mixture, then those of the noise.
+        held : sequence of OrderNoise
+            The noise that is held constant, of all orders of the plan; empty if none is.
 
         Returns
         -------
@@ -258,19 +310,59 @@ class OrderLikelihoods:
             Of n samples; one for each order.
         """
         batches: list[list[OrderTerms]] = [[] for epoch in self.epochs for _ in epoch.data]
-        for batch in self.stream(params):
+        for batch in self.stream(params, held):
             batches[batch.order_index].append(batch.terms())
         return [concatenate(terms) for terms in batches]
 
-    def stream(self, params: Sequence[Floats]) -> Iterator[LikelihoodBatch]:
+    def fit_noise(
+        self,
+        params: Sequence[Floats],
+        rules: Sequence[NoiseRules],
+        held: Sequence[OrderNoise] = (),
+    ) -> list[OrderNoise]:
+        """Find the noise of each order at one sample; see `NoiseSearch`.
+
+        Parameters
+        ----------
+        params : sequence over epochs of (1, n_names) arrays
+        rules : sequence over epochs
+            From `noise_rules`.
+        held : sequence of OrderNoise
+            Where the searches begin, for all orders of the plan; empty for a first search.
+
+        Raises
+        ------
+        InvalidInput
+            The model is not defined at the sample.
+        """
+        found = []
+        for epoch in self.epochs:
+            mixture = epoch.mixture(params[epoch.epoch])
+            for batch in epoch.model.stream(mixture, errors=self.emulator_error):
+                m = batch.order_index
+                valid, spectrum, errors = normalise(batch, epoch.data[m].used)
+                if not valid.all():
+                    raise InvalidInput("the model is not defined at this sample", name="x")
+                search = NoiseSearch(
+                    int(epoch.model.orders.number[m]), epoch.data[m], spectrum, errors,
+                    batch.error, epoch.noise_rules(params[epoch.epoch], m, rules[epoch.epoch]),
+                )  # fmt: skip
+                found.append(search.run(held[epoch.places[m]] if held else None))
+        return found
+
+    def stream(
+        self, params: Sequence[Floats], held: Sequence[OrderNoise] = ()
+    ) -> Iterator[LikelihoodBatch]:
         """Fit the continua order by order, some samples at a time."""
         first = 0
         for epoch in self.epochs:
-            mixture, noise = epoch.split(params[epoch.epoch])
+            epoch_params = params[epoch.epoch]
+            mixture = epoch.mixture(epoch_params)
+            noise = [epoch.noise(epoch_params, m, held) for m in range(len(epoch.data))]
             for batch in epoch.model.stream(mixture, errors=self.emulator_error):
                 data = epoch.data[batch.order_index]
                 valid, spectra, errors = normalise(batch, data.used)
-                batch_noise = noise.select(batch.samples)
+                batch_noise = noise[batch.order_index].select(batch.samples)
                 fit = fit_order(data, spectra, errors, batch_noise)
                 yield LikelihoodBatch(
                     first + batch.order_index, batch.samples, valid, spectra, errors, batch_noise,

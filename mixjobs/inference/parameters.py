@@ -351,6 +351,7 @@ def make_parameters(
     n_epochs: int = 1,
     constraints: Sequence[str] = (),
     dirichlet: Sequence[float] | None = None,
+    optimum: Sequence[str] = (),
 ) -> Parameters:
     """Assign each parameter of a fit a prior, a value or a tie.
 
@@ -373,6 +374,8 @@ def make_parameters(
         Inequalities of two parameters, "teff_2 < teff_1".
     dirichlet : sequence of float, optional
         Dirichlet prior of the filling factors of all components, in place of priors of `c`.
+    optimum : sequence of str
+        Names in `base_names` that are set to "optimum" wherever they have a prior.
 
     Raises
     ------
@@ -400,17 +403,20 @@ def make_parameters(
         check_name(name, [*names.of_all_epochs, *base_names], "parameters")
     _check_used(names, settings)
     rules: dict[str, Rule] = {}
-    optimum = []
+    searched = []
     for name, base_name, epoch in names:
         default = defaults.get(name, defaults.get(base_name))
         setting = settings.get(name, settings.get(base_name, default))
         if isinstance(setting, str) and setting == OPTIMUM:
             _check_noise(base_name)
-            optimum.append(name)
+            searched.append(name)
             setting = default
         rules[name] = names.in_rule(_rule(name, without_units(name, setting)), name, epoch)
+        if base_name in optimum and not isinstance(rules[name], float | Tie):
+            searched.append(name)
+    searched = list(dict.fromkeys(searched))
     return Parameters(
-        names.base, names.by_epoch, rules, names.in_constraints(constraints), tuple(optimum)
+        names.base, names.by_epoch, rules, names.in_constraints(constraints), tuple(searched)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from mixjobs.files import atomic_write
 from mixjobs.inference.convergence import Convergence, assess
 from mixjobs.inference.defaults import ModelDomain
 from mixjobs.inference.digests import append_digest, check_appended
-from mixjobs.inference.expressions import resolve
+from mixjobs.inference.expressions import NOISE, resolve
 from mixjobs.inference.holes import posterior_holes
 from mixjobs.inference.run_folder import POSTERIOR, RunFolder, unreadable_result
 from mixjobs.inference.segments import Chain
@@ -29,10 +30,12 @@ if TYPE_CHECKING:  # a posterior is read without the model
 
     from mixjobs.inference.log_probability import LogProbability
     from mixjobs.inference.order_likelihoods import LikelihoodPlan
+    from mixjobs.inference.order_noise import OrderNoise
     from mixjobs.inference.parameters import Parameters
     from mixjobs.model.mixture import MixtureModel
 
 MAX_DRAWS = 4000  # of all ensembles together
+NOISE_HELD = "noise"  # group of the noise that is held constant
 BOUNDS = "prior_bounds"  # attribute of each free parameter
 _VERSIONS = ("mixjobs", "numpy", "scipy", "emcee", "celerite2", "xarray")
 
@@ -52,7 +55,8 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTr
     Returns
     -------
     xarray.DataTree
-        Three groups; a stored posterior may also have `limit`, see `mixjobs.inference.limit`.
+        Three groups, and `noise` if the noise of each order is held: its parameters by `order`. A
+        stored posterior may also have `limit`, see `mixjobs.inference.limit`.
         `posterior` holds the free parameters (with the attribute `prior_bounds`), the
         tied ones, and the derived quantities of every order (see `derived`). `log_likelihood` holds
         `flux`, with the dimension `order`: ln of the density of an order given all others, as
@@ -95,12 +99,15 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTr
         posterior[name].attrs[BOUNDS] = bounds
     attributes = _attributes(folder, log_probability, convergence, kept)
     attributes["holes"] = json.dumps([report.to_dict() for report in holes])
-    return DataTree.from_dict({
+    groups = {
         "/": Dataset(attrs=attributes),
         "posterior": posterior,
         "log_likelihood": coordinates.dataset({"flux": walker_major(chain.by_order[:, kept])}),
         "sample_stats": coordinates.dataset(stats),
-    })  # fmt: skip
+    }
+    if log_probability.noise:
+        groups[NOISE_HELD] = coordinates.noise(log_probability.noise)
+    return DataTree.from_dict(groups)
 
 
 def kept_steps(convergence: Convergence, shape: tuple[int, ...]) -> Ints:
@@ -234,6 +241,16 @@ class _Coordinates:
         by_order = any(v.ndim == 3 for v in values.values())
         return Dataset(variables, self.draws | (self.orders if by_order else {}))
 
+    def noise(self, held: Sequence[OrderNoise]) -> Dataset:
+        """Make a Dataset of the noise parameters (order) that are held."""
+        from xarray import Dataset
+
+        values = np.array([noise.values(1)[0] for noise in held]).T
+        names = NOISE if np.isfinite(values[1]).any() else NOISE[:1]
+        return Dataset(
+            {name: ("order", v) for name, v in zip(names, values, strict=False)}, self.orders
+        )
+
 
 def _attributes(
     folder: RunFolder, log_probability: LogProbability, convergence: Convergence, kept: Ints
@@ -267,8 +284,7 @@ def derived(log_probability: LogProbability, x: Floats) -> dict[str, Floats]:
     plan, params = log_probability.plan, log_probability.parameters.params(x)
     by_epoch = []
     for epoch in plan.load(range(len(plan.orders))).epochs:
-        mixture, _ = epoch.split(params[epoch.epoch])
-        by_epoch.append(light_of(epoch.model, mixture))
+        by_epoch.append(light_of(epoch.model, epoch.mixture(params[epoch.epoch])))
     return {
         name: np.concatenate([quantities[name] for quantities in by_epoch], axis=1)
         for name in by_epoch[0]

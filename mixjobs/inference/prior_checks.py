@@ -55,7 +55,7 @@ def check_priors(parameters: Parameters, ranges: Mapping[str, Range]) -> list[st
     for name, rule in parameters.rules.items():
         base = re.sub(r"_e\d+$", "", name)
         limits = ranges.get(name, ranges.get(base, ranges.get(re.sub(r"^c_\d+$", "c", base))))
-        given = _Given(name, rule, limits, _NOISE.get(base))
+        given = _Given(name, rule, limits, _NOISE.get(re.sub(r"_m\d+$", "", base)))
         target = resolve(name, parameters.rules)
         if isinstance(target, float):
             given.check_value(target)

@@ -118,7 +118,7 @@ def fitted_orders(log_probability: LogProbability, x: ArrayLike) -> list[FittedO
     fits = [
         fit
         for epoch in likelihoods.epochs
-        for fit in _fit_epoch(epoch, params[epoch.epoch], likelihoods.emulator_error, orders)
+        for fit in _fit_epoch(log_probability, epoch, params[epoch.epoch], orders)
     ]
     weights = most_probable_weights([fit.terms for fit in fits])
     return [
@@ -128,17 +128,21 @@ def fitted_orders(log_probability: LogProbability, x: ArrayLike) -> list[FittedO
 
 
 def _fit_epoch(
-    epoch: EpochLikelihoods, params: Floats, emulator_error: bool, orders: Iterator[EpochOrder]
+    log_probability: LogProbability,
+    epoch: EpochLikelihoods,
+    params: Floats,
+    orders: Iterator[EpochOrder],
 ) -> Iterator[_OpenFit]:
-    mixture, noise = epoch.split(params)
+    mixture, errors_included = epoch.mixture(params), log_probability.plan.emulator_error
     parts = epoch.model.parts(mixture)
-    for batch in epoch.model.stream(mixture, errors=emulator_error):
+    for batch in epoch.model.stream(mixture, errors=errors_included):
         if not np.isfinite(batch.flux).all():
             raise OutsideGrid(
                 "x is outside the grid or in a hole; choose values that the model covers",
                 name="x",
             )
         m, data = batch.order_index, epoch.data[batch.order_index]
+        noise = epoch.noise(params, m, log_probability.noise)
         _, spectra, errors = normalise(batch, np.ones_like(data.used))
         fit = fit_order(data, spectra[:, data.used], errors[:, data.used], noise)
         yield _OpenFit(

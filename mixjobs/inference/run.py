@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixjobs.display import PlotAccessor, Summarised, counted
-from mixjobs.inference.run_folder import POSTERIOR, START, RunFolder
+from mixjobs.inference.run_folder import NOISE, POSTERIOR, START, RunFolder, unreadable_result
 from mixjobs.inference.segments import Chain
 
 if TYPE_CHECKING:
@@ -192,14 +192,27 @@ def verify(folder: RunFolder) -> None:
 
     if folder.read_json(START) is not None:
         folder.start()
+    folder.read_json(NOISE)
     stored_comparison(folder)
     folder.verify_sequence()
     stored_posterior(folder)
 
 
 def fixed_at_optimum(folder: RunFolder, free: LogProbability) -> LogProbability:
-    """Fix the parameters that the job sets to "optimum"."""
+    """Fix the parameters that the job sets to "optimum", and hold the noise of each order.
+
+    Raises
+    ------
+    MissingFile, UnreadableFile
+        The run has no start, or a file is damaged.
+    """
+    from mixjobs.inference.first_draws import with_noise
+
     log_probability = free
     for name, value in folder.start()["fixed"].items():
         log_probability = log_probability.fix(name, value)
-    return log_probability
+    noise = folder.read_json(NOISE)
+    try:
+        return log_probability if noise is None else with_noise(log_probability, noise)
+    except (KeyError, TypeError) as error:
+        raise unreadable_result(folder.path / NOISE, error) from None

@@ -4,7 +4,8 @@
     job.lock                       the process that is sampling
     steps/00000000_00000000.npz    the start: step 0 of every ensemble
     steps/00000001_00000100.npz    a segment: the steps from one checkpoint to the next
-    start.json                     the optima from which the ensembles start
+    start.json                     the optima of the search
+    noise.json                     the noise held for each order, and the starts of the ensembles
     comparison.json                one component against all
     posterior.nc                   the posterior
 
@@ -44,6 +45,7 @@ from mixjobs.typing import Floats
 NAME = "run.json"
 STEPS = "steps"
 START = "start.json"  # {"optimum": {...}, "log_probability": x, "fixed": {...}, "starts": [{...}]}
+NOISE = "noise.json"  # {"orders": [{"epoch": 1, "number": m, ...}], "starts": [{...}]}
 POSTERIOR = "posterior.nc"
 COMPARISON = "comparison.json"
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from mixjobs.config.sample import SampleConfig, absolute, read_sample_job
 from mixjobs.errors import InvalidInput, JobFailed, MixjobsError, OutputExists, StoreLocked
 from mixjobs.files import refuse_inside
-from mixjobs.inference.job import identity, load_free_log_probability, n_walkers
+from mixjobs.inference.first_draws import hold_order_noise, noise_content
+from mixjobs.inference.job import has_order_noise, identity, load_free_log_probability, n_walkers
 from mixjobs.inference.limit import limit_curve, with_limit
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.medium_hint import MEDIUM_SHIFT, MediumShift
@@ -23,12 +24,14 @@ from mixjobs.inference.model_comparison import compare
 from mixjobs.inference.optimum import find_starts, optimum_values, start_walkers
 from mixjobs.inference.posterior import make_posterior, write_posterior
 from mixjobs.inference.run import Run, fixed_at_optimum, verify
-from mixjobs.inference.run_folder import COMPARISON, POSTERIOR, START, RunFolder, is_run
+from mixjobs.inference.run_folder import COMPARISON, NOISE, POSTERIOR, START, RunFolder, is_run
 from mixjobs.inference.sampler import Progress, run_ensembles
 from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from mixjobs.inference.order_noise import OrderNoise
 
 _VERSIONS = ("mixjobs", "numpy", "scipy", "emcee", "celerite2")
 
@@ -47,6 +50,9 @@ class SampleReport:
 
     def starting(self, starts: Sequence[dict[str, float]], heights: Sequence[float]) -> None:
         """The search has ended; `starts` and `heights` hold each ensemble's start and its ln P."""
+
+    def holding(self, noise: Sequence[OrderNoise]) -> None:
+        """The noise of each order has been found, and is held from now on."""
 
     def hinting(self, hint: str) -> None:
         """The optimum suggests an error in the input, which `hint` describes."""
@@ -239,13 +245,23 @@ def _find_start(
     """Search for the optimum or read it, fix parameters at it, and place the walkers."""
     if not (folder.path / START).exists():
         _search(folder, job, free, report)
-    sampled = fixed_at_optimum(folder, free)
+    sampled, walkers = fixed_at_optimum(folder, free), n_walkers(job, free)
     if folder.last_step() is not None:
         return sampled, None
-    starts = np.array(
-        [[start[name] for name in sampled.names] for start in folder.start()["starts"]]
-    )
-    return sampled, start_walkers(sampled, starts, n_walkers(job, free), job.seed)
+    starts = _starts(folder.start(), sampled.names)
+    if has_order_noise(job, free):
+        noise = folder.read_json(NOISE)
+        if noise is None:
+            sampled, starts = hold_order_noise(sampled, free.parameters, starts, walkers, job.seed)
+            folder.write_json(NOISE, noise_content(sampled, starts))
+            report.holding(sampled.noise)
+        else:
+            starts = _starts(noise, sampled.names)
+    return sampled, start_walkers(sampled, starts, walkers, job.seed)
+
+
+def _starts(content: Mapping[str, Any], names: Sequence[str]) -> Floats:
+    return np.array([[start[name] for name in names] for start in content["starts"]])
 
 
 def _search(

@@ -342,6 +342,42 @@ def _unpacked(random: NDArray[np.void]) -> tuple[Any, ...]:
     return "MT19937", keys, int(position), int(has_gauss), float(gauss)
 
 
+def short_chain(
+    log_probability: Callable[[Floats], Any],
+    start: Floats,
+    log_start: Floats,
+    *,
+    bounds: Floats,
+    n_steps: int,
+    seed: Sequence[int],
+) -> Floats:
+    """Sample with one ensemble, without a run folder.
+
+    Parameters
+    ----------
+    log_probability : callable
+        Takes x (walkers / 2, P), and returns ln P (walkers / 2,).
+    start : (walkers, P) array
+    log_start : (walkers,) array
+        ln P at the start.
+    bounds : (P, 2) array
+    n_steps : int
+    seed : sequence of int
+
+    Returns
+    -------
+    (n_steps, walkers, P) array
+    """
+    sampler = emcee.EnsembleSampler(
+        *start.shape, log_probability, vectorize=True, moves=make_moves(bounds)
+    )
+    sampler.log_prob_fn = log_probability  # as in `_sampler`
+    random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
+    state = emcee.State(start, log_start, None, random.get_state())
+    steps = sampler.sample(state, iterations=n_steps, store=False, skip_initial_state_check=True)
+    return np.array([step.coords.copy() for step in steps])
+
+
 _MAX_LOGIT = 36.0  # for larger values, the fraction of the interval rounds to 1
 
 

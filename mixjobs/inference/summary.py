@@ -18,7 +18,7 @@ from mixjobs.inference.holes import HoleReport
 from mixjobs.inference.limit import LEVEL, LimitCurve, LimitSlice
 from mixjobs.inference.medium_hint import MEDIUM_SHIFT, MediumShift
 from mixjobs.inference.model_comparison import Comparison, is_fraction, stored_comparison
-from mixjobs.inference.posterior import BOUNDS, stored_posterior
+from mixjobs.inference.posterior import BOUNDS, NOISE_HELD, stored_posterior
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.inference.segments import Chain
 from mixjobs.typing import Floats
@@ -102,6 +102,9 @@ class Summary:
         Labels of the orders.
     by_order : dict of list of Interval
         Of each derived quantity, such as `q` and `light_fraction_2`, in every order.
+    noise : dict of list of float
+        Noise that is held constant in every order: `ln_noise`, and with correlated noise
+        `log_amplitude` and `log_length`. Empty if its parameters are sampled.
     bounds : dict of (float, float)
         Bounds of the prior of each free parameter.
     limit : tuple of LimitSlice
@@ -131,6 +134,7 @@ class Summary:
     tied: dict[str, Interval] = field(default_factory=dict)
     orders: tuple[str, ...] = ()
     by_order: dict[str, list[Interval]] = field(default_factory=dict)
+    noise: dict[str, list[float]] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     limit: tuple[LimitSlice, ...] = ()
     comparison: Comparison | None = None
@@ -271,14 +275,18 @@ def _posterior_facts(folder: RunFolder, n_steps: int) -> dict[str, Any]:
     tree = stored_posterior(folder)
     if tree is None or tree.attrs["n_steps"] != n_steps:
         return {}
+    from xarray import Dataset
+
     draws, names = tree.children["posterior"].to_dataset(), folder.names
     labels = tuple(map(str, tree.children["log_likelihood"].coords["order"].values))
     curve = LimitCurve.of_posterior(tree)
+    noise = tree.children[NOISE_HELD].to_dataset() if NOISE_HELD in tree.children else Dataset()
     values = {str(name): draws[name].values for name in draws.data_vars if name not in names}
     return {
         "orders": labels,
         "bounds": {name: tuple(map(float, draws[name].attrs[BOUNDS]))
                    for name in names if BOUNDS in draws[name].attrs},
+        "noise": {str(name): noise[name].values.tolist() for name in noise.data_vars},
         "tied": {name: Interval.of(v) for name, v in values.items() if v.ndim == 2},
         "limit": () if curve is None or curve.detected else curve.slices,
         "holes": tuple(map(HoleReport.from_dict, json.loads(tree.attrs.get("holes", "[]")))),

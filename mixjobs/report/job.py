@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from mixjobs.display import counted
 from mixjobs.inference.job import n_walkers
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
+from mixjobs.inference.order_noise import OrderNoise
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.sample import SampleReport
 from mixjobs.inference.sampler import Progress
@@ -74,6 +76,18 @@ class ConsoleReport(SampleReport):
         for start, height in zip(starts, heights, strict=True):
             values = ", ".join(f"{name} {value:.5g}" for name, value in start.items())
             _print(f"start: ln P = {height:.2f} at {values}")
+
+    def holding(self, noise: Sequence[OrderNoise]) -> None:
+        """Print the range of the noise of the orders."""
+        factors = [math.exp(order.ln_noise / 2) for order in noise]
+        line = f"noise of each order: flux errors times {min(factors):.2f} to {max(factors):.2f}"
+        amplitudes = [100 * 10**order.log_amplitude for order in noise]
+        if max(amplitudes):
+            line += (
+                f", correlated noise of {min(amplitudes):.2g} to {max(amplitudes):.2g} % of the "
+                "continuum"
+            )
+        _print(line)
 
     def hinting(self, hint: str) -> None:
         """Print a hint."""

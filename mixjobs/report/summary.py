@@ -24,7 +24,7 @@ def summary_text(summary: Summary) -> str:
     text = StringIO()
     console = Console(file=text, width=width)
     console.print(parameters_table(summary))
-    if summary.by_order:
+    if summary.by_order or summary.noise:
         console.print(orders_table(summary))
     if summary.limit:
         console.print(limit_table(summary))
@@ -45,11 +45,23 @@ def parameters_table(summary: Summary) -> Table:
 
 
 def orders_table(summary: Summary) -> Table:
-    """List median and 68 % interval of the derived quantities of each order."""
-    table = Table("order", *summary.by_order)
+    """List median and 68 % interval of the derived quantities of each order, and its noise."""
+    table = Table("order", *summary.by_order, *_noise_cells(summary, 0))
     for m, label in enumerate(summary.orders):
-        table.add_row(label, *(_short(intervals[m]) for intervals in summary.by_order.values()))
+        values = [_short(intervals[m]) for intervals in summary.by_order.values()]
+        table.add_row(label, *values, *_noise_cells(summary, m).values())
     return table
+
+
+def _noise_cells(summary: Summary, m: int) -> dict[str, str]:
+    """Describe the noise of an order that is held constant, by the titles of its columns."""
+    cells = {}
+    if "ln_noise" in summary.noise:
+        cells["flux errors times"] = f"{math.exp(summary.noise['ln_noise'][m] / 2):.2f}"
+    if "log_amplitude" in summary.noise:
+        amplitude, length = (10 ** summary.noise[n][m] for n in ("log_amplitude", "log_length"))
+        cells["correlated noise"] = f"{100 * amplitude:.2g} %, {length:.3g} km/s"
+    return cells
 
 
 def limit_table(summary: Summary) -> Table:

@@ -72,12 +72,14 @@ def steps(path):
 
 def test_the_files_of_a_run(reference):
     chain = reference.chain()
-    assert chain.positions.shape == (2, 40, 10, 4)
-    assert reference.names == ("teff_2", "rv", "c", "log_amplitude")
+    assert chain.positions.shape == (2, 40, 10, 3)
+    assert reference.names == ("teff_2", "rv", "c")
     assert reference.notes["job"]["seed"] == 3
     content = json.loads((reference.path / "start.json").read_text())
     assert content["optimum"]["rv"] == pytest.approx(5.5, abs=0.5)  # with the barycentric velocity
-    assert {"posterior.nc", "comparison.json"} <= {path.name for path in reference.path.iterdir()}
+    assert {"noise.json", "posterior.nc", "comparison.json"} <= {
+        path.name for path in reference.path.iterdir()
+    }
 
 
 def test_a_dry_run_prints_everything_and_writes_nothing(job, tmp_path, capsys):
@@ -240,7 +242,7 @@ FAULTS = {  # the text of the job file to replace, and what replaces it
         "seed = 3", "seed = 3\nwalkers = 4", error(InvalidInput, name="walkers", value=4)
     ),
     "too few walkers": (
-        "walkers = 10", "walkers = 6", error(InvalidInput, "4", "8", name="walkers", value=6)
+        "walkers = 10", "walkers = 4", error(InvalidInput, "3", "6", name="walkers", value=4)
     ),
     "an order that the store lacks": (
         R, f"{R}\norders = [9]", error(InvalidInput, "4, 5", order=9, path="store.zarr")

@@ -74,7 +74,7 @@ def job_in(folder, store, **more):
     star = {"file": str(spectrum), "medium": "vacuum", "resolution": 30_000}
     job = {
         "output": str(folder / "run"), "store": str(store), "seed": 3, "spectra": [star],
-        "continuum": {"degree": 1}, "parameters": PARAMETERS,
+        "continuum": {"degree": 1}, "noise": {"shared": True}, "parameters": PARAMETERS,
     }  # fmt: skip
     return make_sample_job(job | more, "job.toml")
 

@@ -5,10 +5,14 @@ import math
 import numpy as np
 
 
-def covariance(velocity, flux_error, ln_noise, amplitude, length):
-    """Diagonal noise with scaled variances, and Matern-3/2 noise in velocity."""
+def covariance(velocity, flux_error, ln_noise, amplitude, length, level=1.0):
+    """Diagonal noise with scaled variances, and Matern-3/2 noise in velocity.
+
+    The amplitude is relative to `level`, a number or (n,).
+    """
+    level = np.full(len(velocity), 1.0) * level
     distance = math.sqrt(3) * np.abs(np.subtract.outer(velocity, velocity)) / length
-    matern = amplitude**2 * (1 + distance) * np.exp(-distance)
+    matern = amplitude**2 * (1 + distance) * np.exp(-distance) * np.outer(level, level)
     return np.diag(math.exp(ln_noise) * flux_error**2) + matern
 
 

@@ -45,6 +45,7 @@ def reference(wave, data, spectrum, error, noise, row, degree, prior_sd):
     cov = plain.covariance(
         299792.458 * np.log(wave[data.used]), data.flux_error, noise.ln_noise[row],
         noise.amplitude[row], noise.length[row],
+        1.0 if noise.continuum is None else noise.continuum,
     )  # fmt: skip
     inputs = data.flux, spectrum, x, degree, prior_sd, cov
     continuum = plain.fitted_continuum(*inputs)
@@ -58,9 +59,10 @@ def reference(wave, data, spectrum, error, noise, row, degree, prior_sd):
     prior_sd=st.floats(0.01, 3.0),
     kind=st.sampled_from(["diagonal", "one", "each its own"]),
     emulator=st.booleans(),
+    tilt=st.sampled_from([None, 0.0, 0.7]),
 )
 @DRAWN
-def test_dense_matrices_give_the_same_likelihood(seed, degree, prior_sd, kind, emulator):
+def test_dense_matrices_give_the_same_likelihood(seed, degree, prior_sd, kind, emulator, tilt):
     wave, data, spectra, errors = some_order(seed, Continuum(degree, prior_sd))
     if not emulator:
         errors = errors[:, :, :0]
@@ -68,6 +70,7 @@ def test_dense_matrices_give_the_same_likelihood(seed, degree, prior_sd, kind, e
         np.zeros(3) + (np.array([0.3, -0.2, 0.0]) if kind == "each its own" else 0.3),
         np.zeros(3) + {"diagonal": 0.0, "one": 0.02, "each its own": [0.01, 0.03, 0.0]}[kind],
         np.zeros(3) + (np.array([5.0, 20.0, 10.0]) if kind == "each its own" else 12.0),
+        None if tilt is None else 1 + tilt * np.linspace(-1, 1, len(data.flux)),
     )
     log_likelihood = log_likelihood_of(fit_order(data, spectra, errors, noise))
     for row in range(3):

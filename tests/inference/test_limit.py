@@ -20,9 +20,9 @@ from mixjobs.inference.limit import (
     LimitSlice,
     is_detected,
     limit_curve,
-    short_chain,
     with_limit,
 )
+from mixjobs.inference.sampler import short_chain
 from mixjobs.inference.segments import Chain
 from tests.helpers.finished_runs import finished, job_in
 from tests.helpers.toy_mixture import CONSTRAINT, HIGH, LOW, PRIORS, Toy, ToyLogProbability

@@ -234,6 +234,7 @@ def test_optimum_is_that_of_the_command(fit_store, tmp_path):
     """The search is that of `mixjobs sample`; a job without such parameters needs none."""
     star, job = write_star(tmp_path / "star.ecsv", fit_store), tmp_path / "job.toml"
     text = JOB.format(output="run", store=fit_store, star=star, steps=20)
+    text += "\n[noise]\nshared = true\n"
     job.write_text(text)
     stages = []
     logp = mixjobs.load_log_probability(job, report=lambda *stage: stages.append(stage))

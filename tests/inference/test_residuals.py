@@ -68,14 +68,16 @@ def test_the_continuum_is_the_most_probable_one(logp):
     np.testing.assert_allclose(basis @ coefficients * scale, order.continuum, rtol=1e-4)
 
 
+@pytest.mark.parametrize("tilt", [None, 0.6])
 @pytest.mark.parametrize("amplitude", [0.0, 0.003, 0.5])
-def test_correlated_noise(amplitude):
+def test_correlated_noise(amplitude, tilt):
     """Against the conditional mean with dense matrices."""
     rng = np.random.default_rng(1)
     velocity, sigma = np.sort(rng.random(50)) * 100, 0.01 + 0.02 * rng.random(50)
     residual = 0.02 * rng.normal(size=50) + 0.02 * np.sin(velocity / 10)
-    noise = NoiseParams(np.array([0.3]), np.array([amplitude]), np.array([12.0]))
-    whole = covariance(velocity, sigma, 0.3, amplitude, 12.0)
+    level = None if tilt is None else 1 + tilt * np.linspace(-1, 1, 50)
+    noise = NoiseParams(np.array([0.3]), np.array([amplitude]), np.array([12.0]), level)
+    whole = covariance(velocity, sigma, 0.3, amplitude, 12.0, 1.0 if tilt is None else level)
     matern = whole - np.diag(np.exp(0.3) * sigma**2)
     expected = matern @ np.linalg.solve(whole, residual)
     absorbed = correlated_part(noise, velocity, sigma, residual)
