@@ -17,6 +17,7 @@ import numpy as np
 
 from mixjobs.inference.bayes_factor import BayesFactor
 from mixjobs.inference.model_comparison import posterior_bayes_factor
+from mixjobs.inference.preparation import compressed_near
 from mixjobs.inference.priors import Prior, Uniform
 from mixjobs.inference.segments import Chain
 from validation.sampling import ensemble
@@ -52,8 +53,9 @@ def run_star(folder: Path, small: bool, trial: Trial) -> Trial:
         "ln_noise": 0.0,
     }  # fmt: skip
     orders = observe(library, star, 1 / SNR, rng)
-    target = make_fit(make_store(folder, library), orders, PRIORS, settings={"ln_noise": 0.0})
-    start = np.array([star[name] + 0.02 * (name == "c") for name in target.names])
+    exact = make_fit(make_store(folder, library), orders, PRIORS, settings={"ln_noise": 0.0})
+    start = np.array([star[name] + 0.02 * (name == "c") for name in exact.names])
+    target = compressed_near(exact, start)
     results = []
     for longer in (1, LONGER):
         steps = 40 if small else STEPS * longer

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mixjobs.inference.preparation import compressed_near
 from mixjobs.inference.priors import Normal, Prior, Uniform
 from validation.calibration import covered
 from validation.sampling import posterior
@@ -69,8 +70,9 @@ def fit_star(size: Size, folder: Path, trial: Trial) -> Trial:
         "teff_1": teff, "teff_2": teff, "feh": Uniform(-0.5, 0.5), "vsini": Uniform(0, 25),
         "rv": Uniform(-30, 30), "c": Uniform(0, 1), "ln_noise": Normal(0, 0.5),
     }  # fmt: skip
-    fit = make_fit(store, orders, priors)
-    truth = np.array([star.get(name, 0.0) for name in fit.names])
+    exact = make_fit(store, orders, priors)
+    truth = np.array([star.get(name, 0.0) for name in exact.names])
+    fit = compressed_near(exact, truth)
     sampled = posterior(fit, truth, trial["seed"], 32, size.steps)
     some = sampled.samples[:: max(1, len(sampled.samples) // 400)]
     return trial | {

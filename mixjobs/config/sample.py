@@ -273,6 +273,11 @@ class SamplingConfig(Config):
     walkers: Annotated[int, Field(gt=0, le=10_000)] | None = Field(
         default=None, description="walkers per ensemble (default: 32, or 4 for each free parameter)"
     )
+    likelihood: Literal["compressed", "exact"] = Field(
+        default="compressed",
+        description="evaluate ln P from sufficient statistics where that is possible, or always "
+        "from pixels",
+    )
     ensembles: Annotated[int, Field(ge=2, le=100)] = Field(
         default=2, description="independent ensembles"
     )

@@ -64,26 +64,22 @@ class _Evidence:
     def of_order(cls, epochs: Sequence[OrderTerms]) -> _Evidence:
         """Add up the epochs of an order, and integrate over its own variables y.
 
-        Of the normal density of z and y, the part that remains for z has the Schur complement of
+        Integrating over y leaves, for the weights of all epochs together, the Schur complement of
         the precision of y (Rasmussen & Williams 2006, equations A.9 to A.12).
         """
-        n, n_common = epochs[0].common.shape[:2]
-        size = n_common + epochs[0].own.shape[1]
-        b, g = np.zeros((n, size, 1)), np.zeros((n, size, size))
-        likelihood = np.zeros(n)
+        likelihood = np.zeros(len(epochs[0].likelihood))
         for epoch in epochs:
-            directions = np.concatenate([epoch.common, epoch.own], axis=1)
-            b += directions @ epoch.projection[:, :, None]
-            g += directions @ epoch.precision @ directions.transpose(0, 2, 1)
             likelihood += np.where(np.isfinite(epoch.likelihood), epoch.likelihood, 0.0)
-        z, y = slice(n_common), slice(n_common, size)
-        root, half, log_evidence = _integrate(g[:, y, y], b[:, y])
-        across = np.linalg.solve(root, g[:, y, z])
-        return cls(
-            likelihood + log_evidence,
-            b[:, z] - across.transpose(0, 2, 1) @ half,
-            g[:, z, z] - across.transpose(0, 2, 1) @ across,
-        )
+        common = np.concatenate([epoch.common for epoch in epochs], axis=2)
+        own = np.concatenate([epoch.own for epoch in epochs], axis=2)
+        b = np.concatenate([epoch.projection for epoch in epochs], axis=1)[:, :, None]
+        g = _block_diagonal([epoch.precision for epoch in epochs])
+        of_own = own @ g
+        root, half, log_evidence = _integrate(of_own @ own.transpose(0, 2, 1), own @ b)
+        across = np.linalg.solve(root, of_own)
+        b = b - across.transpose(0, 2, 1) @ half
+        g = g - across.transpose(0, 2, 1) @ across
+        return cls(likelihood + log_evidence, common @ b, common @ g @ common.transpose(0, 2, 1))
 
     def __add__(self, other: _Evidence) -> _Evidence:
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
@@ -105,10 +101,28 @@ def _integrate(precision: Floats, projection: Floats) -> tuple[Floats, Floats, F
     Returns the Cholesky factor L of 1 + G, ``L⁻¹ b``, and
     ``- 1/2 ln det(1 + G) + 1/2 bᵀ (1 + G)⁻¹ b``.
     """
-    root = np.linalg.cholesky(precision + np.eye(precision.shape[1])).astype(np.float64, copy=False)
-    half = np.linalg.solve(root, projection).astype(np.float64, copy=False)
+    n, size = precision.shape[:2]
+    bordered = np.empty((n, size + 1, size + 1))  # its last row becomes L⁻¹ b
+    bordered[:, :size, :size] = precision
+    bordered[:, range(size), range(size)] += 1.0
+    bordered[:, size, :size] = projection[:, :, 0]
+    bordered[:, size, size] = 1.0 + (projection**2).sum(axis=(1, 2))
+    factor = np.linalg.cholesky(bordered)  # reads the lower triangle only
+    root, half = factor[:, :size, :size], factor[:, size, :size, None]
     log_det = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
     return root, half, 0.5 * ((half**2).sum(axis=(1, 2)) - log_det)
+
+
+def _block_diagonal(blocks: Sequence[Floats]) -> Floats:
+    """Arrange matrices (n, r, r) of the epochs of an order along the diagonal."""
+    if len(blocks) == 1:
+        return blocks[0]
+    ends = np.cumsum([block.shape[1] for block in blocks])
+    joined = np.zeros((len(blocks[0]), ends[-1], ends[-1]))
+    for block, end in zip(blocks, ends, strict=True):
+        start = end - block.shape[1]
+        joined[:, start:end, start:end] = block
+    return joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,15 +134,15 @@ class Coupled:
     total : (n,) array
         ln of the likelihood of all data.
     predictive : (n, M) array
-        ln of the density of the data of each term, given all other data. They do not add up to the
-        total.
+        ln of the density of the data of each term, given all other data; NaN if they were not
+        asked for. They do not add up to the total.
     """
 
     total: Floats
     predictive: Floats
 
 
-def couple(terms: Sequence[OrderTerms]) -> Coupled:
+def couple(terms: Sequence[OrderTerms], predictive: bool = True) -> Coupled:
     """Integrate over the errors that the orders share.
 
     ``ln L = sum ln L_m - 1/2 ln det(1 + sum G_m) + 1/2 (sum b_m)ᵀ (1 + sum G_m)⁻¹ (sum b_m)``
@@ -139,21 +153,23 @@ def couple(terms: Sequence[OrderTerms]) -> Coupled:
     ----------
     terms : sequence of M OrderTerms
         Of the same n samples.
+    predictive : bool
+        Whether to evaluate the predictive densities, which take M times as long as the total.
     """
     evidence = {number: _Evidence.of_order(epochs) for number, epochs in _by_order(terms)}
     first, *rest = evidence.values()
     everything = sum(rest, first)
     total = everything.total()
-    predictive = np.empty((len(total), len(terms)))
-    for m, term in enumerate(terms):
+    densities = np.full((len(total), len(terms)), np.nan)
+    for m, term in enumerate(terms if predictive else []):
         others = everything - evidence[term.number]
         other_epochs = [t for t in terms if t.number == term.number and t is not term]
         if other_epochs:
             others = others + _Evidence.of_order(other_epochs)
-        predictive[:, m] = total - others.total()
+        densities[:, m] = total - others.total()
     valid = np.isfinite([term.likelihood for term in terms]).all(axis=0)
-    total[~valid], predictive[~valid] = -np.inf, -np.inf
-    return Coupled(total, predictive)
+    total[~valid], densities[~valid] = -np.inf, -np.inf
+    return Coupled(total, densities)
 
 
 def _by_order(terms: Sequence[OrderTerms]) -> list[tuple[int, list[OrderTerms]]]:

@@ -15,8 +15,8 @@ import numpy as np
 from mixjobs.config.sample import SampleConfig, SpectrumConfig, read_sample_job
 from mixjobs.display import counted
 from mixjobs.errors import InvalidInput
+from mixjobs.inference.compression import obstacle
 from mixjobs.inference.defaults import ModelDomain, job_parameters, sampling_notes
-from mixjobs.inference.first_draws import hold_order_noise
 from mixjobs.inference.holes import prior_holes
 from mixjobs.inference.likelihood import Continuum
 from mixjobs.inference.log_probability import LogProbability, make_log_probability
@@ -28,6 +28,7 @@ from mixjobs.inference.order_likelihoods import (
     LikelihoodPlan,
     ModelOptions,
 )
+from mixjobs.inference.preparation import hold_order_noise, prepare_compressed
 from mixjobs.observed.masks import read_ranges
 from mixjobs.observed.opening import open_spectrum
 from mixjobs.observed.repeats import Pixels, n_repeated
@@ -40,6 +41,7 @@ from mixjobs.wavelengths import check_common_medium, in_library_medium
 if TYPE_CHECKING:
     from distributed import Client
 
+_NOISE_NOTE = "the noise of each order is held at its optimum; see the attribute noise"
 _MAX_BYTES = 4e9  # of the steps between two checkpoints
 
 
@@ -82,6 +84,10 @@ def load_log_probability(
     free = load_free_log_probability(config, client)
     if not free.parameters.optimum:
         return free
+    if not pixels_needed(config, free):
+        walkers = n_walkers(config, free)
+        prepared = prepare_compressed(free, config.sampling.ensembles, walkers, config.seed, report)
+        return replace(prepared.log_probability, notes=(*free.notes, _NOISE_NOTE))
     starts = find_starts(free, config.sampling.ensembles, config.seed, report)
     log_probability, notes = free, []
     for name, value in optimum_values(free, starts).items():
@@ -91,10 +97,8 @@ def load_log_probability(
         names = log_probability.names
         starts = starts[:, [free.names.index(name) for name in names]]
         walkers = n_walkers(config, free)
-        log_probability, _ = hold_order_noise(
-            log_probability, free.parameters, starts, walkers, config.seed
-        )
-        notes = ["the noise of each order is held at its optimum; see the attribute noise"]
+        prepared = hold_order_noise(log_probability, free, starts, walkers, config.seed)
+        log_probability, notes = prepared.log_probability, [_NOISE_NOTE]
     return replace(log_probability, notes=(*free.notes, *notes))
 
 
@@ -120,6 +124,15 @@ def load_free_log_probability(
 def has_order_noise(job: SampleConfig, free: LogProbability) -> bool:
     """Whether each order has noise of its own, held constant."""
     return not job.noise.shared and bool(free.parameters.optimum)
+
+
+def pixels_needed(job: SampleConfig, free: LogProbability) -> str:
+    """State why the log-probability is evaluated from pixels; empty if statistics do."""
+    if job.sampling.likelihood == "exact":
+        return 'likelihood = "exact" in the job'
+    if job.noise.shared and free.parameters.optimum:
+        return "all orders share noise parameters, which the search finds"
+    return obstacle(free)
 
 
 def observed_spectra(job: SampleConfig) -> list[ObservedSpectrum]:
@@ -359,6 +372,7 @@ def identity(job: SampleConfig, log_probability: LogProbability) -> dict[str, An
         "parameters": [list(entry) for entry in parameters.entries()],
         "constraints": [str(constraint) for constraint in parameters.constraints],
         **settings,
+        "likelihood": job.sampling.likelihood,
         "walkers": n_walkers(job, log_probability),
         "ensembles": job.sampling.ensembles,
     }

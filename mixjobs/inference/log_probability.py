@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from mixjobs.display import Summarised, counted
 from mixjobs.inference.coupling import couple
 from mixjobs.inference.distributed import distribute
-from mixjobs.inference.order_likelihoods import LikelihoodPlan, OrderLikelihoods
+from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.order_noise import NoiseRules, OrderNoise
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.samples import read_samples
@@ -44,6 +44,9 @@ class LogProbability(Summarised):
         The free parameters, in the order of x, and the fixed and tied ones.
     plan : LikelihoodPlan
         The data and the model.
+    evaluate : callable
+        ``evaluate(task)`` runs ``task(likelihoods)`` where the `OrderLikelihoods` are, and returns
+        one result for each order.
     notes : tuple of str
         Assumptions about the data, and warnings.
     holes : tuple of HoleReport
@@ -54,7 +57,7 @@ class LogProbability(Summarised):
 
     parameters: Parameters
     plan: LikelihoodPlan
-    _evaluate: Callable[[Callable[[OrderLikelihoods], list[Any]]], list[Any]]
+    evaluate: Callable[[Callable[[Any], list[Any]]], list[Any]]
     notes: tuple[str, ...] = ()
     holes: tuple[HoleReport, ...] = ()
     noise: tuple[OrderNoise, ...] = ()
@@ -93,7 +96,10 @@ class LogProbability(Summarised):
         InvalidInput
             x has another shape or a unit.
         """
-        return _scalar_or_array(self.by_order(x)[..., 0])
+        samples = read_samples(x, self.names)
+        log_prior, total, _ = self._values(np.atleast_2d(samples))
+        values = log_prior + total
+        return _scalar_or_array(values if samples.ndim == 2 else values[0])
 
     def log_likelihood(self, x: ArrayLike) -> Any:
         """Evaluate ln of the likelihood, all orders together, with the continua marginalised.
@@ -159,27 +165,30 @@ class LogProbability(Summarised):
             order, epoch by epoch. -inf outside the prior.
         """
         samples = read_samples(x, self.names)
-        log_prior, total, predictive = self._values(np.atleast_2d(samples))
+        log_prior, total, predictive = self._values(np.atleast_2d(samples), predictive=True)
         values = np.column_stack([log_prior + total, predictive])
         return values if samples.ndim == 2 else values[0]
 
-    def _values(self, rows: Floats) -> tuple[Floats, Floats, Floats]:
+    def _values(self, rows: Floats, predictive: bool = False) -> tuple[Floats, Floats, Floats]:
         """Return log prior (n,), log likelihood (n,) and predictive densities (n, M)."""
         total = np.full(len(rows), -np.inf)
-        predictive = np.full((len(rows), len(self.plan.orders)), -np.inf)
+        densities = np.full((len(rows), len(self.plan.orders)), -np.inf)
         log_prior = self.parameters.log_prior(rows)
         inside = np.isfinite(log_prior)
         if inside.any():
             # The last bits of a result depend on the shape of the batch, so samples outside the
             # prior are not dropped, but replaced by one inside.
             filled = np.where(inside[:, None], rows, rows[inside][0])
-            terms = self._evaluate(
-                methodcaller("terms", self.parameters.params(filled), self.noise)
-            )
-            coupled = couple(terms)
+            terms = self.evaluate(methodcaller("terms", self.parameters.params(filled), self.noise))
+            coupled = couple(terms, predictive)
             valid = inside & np.isfinite(coupled.total)
-            total[valid], predictive[valid] = coupled.total[valid], coupled.predictive[valid]
-        return log_prior, total, predictive
+            total[valid], densities[valid] = coupled.total[valid], coupled.predictive[valid]
+        return log_prior, total, densities
+
+    def total(self, x: ArrayLike) -> Floats:
+        """Evaluate the log-probability as `by_order` does, but without the orders: (n, 1)."""
+        values: Floats = np.atleast_1d(self(x))[:, None]
+        return values
 
     def hold_noise(self, x: ArrayLike, rules: Sequence[NoiseRules]) -> LogProbability:
         """Return the same log-probability with the noise of each order held at its optimum.
@@ -198,7 +207,7 @@ class LogProbability(Summarised):
             The model is not defined at x.
         """
         params = self.parameters.params(np.atleast_2d(read_samples(x, self.names)))
-        noise = self._evaluate(methodcaller("fit_noise", params, rules, self.noise))
+        noise = self.evaluate(methodcaller("fit_noise", params, rules, self.noise))
         return replace(self, noise=tuple(noise))
 
     def fix(self, name: str, value: Any) -> LogProbability:

@@ -116,7 +116,12 @@ def stored_comparison(folder: RunFolder) -> Comparison | None:
 
 
 def compare(
-    log_probability: LogProbability, chain: Chain, seed: int, client: Client | None = None
+    log_probability: LogProbability,
+    chain: Chain,
+    seed: int,
+    client: Client | None = None,
+    *,
+    compressed: bool = False,
 ) -> Comparison | None:
     """Compare component 1 alone with all components.
 
@@ -131,6 +136,9 @@ def compare(
         Seed of the search for the optimum of one component.
     client : Client, optional
         A Dask client, to distribute the orders of one component.
+    compressed : bool
+        Whether to search for the optimum of one component without pixels, near the velocities of
+        the chain.
 
     Returns
     -------
@@ -138,12 +146,18 @@ def compare(
         None if component 1 cannot stand alone; see `single_component`.
     """
     from mixjobs.inference.optimum import find_optimum
+    from mixjobs.inference.preparation import find_optimum_near
 
     single = single_component(log_probability, client)
     if single is None:
         return None
     plan = log_probability.plan
-    one_component = _optimum(single, find_optimum(single, seed))
+    if compressed:
+        best = dict(zip(log_probability.names, chain.best().tolist(), strict=True))
+        around = np.array([best[name] for name in single.names])
+        one_component = _optimum(single, find_optimum_near(single, around, seed))
+    else:
+        one_component = _optimum(single, find_optimum(single, seed))
     factor = posterior_bayes_factor(log_probability, chain)
     return Comparison(
         _n_components(plan.components),

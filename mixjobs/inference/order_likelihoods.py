@@ -7,7 +7,7 @@ evaluates them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,18 @@ from mixjobs.inference.order_noise import (
     continuum_of,
     noise_params,
 )
+from mixjobs.inference.statistics import OrderStatistics, VelocityBox, order_statistics
 from mixjobs.interpolation import Holes, Method
+from mixjobs.model.coefficients import in_coefficients
+from mixjobs.model.components import MixtureSamples
+from mixjobs.model.library_model import LibraryModel
 from mixjobs.model.mixture import MixtureModel, SpectrumBatch, SpectrumError
 from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Bools, Floats
 from mixjobs.wavelengths import Medium
+
+_N_ROUGH_ORDERS = 6  # orders of a rough fit
+_ROUGH_BATCH = 8  # samples
 
 
 @dataclass(frozen=True)
@@ -175,7 +182,7 @@ class LikelihoodPlan:
                         index, epoch.barycentric_velocity, model, data, places, self.sampled_noise
                     )
                 )
-        return OrderLikelihoods(tuple(likelihoods), self.emulator_error)
+        return OrderLikelihoods(tuple(likelihoods), self.emulator_error, len(self.orders))
 
     def load_model(self, components: int | Sequence[str], **options: Any) -> MixtureModel:
         """Load a mixture of components from the store, with the options of the plan, and others."""
@@ -289,6 +296,7 @@ class OrderLikelihoods:
 
     epochs: tuple[EpochLikelihoods, ...]
     emulator_error: bool
+    n_orders: int = 1  # of the plan
 
     def __call__(self, task: Callable[[OrderLikelihoods], list[Any]]) -> list[Any]:
         """Run a task that returns one result for each order; workers receive it by message."""
@@ -350,6 +358,59 @@ class OrderLikelihoods:
                 found.append(search.run(held[epoch.places[m]] if held else None))
         return found
 
+    def rough_fit(self, params: Sequence[Floats]) -> list[Floats]:
+        """Evaluate ln likelihood (n,) of some orders with white noise of free size.
+
+        There is no error of the spectrum. Orders that are left out, because about six are enough
+        to find a velocity, have zeros.
+        """
+        places = [place for epoch in self.epochs for place in epoch.places]
+        stride = -(-self.n_orders // _N_ROUGH_ORDERS)
+        values = {place: np.zeros(len(params[0])) for place in places}
+        for epoch in self.epochs:
+            samples, _ = epoch.model.read(epoch.mixture(params[epoch.epoch]))
+            for m, place in enumerate(epoch.places):
+                if place % stride == 0:
+                    values[place] = _rough_fit(epoch, m, samples)
+        return list(values.values())
+
+    def statistics(
+        self,
+        params: Sequence[Floats],
+        boxes: Sequence[VelocityBox],
+        held: Sequence[OrderNoise] = (),
+    ) -> list[OrderStatistics]:
+        """Compute the sufficient statistics of each order.
+
+        Parameters
+        ----------
+        params : sequence over epochs of (1, n_names) arrays
+            A sample near the optimum, to which the statistics are relative.
+        boxes : sequence over epochs of VelocityBox
+        held : sequence of OrderNoise
+            As for `terms`.
+        """
+        coefficients = [
+            batch.flux[0] / batch.level[0]
+            for epoch in self.epochs
+            for batch in in_coefficients(epoch.model).stream(epoch.mixture(params[epoch.epoch]))
+        ]
+        batches = zip(self.stream(params, held), coefficients, strict=True)
+        places = [(epoch, m) for epoch in self.epochs for m in range(len(epoch.data))]
+        found = []
+        for (epoch, m), (batch, spectrum) in zip(places, batches, strict=True):
+            source = epoch.model.sources[0]
+            if not isinstance(source, LibraryModel):
+                raise InvalidInput("a blackbody has no sufficient statistics", name="components")
+            noise = batch.noise
+            if noise.is_diagonal:  # its factor is a parameter of `OrderStatistics.at`
+                noise = replace(noise, ln_noise=np.zeros(1))
+            reference = np.outer(batch.fit.coefficients[0], spectrum).ravel()
+            found.append(
+                order_statistics(source.orders[m], batch.data, noise, reference, boxes[epoch.epoch])
+            )
+        return found
+
     def stream(
         self, params: Sequence[Floats], held: Sequence[OrderNoise] = ()
     ) -> Iterator[LikelihoodBatch]:
@@ -369,6 +430,22 @@ class OrderLikelihoods:
                     data, fit, batch.error, int(epoch.model.orders.number[batch.order_index]),
                 )  # fmt: skip
             first += len(epoch.data)
+
+
+def _rough_fit(epoch: EpochLikelihoods, m: int, samples: MixtureSamples) -> Floats:
+    order, data = epoch.model.order(samples, m), epoch.data[m]
+    n_pixels, values = len(data.flux), np.empty(len(samples))
+    white = 2 * np.log(data.flux_error).sum() + n_pixels * np.log(2 * np.pi * data.scale**2)
+    for first in range(0, len(samples), _ROUGH_BATCH):
+        batch = slice(first, min(first + _ROUGH_BATCH, len(samples)))
+        flux, error = order.spectra(batch, False)
+        level = order.light[batch].sum(axis=1)
+        valid, spectra, errors = normalise(SpectrumBatch(m, batch, flux, level, error), data.used)
+        zeros = np.zeros(len(flux))
+        fit = fit_order(data, spectra, errors, NoiseParams(zeros, zeros, zeros + 1))
+        chi_squared = np.maximum(-2 * fit.own - white, 1e-3 * n_pixels)
+        values[batch] = np.where(valid, -0.5 * n_pixels * np.log(chi_squared / n_pixels), -np.inf)
+    return values
 
 
 def order_terms(number: int, fit: OrderFit, error: SpectrumError, valid: Bools) -> OrderTerms:

@@ -262,6 +262,15 @@ class Parameters(Summarised):
             optimum=tuple(n for n in self.optimum if n not in fixed),
         )
 
+    def within(self, ranges: Mapping[str, tuple[float, float]]) -> Parameters:
+        """Return these parameters with some priors restricted to ranges that they overlap."""
+        rules = dict(self.rules)
+        for name, (low, high) in ranges.items():
+            rule = rules[name]
+            if isinstance(rule, Prior) and low < high and rule.low < high and rule.high > low:
+                rules[name] = replace(rule, low=max(rule.low, low), high=min(rule.high, high))
+        return replace(self, rules=rules)
+
     def entries(self) -> list[ParameterEntry]:
         """Name, status and prior of every parameter, for the table printed before a run."""
         return [

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # a posterior is read without the model
     from mixjobs.inference.order_likelihoods import LikelihoodPlan
     from mixjobs.inference.order_noise import OrderNoise
     from mixjobs.inference.parameters import Parameters
+    from mixjobs.inference.preparation import CompressionCheck
     from mixjobs.model.mixture import MixtureModel
 
 MAX_DRAWS = 4000  # of all ensembles together
@@ -40,7 +41,9 @@ BOUNDS = "prior_bounds"  # attribute of each free parameter
 _VERSIONS = ("mixjobs", "numpy", "scipy", "emcee", "celerite2", "xarray")
 
 
-def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTree:
+def make_posterior(
+    folder: RunFolder, log_probability: LogProbability, check: CompressionCheck | None = None
+) -> DataTree:
     """Make the posterior of a run: burn-in discarded, thinned to about 4000 draws at most.
 
     Each ensemble is a chain. Its draws are ordered walker by walker, so that ArviZ measures the
@@ -51,6 +54,8 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTr
     folder : RunFolder
     log_probability : LogProbability
         The log-probability that was sampled.
+    check : CompressionCheck, optional
+        Comparison of the draws with the pixels, from which they did not come.
 
     Returns
     -------
@@ -97,12 +102,18 @@ def make_posterior(folder: RunFolder, log_probability: LogProbability) -> DataTr
     posterior = coordinates.dataset(values)
     for name, bounds in zip(folder.names, log_probability.parameters.bounds, strict=True):
         posterior[name].attrs[BOUNDS] = bounds
+    if chain.by_order.shape[-1]:
+        by_order = walker_major(chain.by_order[:, kept])
+    else:  # without pixels, only the total is evaluated while sampling
+        by_order = log_probability.by_order(samples)[:, 1:].reshape(*x.shape[:-1], -1)
     attributes = _attributes(folder, log_probability, convergence, kept)
+    if check is not None:
+        attributes["compression"] = json.dumps(check.to_dict())
     attributes["holes"] = json.dumps([report.to_dict() for report in holes])
     groups = {
         "/": Dataset(attrs=attributes),
         "posterior": posterior,
-        "log_likelihood": coordinates.dataset({"flux": walker_major(chain.by_order[:, kept])}),
+        "log_likelihood": coordinates.dataset({"flux": by_order}),
         "sample_stats": coordinates.dataset(stats),
     }
     if log_probability.noise:

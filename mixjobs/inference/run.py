@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mixjobs.config.sample import SampleConfig
     from mixjobs.inference.log_probability import LogProbability
     from mixjobs.inference.model_comparison import Comparison
+    from mixjobs.inference.preparation import Preparation
     from mixjobs.inference.summary import Summary
 
 
@@ -125,7 +126,9 @@ class Run(Summarised):
         if stored is not None:
             return stored
         sampled = fixed_at_optimum(self.folder, self._free_log_probability(client))
-        return compare(sampled, self.chain, self.job.seed, client)
+        preparation = stored_preparation(self.folder, sampled)
+        compressed = preparation is not None and preparation.compression is not None
+        return compare(sampled, self.chain, self.job.seed, client, compressed=compressed)
 
     def _free_log_probability(self, client: Client | None = None) -> LogProbability:
         """Load the log-probability with the noise free, and check that it is that of the run."""
@@ -206,13 +209,30 @@ def fixed_at_optimum(folder: RunFolder, free: LogProbability) -> LogProbability:
     MissingFile, UnreadableFile
         The run has no start, or a file is damaged.
     """
-    from mixjobs.inference.first_draws import with_noise
-
     log_probability = free
     for name, value in folder.start()["fixed"].items():
         log_probability = log_probability.fix(name, value)
-    noise = folder.read_json(NOISE)
+    preparation = stored_preparation(folder, log_probability)
+    return log_probability if preparation is None else preparation.log_probability
+
+
+def stored_preparation(folder: RunFolder, log_probability: LogProbability) -> Preparation | None:
+    """Read the noise, the starts and the boxes of a run; None if they are not stored.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    log_probability : LogProbability
+        With the noise parameters fixed.
+
+    Raises
+    ------
+    UnreadableFile
+    """
+    from mixjobs.inference.preparation import Preparation
+
+    content = folder.read_json(NOISE)
     try:
-        return log_probability if noise is None else with_noise(log_probability, noise)
+        return None if content is None else Preparation.from_dict(log_probability, content)
     except (KeyError, TypeError) as error:
         raise unreadable_result(folder.path / NOISE, error) from None

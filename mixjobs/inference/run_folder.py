@@ -213,6 +213,19 @@ class RunFolder:
         with disk_faults_named(self.path):
             write_segment(self.path / STEPS, first, segment, self._last_seal())
 
+    def restart(self, noise: Mapping[str, Any]) -> None:
+        """Discard all steps, and replace the noise and the starts; call it within `locked`.
+
+        Raises
+        ------
+        JobFailed
+            The disk is full.
+        """
+        with disk_faults_named(self.path):
+            for segment in reversed(self._segments()):
+                segment.path.unlink()
+            write_whole(self.path / NOISE, _as_file(noise, self._digest))
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file into the folder.
 

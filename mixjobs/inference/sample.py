@@ -15,18 +15,29 @@ import numpy as np
 from mixjobs.config.sample import SampleConfig, absolute, read_sample_job
 from mixjobs.errors import InvalidInput, JobFailed, MixjobsError, OutputExists, StoreLocked
 from mixjobs.files import refuse_inside
-from mixjobs.inference.first_draws import hold_order_noise, noise_content
-from mixjobs.inference.job import has_order_noise, identity, load_free_log_probability, n_walkers
+from mixjobs.inference.job import (
+    has_order_noise,
+    identity,
+    load_free_log_probability,
+    n_walkers,
+    pixels_needed,
+)
 from mixjobs.inference.limit import limit_curve, with_limit
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.medium_hint import MEDIUM_SHIFT, MediumShift
 from mixjobs.inference.model_comparison import compare
 from mixjobs.inference.optimum import find_starts, optimum_values, start_walkers
 from mixjobs.inference.posterior import make_posterior, write_posterior
-from mixjobs.inference.run import Run, fixed_at_optimum, verify
+from mixjobs.inference.preparation import (
+    CompressionCheck,
+    Preparation,
+    check_compression,
+    hold_order_noise,
+    prepare_compressed,
+)
+from mixjobs.inference.run import Run, fixed_at_optimum, stored_preparation, verify
 from mixjobs.inference.run_folder import COMPARISON, NOISE, POSTERIOR, START, RunFolder, is_run
 from mixjobs.inference.sampler import Progress, run_ensembles
-from mixjobs.typing import Floats
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -59,6 +70,12 @@ class SampleReport:
 
     def sampling(self, progress: Progress) -> None:
         """A step has been completed."""
+
+    def repeating(self, check: CompressionCheck) -> None:
+        """The draws disagree with the pixels; sampling begins again with a better compression."""
+
+    def checked(self, check: CompressionCheck) -> None:
+        """The draws, which did not come from pixels, have been compared with them."""
 
     def concluding(self) -> None:
         """Sampling has ended; the model comparison and the posterior follow."""
@@ -206,24 +223,47 @@ def _sample(
     report: SampleReport,
 ) -> Run:
     with _removed_if_unusable(folder):
-        sampled, start = _find_start(folder, job, free, report)
-        run_ensembles(
-            sampled.by_order, folder, start, bounds=sampled.parameters.bounds,
-            checkpoint=job.sampling.checkpoint, max_steps=job.sampling.max_steps,
-            report=report.sampling,
-        )  # fmt: skip
+        preparation = _prepared(folder, job, free, report)
+        target, check = _sample_steps(folder, job, preparation, report)
+    if check is not None:
+        report.checked(check)
     report.concluding()
-    chain = folder.chain()
+    chain, exact = folder.chain(), preparation.log_probability
     if chain.n_steps:
-        comparison = compare(sampled, chain, job.seed, client)
+        compressed = preparation.compression is not None
+        comparison = compare(exact, chain, job.seed, client, compressed=compressed)
         if comparison is not None:
             folder.write_json(COMPARISON, comparison.to_dict())
-    posterior = make_posterior(folder, sampled)
-    curve = limit_curve(sampled, chain, job.seed) if chain.n_steps else None
+    posterior = make_posterior(folder, target, check)
+    curve = limit_curve(target, chain, job.seed) if chain.n_steps else None
     if curve is not None:
         posterior = with_limit(posterior, curve)
     write_posterior(folder.path / POSTERIOR, posterior)
-    return Run(folder, sampled if client is None else None)
+    return Run(folder, exact if client is None else None)
+
+
+def _sample_steps(
+    folder: RunFolder, job: SampleConfig, preparation: Preparation, report: SampleReport
+) -> tuple[LogProbability, CompressionCheck | None]:
+    """Sample until the chain ends and, without pixels, agrees with the exact log-probability."""
+    while True:
+        target, start = preparation.target(), None
+        if folder.last_step() is None:
+            walkers = n_walkers(job, preparation.log_probability)
+            start = start_walkers(target, preparation.starts, walkers, job.seed)
+        run_ensembles(
+            target.by_order if preparation.compression is None else target.total, folder, start,
+            bounds=target.parameters.bounds, checkpoint=job.sampling.checkpoint,
+            max_steps=job.sampling.max_steps, report=report.sampling,
+        )  # fmt: skip
+        if preparation.compression is None or not folder.last_step():
+            return target, None
+        check = check_compression(preparation, target, folder.chain(), job.seed)
+        if check.passed:
+            return target, check
+        report.repeating(check)
+        preparation = check.improved(preparation)
+        folder.restart(preparation.to_dict())
 
 
 @contextmanager
@@ -239,29 +279,63 @@ def _removed_if_unusable(folder: RunFolder) -> Iterator[None]:
         raise
 
 
-def _find_start(
+def _prepared(
     folder: RunFolder, job: SampleConfig, free: LogProbability, report: SampleReport
-) -> tuple[LogProbability, Floats | None]:
-    """Search for the optimum or read it, fix parameters at it, and place the walkers."""
+) -> Preparation:
+    """Find optimum, noise and boxes, or read them."""
+    stored = (folder.path / START).exists() and (folder.path / NOISE).exists()
+    if not stored and not pixels_needed(job, free):
+        return _prepare_compressed(folder, job, free, report)
     if not (folder.path / START).exists():
         _search(folder, job, free, report)
-    sampled, walkers = fixed_at_optimum(folder, free), n_walkers(job, free)
-    if folder.last_step() is not None:
-        return sampled, None
-    starts = _starts(folder.start(), sampled.names)
-    if has_order_noise(job, free):
-        noise = folder.read_json(NOISE)
-        if noise is None:
-            sampled, starts = hold_order_noise(sampled, free.parameters, starts, walkers, job.seed)
-            folder.write_json(NOISE, noise_content(sampled, starts))
-            report.holding(sampled.noise)
-        else:
-            starts = _starts(noise, sampled.names)
-    return sampled, start_walkers(sampled, starts, walkers, job.seed)
+    fixed = fixed_at_optimum(folder, free)
+    preparation = stored_preparation(folder, fixed)
+    if preparation is None:
+        starts = [[start[name] for name in fixed.names] for start in folder.start()["starts"]]
+        preparation = Preparation(fixed, np.array(starts))
+        if has_order_noise(job, free):
+            preparation = hold_order_noise(
+                fixed, free, preparation.starts, n_walkers(job, free), job.seed
+            )
+            report.holding(preparation.log_probability.noise)
+        folder.write_json(NOISE, preparation.to_dict())
+    return preparation
 
 
-def _starts(content: Mapping[str, Any], names: Sequence[str]) -> Floats:
-    return np.array([[start[name] for name in names] for start in content["starts"]])
+def _prepare_compressed(
+    folder: RunFolder, job: SampleConfig, free: LogProbability, report: SampleReport
+) -> Preparation:
+    preparation = prepare_compressed(
+        free, job.sampling.ensembles, n_walkers(job, free), job.seed,
+        lambda _stage, done, total: report.searching(done, total),
+    )  # fmt: skip
+    exact = preparation.log_probability
+    starts = [dict(zip(exact.names, x, strict=True)) for x in preparation.starts.tolist()]
+    heights = exact(preparation.starts).tolist()
+    fixed = {name: exact.parameters.rules[name] for name in free.parameters.optimum}
+    _write_start(folder, starts, heights, fixed)
+    folder.write_json(NOISE, preparation.to_dict())
+    report.starting(starts, heights)
+    if exact.noise:
+        report.holding(exact.noise)
+    _hint(free, starts[int(np.argmax(heights))], report)
+    return preparation
+
+
+def _write_start(
+    folder: RunFolder,
+    starts: Sequence[Mapping[str, float]],
+    heights: Sequence[float],
+    fixed: Mapping[str, Any],
+) -> None:
+    best = int(np.argmax(heights))
+    content = {"optimum": starts[best], "log_probability": heights[best], "fixed": fixed}
+    folder.write_json(START, content | {"starts": starts})
+
+
+def _hint(free: LogProbability, best: Mapping[str, float], report: SampleReport) -> None:
+    for hint in MediumShift.of(free.parameters, free.plan).hints(best):
+        report.hinting(hint)
 
 
 def _search(
@@ -273,10 +347,6 @@ def _search(
     )  # fmt: skip
     starts = [dict(zip(free.names, start, strict=True)) for start in x.tolist()]
     heights = free(x).tolist()
-    best = int(np.argmax(heights))
-    fixed = optimum_values(free, x)
-    content = {"optimum": starts[best], "log_probability": heights[best], "fixed": fixed}
-    folder.write_json(START, content | {"starts": starts})
+    _write_start(folder, starts, heights, optimum_values(free, x))
     report.starting(starts, heights)
-    for hint in MediumShift.of(free.parameters, free.plan).hints(starts[best]):
-        report.hinting(hint)
+    _hint(free, starts[int(np.argmax(heights))], report)

@@ -19,6 +19,7 @@ from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.order_noise import OrderNoise
 from mixjobs.inference.parameters import Parameters
+from mixjobs.inference.preparation import CompressionCheck
 from mixjobs.inference.sample import SampleReport
 from mixjobs.inference.sampler import Progress
 from mixjobs.progress_bar import Report as ReportSearch
@@ -99,6 +100,16 @@ class ConsoleReport(SampleReport):
             self._step = self._bars.enter_context(sampling_reporter())
         self._step(progress)
         self._stop()
+
+    def repeating(self, check: CompressionCheck) -> None:
+        """Say why sampling begins again."""
+        self.close()
+        _print(f"{check}; sampling again with a better compression")
+
+    def checked(self, check: CompressionCheck) -> None:
+        """Print the comparison with the pixels."""
+        self.close()
+        _print(str(check))
 
     def concluding(self) -> None:
         """Announce the last stage."""

@@ -18,6 +18,8 @@ from mixjobs.report.info import describe_path
 from tests.helpers.command import Refusal, error, finish, run, start, wait_for
 from tests.helpers.small_fits import JOB, write_star
 
+EXACT = ("walkers = 10", 'walkers = 10\nlikelihood = "exact"')
+
 
 @pytest.fixture(scope="module")
 def star(fit_store, tmp_path_factory):
@@ -44,9 +46,21 @@ def job(fit_store, star, tmp_path):
 @pytest.fixture(scope="module")
 def reference(fit_store, star, tmp_path_factory):
     """The chain of 40 steps of an uninterrupted run in one process."""
-    folder = tmp_path_factory.mktemp("reference")
+    text = JOB.format(output="run", store=fit_store, star=star, steps=40)
+    return uninterrupted(tmp_path_factory.mktemp("reference"), text)
+
+
+@pytest.fixture(scope="module")
+def exact_reference(fit_store, star, tmp_path_factory):
+    """The same, from pixels."""
+    text = JOB.format(output="run", store=fit_store, star=star, steps=40)
+    return uninterrupted(tmp_path_factory.mktemp("exact"), text.replace(*EXACT))
+
+
+def uninterrupted(folder, text):
+    """The run of a job, given as text."""
     job = folder / "job.toml"
-    job.write_text(JOB.format(output="run", store=fit_store, star=star, steps=40))
+    job.write_text(text)
     assert main(["sample", str(job)]) == 0
     return RunFolder.open(folder / "run")
 
@@ -136,12 +150,18 @@ def test_another_fit_does_not_continue_the_chain(job, reference, capsys, old, ne
     assert (error.value.name, error.value.path) == (key, str(reference.path))
 
 
-@pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["serial", "workers"])
+@pytest.mark.parametrize(
+    ("workers", "exact"),
+    [([], False), (["--workers", "2"], False), ([], True)],
+    ids=["serial", "workers", "pixels"],
+)
 def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
-    job, tmp_path, reference, workers
+    job, tmp_path, request, workers, exact
 ):
     """SIGTERM keeps every step, SIGKILL those up to the last checkpoint."""
-    path, run = job(steps=30), tmp_path / "run"
+    reference = request.getfixturevalue("exact_reference" if exact else "reference")
+    replaced = [EXACT] if exact else []
+    path, run = job(*replaced, steps=30), tmp_path / "run"
     process = start("sample", path, *workers)
     wait_for(lambda: steps(run) >= 10)
     process.send_signal(signal.SIGTERM)
@@ -157,7 +177,7 @@ def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
     wait_for(lambda: steps(run) >= more)
     process.kill()
     finish(process)
-    assert main(["sample", str(job(steps=40)), "--resume"]) == 0
+    assert main(["sample", str(job(*replaced, steps=40)), "--resume"]) == 0
     assert_same(run, reference)
 
 

@@ -146,6 +146,7 @@ def test_a_tied_noise_parameter_is_refused(fit_store):
 
 
 def job_of(tmp_path, store, **noise):
+    tmp_path.mkdir(exist_ok=True)
     star = write_star(tmp_path / "star.ecsv", store)
     settings = {"teff_1": 5700.0, "feh": 0.1, "vsini": 6.0, "teff_2": {"uniform": [4600, 5000]}}
     return make_sample_job(

@@ -1,0 +1,324 @@
+"""What sampling begins with: the optimum, the noise of each order, and sufficient statistics.
+
+The search for the optimum needs noise, and the noise of each order needs the optimum. Both are
+therefore found in turn: roughly, by a search, and once more after first draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from operator import methodcaller
+from typing import Any
+
+import numpy as np
+
+from mixjobs.inference.compression import KINDS, Compression, Velocities, compress
+from mixjobs.inference.convergence import assess
+from mixjobs.inference.log_probability import LogProbability
+from mixjobs.inference.optimum import Report, find_starts, start_walkers
+from mixjobs.inference.order_noise import OrderNoise, noise_rules
+from mixjobs.inference.priors import Prior
+from mixjobs.inference.sampler import short_chain
+from mixjobs.inference.segments import Chain
+from mixjobs.typing import Floats
+
+N_STEPS = 100  # of the first draws with pixels
+N_COMPRESSED_STEPS = 300  # without them; the second half shows where the posterior is
+_N_ROUGH_DRAWS = 24  # of the prior, each at all velocities
+_MAX_ROUGH_VELOCITIES = 100
+_ROUGH_STEP = 0.6  # of the profile
+_SEARCH = {"rv": 12.0, "vsini": np.inf}  # half-widths of the boxes, km/s
+_AROUND_OPTIMUM = {"rv": 5.0, "vsini": 6.0}
+_AROUND_POSTERIOR = {"rv": 0.5, "vsini": 1.0}
+_N_SD = 7.0  # of the posterior, from the middle of a box to its ends
+_SEARCH_DENSITY = 4.0  # of the nodes of a search, which needs ln P to a few units only
+_N_CHECKED = 200  # draws that are compared with the pixels
+_MAX_DIFFERENCE = 0.05  # in ln P
+_MAX_NEAR_EDGES, _GROWTH = 1e-3, 1.5
+_MAX_MOVES = 5  # of the box of a search whose optimum is at its edge
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What sampling begins with.
+
+    Attributes
+    ----------
+    log_probability : LogProbability
+        From pixels, with the noise held.
+    starts : (ensembles, P) array
+    compression : Compression or None
+        Where the statistics are computed; None if the fit needs pixels.
+    """
+
+    log_probability: LogProbability
+    starts: Floats
+    compression: Compression | None = None
+
+    def target(self) -> LogProbability:
+        """Return the log-probability to sample."""
+        if self.compression is None:
+            return self.log_probability
+        return compress(self.log_probability, self.compression)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return noise, starts and boxes as plain values, for JSON."""
+        plan, noise = self.log_probability.plan, self.log_probability.noise
+        orders = [
+            {"epoch": order.epoch + 1, "number": order.number, **held.to_dict()}
+            for order, held in zip(plan.orders, noise, strict=bool(noise))
+        ]
+        names = self.log_probability.names
+        named = [dict(zip(names, start, strict=True)) for start in self.starts.tolist()]
+        compression = None if self.compression is None else self.compression.to_dict()
+        return {"orders": orders, "starts": named, "compression": compression}
+
+    @classmethod
+    def from_dict(cls, log_probability: LogProbability, content: Mapping[str, Any]) -> Preparation:
+        """Read the output of `to_dict`; a KeyError or TypeError states what it lacks."""
+        noise = tuple(map(OrderNoise.from_dict, content["orders"]))
+        if noise and len(noise) != len(log_probability.plan.orders):
+            raise KeyError("noise of some orders")
+        names, compression = log_probability.names, content.get("compression")
+        return cls(
+            replace(log_probability, noise=noise),
+            np.array([[start[name] for name in names] for start in content["starts"]]),
+            None if compression is None else Compression.from_dict(compression),
+        )
+
+
+def hold_order_noise(
+    log_probability: LogProbability, free: LogProbability, starts: Floats, walkers: int, seed: int
+) -> Preparation:
+    """Hold the noise of each order at its optimum, found at the best start and after first draws.
+
+    Parameters
+    ----------
+    log_probability : LogProbability
+        With the noise parameters fixed at the values of the search.
+    free : LogProbability
+        Before the noise was fixed.
+    starts : (ensembles, P) array
+        Optima from the search.
+    walkers : int
+        Of one ensemble.
+    seed : int
+    """
+    rules = noise_rules(free.parameters)
+    first = log_probability.hold_noise(_best(log_probability, starts), rules)
+    draws = _first_draws(first, starts, walkers, seed, N_STEPS)
+    best = np.array([_best(first, ensemble[-1]) for ensemble in draws])
+    return Preparation(first.hold_noise(_best(first, best), rules), best)
+
+
+def prepare_compressed(
+    free: LogProbability, ensembles: int, walkers: int, seed: int, report: Report
+) -> Preparation:
+    """Find optimum, noise and boxes of a fit that can do without pixels.
+
+    Parameters
+    ----------
+    free : LogProbability
+        With the noise parameters free; those set to "optimum" are found for each order.
+    ensembles, walkers : int
+        Number of ensembles, and of walkers in each.
+    seed : int
+    report : callable
+        See `find_starts`.
+    """
+    exact, rules = _noise_fixed(free), noise_rules(free.parameters)
+    held = bool(free.parameters.optimum)
+    velocities = Velocities.of(exact)
+    best = rough_optimum(exact, velocities, seed)
+    if held:
+        exact = exact.hold_noise(best, rules)
+    starts = _search(exact, velocities, best, ensembles, seed, report)
+    if held:
+        exact = exact.hold_noise(starts[0], rules)
+    first = compressed_near(exact, starts[0])
+    starts[~np.isfinite(first(starts))] = starts[0]
+    draws = _first_draws(first, starts, walkers, seed, N_COMPRESSED_STEPS)
+    starts = np.array([_best(first, ensemble[-1]) for ensemble in draws])
+    best = _best(first, starts)
+    if held:
+        exact = exact.hold_noise(best, rules)
+    late = draws[:, N_COMPRESSED_STEPS // 2 :].reshape(-1, draws.shape[-1])
+    boxes = velocities.boxes(exact, late, _AROUND_POSTERIOR, _N_SD)
+    return Preparation(exact, starts, Compression(_named(exact, best), boxes))
+
+
+@dataclass(frozen=True)
+class CompressionCheck:
+    """Draws from statistics, compared with the pixels.
+
+    Attributes
+    ----------
+    n_draws : int
+        Draws at which ln P was evaluated both ways.
+    largest, rms : float
+        Largest and r.m.s. difference of ln P there, after its mean is subtracted.
+    near_edges : float
+        Largest fraction of all draws near an end of a velocity box that is not one of the prior.
+    """
+
+    n_draws: int
+    largest: float
+    rms: float
+    near_edges: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the differences and the boxes are good enough."""
+        return self.largest <= _MAX_DIFFERENCE and self.near_edges <= _MAX_NEAR_EDGES
+
+    def __str__(self) -> str:
+        return (
+            f"compared with the pixels at {self.n_draws} draws, ln P differs by at most "
+            f"{self.largest:.2g} (r.m.s. {self.rms:.2g}); {100 * self.near_edges:.2g} % of the "
+            "draws are near the ends of the velocity box"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers, for JSON."""
+        return asdict(self)
+
+    def improved(self, preparation: Preparation) -> Preparation:
+        """Return a preparation with more nodes, or with larger boxes."""
+        compression = preparation.compression
+        assert compression is not None
+        boxes = compression.boxes
+        if self.near_edges > _MAX_NEAR_EDGES:
+            exact = preparation.log_probability
+            half_widths = {
+                kind: _GROWTH * max(np.ptp(getattr(box, kind)) / 2 for box in boxes)
+                for kind in KINDS
+            }
+            boxes = Velocities.of(exact).boxes(
+                exact, preparation.starts, half_widths, density=boxes[0].density
+            )
+        else:
+            boxes = tuple(replace(box, density=_GROWTH * box.density) for box in boxes)
+        return replace(preparation, compression=replace(compression, boxes=boxes))
+
+
+def check_compression(
+    preparation: Preparation, target: LogProbability, chain: Chain, seed: int
+) -> CompressionCheck:
+    """Compare draws of a chain, after its burn-in, with the pixels."""
+    compression = preparation.compression
+    assert compression is not None
+    exact, burn_in = preparation.log_probability, assess(chain.positions).burn_in
+    draws = chain.positions[:, burn_in:].reshape(-1, chain.positions.shape[-1])
+    some = np.random.default_rng([seed, 5]).choice(len(draws), min(len(draws), _N_CHECKED), False)
+    difference = target(draws[some]) - exact(draws[some])
+    difference -= difference.mean()
+    return CompressionCheck(
+        len(some),
+        float(np.abs(difference).max()),
+        float(np.sqrt(np.mean(difference**2))),
+        Velocities.of(exact).near_edges(exact, compression.boxes, draws),
+    )
+
+
+def rough_optimum(log_probability: LogProbability, velocities: Velocities, seed: int) -> Floats:
+    """Return the best of some draws from the prior at all radial velocities, (P,).
+
+    The likelihood is that of white noise of free size, without the error of the spectrum.
+    """
+    names, parameters = log_probability.names, log_probability.parameters
+    draws = parameters.draw(np.random.default_rng([seed, 4]), _N_ROUGH_DRAWS)
+    grids = {}
+    for e, of_epoch in enumerate(velocities.names):
+        name = of_epoch["rv"]
+        if name in names and isinstance(prior := parameters.prior(name), Prior):
+            low, high = prior.quantile(np.array([1e-3, 1 - 1e-3]))
+            n = int((high - low) / (_ROUGH_STEP * velocities.profiles[e])) + 2
+            grids[name] = low, high, min(n, _MAX_ROUGH_VELOCITIES)
+    n = max((n for _, _, n in grids.values()), default=1)
+    x = np.repeat(draws, n, axis=0)
+    for name, (low, high, _) in grids.items():
+        x[:, names.index(name)] = np.tile(np.linspace(low, high, n), len(draws))
+    values = log_probability.evaluate(methodcaller("rough_fit", parameters.params(x)))
+    by_epoch = np.zeros((len(velocities.names), len(draws), n))
+    for order, value in zip(log_probability.plan.orders, values, strict=True):
+        by_epoch[order.epoch] += value.reshape(len(draws), n)
+    if len(grids) < len(velocities.names):  # epochs share their velocity
+        by_epoch[:] = by_epoch.sum(axis=0) / len(by_epoch)
+    best = int(np.argmax(by_epoch.max(axis=2).sum(axis=0)))
+    found: Floats = draws[best].copy()
+    for e, of_epoch in enumerate(velocities.names):
+        if of_epoch["rv"] in grids:
+            low, high, _ = grids[of_epoch["rv"]]
+            place = int(np.argmax(by_epoch[e, best]))
+            found[names.index(of_epoch["rv"])] = np.linspace(low, high, n)[place]
+    return found
+
+
+def _noise_fixed(free: LogProbability) -> LogProbability:
+    """Fix the noise parameters that each order is to have for itself, at any value."""
+    fixed = free
+    for name in free.parameters.optimum:
+        prior = free.parameters.prior(name)
+        fixed = fixed.fix(name, float(np.ravel(prior.quantile(np.array([0.5])))[0]))
+    return fixed
+
+
+def _search(
+    exact: LogProbability,
+    velocities: Velocities,
+    around: Floats,
+    ensembles: int,
+    seed: int,
+    report: Report,
+) -> Floats:
+    """Search in a box around a velocity, which moves while the optimum is at its edge.
+
+    Returns the starts (ensembles, P), the best one first.
+    """
+    for _ in range(_MAX_MOVES):
+        boxes = velocities.boxes(exact, around[None], _SEARCH, density=_SEARCH_DENSITY)
+        compressed = compress(exact, Compression(_named(exact, around), boxes))
+        target = velocities.within(compressed, boxes)
+        starts = find_starts(target, ensembles, seed, report)
+        starts = starts[np.argsort(-target(starts))]
+        if not velocities.near_edges(exact, boxes, starts[:1]):
+            break
+        around = starts[0]
+    return starts
+
+
+def find_optimum_near(exact: LogProbability, around: Floats, seed: int) -> Floats:
+    """Search for the optimum (P,) without pixels, near the velocities of x (P,)."""
+    starts = _search(exact, Velocities.of(exact), around, 1, seed, lambda *_: None)
+    best: Floats = starts[0]
+    return best
+
+
+def compressed_near(exact: LogProbability, x: Floats) -> LogProbability:
+    """Return the same log-probability without pixels, around the velocities of x (P,)."""
+    boxes = Velocities.of(exact).boxes(exact, x[None], _AROUND_OPTIMUM)
+    return compress(exact, Compression(_named(exact, x), boxes))
+
+
+def _first_draws(
+    log_probability: LogProbability, starts: Floats, walkers: int, seed: int, n_steps: int
+) -> Floats:
+    """Return a short chain of each ensemble, (ensembles, n_steps, walkers, P)."""
+    positions = start_walkers(log_probability, starts, walkers, seed)
+    return np.array([
+        short_chain(
+            log_probability, start, log_probability(start),
+            bounds=log_probability.parameters.bounds, n_steps=n_steps, seed=[seed, 3, e],
+        )
+        for e, start in enumerate(positions)
+    ])  # fmt: skip
+
+
+def _best(log_probability: LogProbability, x: Floats) -> Floats:
+    best: Floats = x[np.argmax(log_probability(x))]
+    return best
+
+
+def _named(log_probability: LogProbability, x: Floats) -> dict[str, float]:
+    return dict(zip(log_probability.names, x.tolist(), strict=True))
