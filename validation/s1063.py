@@ -1,15 +1,17 @@
 """The spotted star S1063 in M67, from its published files to the posterior.
 
 ``python -m validation.s1063 [--small] [--report] [--out FOLDER]`` builds a store from the nine
-libraries, one for each IGRINS order, samples the nine observed orders together, and prints the
-posterior beside the published result. Nothing is stitched, converted or renamed beforehand. An
-interrupted run continues where it stopped. The files are those of the public repository
-BrownDwarf/subsub on GitHub (MIT licence), which accompanies the paper on this star (ApJ, 2022).
+libraries, one for each IGRINS order, samples the nine observed orders together and then each of
+them alone, and prints the posteriors beside the published results. Nothing is stitched, converted
+or renamed beforehand. An interrupted run continues where it stopped. The files are those of the
+public repository BrownDwarf/subsub on GitHub (MIT licence), which accompanies the paper on this star
+(ApJ, 2022).
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +20,10 @@ from matplotlib.figure import Figure
 import mixjobs
 from validation.real_data import real_data
 
-STEPS = 12_000  # at most
+STEPS, STEPS_ALONE = 12_000, 4_000  # at most
 ORDERS = (106, 107, 109, 110, 113, 114, 116, 118, 119)
 JOB = """\
-output = "run"
+output = "{output}"
 store = "s1063.zarr"
 [[spectra]]
 file = "{spectra}"
@@ -69,15 +71,20 @@ def _spectra() -> str:
     return str(real_data("s1063/S1063_IGRINS_m110.hdf5").with_name("S1063_IGRINS_m*.hdf5"))
 
 
-def sample(folder: Path) -> mixjobs.Run:
-    """Sample the posterior, or continue; the figures go into the folder."""
-    job = folder / "s1063.toml"
-    text = JOB.format(spectra=_spectra(), orders=list(ORDERS), steps=STEPS)
-    job.write_text(text, encoding="utf-8")
-    run = mixjobs.sample(job, resume=(folder / "run").is_dir())
+def sample(folder: Path) -> None:
+    """Sample all orders together and each alone, or continue; figures go into the folder."""
+    run = _sample(folder, "run", ORDERS, STEPS)
     for name, figure in run.plot.all().items():
         figure.savefig(folder / f"{name}.png")
-    return run
+    for order in ORDERS:
+        _sample(folder, f"run_m{order}", [order], STEPS_ALONE)
+
+
+def _sample(folder: Path, output: str, orders: Sequence[int], steps: int) -> mixjobs.Run:
+    job = folder / f"{output}.toml"
+    text = JOB.format(output=output, spectra=_spectra(), orders=list(orders), steps=steps)
+    job.write_text(text, encoding="utf-8")
+    return mixjobs.sample(job, resume=(folder / output).is_dir())
 
 
 def report(folder: Path) -> str:
@@ -99,7 +106,32 @@ def report(folder: Path) -> str:
         stated = f"{value:g}" + (f" ± {error:g}" if error else "")
         lines.append(f"| {label} | {middle:.4g} | {low:.4g} to {high:.4g} | {stated} |")
     _draw(folder, {name: np.ravel(draws[name]) for name in PUBLISHED})
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_orders_alone(folder)])
+
+
+def _orders_alone(folder: Path) -> list[str]:
+    """Return a table of the orders fitted alone, and their scatter over their stated errors."""
+    names = ("teff_1", "teff_2", "c", "vsini")
+    lines = ["| order | " + " | ".join(names) + " | steps, R-hat |", "|---" * 6 + "|"]
+    medians, errors = [], []
+    for order in ORDERS:
+        if not (folder / f"run_m{order}" / "posterior.nc").exists():
+            continue
+        run = mixjobs.open_run(folder / f"run_m{order}")
+        draws, summary = run.posterior["posterior"].dataset, run.summary()
+        low, middle, high = (
+            np.array([np.quantile(draws[name], q) for name in names]) for q in (0.16, 0.5, 0.84)
+        )
+        medians.append(middle)
+        errors.append((high - low) / 2)
+        cells = [f"{m:.4g} ± {e:.2g}" for m, e in zip(middle, errors[-1], strict=True)]
+        state = f"{summary.n_steps}, {max(summary.r_hat.values()):.3f}"
+        lines.append(f"| {order} | " + " | ".join(cells) + f" | {state} |")
+    if len(medians) > 1:
+        ratio = np.std(medians, axis=0, ddof=1) / np.sqrt(np.mean(np.square(errors), axis=0))
+        text = " | ".join(f"{value:.2f}" for value in ratio)
+        lines.append(f"| scatter over error | {text} | |")
+    return lines
 
 
 def _draw(folder: Path, draws: dict[str, np.ndarray]) -> None:

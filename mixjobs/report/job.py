@@ -14,7 +14,7 @@ from rich.table import Table
 
 from mixjobs.config.sample import SampleConfig
 from mixjobs.display import counted
-from mixjobs.inference.job import n_walkers
+from mixjobs.inference.job import n_walkers, pixels_needed
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.order_noise import OrderNoise
@@ -135,6 +135,7 @@ def settings_lines(job: SampleConfig, log_probability: LogProbability) -> list[s
     settings = [
         f"{name.replace('_', ' ')} {_text(value)}" for name, value in options.items() if value
     ]
+    reason = pixels_needed(job, log_probability)
     return [
         f"{counted(len(plan.orders), 'order')}, {counted(job.sampling.ensembles, 'ensemble')} of "
         f"{counted(n_walkers(job, log_probability), 'walker')}, up to "
@@ -142,6 +143,7 @@ def settings_lines(job: SampleConfig, log_probability: LogProbability) -> list[s
         f"{'; '.join(settings)}; {'with' if plan.emulator_error else 'without'} emulator errors; "
         f"{'correlated' if job.noise.correlated else 'white'} noise; "
         f"continuum prior sd {job.continuum.prior_sd:g}; seed {job.seed}",
+        f"ln P from pixels: {reason}" if reason else "ln P from sufficient statistics",
     ]
 
 
