@@ -28,6 +28,7 @@ from mixjobs.units import to_integer, to_value, without_unit
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 DEFAULTS = {"c": 0.3, "vsini": 5.0, "rv": 0.0}
+_N_COMPONENTS = 2
 _PIXELS_PER_FWHM = 4
 _STEPS = {"c": 0.002, "vsini": 0.02, "rv": 0.02}  # of derivatives; velocities in FWHM
 _GRID_STEP = 0.01  # of the smallest step of an axis
@@ -157,7 +158,7 @@ def estimate_coverage(
         With an emulator.
     star : mapping
         Parameters of the star: those of `mixjobs.load_mixture`. If left out, c is 0.3, vsini 5 and
-        rv 0 km/s.
+        rv 0 km/s. A parameter that has one value in the library may be given with that value.
     snr : float
         Signal-to-noise ratio per pixel, with four pixels per resolution element.
     orders : sequence of int, optional
@@ -190,7 +191,8 @@ def estimate_coverage(
     _number(to_integer(degree, "degree"), "degree", 0, 50)
     if not isinstance(star, Mapping):
         raise InvalidInput(f"star = {star!r}: expected parameters by name", name="star", value=star)
-    given = {name: _number(without_unit(value, name), name) for name, value in star.items()}
+    numeric = {name: _number(without_unit(value, name), name) for name, value in star.items()}
+    given = _without_constants(numeric, opened.grid)
     emulators = [read_order(opened.path, number)[0] for number in numbers]
     pixels = {n: _pixels(emulator, width) for n, emulator in zip(numbers, emulators, strict=True)}
     model = load_mixture(
@@ -213,6 +215,26 @@ def estimate_coverage(
         (*assumed, *_without_error(grid)),
         {"c": 1.0} | {grid.names[d]: float(np.ptp(grid.axes[d])) for d in grid.free},
     )  # fmt: skip
+
+
+def _without_constants(star: Mapping[str, float], grid: Grid) -> dict[str, float]:
+    """Leave out parameters that are constant in the library; refuse any other value of them."""
+    constants = {
+        full: float(axis[0])
+        for name, axis in zip(grid.names, grid.axes, strict=True)
+        for full in (name, *(f"{name}_{k}" for k in range(1, _N_COMPONENTS + 1)))
+        if len(axis) == 1
+    }
+    for name in (n for n in star if n in constants):
+        value, only = star[name], constants[name]
+        if not np.isclose(value, only, rtol=1e-9, atol=1e-9):
+            raise InvalidInput(
+                f"{name} = {value:g}: the library has only {only:g}; give that value, or leave "
+                f"{name} out",
+                name=name,
+                value=value,
+            )
+    return {name: value for name, value in star.items() if name not in constants}
 
 
 def _without_error(grid: Grid) -> list[str]:

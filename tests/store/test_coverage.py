@@ -118,6 +118,8 @@ def test_the_stated_error_is_that_of_the_likelihood(path):
         (STAR | {"rv": 500.0}, {}, OutsideGrid, "rv"),
         (STAR | {"c": 0.0}, {}, InvalidInput, "c"),
         (STAR | {"logz": 0.0}, {}, InvalidInput, "logz"),
+        (STAR | {"logg": 4.0}, {}, InvalidInput, "logg"),
+        (STAR | {"logg_2": 4.0}, {}, InvalidInput, "logg_2"),
         ({"teff_1": 5000.0}, {}, InvalidInput, "teff_2"),
         (STAR | {"teff_2": STAR["teff_1"]}, {}, InvalidInput, "parameters"),
         (STAR, {"parameters": ["teff_1", "teff_1"]}, InvalidInput, "parameters"),
@@ -143,6 +145,18 @@ def test_a_plan_that_cannot_be(path, star, options, error, name):
     with pytest.raises(error) as refused:
         estimate_coverage(path, star, **{"snr": 100, **options})
     assert refused.value.name == name
+
+
+@pytest.mark.parametrize("constants", [{"logg": 4.5}, {"logg_1": 4.5, "logg_2": 4.5}])
+def test_the_only_value_of_an_axis_may_be_given(path, constants):
+    plain, given = (estimate_coverage(path, STAR | more, snr=100) for more in ({}, constants))
+    assert given.star == plain.star == FULL_STAR
+    assert given.now.sd.tolist() == plain.now.sd.tolist()
+
+
+def test_another_value_than_the_only_one_is_named(path):
+    with pytest.raises(InvalidInput, match=r"logg = 4: the library has only 4\.5"):
+        estimate_coverage(path, STAR | {"logg": 4.0}, snr=100)
 
 
 def test_parameters_that_the_data_do_not_determine_are_named(path):
