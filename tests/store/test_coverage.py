@@ -159,6 +159,23 @@ def test_another_value_than_the_only_one_is_named(path):
         estimate_coverage(path, STAR | {"logg": 4.0}, snr=100)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "extent"),
+    [("c", 0.0, "0 to 1"), ("c", 1.0, "0 to 1"), ("vsini", 0.0, "0 or more")],
+)
+def test_the_end_of_a_range_is_not_that_of_the_grid(path, name, value, extent):
+    with pytest.raises(InvalidInput) as refused:
+        estimate_coverage(path, STAR | {name: value}, snr=100)
+    assert refused.value.name == name
+    text = f"{name} = {value:g} is too close to the end of its range ({extent})"
+    assert text in str(refused.value)
+    assert "grid" not in str(refused.value)
+    without_light = {("c", 0.0): "teff_2", ("c", 1.0): "teff_1"}.get((name, value))
+    others = [other for other in FULL_STAR if other not in (name, without_light)]
+    held = estimate_coverage(path, STAR | {name: value}, snr=100, parameters=others)
+    assert held.star[name] == value
+
+
 def test_parameters_that_the_data_do_not_determine_are_named(path):
     faint = estimate_coverage(path, STAR, snr=1)
     assert faint.now.sd[-1] > 1
