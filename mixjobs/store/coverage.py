@@ -58,6 +58,8 @@ class CoverageEstimate(Summarised):
         With the library's grid.
     denser : Coverage
         With two more values on each axis, if the error falls as the third power of the step.
+    held : dict
+        Parameters of the star that the fit does not determine, with their values.
     assumed : tuple of str
         What the user did not give, and what the grid does not tell.
     ranges : dict
@@ -73,6 +75,7 @@ class CoverageEstimate(Summarised):
     epochs: int
     now: Coverage
     denser: Coverage
+    held: dict[str, float]
     assumed: tuple[str, ...]
     ranges: dict[str, float]
 
@@ -164,7 +167,8 @@ def estimate_coverage(
     orders : sequence of int, optional
         By default all orders that have an emulator.
     parameters : sequence of str, optional
-        Parameters that the fit determines; by default all.
+        Parameters that the fit determines; the others are held at their values. By default all,
+        except rv and vsini in a store that was built for none, which are held at 0.
     shared : sequence of str, optional
         Parameters that the components have in common; by default all but `teff`.
     epochs : int
@@ -198,12 +202,14 @@ def estimate_coverage(
     model = load_mixture(
         opened.path, shared=shared, wavelengths=pixels, resolution=width, outside="nan"
     )
-    values = {n: v for n, v in DEFAULTS.items() if n in model.parameters} | given
+    at_rest = _at_rest(opened, model)
+    defaults = {n: v for n, v in DEFAULTS.items() if n in model.parameters}
+    values = defaults | dict.fromkeys(at_rest, 0.0) | given
     values |= {name: values.pop(name) for name in model.parameters if name in values}
-    free = _determined(model, parameters)
+    free = _determined(model, parameters, at_rest)
     plan = _Plan(opened, numbers, emulators, model, values, free, snr, epochs, width, degree)
     grid = opened.grid
-    assumed = [f"{n} = {DEFAULTS[n]:g}" for n in DEFAULTS if n in values and n not in given]
+    assumed = [f"{n} = {values[n]:g}" for n in defaults if n not in (*given, *at_rest)]
     assumed += [f"resolution = {width:g}"] if resolution is None else []
     method = default_method(grid)
     axes, (_, error) = axis_folds(grid, method), read_joint_error(opened, method)
@@ -212,6 +218,7 @@ def estimate_coverage(
     return CoverageEstimate(
         str(opened.path), values, free, tuple(numbers), snr, width, epochs,
         plan.coverage(axes, error.factors), plan.coverage(axes, denser),
+        {name: value for name, value in values.items() if name not in free},
         (*assumed, *_without_error(grid)),
         {"c": 1.0} | {grid.names[d]: float(np.ptp(grid.axes[d])) for d in grid.free},
     )  # fmt: skip
@@ -255,15 +262,25 @@ def _number(value: Any, name: str, low: float = -np.inf, high: float = np.inf) -
     return number
 
 
-def _determined(model: MixtureModel, parameters: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the parameters that the fit determines."""
+def _at_rest(store: Store, model: MixtureModel) -> list[str]:
+    """Name the velocities for which a store was built with the limit 0."""
+    attributes = read_attributes(store.path)
+    zero = [name for name in ("rv", "vsini") if not float(attributes[f"max_{name}"])]
+    return [name for name in model.parameters if name.partition("_")[0] in zero]
+
+
+def _determined(
+    model: MixtureModel, parameters: Sequence[str] | None, at_rest: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the parameters that the fit determines, by default all but the velocities at rest."""
     if isinstance(parameters, str):
         raise InvalidInput(
             f"parameters = {parameters!r}: expected a list of names",
             name="parameters",
             value=parameters,
         )
-    free = tuple(model.parameters if parameters is None else parameters)
+    moving = [name for name in model.parameters if name not in at_rest]
+    free = tuple(moving if parameters is None else parameters)
     if not free or not set(free) <= set(model.parameters) or len(set(free)) < len(free):
         raise InvalidInput(
             f"parameters = {', '.join(free)}: expected some of {', '.join(model.parameters)}",

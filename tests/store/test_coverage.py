@@ -16,6 +16,7 @@ from tests.helpers.command import run
 from tests.helpers.mixture_stores import demo_library, store_of
 
 STAR = {"teff_1": 5750.0, "teff_2": 5150.0, "feh": -0.1}
+FULL_ORDER = ("teff_1", "teff_2", "feh", "vsini", "rv", "c")
 FULL_STAR = STAR | {"c": 0.3, "vsini": 5.0, "rv": 0.0}
 
 
@@ -31,7 +32,8 @@ def path(tmp_path_factory):
 
 def test_more_signal_makes_the_grid_too_coarse(path):
     faint, bright = (estimate_coverage(path, STAR, snr=snr) for snr in (10, 20_000))
-    assert faint.parameters == ("teff_1", "teff_2", "feh", "vsini", "rv", "c")
+    assert faint.parameters == FULL_ORDER
+    assert faint.held == {}
     assert faint.dense_enough
     np.testing.assert_allclose(faint.now.joint, (0.68, 0.95), atol=0.01)
     assert not bright.dense_enough
@@ -52,6 +54,7 @@ def test_fewer_parameters_have_smaller_errors(path):
     everything = estimate_coverage(path, STAR, snr=100)
     some = estimate_coverage(path, STAR, snr=100, parameters=["teff_1", "c"], orders=[7, 8])
     assert some.parameters == ("teff_1", "c")
+    assert some.held == {name: FULL_STAR[name] for name in ("teff_2", "feh", "vsini", "rv")}
     assert some.now.sd[0] < everything.now.sd[0]
     assert some.now.sd[1] < everything.now.sd[-1]
     assert some.assumed == ("c = 0.3", "vsini = 5", "rv = 0", "resolution = 20000")
@@ -196,6 +199,33 @@ def test_an_axis_with_two_values_is_named(tmp_path):
     estimate = estimate_coverage(store, STAR | {"teff_2": 5300.0}, snr=100)
     assert any("feh" in text for text in estimate.assumed)
     assert not any("teff" in text for text in estimate.assumed)
+
+
+@pytest.mark.parametrize(
+    ("limits", "held"),
+    [
+        ({"max_rv": 0}, {"rv": 0.0}),
+        ({"max_vsini": 0}, {"vsini": 0.0}),
+        ({"max_rv": 0, "max_vsini": 0}, {"vsini": 0.0, "rv": 0.0}),
+    ],
+)
+def test_velocities_for_which_the_store_was_not_built_are_held(tmp_path, limits, held):
+    axes = {"teff": range(5000, 6001, 250), "logg": (4.5,), "feh": (-0.5, -0.25, 0.0)}
+    store = store_of(demo_library(axes), tmp_path, accuracy={"rank": 6}, **limits)
+    star = STAR | {"teff_2": 5300.0}
+    estimate = estimate_coverage(store, star, snr=100)
+    assert estimate.held == held
+    assert not any(text.startswith(f"{name} = ") for text in estimate.assumed for name in held)
+    assert estimate.star == FULL_STAR | star | held
+    assert estimate.parameters == tuple(name for name in FULL_ORDER if name not in held)
+    text = ",".join(f"{name}={value:g}" for name, value in star.items())
+    status, out, _, _ = run(["check", store, "--coverage", text, "--snr", 100])
+    assert status == 0
+    assert f"held: {', '.join(f'{name} = 0' for name in held)}\n" in out
+    (name, *_) = held
+    assert (
+        name in estimate_coverage(store, star | {name: 5.0}, snr=100, parameters=[name]).parameters
+    )
 
 
 def test_a_store_without_an_emulator(tmp_path):
