@@ -281,12 +281,16 @@ def _determined(
         )
     moving = [name for name in model.parameters if name not in at_rest]
     free = tuple(moving if parameters is None else parameters)
-    if not free or not set(free) <= set(model.parameters) or len(set(free)) < len(free):
-        raise InvalidInput(
-            f"parameters = {', '.join(free)}: expected some of {', '.join(model.parameters)}",
-            name="parameters",
-            value=list(free),
-        )
+    choices, fault = ", ".join(model.parameters), ""
+    if not free:
+        fault = f"no parameters: expected some of {choices}"
+    for name in free:
+        if name not in model.parameters:
+            fault = fault or f"parameters: unknown {name!r}; choose from {choices}"
+        elif free.count(name) > 1:
+            fault = fault or f"parameters name {name} twice; give it once"
+    if fault:
+        raise InvalidInput(fault, name="parameters", value=list(free))
     return free
 
 

@@ -127,6 +127,7 @@ def test_the_stated_error_is_that_of_the_likelihood(path):
         (STAR | {"teff_2": STAR["teff_1"]}, {}, InvalidInput, "parameters"),
         (STAR, {"parameters": ["teff_1", "teff_1"]}, InvalidInput, "parameters"),
         (STAR, {"parameters": ["logg"]}, InvalidInput, "parameters"),
+        (STAR, {"parameters": []}, InvalidInput, "parameters"),
         (STAR, {"snr": 0.5}, InvalidInput, "snr"),
         (STAR, {"snr": np.nan}, InvalidInput, "snr"),
         (STAR, {"snr": "100"}, InvalidInput, "snr"),
@@ -253,3 +254,29 @@ def test_the_command(path):
         status, _, err, _ = run(["check", path, *words])
         assert status == 2
         assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["teff_1,c"], ["teff_1", "c"]])
+def test_parameters_of_the_command(path, words):
+    text = ",".join(f"{name}={value:g}" for name, value in STAR.items())
+    options = ["--coverage", text, "--snr", 50, "--json", "--parameters", *words]
+    status, out, _, _ = run(["check", path, *options])
+    assert status == 0
+    assert json.loads(out)["parameters"] == ["teff_1", "c"]
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("teff_1,,c", "parameters = 'teff_1,,c': a name is missing at a comma"),
+        (",teff_1", "a name is missing at a comma"),
+        ("teff_1,teff_1", "parameters name teff_1 twice; give it once"),
+        ("teff_1,colour", "parameters: unknown 'colour'; choose from teff_1, teff_2"),
+    ],
+)
+def test_wrong_parameters_of_the_command(path, words, fault):
+    text = ",".join(f"{name}={value:g}" for name, value in STAR.items())
+    options = ["--coverage", text, "--snr", 50, "--parameters", words]
+    status, _, err, _ = run(["check", path, *options])
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert fault in err
