@@ -193,7 +193,7 @@ def _prior_obstacle(parameters: Parameters) -> str:
     special = (*_TEFF, "c")
     for name in special:
         if name not in parameters.names:
-            return f"{name} is not a single free parameter"
+            return f"{name} {_why_not_free(name, parameters)}"
     for name in parameters.rules:
         target = resolve(name, parameters.rules)
         if name not in special and isinstance(target, Tie) and target.name in special:
@@ -202,6 +202,14 @@ def _prior_obstacle(parameters: Parameters) -> str:
         if not {constraint.lesser, constraint.greater} <= set(_TEFF):
             return f"the constraint {constraint} involves more than the two temperatures"
     return ""
+
+
+def _why_not_free(name: str, parameters: Parameters) -> str:
+    """State why a parameter is not a single free one."""
+    if name not in parameters.rules:
+        return "differs between the epochs"
+    rule = parameters.rules[name]
+    return f"is tied to {rule.name}" if isinstance(rule, Tie) else "is fixed"
 
 
 def _bayes_factor(parameters: Parameters, domain: ModelDomain, chain: Chain) -> BayesFactor | None:
