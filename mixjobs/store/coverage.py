@@ -92,29 +92,32 @@ class CoverageEstimate(Summarised):
         ]
         if lost:
             return (
-                f"the data do not determine {', '.join(lost)}: the standard error is larger than "
-                "the range, where a linear estimate says nothing; give a higher S/N, more orders, "
-                "or fewer parameters"
+                f"the data do not constrain {', '.join(lost)}: the standard error exceeds the full "
+                "range, where a linear estimate is meaningless; plan a higher S/N, more orders, or "
+                "fewer free parameters"
             )
-        shares = self.now.bias / self.now.sd
-        worst = int(np.argmax(shares))
-        shift = f"{self.parameters[worst]} by {shares[worst]:.2g} of its standard error"
-        now, denser = (f"{100 * c.joint[1]:.0f} %" for c in (self.now, self.denser))
+        shifts = self.now.bias / self.now.sd
+        worst = int(np.argmax(shifts))
+        name, times = self.parameters[worst], f"{shifts[worst]:.2g} times its standard error"
+        now, denser = (f"{100 * c.joint[1]:.0f} % of cases" for c in (self.now, self.denser))
         if not self.dense_enough:
             return (
-                f"the grid is too coarse for this star: the joint 95 % region contains the truth "
-                f"in {now} of the cases (with two more values on each axis: {denser}), and the "
-                f"interpolation shifts {shift}"
+                "the grid is too coarse for this star: the joint 95 % region would contain the "
+                f"truth in {now} ({denser} with two more values on each axis), and interpolation "
+                f"would shift {name} by {times}"
             )
-        if shares[worst] > _LARGE_BIAS:
+        enough = (
+            "the grid is dense enough for this star: the joint 95 % region would contain the truth "
+            f"in {now}"
+        )
+        if shifts[worst] > _LARGE_BIAS:
             return (
-                f"the grid is dense enough for this star (the joint 95 % region contains the truth "
-                f"in {now} of the cases), but the interpolation shifts {shift}: a denser grid "
+                f"{enough}; but interpolation would shift {name} by {times}, and a denser grid "
                 "would give narrower intervals"
             )
         return (
-            f"the grid is dense enough for this star: the joint 95 % region contains the truth in "
-            f"{now} of the cases, and the interpolation shifts no parameter more than {shift}"
+            f"{enough}, and interpolation would not shift any parameter by more than {times} "
+            f"(the largest shift is that of {name})"
         )
 
     def _range(self, name: str) -> float:

@@ -1,6 +1,7 @@
 """The coverage of a planned fit, estimated from a store."""
 
 import json
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -185,6 +186,33 @@ def test_parameters_that_the_data_do_not_determine_are_named(path):
     assert faint.now.sd[-1] > 1
     assert "c" in faint.verdict.split(":")[0]
     assert faint.verdict != estimate_coverage(path, STAR, snr=200).verdict
+
+
+def test_the_verdict_is_a_plain_sentence(path):
+    """Each of the four verdicts, with the numbers of the table."""
+    good = estimate_coverage(path, STAR, snr=200)
+    good = replace(good, now=replace(good.now, joint=np.array([0.68, 0.95])))
+    name = good.parameters[int(np.argmax(good.now.bias / good.now.sd))]
+    times = f"{(good.now.bias / good.now.sd).max():.2g} times its standard error"
+    now, denser = (f"{100 * c.joint[1]:.0f} % of cases" for c in (good.now, good.denser))
+    start = "the grid is dense enough for this star: the joint 95 % region would contain the truth"
+    assert good.verdict == (
+        f"{start} in {now}, and interpolation would not shift any parameter by more than {times} "
+        f"(the largest shift is that of {name})"
+    )
+    biased = replace(good, now=replace(good.now, bias=0.75 * good.now.sd))
+    assert biased.verdict == (
+        f"{start} in {now}; but interpolation would shift teff_1 by 0.75 times its standard error, "
+        "and a denser grid would give narrower intervals"
+    )
+    coarse = replace(biased, now=replace(biased.now, joint=np.array([0.3, 0.62])))
+    assert coarse.verdict == (
+        "the grid is too coarse for this star: the joint 95 % region would contain the truth in "
+        f"62 % of cases ({denser} with two more values on each axis), and interpolation would "
+        "shift teff_1 by 0.75 times its standard error"
+    )
+    lost = replace(good, now=replace(good.now, sd=1e6 * good.now.sd))
+    assert lost.verdict.startswith("the data do not constrain teff_1, teff_2, feh, c: the standard")
 
 
 def test_quantities_and_numpy_scalars_are_numbers(path):
