@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixjobs.errors import InvalidInput, MixjobsError
+from mixjobs.errors import InvalidInput, LibraryError, MixjobsError
 from mixjobs.typing import Floats
 
 SPEED_OF_LIGHT = 299792.458  # km/s
@@ -21,6 +21,7 @@ MEDIA: tuple[Medium, ...] = ("air", "vacuum")
 
 _SHORTEST = 2000.0  # Å, in vacuum
 _CONVERGED = 1e-10  # Å
+_MIN_STEP = 1e-9  # of the wavelength, between neighbouring pixels of a library
 
 
 class LogGrid(NamedTuple):
@@ -106,6 +107,43 @@ def check_wavelength(
     raise error(
         source + fault + remedy, path=path, name="wavelength", value=value, order=order, pixel=pixel
     )
+
+
+def check_distinct(wavelength: Floats, path: str | os.PathLike[str]) -> None:
+    """Check that the wavelengths of a library are distinct enough for interpolation.
+
+    Neighbours must differ by 1e-9 of the wavelength or more. If they are closer, their flux
+    determines an arbitrary slope.
+
+    Parameters
+    ----------
+    wavelength : (n_pixels,) array
+        Å, ascending.
+    path : str or path
+        File that the wavelengths come from, for the error.
+
+    Raises
+    ------
+    LibraryError
+        With the second wavelength of the first such pair as `value`, and its index as `pixel`.
+
+    Examples
+    --------
+    >>> check_distinct(np.array([5000.0, 5001.0, np.nextafter(5001.0, 6000)]), "grid.hdf5")
+    Traceback (most recent call last):
+    mixjobs.errors.LibraryError: grid.hdf5: wavelengths 5001.0 and 5001.000000000001 Å at ...
+    """
+    close = np.flatnonzero(np.diff(wavelength) < _MIN_STEP * wavelength[1:])
+    if not len(close):
+        return
+    pixel = int(close[0]) + 1
+    before, value = (float(w) for w in wavelength[pixel - 1 : pixel + 1])
+    raise LibraryError(
+        f"{os.fspath(path)}: wavelengths {before!r} and {value!r} Å at pixels {pixel - 1} and "
+        f"{pixel} are too close for interpolation; expected a difference of at least "
+        f"{_MIN_STEP * value:.1g} Å: remove one of the two pixels",
+        path=path, name="wavelength", value=value, pixel=pixel,
+    )  # fmt: skip
 
 
 def vacuum_to_air(wavelength: ArrayLike) -> Floats:

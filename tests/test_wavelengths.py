@@ -12,6 +12,7 @@ from scipy.interpolate import make_interp_spline
 from mixjobs.errors import InvalidInput, LibraryError
 from mixjobs.wavelengths import (
     air_to_vacuum,
+    check_distinct,
     check_wavelength,
     pixel_edges,
     settle_medium,
@@ -106,6 +107,18 @@ def test_ascending_wavelengths_pass_the_check(wave):
 def test_pixels_that_differ_by_rounding_have_no_edges():
     with pytest.raises(InvalidInput, match="differ by rounding only"):
         pixel_edges([5000.0, np.nextafter(5000.0, 6000), 5001.0])
+
+
+@pytest.mark.parametrize(("gap", "distinct"), [(1e-12, False), (4e-6, False), (1e-5, True)])
+def test_the_wavelengths_of_a_library_are_distinct(gap, distinct):
+    wave = np.array([4999.0, 5000.0, 5000.0 + gap, 5001.0])
+    if distinct:
+        check_distinct(wave, "grid.hdf5")
+        return
+    with pytest.raises(LibraryError) as error:
+        check_distinct(wave, "grid.hdf5")
+    assert (error.value.path, error.value.pixel, error.value.value) == ("grid.hdf5", 2, wave[2])
+    assert str(error.value).startswith(f"grid.hdf5: wavelengths 5000.0 and {wave[2]} Å")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mixjobs.cli.options import parse_names, say, spectrum_options
+from mixjobs.cli.options import parse_name_list, parse_names, say, spectrum_options
 from mixjobs.errors import InvalidInput
 
 
@@ -89,6 +89,8 @@ def _coverage(args: Namespace) -> dict[str, Any]:
             value=args.coverage,
         )
     given = {name: value for name in _PLAN if (value := getattr(args, name)) is not None}
+    if args.parameters is not None:
+        given["parameters"] = parse_name_list(args.parameters)
     estimate = estimate_coverage(args.store, args.coverage, **given)
     if not args.json:
         print_coverage(estimate)

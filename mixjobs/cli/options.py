@@ -316,6 +316,24 @@ def parse_names(texts: Iterable[str]) -> dict[str, str]:
     return names
 
 
+def parse_name_list(texts: Iterable[str]) -> list[str]:
+    """Parse names separated by commas or spaces.
+
+    Examples
+    --------
+    >>> parse_name_list(["teff_1,c", "rv"])
+    ['teff_1', 'c', 'rv']
+    """
+    text = ",".join(texts)
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InvalidInput(
+            f"parameters = {text!r}: a name is missing at a comma; give names such as teff_1,c",
+            name="parameters", value=text,
+        )  # fmt: skip
+    return names
+
+
 def parse_theta(text: str) -> ThetaValues:
     """Parse theta by position or by name.
 

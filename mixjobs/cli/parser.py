@@ -263,8 +263,8 @@ def _add_check(sub: CommandParser) -> None:
         help="the orders of the fit (default: all)",
     )  # fmt: skip
     group.add_argument(
-        "--parameters", metavar="NAME", nargs="+",
-        help="parameters that the fit determines (default: all)",
+        "--parameters", metavar="NAME,...", nargs="+",
+        help="parameters that the fit determines (default: all); the others are held",
     )  # fmt: skip
     group.add_argument(
         "--epochs", type=reader(parse_positive), metavar="N",

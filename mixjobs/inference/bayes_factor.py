@@ -11,7 +11,7 @@ ratio. It enters as a weight of the draws.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,25 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A limit without an estimate.
+
+    Attributes
+    ----------
+    limit : str
+        As in `Estimate`.
+    reason : str
+        In a few words.
+    """
+
+    limit: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.limit}: {self.reason}"
+
+
+@dataclass(frozen=True)
 class BayesFactor:
     """The Bayes factor of one component over two.
 
@@ -59,22 +78,26 @@ class BayesFactor:
     error : float or None
         Scatter of the estimates, at least their Monte-Carlo error; None if `ln` is an upper bound.
     estimates : tuple of Estimate
+    left_out : tuple of LeftOut
+        The other limits; empty if an earlier version wrote the factor.
     """
 
     ln: float
     error: float | None
     estimates: tuple[Estimate, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     def __str__(self) -> str:
         value = f"< {self.ln:.1f}" if self.error is None else f"= {self.ln:.2f} ± {self.error:.2f}"
-        estimates = ", ".join(map(str, self.estimates))
+        estimates = ", ".join(map(str, (*self.estimates, *self.left_out)))
         return f"Bayes factor, one component over two: ln B {value} ({estimates})"
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> BayesFactor:
         """Read the output of `dataclasses.asdict`."""
         estimates = tuple(Estimate(**estimate) for estimate in content["estimates"])
-        return cls(content["ln"], content["error"], estimates)
+        left_out = tuple(LeftOut(**limit) for limit in content.get("left_out", ()))
+        return cls(content["ln"], content["error"], estimates, left_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,23 +119,32 @@ class EdgeDraws:
     weights: Floats
 
 
-def bayes_factor(edges: Sequence[EdgeDraws], efficiency: float) -> BayesFactor | None:
+def bayes_factor(
+    limits: Sequence[EdgeDraws | LeftOut], efficiency: float
+) -> BayesFactor | tuple[LeftOut, ...]:
     """Combine the estimates in all limits.
 
     Parameters
     ----------
-    edges : sequence of EdgeDraws
+    limits : sequence of EdgeDraws or LeftOut
+        Draws near each limit, or why it cannot be estimated.
     efficiency : float
         Effective number of draws over their number.
 
     Returns
     -------
-    BayesFactor or None
+    BayesFactor or tuple of LeftOut
         The mean of the estimates, weighted by their Monte-Carlo errors. The tightest bound if there
-        is no estimate. None if there are too few draws for either.
+        is no estimate. Without either, why each limit has none.
     """
-    estimates = (edge_density(edge, efficiency) for edge in edges)
-    return combined([estimate for estimate in estimates if estimate is not None])
+    results = [
+        limit if isinstance(limit, LeftOut) else edge_density(limit, efficiency) or
+        LeftOut(limit.limit, "too few draws")
+        for limit in limits
+    ]  # fmt: skip
+    left_out = tuple(result for result in results if isinstance(result, LeftOut))
+    factor = combined([result for result in results if isinstance(result, Estimate)])
+    return left_out if factor is None else replace(factor, left_out=left_out)
 
 
 def combined(estimates: Sequence[Estimate]) -> BayesFactor | None:

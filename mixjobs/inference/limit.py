@@ -6,7 +6,7 @@ together says nothing. The limit at each Teff_2 does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ LIMIT = "limit"  # group of a posterior
 N_SLICES = 12
 HALF_WIDTH = 75.0  # K, or half the distance of the slices if they are closer
 MIN_DRAWS = 200  # effective number of draws; a slice with fewer is sampled again
+MIN_CERTAIN = 50  # effective number of draws; with fewer, a limit may be off by a factor
 _MAX_QUANTITIES = 500  # draws of a slice at which the light fractions are evaluated
 # c is detected if fewer draws than for a normal distribution 2 sd above 0 are below 0.25 sd.
 _NEAR, _MAX_NEAR = 0.25, 0.017
@@ -61,6 +62,11 @@ class LimitSlice:
     light_fraction_2: tuple[float, ...]
     n_draws: int
     sampled_again: bool
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the draws are so few that the limits may be off by a factor."""
+        return bool(np.isfinite(self.c)) and self.n_draws < MIN_CERTAIN
 
 
 @dataclass(frozen=True)
@@ -124,8 +130,13 @@ def with_limit(posterior: DataTree, curve: LimitCurve) -> DataTree:
     return DataTree.from_dict({**groups, f"/{LIMIT}": curve.dataset(orders)})
 
 
+def prior_excludes_0(bounds: Sequence[float]) -> bool:
+    """Whether a prior of c with these bounds excludes 0; it then cannot be detected."""
+    return bounds[0] > 0
+
+
 def is_detected(c: Floats) -> bool:
-    """Whether the posterior of c excludes 0.
+    """Whether the posterior of c excludes 0, for a prior that does not.
 
     Let s be half of the 68 % interval. For a normal distribution with a mean of 2 s, 1.7 % of the
     draws are between 0 and s / 4. If there are more, c is not detected.
@@ -162,11 +173,13 @@ def limit_curve(log_probability: LogProbability, chain: Chain, seed: int) -> Lim
     Returns
     -------
     LimitCurve or None
-        None if the model does not have two components, or if c or Teff_2 is not a single free
-        parameter.
+        None if the model does not have two components, if c or Teff_2 is not a single free
+        parameter, or if the prior of c excludes 0.
     """
     parameters = log_probability.parameters
     if not {"c", "teff_2"} <= set(parameters.names):
+        return None
+    if prior_excludes_0(parameters.prior("c").bounds):
         return None
     convergence = assess(chain.positions)
     columns = [parameters.names.index(name) for name in ("c", "teff_2")]

@@ -184,10 +184,7 @@ def posterior_bayes_factor(log_probability: LogProbability, chain: Chain) -> Bay
     holes = [report.fraction for report in log_probability.holes if report.error is None]
     if max(holes, default=0.0) > _MAX_HOLE_FRACTION:
         return f"holes of the grid exclude {percent(max(holes))} of a prior"
-    factor = _bayes_factor(parameters, domain, chain)
-    if factor is None:
-        return "too few independent draws near c = 0, c = 1 and equal temperatures"
-    return factor
+    return _bayes_factor(parameters, domain, chain)
 
 
 def _model_obstacle(domain: ModelDomain) -> str:
@@ -207,7 +204,7 @@ def _prior_obstacle(parameters: Parameters) -> str:
     special = (*_TEFF, "c")
     for name in special:
         if name not in parameters.names:
-            return f"{name} is not a single free parameter"
+            return f"{name} {_why_not_free(name, parameters)}"
     for name in parameters.rules:
         target = resolve(name, parameters.rules)
         if name not in special and isinstance(target, Tie) and target.name in special:
@@ -218,15 +215,23 @@ def _prior_obstacle(parameters: Parameters) -> str:
     return ""
 
 
-def _bayes_factor(parameters: Parameters, domain: ModelDomain, chain: Chain) -> BayesFactor | None:
-    """Return the Bayes factor of a model and a prior without obstacles."""
+def _why_not_free(name: str, parameters: Parameters) -> str:
+    """State why a parameter is not a single free one."""
+    if name not in parameters.rules:
+        return "differs between the epochs"
+    rule = parameters.rules[name]
+    return f"is tied to {rule.name}" if isinstance(rule, Tie) else "is fixed"
+
+
+def _bayes_factor(parameters: Parameters, domain: ModelDomain, chain: Chain) -> BayesFactor | str:
+    """Return the Bayes factor of a model and a prior without obstacles, or why there is none."""
     from mixjobs.inference.teff_priors import RestrictedPrior, TeffDraws, TeffPriors, edges
 
     convergence = assess(chain.positions)
     columns = [parameters.names.index(name) for name in ("c", *_TEFF)]
     efficiency = convergence.efficiency(columns)
     if not efficiency:
-        return None
+        return "too few independent draws near c = 0, c = 1 and equal temperatures"
     positions = chain.positions[:, convergence.burn_in :]
     draws = TeffDraws(*positions.reshape(-1, positions.shape[-1]).T[columns])
     ranges = domain.ranges(domain.max_velocity, domain.max_velocity, (0.0, np.inf))
@@ -236,8 +241,9 @@ def _bayes_factor(parameters: Parameters, domain: ModelDomain, chain: Chain) -> 
         for prior, name in zip(teff_priors, _TEFF, strict=True)
     )
     priors = TeffPriors.of(parameters, first, second)
-    exchangeable = _are_exchangeable(domain)
-    return bayes_factor(edges(draws, priors, c_prior, exchangeable=exchangeable), efficiency)
+    limits = edges(draws, priors, c_prior, exchangeable=_are_exchangeable(domain))
+    factor = bayes_factor(limits, efficiency)
+    return factor if isinstance(factor, BayesFactor) else ", ".join(map(str, factor))
 
 
 def _are_exchangeable(domain: ModelDomain) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from mixjobs.display import counted
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.holes import HoleReport
-from mixjobs.inference.limit import LEVEL, LimitCurve, LimitSlice
+from mixjobs.inference.limit import LEVEL, LimitCurve, LimitSlice, prior_excludes_0
 from mixjobs.inference.medium_hint import MEDIUM_SHIFT, MediumShift
 from mixjobs.inference.model_comparison import Comparison, is_fraction, stored_comparison
 from mixjobs.inference.posterior import BOUNDS, NOISE_HELD, stored_posterior
@@ -108,7 +108,8 @@ class Summary:
     bounds : dict of (float, float)
         Bounds of the prior of each free parameter.
     limit : tuple of LimitSlice
-        Upper limits against `teff_2`; empty if c is detected. See `mixjobs.inference.limit`.
+        Upper limits against `teff_2`; empty if c is detected, or if its prior excludes 0. See
+        `mixjobs.inference.limit`.
     comparison : Comparison or None
         One component against all.
     holes : tuple of HoleReport
@@ -179,6 +180,11 @@ class Summary:
             notes.append(
                 f"truncated by its prior: {names}. The interval is only a limit. If the library "
                 "ends at this value, it may not cover the star"
+            )
+        if {"c", "teff_2"} <= self.bounds.keys() and prior_excludes_0(self.bounds["c"]):
+            notes.append(
+                f"no upper limits at each teff_2: the prior of c begins at "
+                f"{self.bounds['c'][0]:g}, so c cannot be 0"
             )
         if not self.has_digests:
             notes.append(

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mixjobs.inference.bayes_factor import EdgeDraws
+from mixjobs.inference.bayes_factor import EdgeDraws, LeftOut
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.priors import Dirichlet, Prior
 from mixjobs.typing import Bools, Floats
@@ -17,6 +17,9 @@ _N_POINTS = (500, 1000)  # of equal probability; twice as many avoid a bias wher
 _N_QUANTILES = 100_001
 _LARGE = 1e300  # instead of inf, which cannot be interpolated
 _MIN_COVERED = 0.999  # of the prior of one component
+# Why a limit does not cover the prior of one component.
+_NOT_COVERED = "the prior of teff_2 does not cover that of teff_1"
+_CONSTRAINED = "the constraint excludes values of teff_1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,11 +191,11 @@ class TeffDraws:
 
 def edges(
     draws: TeffDraws, priors: TeffPriors, c_prior: Prior | Dirichlet, *, exchangeable: bool
-) -> list[EdgeDraws]:
+) -> list[EdgeDraws | LeftOut]:
     """Return the draws of the distance from each limit in which two components become one.
 
     The distance from a limit of c is the prior probability in between, so that the prior density of
-    the distance is 1.
+    the distance is 1. A limit that the priors exclude is left out, with the reason.
 
     Parameters
     ----------
@@ -203,17 +206,28 @@ def edges(
         Whether the components differ only in their temperatures. If not, only ``c -> 0`` counts.
     """
     prior = RestrictedPrior.of(c_prior, 0.0, 1.0)
-    u, limits = prior.cumulative(draws.c), []
-    weights = priors.only_first(draws.teff_1)
-    if weights is not None and prior.low == 0:
-        limits.append(EdgeDraws("c -> 0", u, weights))
+    u = prior.cumulative(draws.c)
+    excluded = "excluded by the prior of c"
+    reason = excluded if prior.low > 0 else ""
+    first = _edge("c -> 0", u, priors.only_first(draws.teff_1), reason, _CONSTRAINED)
     if not exchangeable:
-        return limits
-    weights = priors.only_second(draws.teff_2)
-    if weights is not None and prior.high == 1:
-        limits.append(EdgeDraws("c -> 1", 1 - u, weights))
-    weights, apart = priors.equal(draws.teff_1), priors.difference(draws.teff_1, draws.teff_2)
-    if weights is not None and apart is not None:
-        distance, n_sides = apart
-        limits.append(EdgeDraws("equal teff", distance, weights / n_sides))
-    return limits
+        reason = "the components differ in more than teff"
+        return [first, *(LeftOut(limit, reason) for limit in ("c -> 1", "equal teff"))]
+    reason = excluded if prior.high < 1 else ""
+    second = _edge("c -> 1", 1 - u, priors.only_second(draws.teff_2), reason, _NOT_COVERED)
+    difference = priors.difference(draws.teff_1, draws.teff_2)
+    distance, n_sides = difference or (np.zeros(0), 1.0)
+    weights = priors.equal(draws.teff_1)
+    weights = None if weights is None else weights / n_sides
+    reason = "excluded by the constraint" if difference is None and weights is not None else ""
+    equal = _edge("equal teff", distance, weights, reason, _NOT_COVERED)
+    return [first, second, equal]
+
+
+def _edge(
+    limit: str, distance: Floats, weights: Floats | None, exclusion: str, without_weights: str
+) -> EdgeDraws | LeftOut:
+    """Return draws near a limit, or the reason that they do not exist."""
+    if exclusion or weights is None:
+        return LeftOut(limit, exclusion or without_weights)
+    return EdgeDraws(limit, distance, weights)

@@ -30,7 +30,7 @@ from mixjobs.library.phoenix_files import (
 )
 from mixjobs.typing import Floats
 from mixjobs.units import to_integers
-from mixjobs.wavelengths import LibraryMedium, check_wavelength
+from mixjobs.wavelengths import LibraryMedium, check_distinct, check_wavelength
 
 # Of HiRes files (Husser et al. 2013); BUNIT is in the header of every spectrum.
 _FLUX_UNIT = ("BUNIT", "erg/s/cm^2/cm")
@@ -210,6 +210,7 @@ def _wavelength(path: Path) -> Floats:
             value=len(wavelength),
         )
     check_wavelength(wavelength, LibraryError, path=path)
+    check_distinct(wavelength, path)
     return wavelength
 
 

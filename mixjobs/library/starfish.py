@@ -39,7 +39,7 @@ from mixjobs.library.starfish_scale import (
 from mixjobs.media import is_medium_keyword
 from mixjobs.typing import Floats
 from mixjobs.units import to_integers
-from mixjobs.wavelengths import LibraryMedium, check_wavelength
+from mixjobs.wavelengths import LibraryMedium, check_distinct, check_wavelength
 
 # A chunk of the file that exceeds the cache is decoded again for every order that it contains.
 _CACHE_BYTES = 64 * 2**20
@@ -258,6 +258,7 @@ def _wavelength(
     unit = find_unit(dataset.attrs, path)
     wavelength, is_reversed, declaration = read_wavelength(values, unit, options, path)
     check_wavelength(wavelength, LibraryError, path=path)
+    check_distinct(wavelength, path)
     return wavelength, is_reversed, declaration
 
 

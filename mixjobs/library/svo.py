@@ -32,7 +32,7 @@ from mixjobs.library.svo_files import SvoHeader, is_spectrum, read_header, read_
 from mixjobs.parameter_names import parameter_name
 from mixjobs.typing import Floats
 from mixjobs.units import to_integers
-from mixjobs.wavelengths import LibraryMedium, check_wavelength
+from mixjobs.wavelengths import LibraryMedium, check_distinct, check_wavelength
 
 _ROUNDING = 2e-7  # relative difference of wavelengths that are equal: those of float32
 _UNDECLARED = FluxCalibration("undecided", "the files do not declare whether their spectra are raw")
@@ -148,6 +148,7 @@ class SvoLibrary(SummarisedLibrary):
             stored, wavelength_units[0], options, str(paths[0])
         )
         check_wavelength(wavelength, LibraryError, path=paths[0])
+        check_distinct(wavelength, paths[0])
         units = [
             read_flux_unit(_declared_unit(header, 1), options, str(path))
             for path, header in zip(paths, headers, strict=True)

@@ -15,6 +15,7 @@ from mixjobs.model.library_model import EmulatedComponent
 from mixjobs.model.mixture import MixtureModel, OrderMixture
 from mixjobs.typing import Floats
 
+_RANGES = {"c": (0.0, 1.0), "vsini": (0.0, np.inf)}  # of parameters that are not axes of the grid
 _ONE = slice(0, 1)  # the only sample
 
 
@@ -90,13 +91,25 @@ def _slopes(
         if wrong.any():
             name = places[int(np.argmax(wrong))]
             raise InvalidInput(
-                f"{name} = {star[name]:g} is too close to the end of the grid, to a hole or to the "
-                "limits of the emulator; choose a star inside",
-                name=name,
-                value=star[name],
+                _too_close(name, star[name], steps[name]), name=name, value=star[name]
             )
         slopes.append(differences.T)
     return slopes
+
+
+def _too_close(name: str, value: float, step: float) -> str:
+    """State what a parameter is too close to for a central difference."""
+    low, high = _RANGES.get(name.partition("_")[0], (-np.inf, np.inf))
+    if low <= value - step and value + step <= high:
+        return (
+            f"{name} = {value:g} is too close to the end of the grid, to a hole or to the limits "
+            "of the emulator; choose a star inside"
+        )
+    extent = f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
+    return (
+        f"{name} = {value:g} is too close to the end of its range ({extent}) for a derivative; "
+        f"choose a value inside, or leave {name} out of the parameters, which holds it at {value:g}"
+    )
 
 
 def _by_order(model: MixtureModel, values: Mapping[str, Floats]) -> list[Floats]:

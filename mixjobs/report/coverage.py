@@ -16,6 +16,8 @@ def print_coverage(estimate: CoverageEstimate) -> None:
     orders, epochs = counted(len(estimate.orders), "order"), counted(estimate.epochs, "epoch")
     print(f"star: {star}; {orders}, {epochs}, S/N {estimate.snr:g}, resolution", end=" ")
     print(f"{estimate.resolution:g}")
+    if estimate.held:
+        print(f"held: {', '.join(f'{name} = {value:g}' for name, value in estimate.held.items())}")
     if estimate.assumed:
         print(f"assumed: {', '.join(estimate.assumed)}")
     print("standard error, r.m.s. shift by the interpolation, and coverage of the 68 % and 95 %")

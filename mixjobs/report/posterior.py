@@ -16,7 +16,7 @@ from mixjobs.display import Figures, counted
 from mixjobs.errors import InvalidInput
 from mixjobs.files import make_folder, refuse_inside
 from mixjobs.inference.convergence import assess
-from mixjobs.inference.limit import LimitCurve
+from mixjobs.inference.limit import MIN_CERTAIN, LimitCurve, LimitSlice
 from mixjobs.inference.posterior import stored_posterior
 from mixjobs.inference.residuals import FittedOrder, fitted_orders
 from mixjobs.inference.run import Run
@@ -121,7 +121,8 @@ class RunPlots(Figures):
     def limit(self) -> NDArray[Any]:
         """Draw the 95 % upper limits on c and on the light fraction of component 2, by `teff_2`.
 
-        Open symbols are slices that were sampled again, with `teff_2` fixed.
+        Open symbols are slices that were sampled again, with `teff_2` fixed. Crosses are slices
+        with fewer than 50 effective draws, whose limits may be off by a factor.
 
         Returns
         -------
@@ -130,14 +131,15 @@ class RunPlots(Figures):
         Raises
         ------
         InvalidInput
-            The posterior has no such limits: sampling has not ended, or the model does not have a
-            single free c and a free `teff_2`.
+            The posterior has no such limits: sampling has not ended, the model does not have a
+            single free c and a free `teff_2`, or the prior of c excludes 0.
         """
         curve = self._limit()
         if curve is None:
             raise InvalidInput(
                 f"{self._run.path}: the posterior has no limits against teff_2; they are written "
-                "when sampling ends, for a model with a single free c and a free teff_2",
+                "when sampling ends, for a model with a free teff_2 and a single free c whose "
+                "prior includes 0",
                 name="limit",
             )
         return draw_limit(new_figure(), curve)
@@ -337,10 +339,11 @@ def draw_limit(figure: Figure, curve: LimitCurve) -> NDArray[Any]:
     for s in slices:
         face = "white" if s.sampled_again else "C0"
         panels[0].errorbar(
-            s.teff_2, s.c, xerr=0 if s.sampled_again else curve.half_width, fmt="o", color="C0",
-            mfc=face, ms=5,
+            s.teff_2, s.c, xerr=0 if s.sampled_again else curve.half_width, color="C0", mfc=face,
+            ms=5, fmt="none" if s.uncertain else "o",
         )  # fmt: skip
     panels[1].plot(teff, light, color="C0", lw=0.8)
+    _mark_uncertain(panels, slices)
     panels[0].set_ylabel("c, 95 % upper limit")
     panels[1].set_ylabel("light fraction of component 2,\n95 % upper limit, every order")
     panels[1].set_xlabel(with_unit("teff_2"))
@@ -348,6 +351,19 @@ def draw_limit(figure: Figure, curve: LimitCurve) -> NDArray[Any]:
         panel.set_ylim(bottom=0)
         panel.tick_params(labelsize=8)
     return panels
+
+
+def _mark_uncertain(panels: NDArray[Any], slices: Sequence[LimitSlice]) -> None:
+    """Cross out the limits of slices with few effective draws, and explain the crosses."""
+    uncertain = [s for s in slices if s.uncertain]
+    if not uncertain:
+        return
+    for s in uncertain:
+        panels[1].plot([s.teff_2] * len(s.light_fraction_2), s.light_fraction_2, "x", color="C3")
+    teff, c = ([getattr(s, name) for s in uncertain] for name in ("teff_2", "c"))
+    label = f"uncertain: fewer than {MIN_CERTAIN} effective draws"
+    panels[0].plot(teff, c, "x", color="C3", label=label)
+    panels[0].legend(fontsize=8)
 
 
 def draw_fits(orders: Sequence[FittedOrder]) -> dict[str, Figure]:

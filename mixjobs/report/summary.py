@@ -65,7 +65,10 @@ def _noise_cells(summary: Summary, m: int) -> dict[str, str]:
 
 
 def limit_table(summary: Summary) -> Table:
-    """List the upper limits in slices of `teff_2`, without those that the model excludes."""
+    """List the upper limits in slices of `teff_2`, without those that the model excludes.
+
+    A slice with few effective draws is marked.
+    """
     table = Table("teff_2", "c <", "light_fraction_2 <", "effective size", title=_LIMIT_TITLE)
     for column in table.columns:
         column.justify = "right"
@@ -73,7 +76,9 @@ def limit_table(summary: Summary) -> Table:
         if math.isfinite(row.c):
             light = row.light_fraction_2
             ends = dict.fromkeys(f"{fraction:.3g}" for fraction in (min(light), max(light)))
-            size = f"{row.n_draws}{' (fixed teff_2)' if row.sampled_again else ''}"
+            marks = {"fixed teff_2": row.sampled_again, "uncertain": row.uncertain}
+            text = ", ".join(mark for mark, applies in marks.items() if applies)
+            size = f"{row.n_draws} ({text})" if text else f"{row.n_draws}"
             table.add_row(f"{row.teff_2:.0f}", f"{row.c:.3g}", " to ".join(ends), size)
     return table
 

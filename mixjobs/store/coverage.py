@@ -28,6 +28,7 @@ from mixjobs.units import to_integer, to_value, without_unit
 from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 DEFAULTS = {"c": 0.3, "vsini": 5.0, "rv": 0.0}
+_N_COMPONENTS = 2
 _PIXELS_PER_FWHM = 4
 _STEPS = {"c": 0.002, "vsini": 0.02, "rv": 0.02}  # of derivatives; velocities in FWHM
 _GRID_STEP = 0.01  # of the smallest step of an axis
@@ -57,6 +58,8 @@ class CoverageEstimate(Summarised):
         With the library's grid.
     denser : Coverage
         With two more values on each axis, if the error falls as the third power of the step.
+    held : dict
+        Parameters of the star that the fit does not determine, with their values.
     assumed : tuple of str
         What the user did not give, and what the grid does not tell.
     ranges : dict
@@ -72,6 +75,7 @@ class CoverageEstimate(Summarised):
     epochs: int
     now: Coverage
     denser: Coverage
+    held: dict[str, float]
     assumed: tuple[str, ...]
     ranges: dict[str, float]
 
@@ -88,29 +92,32 @@ class CoverageEstimate(Summarised):
         ]
         if lost:
             return (
-                f"the data do not determine {', '.join(lost)}: the standard error is larger than "
-                "the range, where a linear estimate says nothing; give a higher S/N, more orders, "
-                "or fewer parameters"
+                f"the data do not constrain {', '.join(lost)}: the standard error exceeds the full "
+                "range, where a linear estimate is meaningless; plan a higher S/N, more orders, or "
+                "fewer free parameters"
             )
-        shares = self.now.bias / self.now.sd
-        worst = int(np.argmax(shares))
-        shift = f"{self.parameters[worst]} by {shares[worst]:.2g} of its standard error"
-        now, denser = (f"{100 * c.joint[1]:.0f} %" for c in (self.now, self.denser))
+        shifts = self.now.bias / self.now.sd
+        worst = int(np.argmax(shifts))
+        name, times = self.parameters[worst], f"{shifts[worst]:.2g} times its standard error"
+        now, denser = (f"{100 * c.joint[1]:.0f} % of cases" for c in (self.now, self.denser))
         if not self.dense_enough:
             return (
-                f"the grid is too coarse for this star: the joint 95 % region contains the truth "
-                f"in {now} of the cases (with two more values on each axis: {denser}), and the "
-                f"interpolation shifts {shift}"
+                "the grid is too coarse for this star: the joint 95 % region would contain the "
+                f"truth in {now} ({denser} with two more values on each axis), and interpolation "
+                f"would shift {name} by {times}"
             )
-        if shares[worst] > _LARGE_BIAS:
+        enough = (
+            "the grid is dense enough for this star: the joint 95 % region would contain the truth "
+            f"in {now}"
+        )
+        if shifts[worst] > _LARGE_BIAS:
             return (
-                f"the grid is dense enough for this star (the joint 95 % region contains the truth "
-                f"in {now} of the cases), but the interpolation shifts {shift}: a denser grid "
+                f"{enough}; but interpolation would shift {name} by {times}, and a denser grid "
                 "would give narrower intervals"
             )
         return (
-            f"the grid is dense enough for this star: the joint 95 % region contains the truth in "
-            f"{now} of the cases, and the interpolation shifts no parameter more than {shift}"
+            f"{enough}, and interpolation would not shift any parameter by more than {times} "
+            f"(the largest shift is that of {name})"
         )
 
     def _range(self, name: str) -> float:
@@ -157,13 +164,14 @@ def estimate_coverage(
         With an emulator.
     star : mapping
         Parameters of the star: those of `mixjobs.load_mixture`. If left out, c is 0.3, vsini 5 and
-        rv 0 km/s.
+        rv 0 km/s. A parameter that has one value in the library may be given with that value.
     snr : float
         Signal-to-noise ratio per pixel, with four pixels per resolution element.
     orders : sequence of int, optional
         By default all orders that have an emulator.
     parameters : sequence of str, optional
-        Parameters that the fit determines; by default all.
+        Parameters that the fit determines; the others are held at their values. By default all,
+        except rv and vsini in a store that was built for none, which are held at 0.
     shared : sequence of str, optional
         Parameters that the components have in common; by default all but `teff`.
     epochs : int
@@ -190,18 +198,21 @@ def estimate_coverage(
     _number(to_integer(degree, "degree"), "degree", 0, 50)
     if not isinstance(star, Mapping):
         raise InvalidInput(f"star = {star!r}: expected parameters by name", name="star", value=star)
-    given = {name: _number(without_unit(value, name), name) for name, value in star.items()}
+    numeric = {name: _number(without_unit(value, name), name) for name, value in star.items()}
+    given = _without_constants(numeric, opened.grid)
     emulators = [read_order(opened.path, number)[0] for number in numbers]
     pixels = {n: _pixels(emulator, width) for n, emulator in zip(numbers, emulators, strict=True)}
     model = load_mixture(
         opened.path, shared=shared, wavelengths=pixels, resolution=width, outside="nan"
     )
-    values = {n: v for n, v in DEFAULTS.items() if n in model.parameters} | given
+    at_rest = _at_rest(opened, model)
+    defaults = {n: v for n, v in DEFAULTS.items() if n in model.parameters}
+    values = defaults | dict.fromkeys(at_rest, 0.0) | given
     values |= {name: values.pop(name) for name in model.parameters if name in values}
-    free = _determined(model, parameters)
+    free = _determined(model, parameters, at_rest)
     plan = _Plan(opened, numbers, emulators, model, values, free, snr, epochs, width, degree)
     grid = opened.grid
-    assumed = [f"{n} = {DEFAULTS[n]:g}" for n in DEFAULTS if n in values and n not in given]
+    assumed = [f"{n} = {values[n]:g}" for n in defaults if n not in (*given, *at_rest)]
     assumed += [f"resolution = {width:g}"] if resolution is None else []
     method = default_method(grid)
     axes, (_, error) = axis_folds(grid, method), read_joint_error(opened, method)
@@ -210,9 +221,30 @@ def estimate_coverage(
     return CoverageEstimate(
         str(opened.path), values, free, tuple(numbers), snr, width, epochs,
         plan.coverage(axes, error.factors), plan.coverage(axes, denser),
+        {name: value for name, value in values.items() if name not in free},
         (*assumed, *_without_error(grid)),
         {"c": 1.0} | {grid.names[d]: float(np.ptp(grid.axes[d])) for d in grid.free},
     )  # fmt: skip
+
+
+def _without_constants(star: Mapping[str, float], grid: Grid) -> dict[str, float]:
+    """Leave out parameters that are constant in the library; refuse any other value of them."""
+    constants = {
+        full: float(axis[0])
+        for name, axis in zip(grid.names, grid.axes, strict=True)
+        for full in (name, *(f"{name}_{k}" for k in range(1, _N_COMPONENTS + 1)))
+        if len(axis) == 1
+    }
+    for name in (n for n in star if n in constants):
+        value, only = star[name], constants[name]
+        if not np.isclose(value, only, rtol=1e-9, atol=1e-9):
+            raise InvalidInput(
+                f"{name} = {value:g}: the library has only {only:g}; give that value, or leave "
+                f"{name} out",
+                name=name,
+                value=value,
+            )
+    return {name: value for name, value in star.items() if name not in constants}
 
 
 def _without_error(grid: Grid) -> list[str]:
@@ -233,21 +265,35 @@ def _number(value: Any, name: str, low: float = -np.inf, high: float = np.inf) -
     return number
 
 
-def _determined(model: MixtureModel, parameters: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the parameters that the fit determines."""
+def _at_rest(store: Store, model: MixtureModel) -> list[str]:
+    """Name the velocities for which a store was built with the limit 0."""
+    attributes = read_attributes(store.path)
+    zero = [name for name in ("rv", "vsini") if not float(attributes[f"max_{name}"])]
+    return [name for name in model.parameters if name.partition("_")[0] in zero]
+
+
+def _determined(
+    model: MixtureModel, parameters: Sequence[str] | None, at_rest: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the parameters that the fit determines, by default all but the velocities at rest."""
     if isinstance(parameters, str):
         raise InvalidInput(
             f"parameters = {parameters!r}: expected a list of names",
             name="parameters",
             value=parameters,
         )
-    free = tuple(model.parameters if parameters is None else parameters)
-    if not free or not set(free) <= set(model.parameters) or len(set(free)) < len(free):
-        raise InvalidInput(
-            f"parameters = {', '.join(free)}: expected some of {', '.join(model.parameters)}",
-            name="parameters",
-            value=list(free),
-        )
+    moving = [name for name in model.parameters if name not in at_rest]
+    free = tuple(moving if parameters is None else parameters)
+    choices, fault = ", ".join(model.parameters), ""
+    if not free:
+        fault = f"no parameters: expected some of {choices}"
+    for name in free:
+        if name not in model.parameters:
+            fault = fault or f"parameters: unknown {name!r}; choose from {choices}"
+        elif free.count(name) > 1:
+            fault = fault or f"parameters name {name} twice; give it once"
+    if fault:
+        raise InvalidInput(fault, name="parameters", value=list(free))
     return free
 
 

@@ -113,6 +113,10 @@ def repeat(wavelength):
     wavelength[6] = wavelength[5]
 
 
+def nearly_repeat(wavelength):
+    wavelength[400] = np.nextafter(wavelength[399], np.inf)
+
+
 def no_number(wavelength):
     wavelength[6] = np.nan
 
@@ -182,6 +186,10 @@ LIBRARIES = {
     "repeated wavelengths": (
         spoil_wavelength(repeat),
         error(LibraryError, "ascending", name="wavelength", pixel=6, **LIBRARY),
+    ),
+    "nearly repeated wavelengths": (
+        spoil_wavelength(nearly_repeat),
+        error(LibraryError, "too close", name="wavelength", pixel=400, **LIBRARY),
     ),
     "a wavelength that is no number": (
         spoil_wavelength(no_number),

@@ -13,6 +13,7 @@ from mixjobs.inference.bayes_factor import (
     BayesFactor,
     EdgeDraws,
     Estimate,
+    LeftOut,
     bayes_factor,
     combined,
     edge_density,
@@ -48,6 +49,14 @@ def sampled(star, constrained):
 
 def limits_of(toy, draws, exchangeable=True):
     return edges(draws, toy.teff_priors, toy.priors["c"], exchangeable=exchangeable)
+
+
+def in_words(toy, draws, **options):
+    """The limits that can be estimated, and why the others cannot."""
+    limits = limits_of(toy, draws, **options)
+    assert [limit.limit for limit in limits] == list(ALL)
+    left_out = {limit.limit: limit.reason for limit in limits if isinstance(limit, LeftOut)}
+    return [name for name in ALL if name not in left_out], list(left_out.values())
 
 
 @pytest.mark.parametrize("constrained", [False, True])
@@ -100,19 +109,41 @@ def test_a_clear_double_has_a_bound(constraints):
 
 def test_components_that_differ_otherwise_have_only_the_first_limit():
     toy, draws, _ = sampled("single", False)
-    (only,) = limits_of(toy, draws, exchangeable=False)
-    assert only.limit == "c -> 0"
+    only, reasons = in_words(toy, draws, exchangeable=False)
+    assert only == ["c -> 0"]
+    assert reasons == ["the components differ in more than teff"] * 2
 
 
 def test_limits_that_the_priors_exclude():
     toy, draws, _ = sampled("single", False)
     above_0 = replace(toy, priors=toy.priors | {"c": Uniform(0.1, 1)})
-    assert [e.limit for e in limits_of(above_0, draws)] == ["c -> 1", "equal teff"]
+    excluded = "excluded by the prior of c"
+    assert in_words(above_0, draws) == (["c -> 1", "equal teff"], [excluded])
+    inside = replace(toy, priors=toy.priors | {"c": Uniform(0.1, 0.9)})
+    assert in_words(inside, draws) == (["equal teff"], [excluded] * 2)
     # one component may be as cool as 4000 K, component 2 is not
     warm = replace(toy, priors=toy.priors | {"teff_2": Uniform(5000, 7000)})
-    assert [e.limit for e in limits_of(warm, draws)] == ["c -> 0"]
+    not_covered = "the prior of teff_2 does not cover that of teff_1"
+    assert in_words(warm, draws) == (["c -> 0"], [not_covered] * 2)
     # a cooler component 2 needs a component 1 above 5000 K
-    assert limits_of(replace(warm, constraints=(CONSTRAINT,)), draws) == []
+    constrained = replace(warm, constraints=(CONSTRAINT,))
+    reasons = ["the constraint excludes values of teff_1", not_covered, not_covered]
+    assert in_words(constrained, draws) == ([], reasons)
+
+
+def test_limits_that_are_left_out_are_named():
+    toy, draws, _ = sampled("single", False)
+    first, second, equal = limits_of(toy, draws)
+    rare = EdgeDraws("c -> 1", second.distance[:90], second.weights[:90])
+    reason = LeftOut("equal teff", "excluded by the constraint")
+    factor = bayes_factor([first, rare, reason], 1.0)
+    (estimate,) = factor.estimates
+    assert factor.left_out == (LeftOut("c -> 1", "too few draws"), reason)
+    others = "c -> 1: too few draws, equal teff: excluded by the constraint"
+    assert str(factor).endswith(f"(c -> 0: {estimate.ln:.2f}, {others})")
+    assert BayesFactor.from_dict(json.loads(json.dumps(asdict(factor)))) == factor
+    assert bayes_factor([rare, reason], 1.0) == factor.left_out
+    assert bayes_factor([first, second, equal], 1.0).left_out == ()
 
 
 def test_any_constraint_of_the_two_temperatures():

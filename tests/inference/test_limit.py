@@ -22,6 +22,7 @@ from mixjobs.inference.limit import (
     limit_curve,
     with_limit,
 )
+from mixjobs.inference.priors import Uniform
 from mixjobs.inference.sampler import short_chain
 from mixjobs.inference.segments import Chain
 from tests.helpers.finished_runs import finished, job_in
@@ -108,6 +109,15 @@ def test_a_detected_component_is_not_sampled_again(logp):
 def test_models_without_a_curve(logp, name):
     chain = chain_of(SINGLE.draws(100_000), 160)
     assert limit_curve(logp.fix(name, {"c": 0.1, "teff_2": 4500.0}[name]), chain, seed=1) is None
+
+
+@pytest.mark.parametrize("low", [0.0, 0.2])
+def test_a_prior_that_excludes_0_has_no_curve(logp, low):
+    """Its posterior excludes 0 too, so c would count as detected."""
+    double = Toy((0.5, 6000.0, 4500.0), 0.3, PRIORS | {"c": Uniform(low, 0.9)}, (CONSTRAINT,))
+    draws = double.draws(200_000)
+    curve = limit_curve(ToyLogProbability.of(double), chain_of(draws, 20_000), seed=1)
+    assert is_detected(draws.c) == (curve is None) == (low > 0)
 
 
 def test_the_short_chain_samples_its_target():
@@ -250,3 +260,41 @@ def test_a_curve_of_a_detected_component_is_not_in_the_summary(tmp_path, single_
     posterior.write_posterior(run.path / "posterior.nc", detected)
     assert run.summary().limit == ()
     assert "limit" not in run.plot.all()
+
+
+@pytest.fixture
+def plain_run(tmp_path):
+    return mixjobs.open_run(shutil.copytree(finished().path, tmp_path / "run"))
+
+
+def test_the_summary_says_that_the_prior_excludes_0(plain_run):
+    tree = plain_run.posterior
+    assert not any("no upper limits" in note for note in plain_run.summary().notes)
+    tree["posterior"]["c"].attrs["prior_bounds"] = [0.2, 0.9]
+    posterior.write_posterior(plain_run.path / "posterior.nc", tree)
+    (note,) = (n for n in plain_run.summary().notes if "no upper limits" in n)
+    assert note.startswith("no upper limits at each teff_2: the prior of c begins at 0.2")
+
+
+def test_slices_with_few_draws_are_marked(plain_run):
+    few = (replace(CURVE.slices[1], teff_2=4900.0, n_draws=17),
+           replace(CURVE.slices[0], teff_2=5100.0, n_draws=49))  # fmt: skip
+    curve = replace(CURVE, slices=(*CURVE.slices[:2], *few, CURVE.slices[2]))
+    assert [s.uncertain for s in curve.slices] == [False, False, True, True, False]
+    tree = with_limit(plain_run.posterior, curve)
+    posterior.write_posterior(plain_run.path / "posterior.nc", tree)
+    text = str(plain_run.summary())
+    for size in ("900", "250 (fixed teff_2)", "17 (fixed teff_2, uncertain)", "49 (uncertain)"):
+        assert f" {size} " in text
+    above, below = plain_run.plot.limit()
+    (label,) = (t.get_text() for t in above.get_legend().get_texts())
+    assert label == "uncertain: fewer than 50 effective draws"
+    for panel in (above, below):
+        crosses = [line for line in panel.get_lines() if line.get_marker() == "x"]
+        assert sorted({x for line in crosses for x in line.get_xdata()}) == [4900, 5100]
+
+
+def test_without_uncertain_slices_there_is_no_legend(plain_run):
+    tree = with_limit(plain_run.posterior, CURVE)
+    posterior.write_posterior(plain_run.path / "posterior.nc", tree)
+    assert plain_run.plot.limit()[0].get_legend() is None

@@ -19,7 +19,9 @@ from mixjobs.inference.model_comparison import (
     reduced,
     single_component,
 )
+from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.posterior import fixed_values
+from mixjobs.inference.priors import Uniform
 from mixjobs.inference.segments import Chain
 from mixjobs.inference.summary import Interval, summarise_chain
 from tests.helpers.finished_runs import NOISE, TRUTH, finished, job_in
@@ -252,8 +254,8 @@ def test_a_posterior_far_from_one_component_has_a_bound(logp):
         ({"components": ["library", "blackbody"]}, {}, "component 2 is a blackbody"),
         ({"components": 3}, {}, "the model has 3 components, not two"),
         ({"shared": ["teff", "rv", "vsini"]}, {}, "the components have no temperatures"),
-        ({}, {"c": 0.3}, "c is not a single free parameter"),
-        ({}, {"teff_2": "teff_1 - 500"}, "teff_2 is not a single free parameter"),
+        ({}, {"c": 0.3}, "c is fixed"),
+        ({}, {"teff_2": "teff_1 - 500"}, "teff_2 is tied to teff_1"),
         ({}, {"log_length": "0.001 * teff_2"}, "log_length is tied to teff_2"),
         ({}, {"constraints": ["vsini < rv"]}, "the constraint vsini < rv involves more"),
     ],
@@ -266,6 +268,15 @@ def test_models_without_a_bayes_factor(logp, model, parameters, reason):
     )  # fmt: skip
     other = load_log_probability(job)
     assert posterior_bayes_factor(other, finished().chain).startswith(reason)
+
+
+def test_epochs_with_their_own_filling_factors_have_no_bayes_factor(logp):
+    names = logp.parameters.base_names
+    parameters = make_parameters(
+        names, dict.fromkeys(names, Uniform(0, 1)), per_epoch=["c"], n_epochs=2
+    )
+    other = replace(logp, parameters=parameters)
+    assert posterior_bayes_factor(other, finished().chain) == "c differs between the epochs"
 
 
 def test_holes_of_the_grid(logp):

@@ -501,6 +501,10 @@ DIRECTORIES = {
     ),
     "falling wavelengths": (wave(ASCENDING[::-1]), LibraryError, {"value": 5062.0, "pixel": 1}),
     "repeated wavelengths": (wave(ASCENDING // 2), LibraryError, {"value": 2500.0, "pixel": 1}),
+    "wavelengths one bit apart": (
+        wave(np.insert(ASCENDING, 6, np.nextafter(ASCENDING[5], 6000))), LibraryError,
+        {"value": np.nextafter(5005.0, 6000), "pixel": 6},
+    ),
     "NaN in the wavelengths": (wave(ASCENDING * np.nan), LibraryError, {"pixel": 0}),
     "one wavelength": (wave(ASCENDING[:1]), LibraryError, {"value": 1}),
     "wavelengths of integers": (wave(np.arange(64) + 5000), LibraryError, {"value": (64,)}),

@@ -142,6 +142,18 @@ class TestDeclarations:
             flux = TRUTH.spectrum(library.grid.points[i])
             np.testing.assert_allclose(library.flux(i), flux, rtol=1e-8)
 
+    def test_wavelengths_that_are_too_close_are_refused(self, text):
+        wavelength = TRUTH.wavelength.copy()
+        wavelength[51] = wavelength[50] + 1e-9
+        for path in text.iterdir():
+            star = read_header(path).parameters
+            star = {"teff": star["teff"], "logg": star["logg"], "feh": star["meta"]}
+            path.write_text(svo_spectra.text(star, wavelength, np.ones(200)))
+        with pytest.raises(LibraryError, match="too close for interpolation") as caught:
+            mixjobs.open_library(text)
+        assert (caught.value.name, caught.value.pixel) == ("wavelength", 51)
+        assert caught.value.path.startswith(str(text))
+
     @pytest.mark.parametrize(("unit", "factor"), [("NM", 0.1), ("micron", 1e-4), ("MICRONS", 1e-4)])
     def test_wavelength_units(self, tmp_path, unit, factor):
         folder = tmp_path / "svo"

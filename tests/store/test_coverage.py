@@ -1,6 +1,7 @@
 """The coverage of a planned fit, estimated from a store."""
 
 import json
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -16,6 +17,7 @@ from tests.helpers.command import run
 from tests.helpers.mixture_stores import demo_library, store_of
 
 STAR = {"teff_1": 5750.0, "teff_2": 5150.0, "feh": -0.1}
+FULL_ORDER = ("teff_1", "teff_2", "feh", "vsini", "rv", "c")
 FULL_STAR = STAR | {"c": 0.3, "vsini": 5.0, "rv": 0.0}
 
 
@@ -31,7 +33,8 @@ def path(tmp_path_factory):
 
 def test_more_signal_makes_the_grid_too_coarse(path):
     faint, bright = (estimate_coverage(path, STAR, snr=snr) for snr in (10, 20_000))
-    assert faint.parameters == ("teff_1", "teff_2", "feh", "vsini", "rv", "c")
+    assert faint.parameters == FULL_ORDER
+    assert faint.held == {}
     assert faint.dense_enough
     np.testing.assert_allclose(faint.now.joint, (0.68, 0.95), atol=0.01)
     assert not bright.dense_enough
@@ -52,6 +55,7 @@ def test_fewer_parameters_have_smaller_errors(path):
     everything = estimate_coverage(path, STAR, snr=100)
     some = estimate_coverage(path, STAR, snr=100, parameters=["teff_1", "c"], orders=[7, 8])
     assert some.parameters == ("teff_1", "c")
+    assert some.held == {name: FULL_STAR[name] for name in ("teff_2", "feh", "vsini", "rv")}
     assert some.now.sd[0] < everything.now.sd[0]
     assert some.now.sd[1] < everything.now.sd[-1]
     assert some.assumed == ("c = 0.3", "vsini = 5", "rv = 0", "resolution = 20000")
@@ -118,10 +122,13 @@ def test_the_stated_error_is_that_of_the_likelihood(path):
         (STAR | {"rv": 500.0}, {}, OutsideGrid, "rv"),
         (STAR | {"c": 0.0}, {}, InvalidInput, "c"),
         (STAR | {"logz": 0.0}, {}, InvalidInput, "logz"),
+        (STAR | {"logg": 4.0}, {}, InvalidInput, "logg"),
+        (STAR | {"logg_2": 4.0}, {}, InvalidInput, "logg_2"),
         ({"teff_1": 5000.0}, {}, InvalidInput, "teff_2"),
         (STAR | {"teff_2": STAR["teff_1"]}, {}, InvalidInput, "parameters"),
         (STAR, {"parameters": ["teff_1", "teff_1"]}, InvalidInput, "parameters"),
         (STAR, {"parameters": ["logg"]}, InvalidInput, "parameters"),
+        (STAR, {"parameters": []}, InvalidInput, "parameters"),
         (STAR, {"snr": 0.5}, InvalidInput, "snr"),
         (STAR, {"snr": np.nan}, InvalidInput, "snr"),
         (STAR, {"snr": "100"}, InvalidInput, "snr"),
@@ -145,11 +152,67 @@ def test_a_plan_that_cannot_be(path, star, options, error, name):
     assert refused.value.name == name
 
 
+@pytest.mark.parametrize("constants", [{"logg": 4.5}, {"logg_1": 4.5, "logg_2": 4.5}])
+def test_the_only_value_of_an_axis_may_be_given(path, constants):
+    plain, given = (estimate_coverage(path, STAR | more, snr=100) for more in ({}, constants))
+    assert given.star == plain.star == FULL_STAR
+    assert given.now.sd.tolist() == plain.now.sd.tolist()
+
+
+def test_another_value_than_the_only_one_is_named(path):
+    with pytest.raises(InvalidInput, match=r"logg = 4: the library has only 4\.5"):
+        estimate_coverage(path, STAR | {"logg": 4.0}, snr=100)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "extent"),
+    [("c", 0.0, "0 to 1"), ("c", 1.0, "0 to 1"), ("vsini", 0.0, "0 or more")],
+)
+def test_the_end_of_a_range_is_not_that_of_the_grid(path, name, value, extent):
+    with pytest.raises(InvalidInput) as refused:
+        estimate_coverage(path, STAR | {name: value}, snr=100)
+    assert refused.value.name == name
+    text = f"{name} = {value:g} is too close to the end of its range ({extent})"
+    assert text in str(refused.value)
+    assert "grid" not in str(refused.value)
+    without_light = {("c", 0.0): "teff_2", ("c", 1.0): "teff_1"}.get((name, value))
+    others = [other for other in FULL_STAR if other not in (name, without_light)]
+    held = estimate_coverage(path, STAR | {name: value}, snr=100, parameters=others)
+    assert held.star[name] == value
+
+
 def test_parameters_that_the_data_do_not_determine_are_named(path):
     faint = estimate_coverage(path, STAR, snr=1)
     assert faint.now.sd[-1] > 1
     assert "c" in faint.verdict.split(":")[0]
     assert faint.verdict != estimate_coverage(path, STAR, snr=200).verdict
+
+
+def test_the_verdict_is_a_plain_sentence(path):
+    """Each of the four verdicts, with the numbers of the table."""
+    good = estimate_coverage(path, STAR, snr=200)
+    good = replace(good, now=replace(good.now, joint=np.array([0.68, 0.95])))
+    name = good.parameters[int(np.argmax(good.now.bias / good.now.sd))]
+    times = f"{(good.now.bias / good.now.sd).max():.2g} times its standard error"
+    now, denser = (f"{100 * c.joint[1]:.0f} % of cases" for c in (good.now, good.denser))
+    start = "the grid is dense enough for this star: the joint 95 % region would contain the truth"
+    assert good.verdict == (
+        f"{start} in {now}, and interpolation would not shift any parameter by more than {times} "
+        f"(the largest shift is that of {name})"
+    )
+    biased = replace(good, now=replace(good.now, bias=0.75 * good.now.sd))
+    assert biased.verdict == (
+        f"{start} in {now}; but interpolation would shift teff_1 by 0.75 times its standard error, "
+        "and a denser grid would give narrower intervals"
+    )
+    coarse = replace(biased, now=replace(biased.now, joint=np.array([0.3, 0.62])))
+    assert coarse.verdict == (
+        "the grid is too coarse for this star: the joint 95 % region would contain the truth in "
+        f"62 % of cases ({denser} with two more values on each axis), and interpolation would "
+        "shift teff_1 by 0.75 times its standard error"
+    )
+    lost = replace(good, now=replace(good.now, sd=1e6 * good.now.sd))
+    assert lost.verdict.startswith("the data do not constrain teff_1, teff_2, feh, c: the standard")
 
 
 def test_quantities_and_numpy_scalars_are_numbers(path):
@@ -165,6 +228,33 @@ def test_an_axis_with_two_values_is_named(tmp_path):
     estimate = estimate_coverage(store, STAR | {"teff_2": 5300.0}, snr=100)
     assert any("feh" in text for text in estimate.assumed)
     assert not any("teff" in text for text in estimate.assumed)
+
+
+@pytest.mark.parametrize(
+    ("limits", "held"),
+    [
+        ({"max_rv": 0}, {"rv": 0.0}),
+        ({"max_vsini": 0}, {"vsini": 0.0}),
+        ({"max_rv": 0, "max_vsini": 0}, {"vsini": 0.0, "rv": 0.0}),
+    ],
+)
+def test_velocities_for_which_the_store_was_not_built_are_held(tmp_path, limits, held):
+    axes = {"teff": range(5000, 6001, 250), "logg": (4.5,), "feh": (-0.5, -0.25, 0.0)}
+    store = store_of(demo_library(axes), tmp_path, accuracy={"rank": 6}, **limits)
+    star = STAR | {"teff_2": 5300.0}
+    estimate = estimate_coverage(store, star, snr=100)
+    assert estimate.held == held
+    assert not any(text.startswith(f"{name} = ") for text in estimate.assumed for name in held)
+    assert estimate.star == FULL_STAR | star | held
+    assert estimate.parameters == tuple(name for name in FULL_ORDER if name not in held)
+    text = ",".join(f"{name}={value:g}" for name, value in star.items())
+    status, out, _, _ = run(["check", store, "--coverage", text, "--snr", 100])
+    assert status == 0
+    assert f"held: {', '.join(f'{name} = 0' for name in held)}\n" in out
+    (name, *_) = held
+    assert (
+        name in estimate_coverage(store, star | {name: 5.0}, snr=100, parameters=[name]).parameters
+    )
 
 
 def test_a_store_without_an_emulator(tmp_path):
@@ -192,3 +282,29 @@ def test_the_command(path):
         status, _, err, _ = run(["check", path, *words])
         assert status == 2
         assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["teff_1,c"], ["teff_1", "c"]])
+def test_parameters_of_the_command(path, words):
+    text = ",".join(f"{name}={value:g}" for name, value in STAR.items())
+    options = ["--coverage", text, "--snr", 50, "--json", "--parameters", *words]
+    status, out, _, _ = run(["check", path, *options])
+    assert status == 0
+    assert json.loads(out)["parameters"] == ["teff_1", "c"]
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("teff_1,,c", "parameters = 'teff_1,,c': a name is missing at a comma"),
+        (",teff_1", "a name is missing at a comma"),
+        ("teff_1,teff_1", "parameters name teff_1 twice; give it once"),
+        ("teff_1,colour", "parameters: unknown 'colour'; choose from teff_1, teff_2"),
+    ],
+)
+def test_wrong_parameters_of_the_command(path, words, fault):
+    text = ",".join(f"{name}={value:g}" for name, value in STAR.items())
+    options = ["--coverage", text, "--snr", 50, "--parameters", words]
+    status, _, err, _ = run(["check", path, *options])
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert fault in err
