@@ -4,8 +4,8 @@
 libraries, one for each IGRINS order, samples the nine observed orders together and then each of
 them alone, and prints the posteriors beside the published results. Nothing is stitched, converted
 or renamed beforehand. An interrupted run continues where it stopped. The files are those of the
-public repository BrownDwarf/subsub on GitHub (MIT licence), which accompanies the paper on this star
-(ApJ, 2022).
+public repository BrownDwarf/subsub on GitHub (MIT licence), which accompanies the paper on this
+star (ApJ, 2022).
 """
 
 from __future__ import annotations
