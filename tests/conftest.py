@@ -30,7 +30,8 @@ ROOT = Path(__file__).parent.parent
 # benchmarks, longest first; `pytest -m "not slow"` leaves them out. They also come first in a whole
 # run: each file is run by one process, and a long file that starts late leaves other cores idle.
 SLOW = (
-    "cli/test_sample.py", "builder/test_random_kills.py", "test_benchmarks.py",
+    "cli/test_sample.py", "inference/test_compressed_run.py", "inference/test_order_noise.py",
+    "builder/test_random_kills.py", "test_benchmarks.py",
     "inference/test_sampler.py", "builder/test_faults.py", "test_validation.py",
     "cli/test_cluster.py", "slurm/test_builds.py", "slurm/test_sample_script.py",
     "slurm/test_slurm_itself.py", "inference/test_recovery.py", "builder/test_disk_full.py",

@@ -8,13 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import mixjobs
 from mixjobs.inference.compression import Compression, Velocities, compress, obstacle
 from mixjobs.inference.order_noise import OrderNoise
 from mixjobs.inference.preparation import CompressionCheck, Preparation
 from mixjobs.inference.statistics import VelocityBox
 from tests.helpers.small_fits import TRUTH, log_probability, observed, plan_of, true_x
-from tests.inference.test_order_noise import job_of
 
 BOX = VelocityBox((3.5, 6.5), (4.5, 7.5), 10.0)
 DRAWN = settings(max_examples=15, deadline=None)
@@ -173,26 +171,3 @@ def test_what_cannot_be_compressed(fit_store, model, reason):
                 if n in names}  # fmt: skip
     correlated = reason.startswith("correlated")
     assert reason in obstacle(log_probability(plan, settings, correlated=correlated))
-
-
-def test_a_run_is_that_from_pixels(fit_store, tmp_path):
-    """The same posterior within the Monte Carlo error, and what the run records."""
-    runs = {}
-    for likelihood in ("compressed", "exact"):
-        job = job_of(tmp_path / likelihood, fit_store)
-        sampling = job.sampling.model_copy(
-            update={"likelihood": likelihood, "max_steps": 600, "checkpoint": 100}
-        )
-        runs[likelihood] = mixjobs.sample(
-            job.model_copy(update={"sampling": sampling}), report=False
-        )
-    fast, slow = runs["compressed"].summary(), runs["exact"].summary()
-    for name in fast.parameters:
-        one, other = fast.parameters[name], slow.parameters[name]
-        width = np.ptp(other.interval_68)
-        size = min(fast.effective_size[name], slow.effective_size[name])
-        assert abs(one.median - other.median) < 4 * width / np.sqrt(size)
-    posterior = runs["compressed"].posterior
-    assert posterior.attrs["compression"]
-    assert "compression" not in runs["exact"].posterior.attrs
-    assert posterior["log_likelihood"]["flux"].dims == ("chain", "draw", "order")
