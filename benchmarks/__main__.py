@@ -14,7 +14,7 @@ from validation.real_data import Skipped
 
 NAMES = (
     "reading", "notebook", "table", "interpolator", "walkers", "emulator", "mixture",
-    "mixture_orders", "likelihood", "sampling_step", "marginalised", "bounds",
+    "mixture_orders", "likelihood", "compressed", "sampling_step", "marginalised", "bounds",
 )  # fmt: skip
 ON_REQUEST = ("scaling",)  # takes ten minutes: runs only if named
 CHOICES = NAMES + ON_REQUEST

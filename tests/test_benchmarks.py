@@ -22,6 +22,7 @@ ROWS = {
     "mixture_orders": 5,
     "mixture": 8,
     "likelihood": 11,
+    "compressed": 4,
     "sampling_step": 7,
     "marginalised": 4,
     "bounds": 2,
