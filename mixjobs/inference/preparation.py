@@ -26,7 +26,7 @@ from mixjobs.typing import Floats
 N_STEPS = 100  # of the first draws with pixels
 N_COMPRESSED_STEPS = 300  # without them; the second half shows where the posterior is
 _N_ROUGH_DRAWS = 24  # of the prior, each at all velocities
-_MAX_ROUGH_VELOCITIES = 100
+_MAX_ROUGH_VELOCITIES = 200
 _ROUGH_STEP = 0.6  # of the profile
 _SEARCH = {"rv": 12.0, "vsini": np.inf}  # half-widths of the boxes, km/s
 _AROUND_OPTIMUM = {"rv": 5.0, "vsini": 6.0}
@@ -127,22 +127,18 @@ def prepare_compressed(
     report : callable
         See `find_starts`.
     """
-    exact, rules = _noise_fixed(free), noise_rules(free.parameters)
-    held = bool(free.parameters.optimum)
+    exact = _noise_fixed(free)
     velocities = Velocities.of(exact)
     best = rough_optimum(exact, velocities, seed)
-    if held:
-        exact = exact.hold_noise(best, rules)
+    exact = _with_noise_at(best, exact, free)
     starts = _search(exact, velocities, best, ensembles, seed, report)
-    if held:
-        exact = exact.hold_noise(starts[0], rules)
+    exact = _with_noise_at(starts[0], exact, free)
     first = compressed_near(exact, starts[0])
     starts[~np.isfinite(first(starts))] = starts[0]
     draws = _first_draws(first, starts, walkers, seed, N_COMPRESSED_STEPS)
     starts = np.array([_best(first, ensemble[-1]) for ensemble in draws])
     best = _best(first, starts)
-    if held:
-        exact = exact.hold_noise(best, rules)
+    exact = _with_noise_at(best, exact, free)
     late = draws[:, N_COMPRESSED_STEPS // 2 :].reshape(-1, draws.shape[-1])
     boxes = velocities.boxes(exact, late, _AROUND_POSTERIOR, _N_SD)
     return Preparation(exact, starts, Compression(_named(exact, best), boxes))
@@ -228,31 +224,36 @@ def rough_optimum(log_probability: LogProbability, velocities: Velocities, seed:
     """
     names, parameters = log_probability.names, log_probability.parameters
     draws = parameters.draw(np.random.default_rng([seed, 4]), _N_ROUGH_DRAWS)
-    grids = {}
-    for e, of_epoch in enumerate(velocities.names):
-        name = of_epoch["rv"]
-        if name in names and isinstance(prior := parameters.prior(name), Prior):
-            low, high = prior.quantile(np.array([1e-3, 1 - 1e-3]))
-            n = int((high - low) / (_ROUGH_STEP * velocities.profiles[e])) + 2
-            grids[name] = low, high, min(n, _MAX_ROUGH_VELOCITIES)
-    n = max((n for _, _, n in grids.values()), default=1)
+    grids = _velocity_grids(log_probability, velocities)
+    n = len(next(iter(grids.values()), [0]))
     x = np.repeat(draws, n, axis=0)
-    for name, (low, high, _) in grids.items():
-        x[:, names.index(name)] = np.tile(np.linspace(low, high, n), len(draws))
+    for name, grid in grids.items():
+        x[:, names.index(name)] = np.tile(grid, len(draws))
     values = log_probability.evaluate(methodcaller("rough_fit", parameters.params(x)))
-    by_epoch = np.zeros((len(velocities.names), len(draws), n))
+    # Orders of epochs with the same velocity are added up before the best velocity is chosen.
+    total = {of_epoch["rv"]: np.zeros((len(draws), n)) for of_epoch in velocities.names}
     for order, value in zip(log_probability.plan.orders, values, strict=True):
-        by_epoch[order.epoch] += value.reshape(len(draws), n)
-    if len(grids) < len(velocities.names):  # epochs share their velocity
-        by_epoch[:] = by_epoch.sum(axis=0) / len(by_epoch)
-    best = int(np.argmax(by_epoch.max(axis=2).sum(axis=0)))
+        total[velocities.names[order.epoch]["rv"]] += value.reshape(len(draws), n)
+    best = int(np.argmax(sum(of_name.max(axis=1) for of_name in total.values())))
     found: Floats = draws[best].copy()
-    for e, of_epoch in enumerate(velocities.names):
-        if of_epoch["rv"] in grids:
-            low, high, _ = grids[of_epoch["rv"]]
-            place = int(np.argmax(by_epoch[e, best]))
-            found[names.index(of_epoch["rv"])] = np.linspace(low, high, n)[place]
+    for name, grid in grids.items():
+        found[names.index(name)] = grid[np.argmax(total[name][best])]
     return found
+
+
+def _velocity_grids(log_probability: LogProbability, velocities: Velocities) -> dict[str, Floats]:
+    """Return grids of equal length over the priors of the free radial velocities."""
+    ranges, n = {}, 1
+    for of_epoch, profile in zip(velocities.names, velocities.profiles, strict=True):
+        name = of_epoch["rv"]
+        if name in log_probability.names:
+            prior = log_probability.parameters.prior(name)
+            assert isinstance(prior, Prior)  # only filling factors share a Dirichlet prior
+            low, high = prior.quantile(np.array([1e-3, 1 - 1e-3]))
+            ranges[name] = low, high
+            n = max(n, int((high - low) / (_ROUGH_STEP * profile)) + 2)
+    n = min(n, _MAX_ROUGH_VELOCITIES)
+    return {name: np.linspace(low, high, n) for name, (low, high) in ranges.items()}
 
 
 def _noise_fixed(free: LogProbability) -> LogProbability:
@@ -262,6 +263,13 @@ def _noise_fixed(free: LogProbability) -> LogProbability:
         prior = free.parameters.prior(name)
         fixed = fixed.fix(name, float(np.ravel(prior.quantile(np.array([0.5])))[0]))
     return fixed
+
+
+def _with_noise_at(x: Floats, exact: LogProbability, free: LogProbability) -> LogProbability:
+    """Hold the noise of each order at its optimum for x (P,), unless the noise is sampled."""
+    if not free.parameters.optimum:
+        return exact
+    return exact.hold_noise(x, noise_rules(free.parameters))
 
 
 def _search(
