@@ -21,6 +21,7 @@ from mixjobs.wavelengths import SPEED_OF_LIGHT
 
 KINDS = ("rv", "vsini")
 _PIXELS_PER_PROFILE = 2.5  # without an instrumental profile
+_ROUNDING = 1e-9  # relative
 _EDGE = 0.05  # of the width of a box, at each end
 
 
@@ -34,10 +35,13 @@ class Compression:
         The free parameters near the optimum, by name.
     boxes : tuple of VelocityBox
         One for each epoch.
+    n_improved : int
+        How often sampling has begun again with better boxes.
     """
 
     reference: dict[str, float]
     boxes: tuple[VelocityBox, ...]
+    n_improved: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -50,7 +54,7 @@ class Compression:
             VelocityBox(tuple(box["rv"]), tuple(box["vsini"]), box["profile"], box["density"])
             for box in content["boxes"]
         ]
-        return cls(dict(content["reference"]), tuple(boxes))
+        return cls(dict(content["reference"]), tuple(boxes), content.get("n_improved", 0))
 
 
 def obstacle(log_probability: LogProbability) -> str:
@@ -157,24 +161,47 @@ class Velocities:
                 half = max(n_sd * float(values.std()), half_widths[kind])
                 centre = float(values.mean())
                 ends[kind] = max(centre - half, low), min(centre + half, high)
-            top = min(ends["vsini"][1], self.limit)
-            rv = max(ends["rv"][0], top - self.limit), min(ends["rv"][1], self.limit - top)
-            vsini = min(ends["vsini"][0], top), top
+            rv, vsini = self._within_limit(ends["rv"], ends["vsini"])
             boxes.append(VelocityBox(rv, vsini, self.profiles[e], density))
         return tuple(boxes)
+
+    def grown(
+        self, log_probability: LogProbability, boxes: tuple[VelocityBox, ...], factor: float
+    ) -> tuple[VelocityBox, ...]:
+        """Return boxes that are wider by a factor, within the prior and the limit."""
+        larger = []
+        for e, box in enumerate(boxes):
+            ends = {}
+            for kind in KINDS:
+                low, high = getattr(box, kind)
+                first, last = self._prior(log_probability, e, kind)
+                more = (factor - 1) * (high - low) / 2
+                ends[kind] = max(low - more, first), min(high + more, last)
+            rv, vsini = self._within_limit(ends["rv"], ends["vsini"])
+            larger.append(replace(box, rv=rv, vsini=vsini))
+        return tuple(larger)
+
+    def _within_limit(
+        self, rv: tuple[float, float], vsini: tuple[float, float]
+    ) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Restrict a box to where the emulator is defined: rv first, then the upper vsini."""
+        furthest = max(self.limit - vsini[0], 0.0)
+        low, high = (min(max(end, -furthest), furthest) for end in rv)
+        top = self.limit - max(abs(low), abs(high))
+        return (low, high), (vsini[0], max(vsini[0], min(vsini[1], top)))
 
     def near_edges(
         self, log_probability: LogProbability, boxes: tuple[VelocityBox, ...], x: Floats
     ) -> float:
         """Return the largest fraction of samples x (n, P) near an end of a box.
 
-        An end that is also one of the prior does not count.
+        An end that is also one of the prior, or the limit of the emulator, does not count.
         """
         largest = 0.0
         for e, params in enumerate(log_probability.parameters.params(x)):
             for kind in KINDS:
                 low, high = getattr(boxes[e], kind)
-                first, last = self._prior(log_probability, e, kind)
+                first, last = self._ends(log_probability, boxes[e], e, kind)
                 values, inner = self._values(params, e, kind), _EDGE * (high - low)
                 for near in (
                     (values < low + inner) & (low > first),
@@ -200,6 +227,17 @@ class Velocities:
     def _values(self, params: Floats, epoch: int, kind: str) -> Floats:
         """Return a velocity as the spectrum of an epoch has it, (n,)."""
         return params[:, self.columns[kind]] - (self.shifts[epoch] if kind == "rv" else 0.0)
+
+    def _ends(
+        self, log_probability: LogProbability, box: VelocityBox, epoch: int, kind: str
+    ) -> tuple[float, float]:
+        """Return the ends beyond which the posterior is zero whatever the box."""
+        first, last = self._prior(log_probability, epoch, kind)
+        furthest = max(map(abs, box.rv))
+        if kind == "vsini":
+            return first, min(last, (1 - _ROUNDING) * (self.limit - furthest))
+        reach = (1 - _ROUNDING) * (self.limit - box.vsini[1])
+        return max(first, -reach), min(last, reach)
 
     def _prior(self, log_probability: LogProbability, epoch: int, kind: str) -> tuple[float, float]:
         """Return the ends of the prior of a velocity as the spectrum of an epoch has it."""

@@ -6,7 +6,7 @@ evaluates them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -33,7 +33,6 @@ from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Bools, Floats
 from mixjobs.wavelengths import Medium
 
-_N_ROUGH_ORDERS = 6  # orders of a rough fit
 _ROUGH_BATCH = 8  # samples
 
 
@@ -182,7 +181,7 @@ class LikelihoodPlan:
                         index, epoch.barycentric_velocity, model, data, places, self.sampled_noise
                     )
                 )
-        return OrderLikelihoods(tuple(likelihoods), self.emulator_error, len(self.orders))
+        return OrderLikelihoods(tuple(likelihoods), self.emulator_error)
 
     def load_model(self, components: int | Sequence[str], **options: Any) -> MixtureModel:
         """Load a mixture of components from the store, with the options of the plan, and others."""
@@ -296,7 +295,6 @@ class OrderLikelihoods:
 
     epochs: tuple[EpochLikelihoods, ...]
     emulator_error: bool
-    n_orders: int = 1  # of the plan
 
     def __call__(self, task: Callable[[OrderLikelihoods], list[Any]]) -> list[Any]:
         """Run a task that returns one result for each order; workers receive it by message."""
@@ -358,19 +356,17 @@ class OrderLikelihoods:
                 found.append(search.run(held[epoch.places[m]] if held else None))
         return found
 
-    def rough_fit(self, params: Sequence[Floats]) -> list[Floats]:
+    def rough_fit(self, params: Sequence[Floats], chosen: Collection[int]) -> list[Floats]:
         """Evaluate ln likelihood (n,) of some orders with white noise of free size.
 
-        There is no error of the spectrum. Orders that are left out, because about six are enough
-        to find a velocity, have zeros.
+        There is no error of the spectrum. Orders of the plan that are not chosen have zeros.
         """
         places = [place for epoch in self.epochs for place in epoch.places]
-        stride = -(-self.n_orders // _N_ROUGH_ORDERS)
         values = {place: np.zeros(len(params[0])) for place in places}
         for epoch in self.epochs:
             samples, _ = epoch.model.read(epoch.mixture(params[epoch.epoch]))
             for m, place in enumerate(epoch.places):
-                if place % stride == 0:
+                if place in chosen:
                     values[place] = _rough_fit(epoch, m, samples)
         return list(values.values())
 

@@ -13,30 +13,34 @@ from typing import Any
 
 import numpy as np
 
-from mixjobs.inference.compression import KINDS, Compression, Velocities, compress
+from mixjobs.inference.compression import Compression, Velocities, compress
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import Report, find_starts, start_walkers
+from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.order_noise import OrderNoise, noise_rules
 from mixjobs.inference.priors import Prior
 from mixjobs.inference.sampler import short_chain
 from mixjobs.inference.segments import Chain
+from mixjobs.inference.statistics import VelocityBox
 from mixjobs.typing import Floats
 
 N_STEPS = 100  # of the first draws with pixels
 N_COMPRESSED_STEPS = 300  # without them; the second half shows where the posterior is
 _N_ROUGH_DRAWS = 24  # of the prior, each at all velocities
 _MAX_ROUGH_VELOCITIES = 200
+_N_ROUGH_ORDERS = 6
 _ROUGH_STEP = 0.6  # of the profile
-_SEARCH = {"rv": 12.0, "vsini": np.inf}  # half-widths of the boxes, km/s
+_SEARCH = {"rv": 12.0, "vsini": 20.0}  # half-widths of the boxes, km/s
 _AROUND_OPTIMUM = {"rv": 5.0, "vsini": 6.0}
 _AROUND_POSTERIOR = {"rv": 0.5, "vsini": 1.0}
 _N_SD = 7.0  # of the posterior, from the middle of a box to its ends
 _SEARCH_DENSITY = 4.0  # of the nodes of a search, which needs ln P to a few units only
+_MAX_NODES = 1500  # of a box
 _N_CHECKED = 200  # draws that are compared with the pixels
 _MAX_DIFFERENCE = 0.05  # in ln P
-_MAX_NEAR_EDGES, _GROWTH = 1e-3, 1.5
-_MAX_MOVES = 5  # of the box of a search whose optimum is at its edge
+_MAX_NEAR_EDGES, _GROWTH, _MAX_IMPROVED = 1e-3, 1.5, 4
+_MAX_MOVES = 8  # of the box of a search whose optimum is at its edge
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +145,14 @@ def prepare_compressed(
     exact = _with_noise_at(best, exact, free)
     late = draws[:, N_COMPRESSED_STEPS // 2 :].reshape(-1, draws.shape[-1])
     boxes = velocities.boxes(exact, late, _AROUND_POSTERIOR, _N_SD)
+    if _too_large(boxes):
+        return Preparation(exact, starts)
     return Preparation(exact, starts, Compression(_named(exact, best), boxes))
+
+
+def _too_large(boxes: tuple[VelocityBox, ...]) -> bool:
+    """Whether the velocities are so uncertain that pixels take less time and memory."""
+    return max(len(box.nodes()) for box in boxes) > _MAX_NODES
 
 
 @dataclass(frozen=True)
@@ -153,7 +164,7 @@ class CompressionCheck:
     n_draws : int
         Draws at which ln P was evaluated both ways.
     largest, rms : float
-        Largest and r.m.s. difference of ln P there, after its mean is subtracted.
+        Largest and r.m.s. difference of ln P there, after its median is subtracted.
     near_edges : float
         Largest fraction of all draws near an end of a velocity box that is not one of the prior.
     """
@@ -180,22 +191,21 @@ class CompressionCheck:
         return asdict(self)
 
     def improved(self, preparation: Preparation) -> Preparation:
-        """Return a preparation with more nodes, or with larger boxes."""
+        """Return a preparation with more nodes or larger boxes, or at last one with pixels."""
         compression = preparation.compression
         assert compression is not None
         boxes = compression.boxes
         if self.near_edges > _MAX_NEAR_EDGES:
             exact = preparation.log_probability
-            half_widths = {
-                kind: _GROWTH * max(np.ptp(getattr(box, kind)) / 2 for box in boxes)
-                for kind in KINDS
-            }
-            boxes = Velocities.of(exact).boxes(
-                exact, preparation.starts, half_widths, density=boxes[0].density
-            )
+            boxes = Velocities.of(exact).grown(exact, boxes, _GROWTH)
         else:
             boxes = tuple(replace(box, density=_GROWTH * box.density) for box in boxes)
-        return replace(preparation, compression=replace(compression, boxes=boxes))
+        repeated = compression.n_improved == _MAX_IMPROVED
+        if repeated or boxes == compression.boxes or _too_large(boxes):
+            return replace(preparation, compression=None)
+        n_improved = compression.n_improved + 1
+        improved = replace(compression, boxes=boxes, n_improved=n_improved)
+        return replace(preparation, compression=improved)
 
 
 def check_compression(
@@ -207,8 +217,8 @@ def check_compression(
     exact, burn_in = preparation.log_probability, assess(chain.positions).burn_in
     draws = chain.positions[:, burn_in:].reshape(-1, chain.positions.shape[-1])
     some = np.random.default_rng([seed, 5]).choice(len(draws), min(len(draws), _N_CHECKED), False)
-    difference = target(draws[some]) - exact(draws[some])
-    difference -= difference.mean()
+    difference = target(draws[some]) - exact(draws[some])  # inf where only one is defined
+    difference = np.where(np.isfinite(difference), difference - np.median(difference), np.inf)
     return CompressionCheck(
         len(some),
         float(np.abs(difference).max()),
@@ -229,7 +239,8 @@ def rough_optimum(log_probability: LogProbability, velocities: Velocities, seed:
     x = np.repeat(draws, n, axis=0)
     for name, grid in grids.items():
         x[:, names.index(name)] = np.tile(grid, len(draws))
-    values = log_probability.evaluate(methodcaller("rough_fit", parameters.params(x)))
+    chosen = _rough_orders(log_probability.plan)
+    values = log_probability.evaluate(methodcaller("rough_fit", parameters.params(x), chosen))
     # Orders of epochs with the same velocity are added up before the best velocity is chosen.
     total = {of_epoch["rv"]: np.zeros((len(draws), n)) for of_epoch in velocities.names}
     for order, value in zip(log_probability.plan.orders, values, strict=True):
@@ -239,6 +250,15 @@ def rough_optimum(log_probability: LogProbability, velocities: Velocities, seed:
     for name, grid in grids.items():
         found[names.index(name)] = grid[np.argmax(total[name][best])]
     return found
+
+
+def _rough_orders(plan: LikelihoodPlan) -> frozenset[int]:
+    """Choose orders of every epoch, about six in all, or one of each: enough for a velocity."""
+    n, chosen = max(1, _N_ROUGH_ORDERS // len(plan.epochs)), set()
+    for epoch in range(len(plan.epochs)):
+        places = [i for i, order in enumerate(plan.orders) if order.epoch == epoch]
+        chosen |= {places[i] for i in np.linspace(0, len(places) - 1, n).round().astype(int)}
+    return frozenset(chosen)
 
 
 def _velocity_grids(log_probability: LogProbability, velocities: Velocities) -> dict[str, Floats]:

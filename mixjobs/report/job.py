@@ -81,13 +81,10 @@ class ConsoleReport(SampleReport):
     def holding(self, noise: Sequence[OrderNoise]) -> None:
         """Print the range of the noise of the orders."""
         factors = [math.exp(order.ln_noise / 2) for order in noise]
-        line = f"noise of each order: flux errors times {min(factors):.2f} to {max(factors):.2f}"
+        line = f"noise of each order: flux errors times {_range(factors, '.2f')}"
         amplitudes = [100 * 10**order.log_amplitude for order in noise]
         if max(amplitudes):
-            line += (
-                f", correlated noise of {min(amplitudes):.2g} to {max(amplitudes):.2g} % of the "
-                "continuum"
-            )
+            line += f", correlated noise of {_range(amplitudes, '.2g')} % of the continuum"
         _print(line)
 
     def hinting(self, hint: str) -> None:
@@ -120,6 +117,11 @@ class ConsoleReport(SampleReport):
         """Remove the progress bars."""
         self._bars.close()
         self._search = self._step = None
+
+
+def _range(values: Sequence[float], digits: str) -> str:
+    """State the range of some values, or the value that all of them have."""
+    return " to ".join(dict.fromkeys(f"{value:{digits}}" for value in (min(values), max(values))))
 
 
 def _print(line: str) -> None:

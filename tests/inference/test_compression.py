@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mixjobs.inference.compression import Compression, Velocities, compress, obstacle
 from mixjobs.inference.order_noise import OrderNoise
-from mixjobs.inference.preparation import CompressionCheck, Preparation
+from mixjobs.inference.preparation import CompressionCheck, Preparation, rough_optimum
 from mixjobs.inference.statistics import VelocityBox
 from tests.helpers.small_fits import TRUTH, log_probability, observed, plan_of, true_x
 
@@ -150,8 +150,57 @@ def test_a_poor_compression_is_improved(fit_store):
     assert (finer.rv, finer.density) == (BOX.rv, 1.5 * BOX.density)
     larger = small.improved(begun).compression.boxes[0]
     assert np.ptp(larger.rv) == pytest.approx(1.5 * np.ptp(BOX.rv))
+    assert np.mean(larger.vsini) == pytest.approx(np.mean(BOX.vsini))
     again = Preparation.from_dict(exact, finer_dict := coarse.improved(begun).to_dict())
     assert again.to_dict() == finer_dict
+
+
+def test_a_compression_that_stays_poor_gives_way_to_the_pixels(fit_store):
+    """After some repeats, and where a box cannot grow: at vsini = 0, and at the limit."""
+    exact = held_fit(fit_store, settings={"vsini": {"uniform": [0, 7]}})
+    reference = dict(zip(exact.names, true_x(exact), strict=True))
+    preparation = Preparation(exact, true_x(exact)[None], Compression(reference, (BOX,)))
+    poor, n_boxes = CompressionCheck(200, 0.01, 0.001, 0.01), 0
+    widths = [np.ptp(BOX.rv)]
+    while preparation.compression is not None:
+        preparation = poor.improved(preparation)
+        n_boxes += 1
+        assert n_boxes < 20
+        if preparation.compression is not None:
+            (box,) = preparation.compression.boxes
+            assert 0 <= box.vsini[0] < box.vsini[1] <= 7
+            widths.append(np.ptp(box.rv))
+    assert n_boxes > 2
+    assert (np.diff(widths) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "rv"),
+    [
+        ({"vsini": {"normal": [6, 2]}}, (-7.0, 17.0)),
+        ({"vsini": {"uniform": [0, 112]}}, (-7.0, 17.0)),
+        ({"rv": {"uniform": [-300, 300]}, "vsini": {"loguniform": [1, 500]}}, (-7.0, 17.0)),
+    ],
+)
+def test_a_wide_prior_of_vsini_leaves_room_for_rv(fit_store, settings, rv):
+    exact = held_fit(fit_store, settings=settings)
+    velocities = Velocities.of(exact)
+    half_widths = {"rv": 12.0, "vsini": np.inf}
+    (box,) = velocities.boxes(exact, true_x(exact)[None], half_widths)
+    assert box.rv == pytest.approx(rv)
+    assert box.vsini[0] < 6 < box.vsini[1] <= velocities.limit - 17
+    assert velocities.near_edges(exact, (box,), np.array([true_x(exact, vsini=box.vsini[1])])) == 0
+
+
+def test_every_epoch_has_a_rough_velocity(fit_store):
+    """Also where there are more epochs than a rough fit takes orders."""
+    rvs = np.array([-20.0, -14.0, -8.0, -2.0, 4.0, 10.0, 16.0, 22.0])
+    orders = [observed(fit_store, TRUTH | {"rv": rv}, epoch=e)[0] for e, rv in enumerate(rvs)]
+    plan = plan_of(fit_store, orders, velocities=(0.0,) * len(rvs))
+    fit = log_probability(plan, correlated=False, per_epoch=["rv"])
+    found = dict(zip(fit.names, rough_optimum(fit, Velocities.of(fit), 1), strict=True))
+    for e, rv in enumerate(rvs, 1):
+        assert found[f"rv_e{e}"] == pytest.approx(rv, abs=8)
 
 
 @pytest.mark.parametrize(
