@@ -18,6 +18,7 @@ from mixjobs.report.info import describe_path
 from tests.helpers.command import Refusal, error, finish, run, start, wait_for
 from tests.helpers.small_fits import JOB, write_star
 
+N_LONG = 600  # steps, of a few milliseconds each
 EXACT = ("walkers = 10", 'walkers = 10\nlikelihood = "exact"')
 
 
@@ -51,9 +52,16 @@ def reference(fit_store, star, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def long_reference(fit_store, star, tmp_path_factory):
+    """A chain long enough to be interrupted twice, although its steps are fast."""
+    text = JOB.format(output="run", store=fit_store, star=star, steps=N_LONG)
+    return uninterrupted(tmp_path_factory.mktemp("long"), text)
+
+
+@pytest.fixture(scope="module")
 def exact_reference(fit_store, star, tmp_path_factory):
     """The same, from pixels."""
-    text = JOB.format(output="run", store=fit_store, star=star, steps=40)
+    text = JOB.format(output="run", store=fit_store, star=star, steps=N_LONG)
     return uninterrupted(tmp_path_factory.mktemp("exact"), text.replace(*EXACT))
 
 
@@ -159,9 +167,9 @@ def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
     job, tmp_path, request, workers, exact
 ):
     """SIGTERM keeps every step, SIGKILL those up to the last checkpoint."""
-    reference = request.getfixturevalue("exact_reference" if exact else "reference")
+    reference = request.getfixturevalue("exact_reference" if exact else "long_reference")
     replaced = [EXACT] if exact else []
-    path, run = job(*replaced, steps=30), tmp_path / "run"
+    path, run = job(*replaced, steps=N_LONG), tmp_path / "run"
     process = start("sample", path, *workers)
     wait_for(lambda: steps(run) >= 10)
     process.send_signal(signal.SIGTERM)
@@ -177,7 +185,7 @@ def test_stopped_and_killed_and_resumed_is_the_uninterrupted_chain(
     wait_for(lambda: steps(run) >= more)
     process.kill()
     finish(process)
-    assert main(["sample", str(job(*replaced, steps=40)), "--resume"]) == 0
+    assert main(["sample", str(path), "--resume"]) == 0
     assert_same(run, reference)
 
 
