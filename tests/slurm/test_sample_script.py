@@ -12,6 +12,7 @@ from tests.helpers.small_fits import JOB, build_store, write_star
 
 SCRIPT = Path(__file__).parents[2] / "slurm" / "sample-allocation.sbatch"
 PATIENCE = 150.0
+N_STEPS = 800  # of a few milliseconds each: the job must not end before it is cancelled
 
 
 def steps(path: Path) -> int:
@@ -27,7 +28,7 @@ def test_cancelled_and_submitted_again_it_ends_with_the_same_chain(
     store = build_store(tmp_path)
     star = write_star(tmp_path / "star.ecsv", store)
     for output in ("here", "there"):
-        text = JOB.format(output=output, store=store, star=star, steps=40)
+        text = JOB.format(output=output, store=store, star=star, steps=N_STEPS)
         (tmp_path / f"{output}.toml").write_text(text)
     assert main(["sample", str(tmp_path / "here.toml")]) == 0
     run = tmp_path / "there"
@@ -35,10 +36,10 @@ def test_cancelled_and_submitted_again_it_ends_with_the_same_chain(
     wait_until(lambda: steps(run) >= 10, lambda: slurm.output(job), PATIENCE)
     slurm.cancel(job)
     wait_until(lambda: not slurm.jobs(), lambda: slurm.run("squeue"), PATIENCE)
-    assert 10 <= steps(run) < 40
+    assert 10 <= steps(run) < N_STEPS
     job = slurm.submit(SCRIPT, str(tmp_path / "there.toml"))
     slurm.wait_for(job, "COMPLETED", timeout=PATIENCE)
-    assert "sampling: step 40 of at most 40" in slurm.output(job)
+    assert f"sampling: step {N_STEPS} of at most {N_STEPS}" in slurm.output(job)
     found, expected = (RunFolder.open(tmp_path / name).chain() for name in ("there", "here"))
     np.testing.assert_array_equal(found.positions, expected.positions)
     np.testing.assert_array_equal(found.by_order, expected.by_order)
