@@ -34,6 +34,8 @@ def test_a_kill_changes_no_value(victim, seed, cluster, large, reference, tmp_pa
         assert all(line.startswith("mixjobs: ") and line.endswith(LOST) for line in errors)
         assert outcome.kept >= outcome.at > 0
         assert outcome.again == N_BLOCKS - outcome.kept
-    assert outcome.last == (0, [])
+    # A client may be killed between the moment the store is finished and its own end.
+    finished_before = victim == "client" and not outcome.resumed
+    assert outcome.last in ([(0, []), (-9, [])] if finished_before else [(0, [])])
     assert_same(path, reference)
     assert list(path.rglob("*.partial")) == []  # temporary files of Zarr
