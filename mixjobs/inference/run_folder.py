@@ -200,6 +200,9 @@ class RunFolder:
     def write(self, first: int, segment: Segment) -> None:
         """Write a segment that begins with step number `first`; call it within `locked`.
 
+        A segment may be written twice: an interrupt can fall between its file and the record that
+        it is written.
+
         Raises
         ------
         StoreLocked
@@ -211,7 +214,7 @@ class RunFolder:
             raise RuntimeError(f"{self.path}: write only within `locked`")
         self._lock.check()
         with disk_faults_named(self.path):
-            write_segment(self.path / STEPS, first, segment, self._last_seal())
+            write_segment(self.path / STEPS, first, segment, self._seal_before(first))
 
     def restart(self, noise: Mapping[str, Any]) -> None:
         """Discard all steps, and replace the noise and the starts; call it within `locked`.
@@ -360,9 +363,9 @@ class RunFolder:
     ) -> Iterator[dict[str, NDArray[Any]]]:
         return read_segments(files, names, self._digest if self.has_digests else None)
 
-    def _last_seal(self) -> str:
-        """Return the digest of the last segment's seal, for the next; "" if it has none."""
-        segments = self._segments()
+    def _seal_before(self, first: int) -> str:
+        """Return the digest of the seal before step `first`; "" if that segment has none."""
+        segments = [file for file in self._segments() if file.last < first]
         if not segments:
             return self._digest if self.has_digests else ""
         _, seal = segments[-1].read([])

@@ -252,6 +252,22 @@ class TestDamage:
             assert not aside.exists()
 
 
+def test_an_interrupted_writer_writes_a_segment_twice(run):
+    """An interrupt between the file and the record that it is written causes a second write."""
+    before = RunFolder.open(run.path).chain()
+    _, _, walkers, p = before.positions.shape
+    m = before.by_order.shape[-1]
+    part, more = segment(2, 2, walkers, p, m), segment(3, 2, walkers, p, m, seed=5)
+    with run.locked():
+        run.write(31, part)
+        run.write(31, part)
+        run.write(33, more)
+    chain = RunFolder.open(run.path).chain()
+    np.testing.assert_array_equal(chain.positions[:, :30], before.positions)
+    np.testing.assert_array_equal(chain.positions[:, 30:32], part.positions)
+    np.testing.assert_array_equal(chain.positions[:, 32:], more.positions)
+
+
 def test_lock(run):
     with run.locked(), run.locked():
         run.write(31, segment(1))
