@@ -86,7 +86,8 @@ if TYPE_CHECKING:
     from mixjobs.inference.job import load_log_probability
     from mixjobs.inference.log_probability import LogProbability
     from mixjobs.inference.run import Run, open_run
-    from mixjobs.inference.sample import SampleReport, sample
+    from mixjobs.inference.sample import sample
+    from mixjobs.inference.sample_report import SampleReport
     from mixjobs.library import Library, open_library
     from mixjobs.model.flux_ratio import FluxRatio
     from mixjobs.model.mixture import MixtureModel, mix
@@ -117,7 +118,8 @@ _MODULES = {
     "inference.job": ("load_log_probability",),
     "inference.log_probability": ("LogProbability",),
     "inference.run": ("Run", "open_run"),
-    "inference.sample": ("SampleReport", "sample"),
+    "inference.sample": ("sample",),
+    "inference.sample_report": ("SampleReport",),
     "library": ("Library", "open_library"),
     "model.flux_ratio": ("FluxRatio",),
     "model.mixture": ("MixtureModel", "mix"),

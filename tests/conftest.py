@@ -31,6 +31,7 @@ ROOT = Path(__file__).parent.parent
 # run: each file is run by one process, and a long file that starts late leaves other cores idle.
 SLOW = (
     "cli/test_sample.py", "inference/test_compressed_run.py", "inference/test_order_noise.py",
+    "inference/test_by_order.py",
     "builder/test_random_kills.py", "test_benchmarks.py",
     "inference/test_sampler.py", "builder/test_faults.py", "test_validation.py",
     "cli/test_cluster.py", "slurm/test_builds.py", "slurm/test_sample_script.py",

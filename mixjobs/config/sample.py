@@ -278,6 +278,9 @@ class SamplingConfig(Config):
         description="evaluate ln P from sufficient statistics where that is possible, or always "
         "from pixels",
     )
+    by_order: bool = Field(
+        default=False, description="then fit every order on its own too, and pool the results"
+    )
     ensembles: Annotated[int, Field(ge=2, le=100)] = Field(
         default=2, description="independent ensembles"
     )

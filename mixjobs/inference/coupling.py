@@ -177,6 +177,14 @@ def _by_order(terms: Sequence[OrderTerms]) -> list[tuple[int, list[OrderTerms]]]
     return [(number, [t for t in terms if t.number == number]) for number in numbers]
 
 
+def most_probable_error(terms: Sequence[OrderTerms]) -> Floats:
+    """Return the most probable z (n, Z), the error that the orders share, given all data."""
+    first, *rest = (_Evidence.of_order(epochs) for _, epochs in _by_order(terms))
+    everything = sum(rest, first)
+    precision: Floats = np.eye(everything.precision.shape[1]) + everything.precision
+    return np.linalg.solve(precision, everything.projection)[:, :, 0].astype(np.float64)
+
+
 def most_probable_weights(terms: Sequence[OrderTerms]) -> list[Floats]:
     """Return the most probable weights (n, R) of each order's error columns, given all data."""
     n, n_common = terms[0].common.shape[:2]

@@ -1,7 +1,8 @@
 """Evaluation of orders on Dask workers, for functions that a sampler calls thousands of times.
 
 An evaluation sends one message to every worker and receives one reply. It bypasses Dask's task
-graph, whose overhead is far longer than the evaluation itself.
+graph, whose overhead is far longer than the evaluation itself. Tasks that take minutes use the task
+graph; see `as_completed`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
@@ -22,6 +23,7 @@ import mixjobs.cluster  # noqa: F401 (first: it imports Dask whatever the user's
 
 # isort: split
 import dask
+import distributed
 from distributed.protocol.pickle import dumps, loads
 
 from mixjobs.cluster.waiting import await_workers
@@ -37,11 +39,21 @@ if TYPE_CHECKING:
     from distributed import Client, Worker
 
 
+Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 Build = Callable[[Sequence[int]], Callable[..., Sequence[Result]]]
 Partition = tuple[int, ...]
 
 _MAX_CACHED = 4  # calls of `distribute` whose evaluators a worker process keeps
+
+
+def as_completed(
+    client: Client, function: Callable[[Argument], Result], arguments: Iterable[Argument]
+) -> Iterator[Result]:
+    """Run long independent tasks on the workers, and yield the results as they end."""
+    futures = [client.submit(function, argument, pure=False) for argument in arguments]
+    for _, result in distributed.as_completed(futures, loop=client.loop, with_results=True):
+        yield result
 
 
 def distribute(

@@ -117,8 +117,32 @@ def load_free_log_probability(
     parameters, warnings = job_parameters(config, plan, domain)
     holes = prior_holes(parameters, domain)
     notes = _data_notes(config, spectra) + sampling_notes(plan.store, plan.orders) + warnings
+    if config.sampling.by_order:
+        notes += _notes_by_order(plan)
     free = make_log_probability(parameters, plan, client, [*notes, *map(str, holes)])
     return replace(free, holes=holes)
+
+
+def orders_of_all_epochs(plan: LikelihoodPlan) -> list[int]:
+    """Return the numbers of the orders that every epoch has; only these can be fitted alone."""
+    in_epochs = [{o.number for o in plan.orders if o.epoch == e} for e in range(len(plan.epochs))]
+    return sorted(set.intersection(*in_epochs))
+
+
+def _notes_by_order(plan: LikelihoodPlan) -> list[str]:
+    """Name the orders that cannot be fitted alone."""
+    alone = orders_of_all_epochs(plan)
+    others = sorted({order.number for order in plan.orders} - set(alone))
+    if len(alone) < 2:
+        raise InvalidInput(
+            f"by_order = true, but {counted(len(alone), 'order')} with data in every epoch; "
+            "expected two or more: leave by_order out",
+            name="sampling.by_order",
+            value=True,
+        )
+    if not others:
+        return []
+    return [f"not fitted on its own, because an epoch lacks it: order {number_list(others)}"]
 
 
 def has_order_noise(job: SampleConfig, free: LogProbability) -> bool:

@@ -8,6 +8,8 @@
     noise.json                     the noise held for each order, and the starts of the ensembles
     comparison.json                one component against all
     posterior.nc                   the posterior
+    orders/4, orders/5, ...        the run of each order on its own, if the job asks for them
+    by_order.json                  their results, pooled
 
 A segment is written to a temporary file, flushed to disk and renamed, and never changes afterwards.
 A segment in `steps` is therefore complete, even if the sampler is killed, and can be read while
@@ -48,6 +50,7 @@ START = "start.json"  # {"optimum": {...}, "log_probability": x, "fixed": {...},
 NOISE = "noise.json"  # {"orders": [{"epoch": 1, "number": m, ...}], "starts": [{...}]}
 POSTERIOR = "posterior.nc"
 COMPARISON = "comparison.json"
+BY_ORDER = "by_order.json"
 
 _FORMAT = 2  # with digests; earlier runs have none
 _MAX_TEXT = 100  # characters of a value in an error

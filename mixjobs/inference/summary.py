@@ -15,60 +15,14 @@ import numpy as np
 from mixjobs.display import counted
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.holes import HoleReport
+from mixjobs.inference.interval import Interval
 from mixjobs.inference.limit import LEVEL, LimitCurve, LimitSlice, prior_excludes_0
 from mixjobs.inference.medium_hint import MEDIUM_SHIFT, MediumShift
 from mixjobs.inference.model_comparison import Comparison, is_fraction, stored_comparison
+from mixjobs.inference.orders_alone import OrdersAlone
 from mixjobs.inference.posterior import BOUNDS, NOISE_HELD, stored_posterior
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.inference.segments import Chain
-from mixjobs.typing import Floats
-
-_QUANTILES = (0.5, 0.16, 0.84, 0.025, 0.975)
-_MAX_DISTANCE = 1.25  # see Interval.truncated_at
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Median and central intervals of a set of draws.
-
-    Attributes
-    ----------
-    median : float
-    interval_68, interval_95 : (float, float)
-        Quantiles 0.16 and 0.84, 0.025 and 0.975.
-    """
-
-    median: float
-    interval_68: tuple[float, float]
-    interval_95: tuple[float, float]
-
-    @classmethod
-    def of(cls, draws: Floats) -> Interval:
-        """Summarise draws (n,).
-
-        Examples
-        --------
-        >>> Interval.of(np.arange(101.0)).interval_68
-        (16.0, 84.0)
-        """
-        median, low_68, high_68, low_95, high_95 = np.quantile(draws, _QUANTILES).tolist()
-        return cls(median, (low_68, high_68), (low_95, high_95))
-
-    def truncated_at(self, bounds: Sequence[float]) -> float | None:
-        """Return the bound of the prior that truncates the draws; None if neither does.
-
-        The criterion is that the median is closer to the bound than 1.25 times half the 68 %
-        interval. This factor is 0.84 for an exponential that starts at the bound, and 1.12 for half
-        a normal distribution. It is 1.47 for a uniform one, which does not count as truncated.
-
-        Examples
-        --------
-        >>> near, far = (Interval.of(x) for x in ([3, 3.1, 3.3, 3.7, 4.5], [3.6, 4, 4.4]))
-        >>> near.truncated_at((3, 9)), far.truncated_at((3, 9))
-        (3, None)
-        """
-        distance = _MAX_DISTANCE * (self.interval_68[1] - self.interval_68[0]) / 2
-        return next((bound for bound in bounds if abs(self.median - bound) < distance), None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,6 +72,8 @@ class Summary:
         Whether the files of the run have digests; those of an earlier version have none.
     hints : tuple of str
         Errors in the input that the medians suggest, such as air taken for vacuum.
+    orders_alone : OrdersAlone or None
+        Every order fitted on its own, if the job asks for it.
     """
 
     n_steps: int
@@ -142,6 +98,7 @@ class Summary:
     holes: tuple[HoleReport, ...] = ()
     has_digests: bool = True
     hints: tuple[str, ...] = ()
+    orders_alone: OrdersAlone | None = None
 
     @property
     def converged(self) -> bool:
@@ -191,7 +148,8 @@ class Summary:
                 "an earlier version began this run, without digests: damage to its files may go "
                 "unnoticed"
             )
-        return [*notes, *map(str, self.holes), *self.hints]
+        alone = [] if self.orders_alone is None else self.orders_alone.notes
+        return [*notes, *map(str, self.holes), *self.hints, *alone]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain numbers and text, for JSON, with None for NaN and inf."""
@@ -237,6 +195,7 @@ def summarise_run(folder: RunFolder) -> Summary:
         run=str(folder.path),
         has_digests=folder.has_digests,
         comparison=stored_comparison(folder),
+        orders_alone=OrdersAlone.stored(folder),
         **_posterior_facts(folder, chain.n_steps),
     )
 

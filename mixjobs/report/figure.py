@@ -16,7 +16,7 @@ from PIL import Image
 from mixjobs.errors import InvalidInput
 from mixjobs.files import write_whole
 from mixjobs.orders import Orders
-from mixjobs.units import to_integers
+from mixjobs.units import PARAMETER_UNITS, SUFFIXES, to_integers
 
 MAX_PANELS = 12  # in one figure
 _LABELS = {
@@ -28,6 +28,8 @@ _LABELS = {
     "rv": ("radial velocity", "km/s"),
     "c": ("filling factor c", ""),
 }
+_UNITS = {**PARAMETER_UNITS, "log_length": "log10 km/s"}
+_MAX_LABEL = 15  # characters that fit next to a panel
 
 
 def new_figure() -> Figure:
@@ -176,3 +178,18 @@ def axis_label(name: str) -> str:
 def wavelength_label(medium: str | None) -> str:
     """Label a wavelength axis, with the medium if it is known."""
     return f"wavelength in {medium} (Å)" if medium in ("air", "vacuum") else "wavelength (Å)"
+
+
+def with_unit(name: str) -> str:
+    """Label an axis with a parameter's name and unit; a long label has two lines.
+
+    Examples
+    --------
+    >>> [with_unit(name) for name in ("teff_1", "rv_2_e1", "logg_2", "log_length")]
+    ['teff_1 (K)', 'rv_2_e1 (km/s)', 'logg_2', 'log_length\\n(log10 km/s)']
+    """
+    unit = _UNITS.get(SUFFIXES.sub("", name))
+    if unit is None:
+        return name
+    separator = " " if len(name + unit) <= _MAX_LABEL else "\n"
+    return f"{name}{separator}({unit})"

@@ -18,9 +18,10 @@ from mixjobs.inference.job import n_walkers, pixels_needed
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.order_noise import OrderNoise
+from mixjobs.inference.orders_alone import OrderFit
 from mixjobs.inference.parameters import Parameters
 from mixjobs.inference.preparation import CompressionCheck
-from mixjobs.inference.sample import SampleReport
+from mixjobs.inference.sample_report import SampleReport
 from mixjobs.inference.sampler import Progress
 from mixjobs.progress_bar import Report as ReportSearch
 from mixjobs.progress_bar import reporter
@@ -112,6 +113,13 @@ class ConsoleReport(SampleReport):
         """Announce the last stage."""
         self.close()
         _print("comparing with one component and writing the posterior")
+
+    def fitted_alone(self, fit: OrderFit, done: int, total: int) -> None:
+        """Say that an order has been fitted on its own."""
+        self.close()
+        outcome = f": {fit.failure}" if fit.failure else ""
+        _print(f"order {fit.number} on its own, {done} of {total}{outcome}")
+        self._stop()
 
     def close(self) -> None:
         """Remove the progress bars."""

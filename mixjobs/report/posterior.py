@@ -1,4 +1,4 @@
-"""Figures of a run: corner plot, trace plot, limits on c, and the fit of every order."""
+"""Figures of a run: corner plot, trace plot, limits on c, and the orders."""
 
 from __future__ import annotations
 
@@ -8,30 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mixjobs.display import Figures, counted
+from mixjobs.display import Figures
 from mixjobs.errors import InvalidInput
 from mixjobs.files import make_folder, refuse_inside
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.limit import MIN_CERTAIN, LimitCurve, LimitSlice
 from mixjobs.inference.posterior import stored_posterior
-from mixjobs.inference.residuals import FittedOrder, fitted_orders
+from mixjobs.inference.residuals import fitted_orders
 from mixjobs.inference.run import Run
-from mixjobs.report.figure import new_figure, save_figures, wavelength_label
+from mixjobs.report.figure import new_figure, save_figures, with_unit
+from mixjobs.report.order_fits import MAX_ORDERS, draw_fit, draw_fits
+from mixjobs.report.orders_alone import draw_orders_alone
 from mixjobs.typing import Floats
-from mixjobs.units import PARAMETER_UNITS, SUFFIXES, to_integers
+from mixjobs.units import to_integers
 
 MAX_PARAMETERS = 10  # in one figure
-MAX_ORDERS = 3  # in one figure
 _MAX_STEPS = 300  # drawn in a trace plot
 _PANEL, _MARGIN = 1.5, 0.95  # of a corner plot, inches
-_UNITS = {**PARAMETER_UNITS, "log_length": "log10 km/s"}
-_MAX_LABEL = 15  # characters that fit next to a panel
 _PALETTE = 24  # colours, enough for line plots
-_COLOURS = ("C0", "C1", "C2", "C4", "C5", "C6")  # of components
 
 
 class RunPlots(Figures):
@@ -144,6 +141,30 @@ class RunPlots(Figures):
             )
         return draw_limit(new_figure(), curve)
 
+    def orders(self) -> NDArray[Any]:
+        """Draw the result of every order on its own, with 68 % intervals, against its number.
+
+        Bands show the pooled result and its error, lines the joint fit. Open symbols are not
+        pooled, because the prior truncates them. Crosses disagree with the other orders.
+
+        Returns
+        -------
+        (P,) array of Axes
+
+        Raises
+        ------
+        InvalidInput
+            The orders were not fitted alone; set ``by_order = true`` in the job.
+        """
+        summary = self._run.summary()
+        if summary.orders_alone is None:
+            raise InvalidInput(
+                f"{self._run.path}: its orders were not fitted alone; set by_order = true in "
+                "[sampling] and resume the run",
+                name="orders",
+            )
+        return draw_orders_alone(new_figure(), summary.orders_alone, summary.parameters)
+
     def all(self) -> dict[str, Figure]:
         """Draw every figure, with at most 10 parameters in each, and return them by file name.
 
@@ -153,6 +174,10 @@ class RunPlots(Figures):
         curve, figures = self._limit(), dict[str, Figure]()
         if curve is not None and not curve.detected:
             draw_limit(figures.setdefault("limit", Figure()), curve)
+        summary = self._run.summary()
+        if summary.orders_alone is not None:
+            orders = figures.setdefault("orders", Figure())
+            draw_orders_alone(orders, summary.orders_alone, summary.parameters)
         return {
             **draw_corners(self._draws()),
             **draw_traces(positions, self._run.names, burn_in),
@@ -195,21 +220,6 @@ class RunPlots(Figures):
     def _traces(self) -> tuple[Floats, int]:
         positions = self._run.chain.positions
         return positions, assess(positions).burn_in
-
-
-def with_unit(name: str) -> str:
-    """Label an axis with a parameter's name and unit; a long label has two lines.
-
-    Examples
-    --------
-    >>> [with_unit(name) for name in ("teff_1", "rv_2_e1", "logg_2", "log_length")]
-    ['teff_1 (K)', 'rv_2_e1 (km/s)', 'logg_2', 'log_length\\n(log10 km/s)']
-    """
-    unit = _UNITS.get(SUFFIXES.sub("", name))
-    if unit is None:
-        return name
-    separator = " " if len(name + unit) <= _MAX_LABEL else "\n"
-    return f"{name}{separator}({unit})"
 
 
 def draw_corners(draws: Mapping[str, Floats]) -> dict[str, Figure]:
@@ -364,94 +374,3 @@ def _mark_uncertain(panels: NDArray[Any], slices: Sequence[LimitSlice]) -> None:
     label = f"uncertain: fewer than {MIN_CERTAIN} effective draws"
     panels[0].plot(teff, c, "x", color="C3", label=label)
     panels[0].legend(fontsize=8)
-
-
-def draw_fits(orders: Sequence[FittedOrder]) -> dict[str, Figure]:
-    """Draw the fit of every order, a few orders in each figure."""
-    figures = {}
-    for group in _groups(orders):
-        figure = figures[_figure_name(group, orders)] = Figure()
-        draw_fit(figure, group)
-    return figures
-
-
-def _groups(orders: Sequence[FittedOrder]) -> Iterator[list[FittedOrder]]:
-    """Yield the orders of one spectrum, a few at a time."""
-    for epoch in dict.fromkeys(order.epoch for order in orders):
-        in_epoch = [order for order in orders if order.epoch == epoch]
-        for first in range(0, len(in_epoch), MAX_ORDERS):
-            yield in_epoch[first : first + MAX_ORDERS]
-
-
-def _figure_name(group: Sequence[FittedOrder], orders: Sequence[FittedOrder]) -> str:
-    epoch = f"_e{group[0].epoch + 1}" if orders[-1].epoch else ""
-    numbers = dict.fromkeys((group[0].number, group[-1].number))
-    return f"fit{epoch}_order{'s' * (len(numbers) > 1)}_{'_to_'.join(map(str, numbers))}"
-
-
-def draw_fit(figure: Figure, orders: Sequence[FittedOrder]) -> NDArray[Any]:
-    """Draw data, fit and components of some orders, each above its residuals in sigma."""
-    figure.set_size_inches(10, 0.8 + 3.4 * len(orders))
-    figure.set_layout_engine("constrained")
-    heights = [2.3, 1.0] * len(orders)
-    panels = figure.subplots(2 * len(orders), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for order, above, below in zip(orders, panels[::2], panels[1::2], strict=True):
-        _draw_order(above, order)
-        _draw_residuals(below, order)
-        above.tick_params(labelbottom=False, labelsize=8)
-        below.tick_params(labelsize=8)
-        below.sharex(above)
-    pairs = {label: handle for p in (*panels[::2], *panels[1::2]) for label, handle in _legend(p)}
-    figure.legend(
-        pairs.values(), pairs.keys(), loc="outside upper center", ncols=7, fontsize=8
-    )  # fmt: skip
-    media = {order.medium for order in orders}
-    medium = media.pop() if len(media) == 1 else None
-    figure.supxlabel(wavelength_label(medium), fontsize=10)
-    return np.reshape(panels, (-1, 2))
-
-
-def _legend(panel: Axes) -> list[tuple[str, Any]]:
-    handles, labels = panel.get_legend_handles_labels()
-    return list(zip(labels, handles, strict=True))
-
-
-def _draw_order(panel: Axes, order: FittedOrder) -> None:
-    wave, used = order.wavelength, order.used
-    scale = np.median(order.flux[used])
-    data = np.where(used, order.flux, np.nan) / scale
-    masked = ~used & np.isfinite(order.flux)
-    panel.plot(wave, data, color="0.55", lw=1.0, drawstyle="steps-mid", label="data")
-    panel.plot(wave, order.fit / scale, color="k", lw=0.8, label="fit")
-    for k, part in enumerate(order.parts if len(order.parts) > 1 else ()):
-        panel.plot(wave, part / scale, color=_COLOURS[k], lw=0.8, label=f"component {k + 1}")
-    top = max(np.nanmax(data), np.max(order.fit) / scale) * 1.05
-    low = min(0.0, float(np.nanmin(data)))
-    unused = np.clip(order.flux[masked] / scale, low, 0.98 * top)
-    if masked.any():
-        panel.plot(wave[masked], unused, "x", color="C3", ms=3, mew=0.8, label="masked")
-    panel.set_ylim(low, top)
-    panel.set_ylabel("flux / median", fontsize=9)
-    panel.set_title(_title(order), fontsize=9)
-
-
-def _title(order: FittedOrder) -> str:
-    masked = int((~order.used).sum())
-    title = f"order {order.number}" + (f", spectrum {order.epoch + 1}" if order.epoch else "")
-    title += f": χ² per pixel {order.chi2_per_pixel:.2f}"
-    if np.nanmax(np.abs(order.correlated_in_sigma)) > 0:
-        title += f", {order.chi2_per_pixel_white:.2f} without the correlated noise"
-    return title + (f"; {counted(masked, 'pixel')} masked" if masked else "")
-
-
-def _draw_residuals(panel: Axes, order: FittedOrder) -> None:
-    wave = order.wavelength
-    panel.plot(wave, order.difference_in_sigma, ".", color="0.45", ms=2.5, label="data − fit")
-    if np.nanmax(np.abs(order.correlated_in_sigma)) > 0:
-        panel.plot(wave, order.correlated_in_sigma, color="C3", lw=1.0, label="correlated noise")
-    for height in (-order.noise_factor, order.noise_factor):
-        panel.axhline(height, color="k", lw=0.5, ls=":", label="±σ, scaled by the fit")
-    panel.axhline(0, color="k", lw=0.5)
-    limit = max(3.5, float(np.nanmax(np.abs(order.difference_in_sigma))) * 1.05)
-    panel.set_ylim(-limit, limit)
-    panel.set_ylabel("residual (σ)", fontsize=9)

@@ -11,10 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from mixjobs.display import counted
+from mixjobs.inference.interval import Interval
+from mixjobs.inference.orders_alone import OrdersAlone
+from mixjobs.inference.pool import Pooled
 from mixjobs.inference.run import Run
-from mixjobs.inference.summary import Interval, Summary, summarise_run
+from mixjobs.inference.summary import Summary, summarise_run
 
 _WIDTH = 100  # characters, without a terminal
+_MIN_SCATTER = 0.4  # quantile 0.16 over the median, of a scatter that is not 0
 _LIMIT_TITLE = "95 % upper limits at each teff_2, because c is not detected"
 
 
@@ -28,6 +32,8 @@ def summary_text(summary: Summary) -> str:
         console.print(orders_table(summary))
     if summary.limit:
         console.print(limit_table(summary))
+    if summary.orders_alone is not None:
+        console.print(orders_alone_table(summary, summary.orders_alone))
     return "\n".join([text.getvalue().rstrip(), *sentences(summary)])
 
 
@@ -51,6 +57,37 @@ def orders_table(summary: Summary) -> Table:
         values = [_short(intervals[m]) for intervals in summary.by_order.values()]
         table.add_row(label, *values, *_noise_cells(summary, m).values())
     return table
+
+
+def orders_alone_table(summary: Summary, alone: OrdersAlone) -> Table:
+    """List median and 68 % interval of every order on its own, then all orders."""
+    table = Table("order", *alone.names, title="every order on its own")
+    for fit in alone.fits:
+        estimates = [fit.estimates.get(name) for name in alone.names]
+        table.add_row(
+            str(fit.number), *("" if e is None else _short(e.interval) for e in estimates)
+        )
+    pooled = [alone.pooled.get(name) for name in alone.names]
+    table.add_section()
+    table.add_row("pooled", *("" if p is None else _with_sd(p.mean, p.sd) for p in pooled))
+    table.add_row("scatter", *("" if p is None else _scatter(p) for p in pooled))
+    joint = [summary.parameters.get(name) for name in alone.names]
+    table.add_row("joint fit", *("" if i is None else _short(i) for i in joint))
+    return table
+
+
+def _scatter(pooled: Pooled) -> str:
+    """State the scatter between orders, or its limit where it may be 0."""
+    median, low, high = pooled.scatter
+    interval = Interval(median, (low, high), (low, high))
+    if low < _MIN_SCATTER * median:
+        return f"< {pooled.scatter_limit:.{_digits(interval)}f} (95 %)"
+    return _short(interval)
+
+
+def _with_sd(mean: float, sd: float) -> str:
+    digits = _digits(Interval(mean, (mean - sd, mean + sd), (mean, mean)))
+    return f"{mean:.{digits}f} ± {sd:.{digits}f}"
 
 
 def _noise_cells(summary: Summary, m: int) -> dict[str, str]:

@@ -12,7 +12,7 @@ from mixjobs.cli import main
 from mixjobs.errors import InvalidInput, MissingFile, OutputExists
 from mixjobs.inference.run import Run
 from mixjobs.inference.run_folder import RunFolder
-from mixjobs.inference.sample import SampleReport
+from mixjobs.inference.sample_report import SampleReport
 from mixjobs.observed.writer import write_spectrum
 from mixjobs.report.info import describe_path
 from tests.helpers.command import Refusal, error, finish, run, start, wait_for

@@ -10,6 +10,7 @@ import pytest
 from mixjobs.inference.bayes_factor import BayesFactor, Estimate, combined
 from mixjobs.inference.convergence import assess
 from mixjobs.inference.holes import HoleReport
+from mixjobs.inference.interval import Interval
 from mixjobs.inference.job import load_log_probability
 from mixjobs.inference.model_comparison import (
     Comparison,
@@ -23,7 +24,7 @@ from mixjobs.inference.parameters import make_parameters
 from mixjobs.inference.posterior import fixed_values
 from mixjobs.inference.priors import Uniform
 from mixjobs.inference.segments import Chain
-from mixjobs.inference.summary import Interval, summarise_chain
+from mixjobs.inference.summary import summarise_chain
 from tests.helpers.finished_runs import NOISE, TRUTH, finished, job_in
 
 

@@ -9,11 +9,12 @@ from matplotlib.image import imread
 from PIL import Image
 
 from mixjobs.cli.plot import plot
+from mixjobs.inference.interval import Interval
 from mixjobs.inference.residuals import FittedOrder, fitted_orders
-from mixjobs.inference.summary import Interval
 from mixjobs.report import posterior
 from mixjobs.report.figure import save_figures
-from mixjobs.report.posterior import draw_corners, draw_fits, draw_traces
+from mixjobs.report.order_fits import draw_fits
+from mixjobs.report.posterior import draw_corners, draw_traces
 from tests.helpers.finished_runs import finished
 
 
