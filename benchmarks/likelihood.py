@@ -167,7 +167,7 @@ def by_itself(fit: OrderFit) -> Floats:
     """Return ln of the likelihood of one order, whose error columns no other order shares."""
     n, n_columns = fit.projection.shape
     own = np.broadcast_to(np.eye(n_columns), (n, n_columns, n_columns))
-    nothing = np.empty((n, 0, n_columns))
+    nothing = np.empty((n, 0, 0))
     return couple([OrderTerms(0, fit.own, fit.projection, fit.precision, own, nothing)]).total
 
 

@@ -50,7 +50,7 @@ class CompressedFit:
         if self.errors.shape[2]:
             continuum = mean + self._deviation_with_errors(continuum)
         gram, with_design = self._error_products(continuum)
-        half = np.linalg.solve(self._root, with_design)
+        half = self._inverse_root @ with_design
         chi_squared, gradient = self._chi_squared(coefficients)
         log_det = 2 * np.log(np.diagonal(self._root, axis1=1, axis2=2)).sum(axis=1)
         log_det += 2 * self.n_coefficients * np.log(statistics.prior_sd)
@@ -60,7 +60,7 @@ class CompressedFit:
             projection=np.matmul(scaled[:, None], self.errors)[:, 0],
             precision=gram - half.transpose(0, 2, 1) @ half,
             coefficients=coefficients,
-            response=-np.linalg.solve(self._root.transpose(0, 2, 1), half),
+            response=-self._inverse_root.transpose(0, 2, 1) @ half,
         )
 
     @property
@@ -75,11 +75,13 @@ class CompressedFit:
     @cached_property
     def _spectrum_products(self) -> Floats:
         """Products of the spectra times each polynomial with C, (n, k, k, B)."""
-        n, n_basis = self.spectra.shape
-        k = self.n_coefficients
-        matrix = self.statistics.matrix.reshape(n, k, n_basis, k * n_basis)
-        products: Floats = np.matmul(self.spectra[:, None, None], matrix)
-        return products.reshape(n, k, k, n_basis)
+        blocks, spectra = self.statistics.blocks, self.spectra
+        (n, n_basis), k = spectra.shape, self.n_coefficients
+        first, second = np.triu_indices(k)
+        products = np.empty((n, k, k, n_basis))
+        products[:, second, first] = np.matmul(blocks, spectra[:, None, :, None])[..., 0]
+        products[:, first, second] = np.matmul(spectra[:, None, None], blocks)[:, :, 0]
+        return products
 
     @cached_property
     def _design(self) -> Floats:
@@ -91,6 +93,10 @@ class CompressedFit:
     @cached_property
     def _root(self) -> Floats:
         return np.linalg.cholesky(self._design).astype(np.float64, copy=False)
+
+    @cached_property
+    def _inverse_root(self) -> Floats:
+        return np.linalg.inv(self._root).astype(np.float64, copy=False)
 
     @cached_property
     def _data_products(self) -> Floats:
@@ -108,17 +114,18 @@ class CompressedFit:
     @cached_property
     def _deviation(self) -> Floats:
         """Most probable coefficients minus their prior mean, without errors: (n, k)."""
-        solved = np.linalg.solve(self._design, self._residual_products)
-        return solved[:, :, 0].astype(np.float64, copy=False)
+        half = self._inverse_root @ self._residual_products
+        solved: Floats = self._inverse_root.transpose(0, 2, 1) @ half
+        return solved[:, :, 0]
 
     def _error_products(self, continuum: Floats) -> tuple[Floats, Floats]:
         """Products of the errors times a continuum (n, k), (n, R, R), and with A, (n, k, R)."""
         n, n_basis = self.spectra.shape
-        k = self.n_coefficients
-        matrix = self.statistics.matrix.reshape(n, k, -1)
-        once = np.matmul(continuum[:, None], matrix).reshape(n, n_basis, k, n_basis)
-        twice = np.matmul(continuum[:, None, None], once)[:, :, 0]
-        gram = self.errors.transpose(0, 2, 1) @ (twice @ self.errors)
+        first, second = np.triu_indices(self.n_coefficients)
+        factors = continuum[:, first] * continuum[:, second] / (1 + (first == second))
+        blocks = self.statistics.blocks.reshape(n, -1, n_basis**2)
+        half = np.matmul(factors[:, None], blocks).reshape(n, n_basis, n_basis)
+        gram = self.errors.transpose(0, 2, 1) @ ((half + half.transpose(0, 2, 1)) @ self.errors)
         scaled = np.matmul(continuum[:, None, None], self._spectrum_products)[:, :, 0]
         return (gram + gram.transpose(0, 2, 1)) / 2, scaled @ self.errors
 
@@ -126,12 +133,15 @@ class CompressedFit:
         """Most probable deviation with the errors, scaled by a continuum (n, k), left free."""
         gram, with_design = self._error_products(continuum)
         gram[:, range(gram.shape[1]), range(gram.shape[1])] += 1.0
-        both = np.block([[self._design, with_design], [with_design.transpose(0, 2, 1), gram]])
         scaled = np.matmul(continuum[:, None], self._data_products)
-        of_errors = np.matmul(scaled, self.errors)[:, 0, :, None]
-        right = np.concatenate([self._residual_products, of_errors], axis=1)
-        solved: Floats = np.linalg.solve(both, right)[:, : self.n_coefficients, 0]
-        return solved
+        of_errors = np.matmul(scaled, self.errors).transpose(0, 2, 1)
+        # The errors are eliminated first (Schur complement); only k coefficients are needed.
+        right = np.concatenate([with_design.transpose(0, 2, 1), of_errors], axis=2)
+        eliminated = with_design @ np.linalg.solve(gram, right)
+        solved = np.linalg.solve(
+            self._design - eliminated[:, :, :-1], self._residual_products - eliminated[:, :, -1:]
+        )
+        return solved[:, :, 0].astype(np.float64, copy=False)
 
     def _chi_squared(self, coefficients: Floats) -> tuple[Floats, Floats]:
         """Return chi² (n,) at coefficients (n, k) and their prior, and ``C N⁻¹ r`` (n, k, B).
@@ -167,16 +177,17 @@ class CompressedEpoch:
         first = samples.components[0]
         assert isinstance(first, LibraryComponent)
         terms = []
+        box = self.statistics[0].box  # all orders of an epoch have the same
+        weights, inside = box.weights(first.rv, first.vsini), box.inside(first.rv, first.vsini)
         for m, statistics in enumerate(self.statistics):
             order = model.order(samples, m)
             flux, error = order.spectra(everything, emulator_error)
             batch = SpectrumBatch(m, everything, flux, order.light.sum(axis=1), error)
             valid, spectra, errors = normalise(batch, np.ones(flux.shape[1], dtype=bool))
-            valid &= statistics.box.inside(first.rv, first.vsini)
+            valid &= inside
             noise = self.epoch.noise(params, m, held)
             ln_factor = noise.ln_noise if noise.is_diagonal else np.zeros(len(params))
-            at = statistics.at(first.rv, first.vsini, ln_factor)
-            fit = CompressedFit(at, spectra, errors).fit()
+            fit = CompressedFit(statistics.at(weights, ln_factor), spectra, errors).fit()
             terms.append(order_terms(int(model.orders.number[m]), fit, error, valid))
         return terms
 

@@ -20,8 +20,8 @@ from mixjobs.typing import Floats
 class OrderTerms:
     """What the data of one order of one epoch say about n samples, and about their error.
 
-    The error has R columns E with weights ``w = z @ common + y @ own``. With the covariance K of
-    the data given w, and the residual r: ``b = Eᵀ K⁻¹ r`` and ``G = Eᵀ K⁻¹ E``.
+    The error has R columns E, whose weights w are ``z @ common``, followed by ``y @ own``. With the
+    covariance K of the data given w, and the residual r: ``b = Eᵀ K⁻¹ r`` and ``G = Eᵀ K⁻¹ E``.
 
     Attributes
     ----------
@@ -33,8 +33,8 @@ class OrderTerms:
         b.
     precision : (n, R, R) array
         G.
-    common : (n, Z, R) array
-    own : (n, Y, R) array
+    common : (n, Z, C) array
+    own : (n, Y, R - C) array
     """
 
     number: int
@@ -72,13 +72,21 @@ class _Evidence:
             likelihood += np.where(np.isfinite(epoch.likelihood), epoch.likelihood, 0.0)
         common = np.concatenate([epoch.common for epoch in epochs], axis=2)
         own = np.concatenate([epoch.own for epoch in epochs], axis=2)
-        b = np.concatenate([epoch.projection for epoch in epochs], axis=1)[:, :, None]
-        g = _block_diagonal([epoch.precision for epoch in epochs])
-        of_own = own @ g
-        root, half, log_evidence = _integrate(of_own @ own.transpose(0, 2, 1), own @ b)
-        across = np.linalg.solve(root, of_own)
-        b = b - across.transpose(0, 2, 1) @ half
-        g = g - across.transpose(0, 2, 1) @ across
+        b, g = _together(epochs)
+        n_common, n_own = common.shape[2], own.shape[1]
+        # The rows are y, the weights of the common columns, and b; see `_factored`.
+        of_own = own @ g[:, n_common:]
+        matrix = np.empty((len(g), n_own + n_common + 1, n_own + n_common + 1))
+        matrix[:, :n_own, :n_own] = of_own[:, :, n_common:] @ own.transpose(0, 2, 1)
+        matrix[:, n_own:-1, :n_own] = of_own[:, :, :n_common].transpose(0, 2, 1)
+        matrix[:, n_own:-1, n_own:-1] = g[:, :n_common, :n_common]
+        matrix[:, -1, :n_own] = np.matmul(own, b[:, n_common:, None])[:, :, 0]
+        matrix[:, -1, n_own:-1] = b[:, :n_common]
+        factor = _factored(matrix)
+        across, half = factor[:, n_own:-1, :n_own], factor[:, -1, :n_own, None]
+        b = b[:, :n_common, None] - across @ half
+        g = g[:, :n_common, :n_common] - across @ across.transpose(0, 2, 1)
+        log_evidence = 0.5 * (half**2).sum(axis=(1, 2)) - _half_log_det(factor, n_own)
         return cls(likelihood + log_evidence, common @ b, common @ g @ common.transpose(0, 2, 1))
 
     def __add__(self, other: _Evidence) -> _Evidence:
@@ -91,38 +99,50 @@ class _Evidence:
 
     def total(self) -> Floats:
         """Integrate over z: ln of the likelihood, (n,)."""
-        _, _, log_evidence = _integrate(self.precision, self.projection)
-        return self.likelihood + log_evidence
+        n, size = self.precision.shape[:2]
+        matrix = np.empty((n, size + 1, size + 1))
+        matrix[:, :size, :size] = self.precision
+        matrix[:, size, :size] = self.projection[:, :, 0]
+        factor = _factored(matrix)
+        square: Floats = (factor[:, size, :size] ** 2).sum(axis=1)
+        return self.likelihood + 0.5 * square - _half_log_det(factor, size)
 
 
-def _integrate(precision: Floats, projection: Floats) -> tuple[Floats, Floats, Floats]:
-    """Integrate ``exp(bᵀ x - xᵀ G x / 2)`` over standard normal variables x.
+def _factored(matrix: Floats) -> Floats:
+    """Decompose ``[[1 + G, b], [bᵀ, 1 + bᵀ b]]`` by Cholesky, given G and b in its lower triangle.
 
-    Returns the Cholesky factor L of 1 + G, ``L⁻¹ b``, and
-    ``- 1/2 ln det(1 + G) + 1/2 bᵀ (1 + G)⁻¹ b``.
+    The last row of the factor begins with ``L⁻¹ b``, where L is the factor of 1 + G. With standard
+    normal variables x, the integral of ``exp(bᵀ x - xᵀ G x / 2)`` has the logarithm
+    ``1/2 |L⁻¹ b|² - ln det L``, and so have the first few of x at the others' value 0.
     """
-    n, size = precision.shape[:2]
-    bordered = np.empty((n, size + 1, size + 1))  # its last row becomes L⁻¹ b
-    bordered[:, :size, :size] = precision
-    bordered[:, range(size), range(size)] += 1.0
-    bordered[:, size, :size] = projection[:, :, 0]
-    bordered[:, size, size] = 1.0 + (projection**2).sum(axis=(1, 2))
-    factor = np.linalg.cholesky(bordered)  # reads the lower triangle only
-    root, half = factor[:, :size, :size], factor[:, size, :size, None]
-    log_det = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-    return root, half, 0.5 * ((half**2).sum(axis=(1, 2)) - log_det)
+    size = matrix.shape[1] - 1
+    matrix[:, range(size), range(size)] += 1.0
+    matrix[:, size, size] = 1.0 + (matrix[:, size, :size] ** 2).sum(axis=1)
+    factor = np.linalg.cholesky(matrix)  # reads the lower triangle only
+    return factor.astype(np.float64, copy=False)
 
 
-def _block_diagonal(blocks: Sequence[Floats]) -> Floats:
-    """Arrange matrices (n, r, r) of the epochs of an order along the diagonal."""
-    if len(blocks) == 1:
-        return blocks[0]
-    ends = np.cumsum([block.shape[1] for block in blocks])
-    joined = np.zeros((len(blocks[0]), ends[-1], ends[-1]))
-    for block, end in zip(blocks, ends, strict=True):
-        start = end - block.shape[1]
-        joined[:, start:end, start:end] = block
-    return joined
+def _half_log_det(factor: Floats, size: int) -> Floats:
+    """Return ln det of the first rows and columns of Cholesky factors: (n,)."""
+    diagonal = np.diagonal(factor, axis1=1, axis2=2)[:, :size]
+    return np.asarray(np.log(diagonal).sum(axis=1))
+
+
+def _together(epochs: Sequence[OrderTerms]) -> tuple[Floats, Floats]:
+    """Combine b (n, R) and G (n, R, R) of the epochs of an order; the common columns come first."""
+    if len(epochs) == 1:
+        return epochs[0].projection, epochs[0].precision
+    parts = [np.arange(epoch.precision.shape[1]) < epoch.common.shape[2] for epoch in epochs]
+    is_common = np.concatenate(parts)
+    sequence = np.argsort(~is_common, kind="stable")
+    b = np.concatenate([epoch.projection for epoch in epochs], axis=1)
+    g = np.zeros((len(b), len(is_common), len(is_common)))
+    start = 0
+    for epoch in epochs:
+        stop = start + epoch.precision.shape[1]
+        g[:, start:stop, start:stop] = epoch.precision
+        start = stop
+    return b[:, sequence], g[:, sequence][:, :, sequence]
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,9 +215,10 @@ def most_probable_weights(terms: Sequence[OrderTerms]) -> list[Floats]:
     b, g, directions = np.zeros((n, size, 1)), np.zeros((n, size, size)), []
     for term in terms:
         start = first_own[term.number]
-        expanded = np.zeros((n, size, term.common.shape[2]))
-        expanded[:, :n_common] = term.common
-        expanded[:, start : start + term.own.shape[1]] = term.own
+        expanded = np.zeros((n, size, term.precision.shape[1]))
+        n_columns = term.common.shape[2]
+        expanded[:, :n_common, :n_columns] = term.common
+        expanded[:, start : start + term.own.shape[1], n_columns:] = term.own
         directions.append(expanded)
         b += expanded @ term.projection[:, :, None]
         g += expanded @ term.precision @ expanded.transpose(0, 2, 1)

@@ -9,6 +9,7 @@ velocity and the rotation. They are computed at Chebyshev nodes in a box and int
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebpts1, chebvander
@@ -77,10 +78,14 @@ def _axis_weights(values: Floats, ends: tuple[float, float], n: int) -> Floats:
     if n == 1:
         return np.ones((len(values), 1))
     t = (2 * values - ends[0] - ends[1]) / (ends[1] - ends[0])
-    weights: Floats = chebvander(np.clip(t, -1, 1), n - 1) @ np.linalg.inv(
-        chebvander(chebpts1(n), n - 1)
-    )
+    weights: Floats = chebvander(np.clip(t, -1, 1), n - 1) @ _node_coefficients(n)
     return weights
+
+
+@cache
+def _node_coefficients(n: int) -> Floats:
+    """Return the Chebyshev coefficients (n, n) of functions that are 1 at one node, 0 at others."""
+    return np.linalg.inv(chebvander(chebpts1(n), n - 1)).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +103,11 @@ class OrderStatistics:
         w0.
     h_weights : (n_nodes, r) array
         Coefficients of each node in the r matrices that represent H.
-    matrices : (r, k B, k B) array
+    blocks : (r, P, B, B) array
+        The blocks of these matrices that belong to the P pairs of polynomials i <= j, in the
+        sequence of `numpy.triu_indices`. H is symmetric.
+    of_reference : (r, k B) array
+        The products of these matrices with w0.
     rest : (n_nodes, k B + 1) array
         h and dd at the nodes.
     log_det : float
@@ -113,24 +122,27 @@ class OrderStatistics:
     box: VelocityBox
     reference: Floats
     h_weights: Floats
-    matrices: Floats
+    blocks: Floats
+    of_reference: Floats
     rest: Floats
     log_det: float
     n_pixels: int
     scale: float
     prior_sd: float
 
-    def at(self, rv: Floats, vsini: Floats, ln_factor: Floats) -> StatisticsBatch:
-        """Interpolate at velocities (n,); the noise is multiplied by ``exp(ln_factor)``, (n,)."""
-        weights = self.box.weights(rv, vsini) * np.exp(-ln_factor)[:, None]
+    def at(self, weights: Floats, ln_factor: Floats) -> StatisticsBatch:
+        """Interpolate with weights (n, n_nodes) of the nodes.
+
+        The noise is multiplied by ``exp(ln_factor)``, (n,).
+        """
+        weights = weights * np.exp(-ln_factor)[:, None]
         of_matrices = weights @ self.h_weights
-        size = len(self.reference)
-        matrices = of_matrices @ self.matrices.reshape(len(self.matrices), -1)
+        blocks = of_matrices @ self.blocks.reshape(len(self.blocks), -1)
         rest = weights @ self.rest
         constant = self.n_pixels * (np.log(2 * np.pi) + 2 * np.log(self.scale))
         return StatisticsBatch(
-            self.reference, self.prior_sd, matrices.reshape(-1, size, size),
-            of_matrices @ (self.matrices @ self.reference), rest[:, :-1], rest[:, -1],
+            self.reference, self.prior_sd, blocks.reshape(-1, *self.blocks.shape[1:]),
+            of_matrices @ self.of_reference, rest[:, :-1], rest[:, -1],
             self.log_det + self.n_pixels * ln_factor + constant,
         )  # fmt: skip
 
@@ -145,8 +157,8 @@ class StatisticsBatch:
         w0.
     prior_sd : float
         Of the continuum's coefficients.
-    matrix : (n, k B, k B) array
-        H.
+    blocks : (n, P, B, B) array
+        H: see `OrderStatistics`.
     of_reference : (n, k B) array
         ``H w0``.
     projection : (n, k B) array
@@ -159,7 +171,7 @@ class StatisticsBatch:
 
     reference: Floats
     prior_sd: float
-    matrix: Floats
+    blocks: Floats
     of_reference: Floats
     projection: Floats
     square: Floats
@@ -194,14 +206,33 @@ def order_statistics(
         gram = white @ white.T
         matrices.append(gram[:-1, :-1])
         rest.append(np.append(gram[-1, :-1], gram[-1, -1]))
-    stacked = np.array(matrices)
-    left, values, right = np.linalg.svd(stacked.reshape(len(stacked), -1), full_matrices=False)
+    blocks = _blocks(np.array(matrices), data.polynomials.shape[1])
+    left, values, right = np.linalg.svd(blocks.reshape(len(blocks), -1), full_matrices=False)
     rank = int(np.count_nonzero(values > _RANK_TOLERANCE * values[0]))
+    leading = np.ascontiguousarray(right[:rank]).reshape(rank, *blocks.shape[1:])
     return OrderStatistics(
-        box, reference, left[:, :rank] * values[:rank],
-        np.ascontiguousarray(right[:rank]).reshape(rank, *stacked.shape[1:]), np.array(rest),
-        float(whiten.log_det[0]), len(used), data.scale, data.prior_sd,
+        box, reference, left[:, :rank] * values[:rank], leading, _product(leading, reference),
+        np.array(rest), float(whiten.log_det[0]), len(used), data.scale, data.prior_sd,
     )  # fmt: skip
+
+
+def _blocks(matrices: Floats, k: int) -> Floats:
+    """Return the blocks (n, P, B, B) of symmetric matrices (n, k B, k B); see `OrderStatistics`."""
+    n, size, _ = matrices.shape
+    by_polynomial = matrices.reshape(n, k, size // k, k, size // k).transpose(0, 1, 3, 2, 4)
+    first, second = np.triu_indices(k)
+    return np.ascontiguousarray(by_polynomial[:, first, second])
+
+
+def _product(blocks: Floats, vector: Floats) -> Floats:
+    """Return the products (n, k B) of symmetric matrices, given by their blocks, with a vector."""
+    parts = vector.reshape(-1, blocks.shape[2])
+    products = np.zeros((len(blocks), *parts.shape))
+    for p, (i, j) in enumerate(zip(*np.triu_indices(len(parts)), strict=True)):
+        products[:, i] += blocks[:, p] @ parts[j]
+        if i < j:
+            products[:, j] += parts[i] @ blocks[:, p]
+    return products.reshape(len(blocks), -1)
 
 
 def _padded(transforms: Complexes, basis: OrderBasis) -> Complexes:

@@ -113,7 +113,7 @@ class Blend(Protocol):
         """The sum of the spectra: (n, n_pixels)."""
 
     def errors(self, root: Floats) -> tuple[Floats, Floats]:
-        """Return the spectra in which the emulator errs, and their coefficients.
+        """Return the spectra in which the emulator errs, and their weights.
 
         Parameters
         ----------
@@ -123,10 +123,10 @@ class Blend(Protocol):
         Returns
         -------
         spectra : (n, R, n_pixels) array
-            Of one component with light 1; none for a blackbody.
-        coefficients : (n, Z, R) array
-            Change of their coefficients with each of Z standard normal variables. These are the
-            J variables of the joint error for each of the k components.
+            None for a blackbody.
+        directions : (n, Z, R) array
+            Change of their weights with each of Z standard normal variables, in orthonormal
+            columns. These are the J variables of the joint error for each of the k components.
         """
 
     def light_errors(self, root: Floats) -> Floats:

@@ -259,7 +259,7 @@ class EmulatedBlend:
     flux: Floats
 
     def errors(self, root: Floats) -> tuple[Floats, Floats]:
-        """Return the spectra in which the emulator errs, and their coefficients: see `Blend`."""
+        """Return the spectra in which the emulator errs, and their weights: see `Blend`."""
         scaled = self.error_scale[:, :, None] * root
         return self._errors(scaled, self.basis.error_transforms, self.basis.error.directions)
 
@@ -271,21 +271,29 @@ class EmulatedBlend:
     def _errors(
         self, root: Floats, transforms: Complexes, directions: Floats
     ) -> tuple[Floats, Floats]:
-        light = self.light
-        n, n_components = light.shape
-        spectra, coefficients = [], []
+        light = np.nan_to_num(self.light)  # NaN for an invalid sample
+        spectra, weights = [], []
         for members, factor in zip(self.columns, self.factors, strict=True):
             spectra.append(self.basis.pixels(factor[:, None] * transforms))
             own = list(members)
-            amplitude = np.einsum("nk,nki->ni", light[:, own], root[:, own])
-            coefficients.append(amplitude[:, :, None, None] * directions)
-        joined: Floats = np.concatenate(coefficients, axis=3)
-        shape = n, n_components * len(directions), joined.shape[3]
-        return np.concatenate(spectra, axis=1), joined.reshape(shape)
+            weights.append(np.matmul(light[:, None, own], root[:, own])[:, 0])
+        if len(weights) > 1:
+            joined = [_outer(each, directions) for each in weights]
+            orthonormal, triangle = np.linalg.qr(np.concatenate(joined, axis=2))
+            return triangle @ np.concatenate(spectra, axis=1), orthonormal
+        size = np.linalg.norm(weights[0], axis=1)
+        unit = weights[0] / np.where(size > 0, size, 1.0)[:, None]
+        return size[:, None, None] * spectra[0], _outer(unit, directions)
 
     def light_errors(self, root: Floats) -> Floats:
         """Coefficients of ln(mean flux) of each component: see `Blend`."""
         n, n_components = self.light.shape
-        scaled = self.error_scale[:, :, None] * root
-        products: Floats = np.einsum("nki,j->nijk", scaled, self.basis.error.log_mean)
+        scaled = (self.error_scale[:, :, None] * root).transpose(0, 2, 1)
+        products: Floats = scaled[:, :, None] * self.basis.error.log_mean[:, None]
         return products.reshape(n, -1, n_components)
+
+
+def _outer(weights: Floats, directions: Floats) -> Floats:
+    """Return the Kronecker products (n, k J, R) of weights (n, k) and directions (J, R)."""
+    products: Floats = weights[:, :, None, None] * directions
+    return products.reshape(len(weights), -1, directions.shape[1])

@@ -120,8 +120,9 @@ class SpectrumBatch:
 class SpectrumError:
     """The error of the mixture in one order, for a batch of samples.
 
-    It is ``columns @ (z @ common + y @ own)``, with standard normal variables z that all orders and
-    epochs share, and y that belong to this order, in all epochs.
+    It is ``columns @ w``, where the weights w are ``z @ common``, followed by ``y @ own``. The
+    standard normal variables z are those of all orders and epochs; y belong to this order, in all
+    epochs.
 
     Attributes
     ----------
@@ -129,10 +130,10 @@ class SpectrumError:
         Factor X of the covariance X Xᵀ of the error, which includes that of the mean fluxes.
     level : (n, R) array
         Change of the mixture's level with each column.
-    common : (n, Z, R) array
-        Interpolation error.
-    own : (n, Y, R) array
-        Reconstruction error. The columns of `common` and `own` are orthonormal together.
+    common : (n, Z, C) array
+        Interpolation error; its columns are orthonormal.
+    own : (n, Y, R - C) array
+        Reconstruction error; its columns are orthonormal.
     """
 
     columns: Floats
@@ -359,47 +360,54 @@ class OrderMixture:
 
         The error is a sum of a few spectra: those in which the emulators err, and the component
         itself for the error of its mean flux, because the derivative of a part with respect to
-        ln(mean flux) is the part. The coefficients of these spectra are linear in z and y. QR
-        decompositions of the coefficients make them independent.
+        ln(mean flux) is the part. The weights of these spectra are linear in z and y.
         """
         roots = [root(self.samples.correlation[batch][:, ks][:, :, ks]) for ks in members]
         pairs = list(zip(blends, roots, strict=True))
-        shapes, of_shapes = zip(*(blend.errors(factor) for blend, factor in pairs), strict=True)
+        shapes, directions = zip(*(blend.errors(factor) for blend, factor in pairs), strict=True)
+        common = _block_diagonal(directions)
+        sequence, ln_light = self._light_errors(pairs, members)
+        within = common.transpose(0, 2, 1) @ ln_light
+        beyond, triangle = np.linalg.qr(ln_light - common @ within)
+        of_parts = np.concatenate([within, triangle], axis=1)
+        residuals, own = zip(
+            *(blend.reconstruction_errors(factor) for blend, factor in pairs), strict=True
+        )
+        n, n_pixels = blends[0].flux.shape
+        no_spectra = np.zeros((n, triangle.shape[1], n_pixels))
+        columns = np.concatenate([*shapes, no_spectra, *residuals], axis=1)
+        if sequence:
+            parts = np.stack([self.part(k, batch) for k in sequence], axis=1)
+            columns[:, : of_parts.shape[1]] += of_parts @ parts
+        level = np.zeros((n, columns.shape[1]))  # the emulator's errors have mean 0
+        light = self.light[batch][:, sequence]
+        level[:, : of_parts.shape[1]] = np.matmul(of_parts, light[:, :, None])[:, :, 0]
+        return SpectrumError(
+            columns.transpose(0, 2, 1), level,
+            np.concatenate([common, beyond], axis=2), _block_diagonal(own),
+        )  # fmt: skip
+
+    def _light_errors(
+        self, pairs: Sequence[tuple[Blend, Floats]], members: Sequence[Sequence[int]]
+    ) -> tuple[list[int], Floats]:
+        """Return the components whose light has an error, and its change (n, Z, k) with z."""
         ln_light = _block_diagonal([blend.light_errors(factor) for blend, factor in pairs])
         sequence = [k for ks in members for k in ks]
-        if self.relative:  # to the mean flux of component 1
+        if self.relative:  # to the mean flux of component 1, whose own light has no error then
             first = sequence.index(0)
-            ln_light -= ln_light[:, :, first : first + 1]
-        parts = np.stack([self.part(k, batch) for k in sequence], axis=1)
-        common, triangle = _qr(np.concatenate([_block_diagonal(of_shapes), ln_light], axis=2))
-        interpolation = triangle @ np.concatenate([*shapes, parts], axis=1)
-        of_parts = triangle[:, :, -len(sequence) :]  # the emulator's errors have mean 0
-        level = np.einsum("nrk,nk->nr", of_parts, self.light[batch][:, sequence])
-        pieces = [blend.reconstruction_errors(factor) for blend, factor in pairs]
-        own, triangle = _qr(_block_diagonal([coefficients for _, coefficients in pieces]))
-        reconstruction = triangle @ np.concatenate([spectra for spectra, _ in pieces], axis=1)
-        n_common, n_own = common.shape[2], own.shape[2]
-        return SpectrumError(
-            np.concatenate([interpolation, reconstruction], axis=1).transpose(0, 2, 1),
-            np.pad(level, ((0, 0), (0, n_own))),
-            np.pad(common, ((0, 0), (0, 0), (0, n_own))),
-            np.pad(own, ((0, 0), (0, 0), (n_common, 0))),
-        )
+            ln_light = np.delete(ln_light, first, axis=2) - ln_light[:, :, first : first + 1]
+            del sequence[first]
+        return sequence, ln_light
 
     def part(self, k: int, batch: slice) -> Floats:
         """Return component `k` alone, (n, n_pixels), with its light in the mixture."""
         return self.components[k].spectrum(self.light[batch, k], batch)
 
 
-def _qr(coefficients: Floats) -> tuple[Floats, Floats]:
-    """Decompose matrices (n, Z, R); those of invalid samples become 0."""
-    coefficients[np.isnan(coefficients).any(axis=(1, 2))] = 0.0
-    orthonormal, triangle = np.linalg.qr(coefficients)
-    return orthonormal, triangle
-
-
 def _block_diagonal(blocks: Sequence[Floats]) -> Floats:
     """Combine blocks (n, rows, columns) along the diagonal of matrices."""
+    if len(blocks) == 1:
+        return blocks[0]
     rows = np.cumsum([0, *(block.shape[1] for block in blocks)])
     columns = np.cumsum([0, *(block.shape[2] for block in blocks)])
     combined = np.zeros((len(blocks[0]), rows[-1], columns[-1]))

@@ -87,8 +87,8 @@ def test_a_file_with_everything(tmp_path):
         ["teff_2 < teff_1"], [1, 2, 1.5, 1]
     )  # fmt: skip
     assert job.sampling.model_dump() == {
-        "walkers": 32, "likelihood": "compressed", "by_order": False, "ensembles": 3, "max_steps": 500,
-        "checkpoint": 50,
+        "walkers": 32, "likelihood": "compressed", "by_order": False, "ensembles": 3,
+        "max_steps": 500, "checkpoint": 50,
     }  # fmt: skip
     assert (job.cluster.kind, job.cluster.workers) == ("local", 2)
 
@@ -120,8 +120,8 @@ def test_a_minimal_job():
     assert (job.parameters.plain_settings, job.parameters.constraints) == ({}, None)
     assert job.parameters.dirichlet is None
     assert job.sampling.model_dump() == {
-        "walkers": None, "likelihood": "compressed", "by_order": False, "ensembles": 2, "max_steps": 20000,
-        "checkpoint": 100,
+        "walkers": None, "likelihood": "compressed", "by_order": False, "ensembles": 2,
+        "max_steps": 20000, "checkpoint": 100,
     }  # fmt: skip
 
 

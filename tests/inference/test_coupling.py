@@ -23,6 +23,12 @@ class Data:
     common: np.ndarray
     own: np.ndarray
 
+    @property
+    def by_variable(self):
+        """The change of the data with each z, and with each y."""
+        n_common = self.common.shape[1]
+        return self.columns[:, :n_common] @ self.common.T, self.columns[:, n_common:] @ self.own.T
+
     def terms(self):
         likelihood = multivariate_normal(cov=self.covariance).logpdf(self.residual)
         right = np.column_stack([self.residual, self.columns])
@@ -37,13 +43,13 @@ def some_data(seed, numbers, n_common, n_own, strength=1.0):
     rng = np.random.default_rng(seed)
     data = []
     for number in numbers:
-        n_pixels, rank = rng.integers(4, 9), rng.integers(1, 5)
+        n_pixels, *ranks = rng.integers(4, 9), *rng.integers(0, 4, 2)
         noise = rng.normal(size=(n_pixels, n_pixels))
         data.append(
             Data(
                 number, rng.normal(size=n_pixels), noise @ noise.T + np.eye(n_pixels),
-                strength * rng.normal(size=(n_pixels, rank)), rng.normal(size=(n_common, rank)),
-                rng.normal(size=(n_own, rank)),
+                strength * rng.normal(size=(n_pixels, sum(ranks))),
+                rng.normal(size=(n_common, ranks[0])), rng.normal(size=(n_own, ranks[1])),
             )
         )  # fmt: skip
     return data
@@ -57,10 +63,10 @@ def dense(data):
     for d in data:
         of_order = [n_own * [0.0] if number != d.number else None for number in numbers]
         blocks = [
-            d.columns @ d.own.T if block is None else np.zeros((len(d.residual), n_own))
+            d.by_variable[1] if block is None else np.zeros((len(d.residual), n_own))
             for block in of_order
         ]
-        rows.append(np.hstack([d.columns @ d.common.T, *blocks]))
+        rows.append(np.hstack([d.by_variable[0], *blocks]))
     x = np.vstack(rows)
     return np.concatenate([d.residual for d in data]), block_diag(*(d.covariance for d in data)), x
 
@@ -98,7 +104,8 @@ def test_the_most_probable_weights_are_those_of_ridge_regression():
     z, y = variables[:4], {1: variables[4:6], 3: variables[6:8]}
     weights = most_probable_weights([d.terms() for d in data])
     for d, w in zip(data, weights, strict=True):
-        np.testing.assert_allclose(w[0], z @ d.common + y[d.number] @ d.own, rtol=1e-8)
+        expected = np.concatenate([z @ d.common, y[d.number] @ d.own])
+        np.testing.assert_allclose(w[0], expected, rtol=1e-8)
 
 
 def test_without_errors_the_orders_are_independent():

@@ -19,7 +19,7 @@ def terms(fit):
     """The terms of an order by itself, with a variable for each error column."""
     n, n_columns = fit.projection.shape
     own = np.broadcast_to(np.eye(n_columns), (n, n_columns, n_columns))
-    nothing = np.empty((n, 0, n_columns))
+    nothing = np.empty((n, 0, 0))
     return [OrderTerms(1, fit.own, fit.projection, fit.precision, own, nothing)]
 
 

@@ -154,7 +154,7 @@ def test_orders_and_motions_share_their_variables(store):
         for number, batch in zip((7, 8), model.stream(values, errors=True), strict=True):
             error, dense = batch.error, Dense(store, number)
             part = batch.flux[0]
-            by_z = error.common[0] @ error.columns[0].T  # (Z, n_pixels)
+            by_z = error.common[0] @ error.columns[0].T[: error.common.shape[2]]  # (Z, n_pixels)
             expected, _ = dense.errors(part - part, 1.0, *values[3:])
             assert np.abs(by_z - expected).max() < 0.05 * np.abs(expected).max()
 
@@ -211,7 +211,7 @@ def stated_and_actual(store, method):
     star = mixjobs.load_mixture(store, 1, method=method, fixed={"vsini": 0, "rv": 0})
     (block,) = star.stream(theta[:1], errors=True)
     assert 1490 < true.shape[1] < 1500
-    columns = block.error.columns[0] @ np.linalg.qr(block.error.common[0].T)[0]
+    columns = block.error.columns[0][:, : block.error.common.shape[2]]
     by_factor = (columns**2).sum(axis=1).mean()
     reconstruction = (Dense(store, 1).reconstruction_error ** 2).mean()
     return by_factor, reconstruction, ((star(theta)[0] - true) ** 2).mean()
