@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from mixjobs.inference.statistics import OrderStatistics, StatisticsBatch
 from mixjobs.model.coefficients import in_coefficients
 from mixjobs.model.library_model import LibraryComponent
 from mixjobs.model.mixture import SpectrumBatch
-from mixjobs.typing import Floats
+from mixjobs.typing import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class CompressedFit:
         """Products of the spectra times each polynomial with C, (n, k, k, B)."""
         blocks, spectra = self.statistics.blocks, self.spectra
         (n, n_basis), k = spectra.shape, self.n_coefficients
-        first, second = np.triu_indices(k)
+        first, second = _pairs(k)
         products = np.empty((n, k, k, n_basis))
         products[:, second, first] = np.matmul(blocks, spectra[:, None, :, None])[..., 0]
         products[:, first, second] = np.matmul(spectra[:, None, None], blocks)[:, :, 0]
@@ -121,7 +121,7 @@ class CompressedFit:
     def _error_products(self, continuum: Floats) -> tuple[Floats, Floats]:
         """Products of the errors times a continuum (n, k), (n, R, R), and with A, (n, k, R)."""
         n, n_basis = self.spectra.shape
-        first, second = np.triu_indices(self.n_coefficients)
+        first, second = _pairs(self.n_coefficients)
         factors = continuum[:, first] * continuum[:, second] / (1 + (first == second))
         blocks = self.statistics.blocks.reshape(n, -1, n_basis**2)
         half = np.matmul(factors[:, None], blocks).reshape(n, n_basis, n_basis)
@@ -161,6 +161,12 @@ class CompressedFit:
         return chi_squared, self._by_polynomial(statistics.projection - change)
 
 
+@cache
+def _pairs(k: int) -> tuple[Ints, Ints]:
+    """Return the pairs i <= j of k polynomials, in the sequence of the blocks of H."""
+    return np.triu_indices(k)
+
+
 @dataclass(frozen=True, eq=False)
 class CompressedEpoch:
     """The orders of one epoch: their model in coefficients, and their statistics."""
@@ -185,8 +191,9 @@ class CompressedEpoch:
             batch = SpectrumBatch(m, everything, flux, order.light.sum(axis=1), error)
             valid, spectra, errors = normalise(batch, np.ones(flux.shape[1], dtype=bool))
             valid &= inside
-            noise = self.epoch.noise(params, m, held)
-            ln_factor = noise.ln_noise if noise.is_diagonal else np.zeros(len(params))
+            ln_noise, log_amplitude, _ = self.epoch.noise_values(params, m, held).T
+            # The factor of correlated noise is part of the statistics.
+            ln_factor = np.where(np.isneginf(log_amplitude), ln_noise, 0.0)
             fit = CompressedFit(statistics.at(weights, ln_factor), spectra, errors).fit()
             terms.append(order_terms(int(model.orders.number[m]), fit, error, valid))
         return terms

@@ -86,7 +86,9 @@ def load_log_probability(
         return free
     if not pixels_needed(config, free):
         walkers = n_walkers(config, free)
-        prepared = prepare_compressed(free, config.sampling.ensembles, walkers, config.seed, report)
+        prepared = prepare_compressed(
+            free, config.sampling.ensembles, walkers, config.seed, report, client
+        )
         return replace(prepared.log_probability, notes=(*free.notes, _NOISE_NOTE))
     starts = find_starts(free, config.sampling.ensembles, config.seed, report)
     log_probability, notes = free, []

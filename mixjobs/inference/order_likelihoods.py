@@ -220,12 +220,17 @@ class EpochLikelihoods:
         It is the noise held for this order, if any is held; that of its own parameters, if it has
         them; or else that of all orders.
         """
-        sampled = self._sampled_noise(params, m)
+        values = self.noise_values(params, m, held)
         if not held:
-            return noise_params(sampled)
+            return noise_params(values)
         own = held[self.places[m]]
-        values = sampled if self.has_own_parameters(m) else own.values(len(params))
         return noise_params(values, continuum_of(self.data[m], own.continuum))
+
+    def noise_values(self, params: Floats, m: int, held: Sequence[OrderNoise]) -> Floats:
+        """Return the three parameters (n, 3) of the noise of order m; see `noise`."""
+        if held and not self.has_own_parameters(m):
+            return held[self.places[m]].values(len(params))
+        return self._sampled_noise(params, m)
 
     def has_own_parameters(self, m: int) -> bool:
         """Whether the noise of order m is sampled with parameters of its own."""

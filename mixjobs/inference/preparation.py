@@ -6,15 +6,17 @@ therefore found in turn: roughly, by a search, and once more after first draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from operator import methodcaller
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixjobs.inference.compression import Compression, Velocities, compress
 from mixjobs.inference.convergence import assess
+from mixjobs.inference.distributed import distribute
 from mixjobs.inference.log_probability import LogProbability
 from mixjobs.inference.optimum import Report, find_starts, start_walkers
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
@@ -24,6 +26,9 @@ from mixjobs.inference.sampler import short_chain
 from mixjobs.inference.segments import Chain
 from mixjobs.inference.statistics import VelocityBox
 from mixjobs.typing import Floats
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 N_STEPS = 100  # of the first draws with pixels
 N_COMPRESSED_STEPS = 300  # without them; the second half shows where the posterior is
@@ -117,7 +122,12 @@ def hold_order_noise(
 
 
 def prepare_compressed(
-    free: LogProbability, ensembles: int, walkers: int, seed: int, report: Report
+    free: LogProbability,
+    ensembles: int,
+    walkers: int,
+    seed: int,
+    report: Report,
+    client: Client | None = None,
 ) -> Preparation:
     """Find optimum, noise and boxes of a fit that can do without pixels.
 
@@ -130,6 +140,8 @@ def prepare_compressed(
     seed : int
     report : callable
         See `find_starts`.
+    client : Client, optional
+        With which `free` was loaded; its workers sample the first draws of the ensembles.
     """
     exact = _noise_fixed(free)
     velocities = Velocities.of(exact)
@@ -139,7 +151,7 @@ def prepare_compressed(
     exact = _with_noise_at(starts[0], exact, free)
     first = compressed_near(exact, starts[0])
     starts[~np.isfinite(first(starts))] = starts[0]
-    draws = _first_draws(first, starts, walkers, seed, N_COMPRESSED_STEPS)
+    draws = _first_draws(first, starts, walkers, seed, N_COMPRESSED_STEPS, client)
     starts = np.array([_best(first, ensemble[-1]) for ensemble in draws])
     best = _best(first, starts)
     exact = _with_noise_at(best, exact, free)
@@ -330,17 +342,37 @@ def compressed_near(exact: LogProbability, x: Floats) -> LogProbability:
 
 
 def _first_draws(
-    log_probability: LogProbability, starts: Floats, walkers: int, seed: int, n_steps: int
+    log_probability: LogProbability,
+    starts: Floats,
+    walkers: int,
+    seed: int,
+    n_steps: int,
+    client: Client | None = None,
 ) -> Floats:
-    """Return a short chain of each ensemble, (ensembles, n_steps, walkers, P)."""
+    """Return a short chain of each ensemble, (ensembles, n_steps, walkers, P).
+
+    Workers of a client sample one ensemble each; the log-probability must not use them itself.
+    """
     positions = start_walkers(log_probability, starts, walkers, seed)
-    return np.array([
-        short_chain(
-            log_probability, start, log_probability(start),
-            bounds=log_probability.parameters.bounds, n_steps=n_steps, seed=[seed, 3, e],
-        )
-        for e, start in enumerate(positions)
-    ])  # fmt: skip
+    build = partial(_short_chains, log_probability, positions, seed, n_steps)
+    return np.array(distribute(client, build, range(len(positions)))())
+
+
+def _short_chains(
+    log_probability: LogProbability, positions: Floats, seed: int, n_steps: int, e: Sequence[int]
+) -> Callable[[], list[Floats]]:
+    """Return a function that samples the ensembles with indices `e`."""
+
+    def sample() -> list[Floats]:
+        return [
+            short_chain(
+                log_probability, positions[k], log_probability(positions[k]),
+                bounds=log_probability.parameters.bounds, n_steps=n_steps, seed=[seed, 3, k],
+            )
+            for k in e
+        ]  # fmt: skip
+
+    return sample
 
 
 def _best(log_probability: LogProbability, x: Floats) -> Floats:

@@ -100,8 +100,8 @@ def _sample(
     report: SampleReport,
 ) -> Run:
     with _removed_if_unusable(folder):
-        preparation = _prepared(folder, job, free, report)
-        target, check = _sample_steps(folder, job, preparation, report)
+        preparation = _prepared(folder, job, free, client, report)
+        target, check = _sample_steps(folder, job, preparation, client, report)
     if check is not None:
         report.checked(check)
     report.concluding()
@@ -120,7 +120,11 @@ def _sample(
 
 
 def _sample_steps(
-    folder: RunFolder, job: SampleConfig, preparation: Preparation, report: SampleReport
+    folder: RunFolder,
+    job: SampleConfig,
+    preparation: Preparation,
+    client: Client | None,
+    report: SampleReport,
 ) -> tuple[LogProbability, CompressionCheck | None]:
     """Sample until the chain ends and, without pixels, agrees with the exact log-probability."""
     while True:
@@ -132,6 +136,7 @@ def _sample_steps(
             target.by_order if preparation.compression is None else target.total, folder, start,
             bounds=target.parameters.bounds, checkpoint=job.sampling.checkpoint,
             max_steps=job.sampling.max_steps, report=report.sampling,
+            client=None if preparation.compression is None else client,
         )  # fmt: skip
         if preparation.compression is None or not folder.last_step():
             return target, None
@@ -157,12 +162,16 @@ def _removed_if_unusable(folder: RunFolder) -> Iterator[None]:
 
 
 def _prepared(
-    folder: RunFolder, job: SampleConfig, free: LogProbability, report: SampleReport
+    folder: RunFolder,
+    job: SampleConfig,
+    free: LogProbability,
+    client: Client | None,
+    report: SampleReport,
 ) -> Preparation:
     """Find optimum, noise and boxes, or read them."""
     stored = (folder.path / START).exists() and (folder.path / NOISE).exists()
     if not stored and not pixels_needed(job, free):
-        return _prepare_compressed(folder, job, free, report)
+        return _prepare_compressed(folder, job, free, client, report)
     if not (folder.path / START).exists():
         _search(folder, job, free, report)
     fixed = fixed_at_optimum(folder, free)
@@ -180,11 +189,15 @@ def _prepared(
 
 
 def _prepare_compressed(
-    folder: RunFolder, job: SampleConfig, free: LogProbability, report: SampleReport
+    folder: RunFolder,
+    job: SampleConfig,
+    free: LogProbability,
+    client: Client | None,
+    report: SampleReport,
 ) -> Preparation:
     preparation = prepare_compressed(
         free, job.sampling.ensembles, n_walkers(job, free), job.seed,
-        lambda _stage, done, total: report.searching(done, total),
+        lambda _stage, done, total: report.searching(done, total), client,
     )  # fmt: skip
     exact = preparation.log_probability
     starts = [dict(zip(exact.names, x, strict=True)) for x in preparation.starts.tolist()]

@@ -6,9 +6,10 @@ continues bit for bit as if it had not been interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import emcee
 import numpy as np
@@ -17,9 +18,13 @@ from numpy.typing import NDArray
 from mixjobs.display import counted
 from mixjobs.errors import InvalidInput, JobFailed
 from mixjobs.inference.convergence import Convergence, assess
+from mixjobs.inference.distributed import distribute
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.inference.segments import RANDOM, Segment
 from mixjobs.typing import Floats, Ints
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 ByOrder = Callable[[Floats], Floats]  # `LogProbability.by_order`, or any other function like it
 
@@ -56,6 +61,7 @@ def run_ensembles(
     checkpoint: int,
     max_steps: int,
     report: Callable[[Progress], None] = lambda _progress: None,
+    client: Client | None = None,
 ) -> Convergence:
     """Sample until the chain in a run folder has converged, or reaches its limit.
 
@@ -84,6 +90,9 @@ def run_ensembles(
         Largest number of steps.
     report : callable, optional
         Called at the start and after each step. An exception that it raises ends the sampling.
+    client : Client, optional
+        Its workers advance the ensembles, for a log-probability that can be pickled and does not
+        use the workers itself.
 
     Returns
     -------
@@ -108,7 +117,7 @@ def run_ensembles(
         steps = _Steps(folder)
         if bounds is None:
             bounds = np.tile([-np.inf, np.inf], (len(folder.names), 1))
-        ensembles = Ensembles(checked, bounds, folder.last_segment())
+        ensembles = Ensembles(checked, bounds, folder.last_segment(), client)
         try:
             return _advance(steps, ensembles, checkpoint, max_steps, report)
         except BaseException:
@@ -263,34 +272,48 @@ class Step(NamedTuple):
     random: NDArray[np.void]
 
 
-class Ensembles:
-    """All ensembles, each with its own sampler."""
+class EnsembleState(NamedTuple):
+    """What determines the further steps of one ensemble."""
 
-    def __init__(self, log_probability: ByOrder, bounds: Floats, last: Segment) -> None:
-        self._positions = last.positions[:, -1]
-        self._n_blobs = last.by_order.shape[-1]
-        self._samplers = [
-            _sampler(log_probability, bounds, last, e) for e in range(len(self._positions))
-        ]
+    positions: Floats
+    log_probability: Floats
+    by_order: Floats
+    random: NDArray[np.void]
+
+
+class Ensembles:
+    """All ensembles, each with its own random numbers.
+
+    Parameters
+    ----------
+    log_probability : callable
+    bounds : (P, 2) array
+    last : Segment
+        Its last step is where the ensembles begin.
+    client : Client, optional
+        Its workers advance the ensembles, at the same time. None advances them in turn, here.
+    """
+
+    def __init__(
+        self, log_probability: ByOrder, bounds: Floats, last: Segment, client: Client | None
+    ) -> None:
+        last_step = (last.positions, last.log_probability, last.by_order)
+        arrays = [array[:, -1] for array in last_step]
+        self._states = [EnsembleState(*each) for each in zip(*arrays, last.random, strict=True)]
+        build = partial(_advancing, log_probability, bounds)
+        self._advance = distribute(client, build, range(len(self._states)))
         self.n_proposed, self.n_accepted = 0, 0
 
     def step(self) -> Step:
-        """Advance the ensembles by one step, in turn."""
-        states = [next(sampler) for sampler in self._samplers]
-        positions = np.stack([state.coords for state in states])
-        log_probability = np.stack([state.log_prob for state in states])
-        blobs = [[] if state.blobs is None else state.blobs for state in states]
-        accepted = (positions != self._positions).any(axis=-1).sum(axis=-1)
-        self._positions = positions
-        self.n_proposed += log_probability.size
+        """Advance the ensembles by one step."""
+        before, self._states = self._states, self._advance(self._states)
+        arrays = [np.stack(each) for each in zip(*self._states, strict=True)]
+        moved = arrays[0] != np.stack([state.positions for state in before])
+        accepted = moved.any(axis=-1).sum(axis=-1)
+        self.n_proposed += arrays[1].size
         self.n_accepted += int(accepted.sum())
-        return Step(
-            positions,
-            log_probability,
-            np.reshape(blobs, (*log_probability.shape, self._n_blobs)),
-            accepted,
-            _packed([state.random_state for state in states]),
-        )
+        positions, log_probability, by_order, random = arrays
+        return Step(positions, log_probability, by_order, accepted, random)
 
     @property
     def acceptance(self) -> float:
@@ -298,23 +321,34 @@ class Ensembles:
         return self.n_accepted / self.n_proposed if self.n_proposed else np.nan
 
 
-def _sampler(log_probability: ByOrder, bounds: Floats, last: Segment, e: int) -> Iterator[Any]:
-    """Return emcee's endless iterator over the steps of ensemble `e`, from the last one on."""
-    _, _, walkers, n_parameters = last.positions.shape
+def _advancing(
+    log_probability: ByOrder, bounds: Floats, indices: Sequence[int]
+) -> Callable[[Sequence[EnsembleState]], list[EnsembleState]]:
+    """Return a function that advances the ensembles with these indices by one step."""
+
+    def advance(states: Sequence[EnsembleState]) -> list[EnsembleState]:
+        return [_advanced(log_probability, bounds, states[e]) for e in indices]
+
+    return advance
+
+
+def _advanced(log_probability: ByOrder, bounds: Floats, state: EnsembleState) -> EnsembleState:
+    """Advance an ensemble by one step with emcee, which keeps no state of its own."""
     sampler = emcee.EnsembleSampler(
-        walkers, n_parameters, log_probability, vectorize=True, moves=make_moves(bounds)
+        *state.positions.shape, log_probability, vectorize=True, moves=make_moves(bounds)
     )
     sampler.log_prob_fn = log_probability  # emcee's wrapper prints a traceback at every interrupt
-    blobs = last.by_order[e, -1]
-    if blobs.shape[1] < 2:  # emcee drops an axis of length 1
-        blobs = blobs[:, 0] if blobs.shape[1] else None
-    state = emcee.State(
-        last.positions[e, -1], last.log_probability[e, -1], blobs, _unpacked(last.random[e])
-    )
-    steps: Iterator[Any] = sampler.sample(
-        state, iterations=None, store=False, skip_initial_state_check=True
-    )
-    return steps
+    blobs: Floats | None = state.by_order
+    if state.by_order.shape[1] < 2:  # emcee drops an axis of length 1
+        blobs = state.by_order[:, 0] if state.by_order.shape[1] else None
+    steps = sampler.sample(
+        emcee.State(state.positions, state.log_probability, blobs, _unpacked(state.random)),
+        iterations=1, store=False, skip_initial_state_check=True,
+    )  # fmt: skip
+    after = next(steps)
+    by_order = np.reshape([] if after.blobs is None else after.blobs, state.by_order.shape)
+    random = _packed([after.random_state])[0]
+    return EnsembleState(after.coords, after.log_prob, by_order, random)
 
 
 def random_states(seed: int, n: int) -> NDArray[np.void]:
@@ -371,7 +405,7 @@ def short_chain(
     sampler = emcee.EnsembleSampler(
         *start.shape, log_probability, vectorize=True, moves=make_moves(bounds)
     )
-    sampler.log_prob_fn = log_probability  # as in `_sampler`
+    sampler.log_prob_fn = log_probability  # as in `_advanced`
     random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
     state = emcee.State(start, log_start, None, random.get_state())
     steps = sampler.sample(state, iterations=n_steps, store=False, skip_initial_state_check=True)
