@@ -16,7 +16,7 @@ NAMES = (
     "reading", "notebook", "table", "interpolator", "walkers", "emulator", "mixture",
     "mixture_orders", "likelihood", "compressed", "sampling_step", "marginalised", "bounds",
 )  # fmt: skip
-ON_REQUEST = ("scaling",)  # takes ten minutes: runs only if named
+ON_REQUEST = ("posterior", "scaling")  # take ten minutes or more: run only if named
 CHOICES = NAMES + ON_REQUEST
 PACKAGES = ("numpy", "scipy", "h5py", "zarr", "distributed")
 

@@ -23,7 +23,8 @@ from mixjobs.inference.distributed import as_completed
 from mixjobs.inference.job import load_free_log_probability, orders_of_all_epochs
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.orders_alone import OrderEstimate, OrderFit, OrdersAlone
-from mixjobs.inference.pool import response
+from mixjobs.inference.pool import NormalPrior, response
+from mixjobs.inference.priors import Normal
 from mixjobs.inference.run import Run
 from mixjobs.inference.run_folder import BY_ORDER
 from mixjobs.inference.run_job import run_job
@@ -149,12 +150,14 @@ def _estimates(run: Run) -> dict[str, OrderEstimate]:
     estimates = {}
     for p, name in enumerate(run.names):
         interval, bounds = summary.parameters[name], summary.bounds.get(name, ())
+        prior = run.log_probability.parameters.prior(name)
         estimates[name] = OrderEstimate(
             interval=interval,
             mean=float(x[:, p].mean()),
             sd=float(x[:, p].std(ddof=1)),
             shared=tuple(shared[p].tolist()),
             truncated=interval.truncated_at(bounds) is not None,
+            prior=NormalPrior(prior.mean, prior.sd) if isinstance(prior, Normal) else None,
         )
     return estimates
 

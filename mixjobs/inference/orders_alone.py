@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from mixjobs.inference.interval import Interval
-from mixjobs.inference.pool import Pooled, pool
+from mixjobs.inference.pool import NormalPrior, Pooled, pool
 from mixjobs.inference.run_folder import BY_ORDER, RunFolder, unreadable_result
 from mixjobs.orders import number_list
 
@@ -27,6 +27,8 @@ class OrderEstimate:
         Response of the mean to the variables z of the interpolation error that all orders share.
     truncated : bool
         Whether the prior truncates the interval.
+    prior : NormalPrior or None
+        The prior, if it is normal.
     """
 
     interval: Interval
@@ -34,6 +36,7 @@ class OrderEstimate:
     sd: float
     shared: tuple[float, ...]
     truncated: bool
+    prior: NormalPrior | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class OrdersAlone:
                     [e.mean for e in estimates],
                     [e.sd for e in estimates],
                     np.array([e.shared for e in estimates]).reshape(len(estimates), -1),
+                    estimates[0].prior,
                 )
         return alone
 

@@ -9,9 +9,10 @@ that are the same in all orders, and does not average out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from mixjobs.errors import InvalidInput
@@ -21,6 +22,7 @@ MAX_DEVIATION = 3.0  # standard deviations; an order beyond it disagrees with th
 
 _N_SCATTERS = 100  # quantiles of the prior of the scatter
 _MAX_SHARED = 0.999  # of an order's variance
+_LEAST_PRECISION = 0.1  # of an order, over that of the prior
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ class Pooled:
         return [m for m, d in enumerate(self.deviations) if abs(d) > MAX_DEVIATION]
 
 
-def pool(means: Sequence[float], sds: Sequence[float], shared: Floats) -> Pooled:
+def pool(
+    means: ArrayLike, sds: ArrayLike, shared: Floats, prior: NormalPrior | None = None
+) -> Pooled:
     """Pool the estimates of M orders.
 
     The prior of mu is flat. That of the scatter tau is half a Cauchy distribution, whose scale is
@@ -65,6 +69,8 @@ def pool(means: Sequence[float], sds: Sequence[float], shared: Floats) -> Pooled
         The estimate of each order, and its error.
     shared : (M, Z) array
         Response ``a_m`` of each estimate to the variables that all orders share.
+    prior : NormalPrior, optional
+        A prior that each estimate contains. It is divided out, and applied once.
 
     Raises
     ------
@@ -77,26 +83,53 @@ def pool(means: Sequence[float], sds: Sequence[float], shared: Floats) -> Pooled
     >>> round(two.mean), two.sd > 40 / 2**0.5
     (4030, True)
     """
-    x, variance = np.asarray(means, dtype=np.float64), np.asarray(sds, dtype=np.float64) ** 2
+    x, errors = (np.asarray(values, dtype=np.float64) for values in (means, sds))
+    if prior is not None and len(x):
+        without = pool(*prior.removed(x, errors, shared))
+        return prior.restored(without)
+    variance = errors**2
     if len(x) < 2 or not (np.isfinite(x).all() and (variance > 0).all()):
         raise InvalidInput(
             "pooling needs the estimates of two or more orders, with positive errors", name="sds"
         )
     common = _within(shared, variance)
-    prior = np.sqrt(np.median(variance)) * np.tan(
-        np.pi / 2 * (np.arange(_N_SCATTERS) + 0.5) / _N_SCATTERS
-    )
-    fit = _Fit.of(x, variance, common, prior)
-    low, median, high, limit = _quantiles(prior, fit.weights, (0.16, 0.5, 0.84, 0.95))
+    quantiles = (np.arange(_N_SCATTERS) + 0.5) / _N_SCATTERS
+    scatters = np.sqrt(np.median(variance)) * np.tan(np.pi / 2 * quantiles)
+    fit = _Fit.of(x, variance, common, scatters)
+    low, median, high, limit = _quantiles(scatters, fit.weights, (0.16, 0.5, 0.84, 0.95))
     return Pooled(
         mean=fit.mean,
         sd=fit.variance**0.5,
         scatter=(median, low, high),
         scatter_limit=limit,
         deviations=tuple(
-            _deviation(m, x, variance, common, prior) for m in range(len(x)) if len(x) > 2
+            _deviation(m, x, variance, common, scatters) for m in range(len(x)) if len(x) > 2
         ),
     )
+
+
+@dataclass(frozen=True)
+class NormalPrior:
+    """A normal prior that every order has had."""
+
+    mean: float
+    sd: float
+
+    def removed(self, means: Floats, sds: Floats, shared: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the estimates of the data alone; `pool` describes the arguments.
+
+        The prior would otherwise count once for each order. An order that says less than a tenth
+        of the prior (in 1 / variance) is given a tenth, because its own part is then rounding.
+        """
+        precision = np.maximum(1 / sds**2 - 1 / self.sd**2, _LEAST_PRECISION / self.sd**2)
+        likely = means + (means - self.mean) / (self.sd**2 * precision)
+        return likely, precision**-0.5, shared / (sds**2 * precision)[:, None]
+
+    def restored(self, pooled: Pooled) -> Pooled:
+        """Combine the pooled result with the prior, once."""
+        precision = pooled.sd**-2 + self.sd**-2
+        mean = (pooled.mean / pooled.sd**2 + self.mean / self.sd**2) / precision
+        return replace(pooled, mean=mean, sd=precision**-0.5)
 
 
 def response(x: Floats, z: Floats) -> Floats:

@@ -295,7 +295,11 @@ class Ensembles:
     """
 
     def __init__(
-        self, log_probability: ByOrder, bounds: Floats, last: Segment, client: Client | None
+        self,
+        log_probability: ByOrder,
+        bounds: Floats,
+        last: Segment,
+        client: Client | None = None,
     ) -> None:
         last_step = (last.positions, last.log_probability, last.by_order)
         arrays = [array[:, -1] for array in last_step]

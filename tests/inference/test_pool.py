@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from mixjobs.errors import InvalidInput
-from mixjobs.inference.pool import pool, response
+from mixjobs.inference.pool import NormalPrior, pool, response
 
 seeds = st.integers(0, 10**6)
 
@@ -140,3 +140,25 @@ def test_the_response_is_that_of_the_least_squares_estimate(seed):
     z = np.linalg.solve(covariance, (data - x @ jacobian.T).T).T @ errors
     shifts = np.stack([estimate(data + column) - estimate(data) for column in errors.T], axis=1)
     np.testing.assert_allclose(response(x, z), shifts, atol=0.05 * np.abs(shifts).max())
+
+
+@given(seeds, st.integers(2, 8), st.floats(0.5, 20), st.floats(-5, 5))
+@settings(max_examples=30)
+def test_a_prior_of_every_order_counts_once(seed, n_orders, sd, mean):
+    x, sds, shared = orders(seed, n_orders)
+    sds = np.minimum(sds, 3 * sd)  # every order says something
+    precision = sds**-2 + sd**-2
+    posterior = (x / sds**2 + mean / sd**2) / precision, precision**-0.5
+    once = pool(*posterior, shared / (sds**2 * precision)[:, None], NormalPrior(mean, sd))
+    without = pool(x, sds, shared)
+    combined = without.sd**-2 + sd**-2
+    expected = (without.mean / without.sd**2 + mean / sd**2) / combined
+    assert once.mean == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    assert once.sd == pytest.approx(combined**-0.5, rel=1e-6)
+    np.testing.assert_allclose(once.scatter, without.scatter, rtol=1e-6)
+
+
+def test_an_order_that_says_nothing_leaves_the_prior():
+    pooled = pool([1.0, 1.0], [2.0, 2.0], np.zeros((2, 0)), NormalPrior(1.0, 2.0))
+    assert pooled.mean == pytest.approx(1.0)
+    assert 1.5 < pooled.sd <= 2.0
