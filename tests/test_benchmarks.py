@@ -24,11 +24,12 @@ ROWS = {
     "likelihood": 11,
     "compressed": 4,
     "sampling_step": 7,
+    "posterior": 3,
     "marginalised": 4,
     "bounds": 2,
     "scaling": 30,
 }
-REAL = ("mixture_orders", "sampling_step")  # these need the real data
+REAL = ("mixture_orders", "sampling_step", "posterior")  # these need the real data
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -40,7 +41,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def table() -> dict[str, list[list[str]]]:
     """Cells of the rows of each benchmark."""
     rows = defaultdict(list)
-    for names in ([], ["scaling"]):  # the default benchmarks, and one that must be named
+    for names in ([], ["scaling", "posterior"]):  # the default ones, and two that must be named
         done = run(*names, "--small")
         assert done.returncode == 0, done.stderr[-1500:]
         for line in done.stdout.splitlines():

@@ -1,34 +1,36 @@
 """The spotted star S1063 in M67, from its published files to the posterior.
 
 ``python -m validation.s1063 [--small] [--report] [--out FOLDER]`` builds a store from the nine
-libraries, one for each IGRINS order, samples the nine observed orders together and then each of
-them alone, and prints the posteriors beside the published results. Nothing is stitched, converted
-or renamed beforehand. An interrupted run continues where it stopped. The files are those of the
-public repository BrownDwarf/subsub on GitHub (MIT licence), which accompanies the paper on this
-star (ApJ, 2022).
+libraries, one for each IGRINS order, samples the nine observed orders together and each of them
+alone, on two workers, and prints the posteriors beside the published results. Nothing is stitched,
+converted or renamed beforehand. An interrupted run continues where it stopped. The files are those
+of the public repository BrownDwarf/subsub on GitHub (MIT licence), which accompanies the paper on
+this star (ApJ, 2022).
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import mixjobs
+from mixjobs.cluster import connect
+from mixjobs.config.cluster import ClusterConfig
+from mixjobs.inference.interval import Interval
+from mixjobs.inference.summary import Summary
 from validation.real_data import real_data
 
-STEPS, STEPS_ALONE = 12_000, 4_000  # at most
+STEPS = 6_000  # at most
 ORDERS = (106, 107, 109, 110, 113, 114, 116, 118, 119)
 JOB = """\
-output = "{output}"
+output = "run"
 store = "s1063.zarr"
 [[spectra]]
 file = "{spectra}"
 resolution = 45000
-orders = {orders}
 [continuum]
 degree = 3
 [parameters]
@@ -40,8 +42,7 @@ rv = {{ uniform = [30, 60] }}
 vsini = {{ uniform = [0, 30] }}
 [sampling]
 max_steps = {steps}
-walkers = 16
-checkpoint = 50
+by_order = true
 """
 # Adopted in the paper over the nine orders, and the standard error where it gives one.
 PUBLISHED = {
@@ -73,18 +74,12 @@ def _spectra() -> str:
 
 def sample(folder: Path) -> None:
     """Sample all orders together and each alone, or continue; figures go into the folder."""
-    run = _sample(folder, "run", ORDERS, STEPS)
+    job = folder / "job.toml"
+    job.write_text(JOB.format(spectra=_spectra(), steps=STEPS), encoding="utf-8")
+    with connect(ClusterConfig(workers=2)) as client:
+        run = mixjobs.sample(job, client, resume=(folder / "run").is_dir())
     for name, figure in run.plot.all().items():
         figure.savefig(folder / f"{name}.png")
-    for order in ORDERS:
-        _sample(folder, f"run_m{order}", [order], STEPS_ALONE)
-
-
-def _sample(folder: Path, output: str, orders: Sequence[int], steps: int) -> mixjobs.Run:
-    job = folder / f"{output}.toml"
-    text = JOB.format(output=output, spectra=_spectra(), orders=list(orders), steps=steps)
-    job.write_text(text, encoding="utf-8")
-    return mixjobs.sample(job, resume=(folder / output).is_dir())
 
 
 def report(folder: Path) -> str:
@@ -95,7 +90,8 @@ def report(folder: Path) -> str:
     ]
     if not (folder / "run").is_dir():
         return lines[0]
-    draws = mixjobs.open_run(folder / "run").posterior["posterior"].dataset
+    run = mixjobs.open_run(folder / "run")
+    draws = run.posterior["posterior"].dataset
     lines += [
         "",
         "| | median | 16 to 84 % | published |",
@@ -106,32 +102,28 @@ def report(folder: Path) -> str:
         stated = f"{value:g}" + (f" ± {error:g}" if error else "")
         lines.append(f"| {label} | {middle:.4g} | {low:.4g} to {high:.4g} | {stated} |")
     _draw(folder, {name: np.ravel(draws[name]) for name in PUBLISHED})
-    return "\n".join([*lines, "", *_orders_alone(folder)])
+    return "\n".join([*lines, "", *_orders_alone(run.summary())])
 
 
-def _orders_alone(folder: Path) -> list[str]:
-    """Return a table of the orders fitted alone, and their scatter over their stated errors."""
+def _orders_alone(summary: Summary) -> list[str]:
+    """Return a table of the orders fitted alone, and of the pooled results."""
+    alone = summary.orders_alone
+    if alone is None:
+        return []
     names = ("teff_1", "teff_2", "c", "vsini")
-    lines = ["| order | " + " | ".join(names) + " | steps, R-hat |", "|---" * 6 + "|"]
-    medians, errors = [], []
-    for order in ORDERS:
-        if not (folder / f"run_m{order}" / "posterior.nc").exists():
-            continue
-        run = mixjobs.open_run(folder / f"run_m{order}")
-        draws, summary = run.posterior["posterior"].dataset, run.summary()
-        low, middle, high = (
-            np.array([np.quantile(draws[name], q) for name in names]) for q in (0.16, 0.5, 0.84)
-        )
-        medians.append(middle)
-        errors.append((high - low) / 2)
-        cells = [f"{m:.4g} ± {e:.2g}" for m, e in zip(middle, errors[-1], strict=True)]
-        state = f"{summary.n_steps}, {max(summary.r_hat.values()):.3f}"
-        lines.append(f"| {order} | " + " | ".join(cells) + f" | {state} |")
-    if len(medians) > 1:
-        ratio = np.std(medians, axis=0, ddof=1) / np.sqrt(np.mean(np.square(errors), axis=0))
-        text = " | ".join(f"{value:.2f}" for value in ratio)
-        lines.append(f"| scatter over error | {text} | |")
-    return lines
+    lines = ["| order | " + " | ".join(names) + " |", "|---" * 5 + "|"]
+    for fit in alone.fits:
+        cells = [_half_width(fit.estimates[name].interval) for name in names]
+        lines.append(f"| {fit.number} | " + " | ".join(cells) + " |")
+    pooled = [alone.pooled[name] for name in names]
+    lines.append("| pooled | " + " | ".join(f"{p.mean:.4g} ± {p.sd:.2g}" for p in pooled) + " |")
+    limits = " | ".join(f"< {p.scatter_limit:.2g}" for p in pooled)
+    return [*lines, f"| scatter (95 %) | {limits} |", "", *alone.notes]
+
+
+def _half_width(interval: Interval) -> str:
+    low, high = interval.interval_68
+    return f"{interval.median:.4g} ± {(high - low) / 2:.2g}"
 
 
 def _draw(folder: Path, draws: dict[str, np.ndarray]) -> None:
