@@ -180,8 +180,7 @@ class CompressedEpoch:
         """Evaluate what each order contributes to the likelihood at params (n, n_names)."""
         model, everything = self.epoch.model, slice(0, len(params))
         samples, _ = model.read(self.epoch.mixture(params))
-        first = samples.components[0]
-        assert isinstance(first, LibraryComponent)
+        first = next(c for c in samples.components if isinstance(c, LibraryComponent))
         terms = []
         box = self.statistics[0].box  # all orders of an epoch have the same
         weights, inside = box.weights(first.rv, first.vsini), box.inside(first.rv, first.vsini)

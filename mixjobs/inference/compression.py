@@ -66,11 +66,10 @@ def obstacle(log_probability: LogProbability) -> str:
     if set(correlated) - set(parameters.optimum):
         return "the correlated noise is sampled"
     domain = ModelDomain.of(plan)
-    if None in (source.library for source in domain.sources):
-        return "a component is a blackbody"
-    if len({source.library for source in domain.sources}) > 1:
+    if len({source.library for source in domain.sources} - {None}) > 1:
         return "the components come from different libraries"
-    if len({(columns["rv"], columns["vsini"]) for columns in domain.layout.columns}) > 1:
+    moving = [columns for columns in domain.layout.columns if "rv" in columns]
+    if len({(columns["rv"], columns["vsini"]) for columns in moving}) > 1:
         return "the components have velocities of their own"
     return ""
 
@@ -124,9 +123,8 @@ class Velocities:
         """Read them from a fit whose components share them."""
         plan, parameters = log_probability.plan, log_probability.parameters
         domain = ModelDomain.of(plan)
-        base_names = {
-            kind: domain.layout.all_names[domain.layout.columns[0][kind]] for kind in KINDS
-        }
+        moving = next(columns for columns in domain.layout.columns if "rv" in columns)
+        base_names = {kind: domain.layout.all_names[moving[kind]] for kind in KINDS}
         columns = {kind: parameters.base_names.index(name) for kind, name in base_names.items()}
         return cls(
             tuple({kind: names[columns[kind]] for kind in KINDS}

@@ -25,9 +25,8 @@ from mixjobs.inference.order_noise import (
 )
 from mixjobs.inference.statistics import OrderStatistics, VelocityBox, order_statistics
 from mixjobs.interpolation import Holes, Method
-from mixjobs.model.coefficients import in_coefficients
+from mixjobs.model.coefficients import in_coefficients, library_of, smooth_spectra
 from mixjobs.model.components import MixtureSamples
-from mixjobs.model.library_model import LibraryModel
 from mixjobs.model.mixture import MixtureModel, SpectrumBatch, SpectrumError
 from mixjobs.store.loading import load_mixture
 from mixjobs.typing import Bools, Floats
@@ -400,16 +399,13 @@ class OrderLikelihoods:
         places = [(epoch, m) for epoch in self.epochs for m in range(len(epoch.data))]
         found = []
         for (epoch, m), (batch, spectrum) in zip(places, batches, strict=True):
-            source = epoch.model.sources[0]
-            if not isinstance(source, LibraryModel):
-                raise InvalidInput("a blackbody has no sufficient statistics", name="components")
+            basis, smooth = library_of(epoch.model).orders[m], smooth_spectra(epoch.model, m)
             noise = batch.noise
             if noise.is_diagonal:  # its factor is a parameter of `OrderStatistics.at`
                 noise = replace(noise, ln_noise=np.zeros(1))
             reference = np.outer(batch.fit.coefficients[0], spectrum).ravel()
-            found.append(
-                order_statistics(source.orders[m], batch.data, noise, reference, boxes[epoch.epoch])
-            )
+            box = boxes[epoch.epoch]
+            found.append(order_statistics(basis, smooth, batch.data, noise, reference, box))
         return found
 
     def stream(

@@ -179,7 +179,12 @@ class StatisticsBatch:
 
 
 def order_statistics(
-    basis: OrderBasis, data: OrderData, noise: NoiseParams, reference: Floats, box: VelocityBox
+    basis: OrderBasis,
+    smooth: Floats,
+    data: OrderData,
+    noise: NoiseParams,
+    reference: Floats,
+    box: VelocityBox,
 ) -> OrderStatistics:
     """Compute the statistics of an order at the nodes of a box.
 
@@ -187,6 +192,8 @@ def order_statistics(
     ----------
     basis : OrderBasis
         Prepared for all pixels of the order.
+    smooth : (S, n_pixels) array
+        Spectra that neither the velocity nor the rotation changes.
     data : OrderData
     noise : NoiseParams
         Of one sample.
@@ -199,7 +206,8 @@ def order_statistics(
     matrices, rest = [], []
     for rv, vsini in box.nodes():
         factors = basis.broadening(np.array([rv]), np.array([vsini]))
-        spectra = basis.pixels(_padded(transforms * factors, basis)).take(used, axis=1)
+        moved = basis.pixels(_padded(transforms * factors, basis))
+        spectra = np.vstack([moved, smooth]).take(used, axis=1)
         products = (data.polynomials.T[:, None] * spectra).reshape(-1, len(used))
         residual = data.flux - reference @ products
         white = whiten(np.vstack([products, residual])[None])[0]

@@ -19,11 +19,11 @@ DRAWN = settings(max_examples=15, deadline=None)
 NOISE = OrderNoise(0.2, -2.1, 1.2, (0.9, 0.1, 0.0)), OrderNoise(0.5, -1.8, 0.9, (1.1, 0.0, 0.05))
 
 
-def held_fit(store, n_epochs=1, correlated=True, emulator_error=True, **options):
+def held_fit(store, n_epochs=1, correlated=True, emulator_error=True, components=2, **options):
     """A fit of two orders in some epochs, with the noise held or, if it is white, sampled."""
     velocities = (0.0, 2.0, -1.0)[:n_epochs]
     orders = [o for e in range(n_epochs) for o in observed(store, epoch=e)]
-    plan = plan_of(store, orders, emulator_error=emulator_error, velocities=velocities)
+    plan = plan_of(store, orders, components, emulator_error=emulator_error, velocities=velocities)
     per_epoch = ["rv", "c"] if n_epochs > 1 else []
     fit = log_probability(plan, correlated=correlated, per_epoch=per_epoch, **options)
     if not correlated:
@@ -54,10 +54,23 @@ def x_near(fit, seed, scale=1.0):
     return np.array(x)
 
 
-@pytest.fixture(scope="module", params=[(1, True), (1, False), (3, True), (2, False)])
+VEILED, THREE = ["library", "blackbody"], ["library", "blackbody", "library"]
+FITS = {
+    "one epoch": (1, True), "white noise": (1, False), "three epochs": (3, True),
+    "two epochs, white noise": (2, False), "a blackbody": (1, True, VEILED),
+    "a blackbody in two epochs": (2, False, VEILED),
+    "a blackbody first": (1, True, VEILED[::-1]),
+    "three components": (1, True, THREE),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=FITS.values(), ids=FITS.keys())
 def pair(request, fit_store):
     """The fit from pixels, and without."""
-    exact = held_fit(fit_store, *request.param)
+    n_epochs, correlated, *others = request.param
+    components = others[0] if others else 2
+    settings = {"teff_3": 5200.0, "c_2": 0.3, "c_3": 0.2} if components == THREE else {}
+    exact = held_fit(fit_store, n_epochs, correlated, components=components, settings=settings)
     return exact, compressed(exact)
 
 
@@ -78,6 +91,13 @@ def test_it_agrees_at_the_nodes(fit_store):
     x = np.repeat(x_near(exact, 3)[None], len(nodes), axis=0)
     x[:, [exact.names.index("rv"), exact.names.index("vsini")]] = nodes
     np.testing.assert_allclose(without(x), exact(x), rtol=1e-8)
+
+
+@pytest.mark.parametrize("teff", [1500.0, 3000.0, 9000.0, 1e5])
+def test_a_hot_or_cold_blackbody(fit_store, teff):
+    exact = held_fit(fit_store, components=VEILED, settings={"teff_2": teff})
+    x = np.array([x_near(exact, k) for k in range(3)])
+    np.testing.assert_allclose(compressed(exact)(x), exact(x), atol=2e-4)
 
 
 def test_without_emulator_errors(fit_store):
@@ -206,7 +226,6 @@ def test_every_epoch_has_a_rough_velocity(fit_store):
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        ({"components": ["library", "blackbody"]}, "blackbody"),
         ({"shared": ("feh",)}, "velocities of their own"),
         ({}, "correlated noise is sampled"),
     ],
