@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixjobs.config.sample import SampleConfig, absolute
-from mixjobs.errors import MixjobsError
+from mixjobs.errors import JobFailed, MixjobsError, StoreLocked
 from mixjobs.inference.coupling import most_probable_error
 from mixjobs.inference.distributed import as_completed
 from mixjobs.inference.job import load_free_log_probability, orders_of_all_epochs
@@ -137,6 +137,8 @@ def fit_order(job: SampleConfig, report: SampleReport | None = None) -> OrderFit
     [number] = job.spectra[0].orders or [0]
     try:
         run = run_job(job, load_free_log_probability(job), report=report)
+    except (JobFailed, StoreLocked):  # the same job may succeed later
+        raise
     except MixjobsError as error:
         return OrderFit(number, {}, failure=str(error))
     return OrderFit(number, _estimates(run), run.summary().shortfall)
