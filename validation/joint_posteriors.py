@@ -1,9 +1,9 @@
 """Joint coverage of full posteriors, of several orders and of several epochs.
 
 ``python -m validation.joint_posteriors [--small] [--processes N] [--out FOLDER] [--report]``: stars
-of the demo library, whose true spectra do not come from the emulator, with four orders, or with two
-orders in three epochs. The joint 68 % region contains the truth if its density exceeds that of 32 %
-of the samples. An interrupted run continues where it stopped.
+of the demo library, whose true spectra do not come from the emulator, with two to sixteen orders,
+or with two orders in three epochs. The joint 68 % region contains the truth if its density exceeds
+that of 32 % of the samples. An interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from validation.sampling import posterior
 from validation.simulated_stars import PARAMETERS, demo_library, make_fit, make_store, observe
 from validation.trials import Options, Trial, read_options, read_results, run_trials, table
 
-RANGES = {m: (6002.0 + 14 * (m - 1), 6002.0 + 14 * m) for m in (1, 2, 3, 4)}
-N_LIBRARY = 4200
+RANGES = {m: (6002.0 + 14 * (m - 1), 6002.0 + 14 * m) for m in range(1, 17)}
+N_LIBRARY = 15_600
 SNR = 200
-KINDS = {"4 orders": (4, 1), "2 orders x 3 epochs": (2, 3)}  # numbers of orders and epochs
+KINDS = {  # numbers of orders and epochs
+    "16 orders": (16, 1), "4 orders": (4, 1), "2 orders": (2, 1), "2 orders x 3 epochs": (2, 3),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,11 @@ class Size:
     feh: tuple[float, ...] = (-0.5, -0.25, 0.0, 0.25, 0.5)
 
 
-FULL, SMALL = Size(100, 600), Size(1, 15, teff=(5100, 5400, 5700, 6000), feh=(-0.5, 0.0, 0.5))
+FULL, SMALL = Size(250, 600), Size(1, 15, teff=(5100, 5400, 5700, 6000), feh=(-0.5, 0.0, 0.5))
 
 
 def trials(size: Size) -> Iterator[Trial]:
-    """Yield the stars of both kinds, in turn."""
+    """Yield the stars of every kind, in turn."""
     for seed in range(size.stars):
         for kind in KINDS:
             yield {"seed": seed, "kind": kind}
