@@ -19,7 +19,7 @@ SCRIPTS = {  # number of trials at small size, and name of the figure
     "coverage": (2, None),
     "bayes_factor": (2, None),
     "left_out_nodes": (2, None),
-    "joint_posteriors": (2, None),
+    "joint_posteriors": (4, None),
     "emulator_error": (4, None),
     "interpolation": (7, None),
 }
