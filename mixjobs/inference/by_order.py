@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixjobs.config.sample import SampleConfig, absolute
-from mixjobs.errors import JobFailed, MixjobsError, StoreLocked
+from mixjobs.errors import InvalidInput, OutputExists
 from mixjobs.inference.coupling import most_probable_error
 from mixjobs.inference.distributed import as_completed
 from mixjobs.inference.job import load_free_log_probability, orders_of_all_epochs
 from mixjobs.inference.order_likelihoods import LikelihoodPlan
 from mixjobs.inference.orders_alone import OrderEstimate, OrderFit, OrdersAlone
 from mixjobs.inference.pool import NormalPrior, response
-from mixjobs.inference.priors import Normal
+from mixjobs.inference.priors import Dirichlet, Normal, Prior
 from mixjobs.inference.run import Run
 from mixjobs.inference.run_folder import BY_ORDER
 from mixjobs.inference.run_job import run_job
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 FOLDER = "orders"
 
 _MAX_DRAWS = 400  # at which the response to the shared error is evaluated
+_MAX_WIDTH = 0.8  # of the prior's standard deviation, of an estimate that the data decide
+_QUANTILES = (np.arange(1000) + 0.5) / 1000
 _OF_ORDER = re.compile(r"_m(\d+)$")  # the name of a parameter of one order
 
 
@@ -77,11 +79,16 @@ def fit_orders(
 
     Raises
     ------
-    JobFailed, StoreLocked
+    JobFailed, StoreLocked, OutputExists, UnreadableFile
         As `mixjobs.sample` does. An order whose fit is impossible is listed with the reason.
     """
     folder = run.path / FOLDER
     with run.folder.locked():
+        if folder.exists() and not folder.is_dir():
+            raise OutputExists(
+                f"{folder}: not a folder, but the runs of the orders belong there; remove it",
+                path=folder,
+            )
         folder.mkdir(exist_ok=True)
         jobs = [order_job(run.job, plan, number, folder) for number in orders_of_all_epochs(plan)]
         fits = []
@@ -137,9 +144,7 @@ def fit_order(job: SampleConfig, report: SampleReport | None = None) -> OrderFit
     [number] = job.spectra[0].orders or [0]
     try:
         run = run_job(job, load_free_log_probability(job), report=report)
-    except (JobFailed, StoreLocked):  # the same job may succeed later
-        raise
-    except MixjobsError as error:
+    except InvalidInput as error:  # other errors end the job, which can then be resumed
         return OrderFit(number, {}, failure=str(error))
     return OrderFit(number, _estimates(run), run.summary().shortfall)
 
@@ -159,9 +164,17 @@ def _estimates(run: Run) -> dict[str, OrderEstimate]:
             sd=float(x[:, p].std(ddof=1)),
             shared=tuple(shared[p].tolist()),
             truncated=interval.truncated_at(bounds) is not None,
+            unconstrained=float(x[:, p].std()) > _MAX_WIDTH * _sd(prior),
             prior=NormalPrior(prior.mean, prior.sd) if isinstance(prior, Normal) else None,
         )
     return estimates
+
+
+def _sd(prior: Prior | Dirichlet) -> float:
+    """Return the standard deviation of a prior; inf for filling factors that share one."""
+    if isinstance(prior, Dirichlet):
+        return np.inf
+    return float(np.std(prior.quantile(_QUANTILES)))
 
 
 def _shared_error(run: Run, x: Floats) -> Floats:

@@ -213,10 +213,12 @@ class NoiseSearch:
         return total
 
     def _best_of_grid(self) -> Floats:
+        if not self._priors:  # all three are fixed, or sampled
+            return np.empty(0)
         axes = np.meshgrid(*[_GRID] * len(self._priors))
         points = np.array([axis.ravel() for axis in axes]).reshape(len(axes), -1).T
         flat = (1.0,) + (0.0,) * (self._n_coefficients - 1)
-        best: Floats = points[np.argmax(self._log_density(points, flat))] if len(points) else points
+        best: Floats = points[np.argmax(self._log_density(points, flat))]
         return best
 
     def _refined(self, start: Floats, continuum: Sequence[float]) -> Floats:

@@ -27,6 +27,8 @@ class OrderEstimate:
         Response of the mean to the variables z of the interpolation error that all orders share.
     truncated : bool
         Whether the prior truncates the interval.
+    unconstrained : bool
+        Whether the draws are hardly narrower than the prior.
     prior : NormalPrior or None
         The prior, if it is normal.
     """
@@ -36,7 +38,13 @@ class OrderEstimate:
     sd: float
     shared: tuple[float, ...]
     truncated: bool
+    unconstrained: bool = False
     prior: NormalPrior | None = None
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the data of the order decide the estimate, and not its prior."""
+        return not (self.truncated or self.unconstrained)
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,8 @@ class OrdersAlone:
         return list(dict.fromkeys(name for fit in self.fits for name in fit.estimates))
 
     def included(self, name: str) -> list[OrderFit]:
-        """Return the fits of a parameter that are pooled: its prior does not truncate them."""
-        return [f for f in self.fits if name in f.estimates and not f.estimates[name].truncated]
+        """Return the fits of a parameter that are pooled: those that measure it."""
+        return [f for f in self.fits if name in f.estimates and f.estimates[name].is_measured]
 
     def disagreeing(self) -> dict[str, dict[int, float]]:
         """Return the orders that disagree with the others, by parameter.
@@ -139,12 +147,7 @@ class OrdersAlone:
             for name, orders in self.disagreeing().items()
         ]
         for name in self.names:
-            left_out = [f.number for f in self.fits if f.estimates and f not in self.included(name)]
-            if left_out:
-                notes.append(
-                    f"not pooled in {name}, whose interval the prior truncates: "
-                    f"order {number_list(left_out)}"
-                )
+            notes += self._not_pooled(name)
         unconverged = [fit.number for fit in self.fits if fit.shortfall]
         if unconverged:
             notes.append(
@@ -154,3 +157,20 @@ class OrdersAlone:
         return notes + [
             f"order {fit.number} alone: {fit.failure}" for fit in self.fits if fit.failure
         ]
+
+    def _not_pooled(self, name: str) -> list[str]:
+        """Say which orders are not pooled in a parameter, and why."""
+        notes, estimates = [], {f.number: f.estimates[name] for f in self.fits if f.estimates}
+        truncated = [m for m, estimate in estimates.items() if estimate.truncated]
+        if truncated:
+            notes.append(
+                f"not pooled in {name}, whose interval the prior truncates: "
+                f"order {number_list(truncated)}"
+            )
+        free = [m for m, e in estimates.items() if e.unconstrained and not e.truncated]
+        if free:
+            notes.append(
+                f"not pooled in {name}, which the data of one order hardly constrain: "
+                f"order {number_list(free)}"
+            )
+        return notes

@@ -20,9 +20,9 @@ from mixjobs.typing import Floats
 
 MAX_DEVIATION = 3.0  # standard deviations; an order beyond it disagrees with the others
 
-_N_SCATTERS = 100  # quantiles of the prior of the scatter
+_N_SCATTERS = 120
+_SCATTERS = 1e-2, 30.0  # of the median error, and of the median error or the range of the orders
 _MAX_SHARED = 0.999  # of an order's variance
-_LEAST_PRECISION = 0.1  # of an order, over that of the prior
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,17 @@ def pool(
     (4030, True)
     """
     x, errors = (np.asarray(values, dtype=np.float64) for values in (means, sds))
-    if prior is not None and len(x):
-        without = pool(*prior.removed(x, errors, shared))
-        return prior.restored(without)
-    variance = errors**2
-    if len(x) < 2 or not (np.isfinite(x).all() and (variance > 0).all()):
+    largest = np.inf if prior is None else prior.sd
+    if len(x) < 2 or not (np.isfinite(x).all() and (errors > 0).all() and (errors < largest).all()):
         raise InvalidInput(
-            "pooling needs the estimates of two or more orders, with positive errors", name="sds"
+            "pooling needs the estimates of two or more orders, with positive errors that are "
+            "smaller than that of the prior",
+            name="sds",
         )
-    common = _within(shared, variance)
-    quantiles = (np.arange(_N_SCATTERS) + 0.5) / _N_SCATTERS
-    scatters = np.sqrt(np.median(variance)) * np.tan(np.pi / 2 * quantiles)
+    if prior is not None:
+        return prior.restored(pool(*prior.removed(x, errors, shared)))
+    variance = errors**2
+    common, scatters = _within(shared, variance), _scatters(x, variance)
     fit = _Fit.of(x, variance, common, scatters)
     low, median, high, limit = _quantiles(scatters, fit.weights, (0.16, 0.5, 0.84, 0.95))
     return Pooled(
@@ -118,10 +118,9 @@ class NormalPrior:
     def removed(self, means: Floats, sds: Floats, shared: Floats) -> tuple[Floats, Floats, Floats]:
         """Return the estimates of the data alone; `pool` describes the arguments.
 
-        The prior would otherwise count once for each order. An order that says less than a tenth
-        of the prior (in 1 / variance) is given a tenth, because its own part is then rounding.
+        The prior would otherwise count once for each order.
         """
-        precision = np.maximum(1 / sds**2 - 1 / self.sd**2, _LEAST_PRECISION / self.sd**2)
+        precision = 1 / sds**2 - 1 / self.sd**2
         likely = means + (means - self.mean) / (self.sd**2 * precision)
         return likely, precision**-0.5, shared / (sds**2 * precision)[:, None]
 
@@ -154,6 +153,13 @@ def response(x: Floats, z: Floats) -> Floats:
     return -covariance
 
 
+def _scatters(x: Floats, variance: Floats) -> Floats:
+    """Return scatters at equal steps in their logarithm, from almost none to far too large."""
+    error, extent = np.sqrt(np.median(variance)), np.ptp(x)
+    low, high = _SCATTERS
+    return np.geomspace(low * error, high * max(error, float(extent)), _N_SCATTERS)
+
+
 def _within(shared: Floats, variance: Floats) -> Floats:
     """Shrink responses that, as estimates from draws, exceed the order's whole error."""
     fraction = (shared**2).sum(axis=1) / variance
@@ -172,7 +178,7 @@ class _Fit:
 
     @classmethod
     def of(cls, x: Floats, variance: Floats, common: Floats, scatters: Floats) -> _Fit:
-        """Fit the orders for each scatter, which are equally probable before the data."""
+        """Fit the orders for each scatter, at equal steps in its logarithm."""
         stated = np.diag(variance - (common**2).sum(axis=1)) + common @ common.T
         covariance = stated + scatters[:, None, None] ** 2 * np.eye(len(x))
         inverse: Floats = np.linalg.inv(covariance).astype(np.float64)
@@ -181,6 +187,7 @@ class _Fit:
         residual = x - means[:, None]
         chi2 = np.einsum("tm,tmn,tn->t", residual, inverse, residual)
         log_weights = 0.5 * (np.log(variances) - np.linalg.slogdet(covariance)[1] - chi2)
+        log_weights += np.log(scatters / (1 + scatters**2 / np.median(variance)))  # the prior
         weights = np.exp(log_weights - log_weights.max())
         return cls(weights / weights.sum(), means, variances, inverse)
 

@@ -24,6 +24,8 @@ from mixjobs.inference.posterior import BOUNDS, NOISE_HELD, stored_posterior
 from mixjobs.inference.run_folder import RunFolder
 from mixjobs.inference.segments import Chain
 
+_NO_ORDERS = "the orders are not all fitted on their own yet; resume the run to fit them"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Summary:
@@ -188,16 +190,23 @@ def summarise_run(folder: RunFolder) -> Summary:
         There are no steps yet, or a file is damaged.
     """
     chain = folder.sampled_chain()
-    summary = summarise_chain(chain, folder.names)
+    summary, alone = summarise_chain(chain, folder.names), OrdersAlone.stored(folder)
+    missing = [] if alone is not None or not _orders_wanted(folder) else [_NO_ORDERS]
     return replace(
         summary,
-        hints=_hints(folder, summary),
+        hints=(*_hints(folder, summary), *missing),
         run=str(folder.path),
         has_digests=folder.has_digests,
         comparison=stored_comparison(folder),
-        orders_alone=OrdersAlone.stored(folder),
+        orders_alone=alone,
         **_posterior_facts(folder, chain.n_steps),
     )
+
+
+def _orders_wanted(folder: RunFolder) -> bool:
+    """Whether the job of a run asks for every order on its own."""
+    job = folder.notes.get("job")
+    return bool(job and job.get("sampling", {}).get("by_order"))
 
 
 def _hints(folder: RunFolder, summary: Summary) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Every order fitted on its own, and the pooled results."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import mixjobs
 from mixjobs.cli import main
 from mixjobs.config.sample import read_sample_job
-from mixjobs.errors import InvalidInput
+from mixjobs.errors import InvalidInput, OutputExists, UnreadableFile
 from mixjobs.inference.by_order import order_job
 from mixjobs.inference.job import load_free_log_probability, orders_of_all_epochs
 from mixjobs.inference.orders_alone import OrdersAlone
@@ -202,3 +203,38 @@ def test_orders_that_the_prior_truncates_are_not_pooled(run):
     assert "c" not in alone.pooled
     assert alone.pooled["rv"] == run.summary().orders_alone.pooled["rv"]
     assert any("not pooled in c" in note for note in alone.notes)
+
+
+def test_orders_that_do_not_constrain_a_parameter_are_not_pooled(run):
+    """Four uniform posteriors are not a measurement."""
+    fits = run.summary().orders_alone.fits
+    estimates = dict(fits[0].estimates)
+    estimates["c"] = replace(estimates["c"], unconstrained=True)
+    alone = OrdersAlone.of([replace(fits[0], estimates=estimates), *fits[1:]])
+    assert "c" not in alone.pooled
+    assert any("hardly constrain: order 4" in note for note in alone.notes)
+    # teff_2 has a uniform prior of 400 K, within which neither order can tell values apart
+    assert all(not fit.estimates["teff_2"].is_measured for fit in fits)
+    assert all(fit.estimates["rv"].is_measured for fit in fits)
+
+
+def test_a_damaged_run_of_an_order_ends_the_job(run, write_job, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    before = (tmp_path / "run" / "by_order.json").read_bytes()
+    posterior = tmp_path / "run" / "orders" / "4" / "posterior.nc"
+    posterior.write_bytes(posterior.read_bytes()[:1000])
+    with pytest.raises(UnreadableFile) as error:
+        mixjobs.sample(write_job(), report=False, resume=True)
+    assert error.value.path == str(posterior)
+    assert (tmp_path / "run" / "by_order.json").read_bytes() == before
+
+
+def test_a_file_where_the_orders_belong(run, write_job, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run", ignore=shutil.ignore_patterns("orders", "by_*"))
+    (tmp_path / "run" / "orders").touch()
+    with pytest.raises(OutputExists) as error:
+        mixjobs.sample(write_job(), report=False, resume=True)
+    assert error.value.path == str(tmp_path / "run" / "orders")
+    assert any(
+        "not all fitted on their own" in n for n in open_run(tmp_path / "run").summary().notes
+    )

@@ -188,6 +188,16 @@ def test_a_damaged_noise_file_is_refused(sampled):
         path.write_text(content)
 
 
+@pytest.mark.parametrize("sample", [[4], [4, 5]])
+def test_a_run_samples_the_noise_of_orders(fit_store, tmp_path, sample):
+    job = job_of(tmp_path, fit_store, sample=sample)
+    more = job.sampling.model_copy(update={"walkers": 20})
+    sampled = mixjobs.sample(job.model_copy(update={"sampling": more}), report=False)
+    names = {f"{name}_m{m}" for m in sample for name in FIXED}
+    assert names == {name for name in sampled.names if "_m" in name}
+    assert sampled.folder.last_step() > 0
+
+
 def test_the_noise_of_some_orders_is_sampled(fit_store, tmp_path):
     job = job_of(tmp_path, fit_store, sample=[5])
     free = load_free_log_probability(job)

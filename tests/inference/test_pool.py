@@ -158,7 +158,18 @@ def test_a_prior_of_every_order_counts_once(seed, n_orders, sd, mean):
     np.testing.assert_allclose(once.scatter, without.scatter, rtol=1e-6)
 
 
-def test_an_order_that_says_nothing_leaves_the_prior():
-    pooled = pool([1.0, 1.0], [2.0, 2.0], np.zeros((2, 0)), NormalPrior(1.0, 2.0))
-    assert pooled.mean == pytest.approx(1.0)
-    assert 1.5 < pooled.sd <= 2.0
+def test_estimates_that_only_repeat_the_prior_are_refused():
+    for sds in ([1.0, 2.0], [1.0, 2.5], [1.0, 0.0]):
+        with pytest.raises(InvalidInput) as error:
+            pool([1.0, 1.0], sds, np.zeros((2, 0)), NormalPrior(1.0, 2.0))
+        assert error.value.name == "sds"
+
+
+@pytest.mark.parametrize("distance", [20.0, 1e3, 1e5])
+def test_one_order_that_is_very_far_off(distance):
+    """The scatter and the error of the pooled result grow with the distance."""
+    pooled = pool([0.0, 0.05, -0.05, distance], [0.1] * 4, np.zeros((4, 1)))
+    assert pooled.disagreeing == [3]
+    assert pooled.mean == pytest.approx(distance / 4, rel=0.2)
+    assert 0.2 * distance < pooled.sd < 0.8 * distance
+    assert 0.3 * distance < pooled.scatter[0] < distance
