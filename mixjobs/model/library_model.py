@@ -290,10 +290,11 @@ class EmulatedBlend:
         n, n_components = self.light.shape
         scaled = (self.error_scale[:, :, None] * root).transpose(0, 2, 1)
         products: Floats = scaled[:, :, None] * self.basis.error.log_mean[:, None]
-        return products.reshape(n, -1, n_components)
+        return products.reshape(n, n_components * products.shape[2], n_components)
 
 
 def _outer(weights: Floats, directions: Floats) -> Floats:
     """Return the Kronecker products (n, k J, R) of weights (n, k) and directions (J, R)."""
     products: Floats = weights[:, :, None, None] * directions
-    return products.reshape(len(weights), -1, directions.shape[1])
+    n, k = weights.shape
+    return products.reshape(n, k * len(directions), directions.shape[1])
