@@ -113,7 +113,8 @@ def _factored(matrix: Floats) -> Floats:
 
     The last row of the factor begins with ``L⁻¹ b``, where L is the factor of 1 + G. With standard
     normal variables x, the integral of ``exp(bᵀ x - xᵀ G x / 2)`` has the logarithm
-    ``1/2 |L⁻¹ b|² - ln det L``, and so have the first few of x at the others' value 0.
+    ``1/2 |L⁻¹ b|² - ln det L``. The integral over the first few of x alone, the others being 0, is
+    that of the corresponding rows and columns.
     """
     size = matrix.shape[1] - 1
     matrix[:, range(size), range(size)] += 1.0

@@ -43,8 +43,8 @@ class OrderEstimate:
 
     @property
     def is_measured(self) -> bool:
-        """Whether the data of the order decide the estimate, and not its prior."""
-        return not (self.truncated or self.unconstrained)
+        """Whether the data of the order decide the estimate: not its prior, nor a stuck chain."""
+        return self.sd > 0 and not (self.truncated or self.unconstrained)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class OrdersAlone:
     def notes(self) -> list[str]:
         """What a reader must know, one sentence each."""
         notes = [
-            f"{name} disagrees with the other orders in order "
+            f"orders that disagree with the others in {name}: "
             + ", ".join(f"{number} ({sd:+.1f} sd)" for number, sd in orders.items())
             for name, orders in self.disagreeing().items()
         ]

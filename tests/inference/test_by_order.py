@@ -238,3 +238,11 @@ def test_a_file_where_the_orders_belong(run, write_job, tmp_path):
     assert any(
         "not all fitted on their own" in n for n in open_run(tmp_path / "run").summary().notes
     )
+
+
+def test_a_chain_that_never_moved_measures_nothing(run):
+    fits = run.summary().orders_alone.fits
+    estimates = dict(fits[0].estimates)
+    estimates["rv"] = replace(estimates["rv"], sd=0.0)
+    alone = OrdersAlone.of([replace(fits[0], estimates=estimates), *fits[1:]])
+    assert "rv" not in alone.pooled
